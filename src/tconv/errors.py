@@ -1,0 +1,12 @@
+"""The one error class of the project."""
+
+from __future__ import annotations
+
+__all__ = ["TconvError"]
+
+
+class TconvError(ValueError):
+    """A request that cannot be carried out: what was asked, what is wrong with it, and what would fit.
+
+    The message is always one clear line, so that a command can print it as it is.
+    """
