@@ -1,0 +1,64 @@
+"""What makes integers a transposed convolution, and what to say when they are none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tconv.errors import TconvError
+
+if TYPE_CHECKING:
+    from tconv.geometry.problem import Geometry
+
+__all__ = ["check"]
+
+
+def check(g: Geometry) -> None:
+    """Raise `TconvError` at the first thing that does not fit; the message spells the whole problem."""
+    if not 1 <= g.axes <= 3:
+        raise TconvError(f"{g}: the input has {g.axes} spatial axes; 1, 2 or 3 would fit")
+    for name, values, least in (
+        ("kernel", g.kernel, 1),
+        ("stride", g.stride, 1),
+        ("dilation", g.dilation, 1),
+        ("input size", g.input, 1),
+        ("output_padding", g.output_padding, 0),
+    ):
+        _check_axes(g, name, values, least)
+    if len(g.padding) != g.axes:
+        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one an axis")
+    if g.batch < 0:
+        raise TconvError(f"{g}: batch {g.batch} is negative; it must be 0 or more")
+    if g.groups < 1:
+        raise TconvError(f"{g}: {g.groups} groups; at least 1 would fit")
+    for name, channels in (("input", g.in_channels), ("output", g.out_channels)):
+        if channels < 1:
+            raise TconvError(f"{g}: {channels} {name} channels; at least 1 would fit")
+        if channels % g.groups:
+            raise TconvError(
+                f"{g}: {channels} {name} channels do not divide into {g.groups} groups; "
+                f"groups must divide both {g.in_channels} and {g.out_channels}"
+            )
+    for a in range(g.axes):
+        _check_output(g, a)
+
+
+def _check_axes(g: Geometry, name: str, values: tuple[int, ...], least: int) -> None:
+    if len(values) != g.axes:
+        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one an axis")
+    for a, value in enumerate(values):
+        if value < least:
+            raise TconvError(f"{g}: {name} {value} on axis {a}; it must be at least {least}")
+
+
+def _check_output(g: Geometry, a: int) -> None:
+    axis = g.axis(a)
+    if axis.output_padding >= axis.padding_choices:
+        raise TconvError(
+            f"{g}: output_padding {axis.output_padding} on axis {a} is too large; "
+            f"it must be below max(stride, dilation) = {axis.padding_choices}"
+        )
+    if axis.output < 1:
+        raise TconvError(
+            f"{g}: the output size on axis {a} is {axis.output}; it must be at least 1: "
+            f"padding lo + hi of at most {axis.output + axis.lo + axis.hi - 1} would fit"
+        )
