@@ -1,0 +1,166 @@
+// The only file that sees Python. Pointers come as addresses or as objects with a buffer; ops.py and torch have checked
+// shapes, dtypes and contiguity before they come here.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+
+#include "memory.hpp"
+#include "run.hpp"
+#include "table.hpp"
+#include "threads.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using tconv::Block;
+using tconv::Plan;
+using tconv::Problem;
+using tconv::Runner;
+using Triple = std::array<int64_t, 3>;
+
+// The address of an array's first number, held for the length of a call.
+class Address {
+ public:
+  Address(nb::handle object, bool writable) {
+    if (object.is_none()) return;
+    if (PyLong_Check(object.ptr())) {
+      pointer_ = PyLong_AsVoidPtr(object.ptr());
+      if (!pointer_ && PyErr_Occurred()) throw nb::python_error();
+      return;
+    }
+    const int flags = PyBUF_C_CONTIGUOUS | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
+    held_ = true;
+    pointer_ = view_.buf;
+  }
+  ~Address() {
+    if (held_) PyBuffer_Release(&view_);
+  }
+  Address(const Address&) = delete;
+  Address& operator=(const Address&) = delete;
+  void* get() const { return pointer_; }
+
+ private:
+  void* pointer_ = nullptr;
+  Py_buffer view_{};
+  bool held_ = false;
+};
+
+// Packed weights: opaque, owned by whoever prepared them.
+struct Packed {
+  Block block;
+};
+
+Runner* make_runner(int map, int dtype, int algorithm, const std::string& isa, int64_t batch, int64_t groups,
+                    int64_t in_channels, int64_t out_channels, Triple input, Triple output, Triple kernel, Triple stride,
+                    Triple dilation, Triple lo, int rows, int vectors, int lanes, std::array<int64_t, 4> box,
+                    int64_t chunk, int64_t segments, int activation, double slope, double clamp_lo, double clamp_hi) {
+  Plan plan{};
+  Problem& p = plan.problem;
+  p.batch = batch, p.groups = groups, p.in_channels = in_channels, p.out_channels = out_channels;
+  for (size_t i = 0; i < 3; ++i) {
+    p.input[i] = input[i], p.output[i] = output[i], p.kernel[i] = kernel[i];
+    p.stride[i] = stride[i], p.dilation[i] = dilation[i], p.lo[i] = lo[i];
+  }
+  plan.map = static_cast<tconv::Map>(map);
+  plan.dtype = static_cast<tconv::DType>(dtype);
+  plan.algorithm = static_cast<tconv::Algorithm>(algorithm);
+  plan.isa = isa;
+  plan.rows = rows, plan.vectors = vectors, plan.lanes = static_cast<tconv::Lanes>(lanes);
+  for (size_t i = 0; i < 4; ++i) plan.box[i] = box[i];
+  plan.chunk = chunk, plan.segments = segments;
+  plan.activation = static_cast<tconv::Activation>(activation);
+  plan.slope = slope, plan.clamp_lo = clamp_lo, plan.clamp_hi = clamp_hi;
+  return new Runner(plan);
+}
+
+void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle bias, nb::handle target) {
+  const Address s(source, false), b(bias, false), t(target, true);
+  const Packed* packed = nullptr;
+  if (nb::try_cast<const Packed*>(weight, packed) && packed) {
+    if (static_cast<int64_t>(packed->block.bytes()) < runner.packed_bytes())
+      throw std::invalid_argument("these weights were packed for another plan");
+    nb::gil_scoped_release release;
+    runner.run(s.get(), packed->block.as<void>(), b.get(), t.get());
+    return;
+  }
+  const Address w(weight, false);
+  nb::gil_scoped_release release;
+  if (runner.packed_bytes() == 0) {
+    runner.run(s.get(), w.get(), b.get(), t.get());
+  } else {
+    const Block block(static_cast<size_t>(runner.packed_bytes()));
+    runner.pack(w.get(), block.as<void>());
+    runner.run(s.get(), block.as<void>(), b.get(), t.get());
+  }
+}
+
+Packed* pack(const Runner& runner, nb::handle weight) {
+  const Address w(weight, false);
+  auto packed = new Packed{Block(static_cast<size_t>(runner.packed_bytes()))};
+  nb::gil_scoped_release release;
+  runner.pack(w.get(), packed->block.as<void>());
+  return packed;
+}
+
+// A flat array of bytes whose memory comes from the cache of blocks and goes back to it.
+nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> empty(size_t bytes) {
+  auto* block = new Block(bytes);
+  nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
+  return nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(block->as<void>(), {bytes}, owner);
+}
+
+// What a register tile can be, so that planning knows: [(rows, vectors), ...] and the numbers in a vector.
+template <class T>
+nb::dict describe(const tconv::KernelSet<T>& set) {
+  nb::list tiles;
+  for (int rows = 1; rows <= set.kMaxRows; ++rows)
+    for (int vectors = 1; vectors <= set.kMaxVectors; ++vectors)
+      if (set.tile[rows][vectors]) tiles.append(nb::make_tuple(rows, vectors));
+  nb::dict out;
+  out["lanes"] = set.lanes;
+  out["tiles"] = nb::tuple(tiles);
+  return out;
+}
+
+nb::dict instruction_sets() {
+  nb::dict out;
+  for (const tconv::IsaKernels& kernels : tconv::isa_kernels()) {
+    nb::dict one;
+    one["f32"] = describe(*kernels.f32);
+    one["f64"] = describe(*kernels.f64);
+    out[kernels.isa] = one;
+  }
+  return out;
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  m.doc() = "Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.";
+  nb::class_<Packed>(m, "Packed", "Weights in the order in which a plan reads them.")
+      .def_prop_ro("nbytes", [](const Packed& p) { return p.block.bytes(); });
+  nb::class_<Runner>(m, "Runner", "A plan made ready to run.")
+      .def_prop_ro("kernel", [](const Runner& r) { return tconv::kernel_name(r.plan()); }, "Name of the kernel.")
+      .def_prop_ro("workspace_bytes", &Runner::workspace_bytes, "Scratch memory of each thread.")
+      .def_prop_ro("packed_bytes", &Runner::packed_bytes, "Size of the packed weights; 0 if they are read as they are.")
+      .def("pack", &pack, "weight"_a, "Packs a weight array once, for many runs.")
+      .def("run", &run, "source"_a, "weight"_a, "bias"_a.none(), "target"_a,
+           "Runs the map. Each argument is an address or a contiguous buffer; weight may be Packed.");
+  m.def("make_runner", &make_runner, nb::kw_only(), "map"_a, "dtype"_a, "algorithm"_a, "isa"_a, "batch"_a, "groups"_a,
+        "in_channels"_a, "out_channels"_a, "input"_a, "output"_a, "kernel"_a, "stride"_a, "dilation"_a, "lo"_a,
+        "rows"_a, "vectors"_a, "lanes"_a, "box"_a, "chunk"_a, "segments"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
+        "clamp_hi"_a, "Freezes a plan; the fields are those of plan.hpp.");
+  m.def("empty", &empty, "nbytes"_a, "An uninitialised array of bytes from the cache of blocks.");
+  m.def("empty_cache", &tconv::empty_cache, "Gives all kept blocks of memory back to the system.");
+  m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
+  m.def("instruction_sets", &instruction_sets, "What this CPU runs, best first.");
+  m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
+  m.def("set_num_threads", &tconv::set_num_threads, "count"_a, "Sets the threads that a run uses.");
+}

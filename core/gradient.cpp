@@ -1,0 +1,135 @@
+// The weight gradient: for every kernel element, a matrix product of two transposed panels over all positions.
+//
+//   gradient[i][o][k] = sum over batch and cells q of  x[i][q] * y[o][q * stride + k * dilation - lo]
+//
+// y is cut into its phases as for `conv`, so an element of the kernel is again one offset into the panel. Channels are
+// the lanes: y's (Lanes::channels) or, where y has too few of them, x's (Lanes::positions).
+#include <vector>
+
+#include "memory.hpp"
+#include "panel.hpp"
+#include "threads.hpp"
+
+namespace tconv {
+namespace {
+
+struct Sides {
+  int64_t x_channels, y_channels;  // of one task, padded where they are lanes
+  int64_t x_pitch, y_pitch;        // numbers of one position
+  int64_t x_panel, y_panel;
+  int64_t columns;                 // sums of one row, padded to whole vectors
+  int64_t gradient;                // sums of one group
+  bool y_lanes;
+
+  Sides(const Plan& plan, const Layout& at) : y_lanes(plan.lanes == Lanes::channels) {
+    x_channels = plan.chunk;
+    y_channels = at.source_channels;
+    x_pitch = y_lanes ? x_channels : round_up(x_channels, at.lanes);
+    y_pitch = y_lanes ? round_up(y_channels, at.lanes) : y_channels;
+    x_panel = plan.box[0] * plan.box[1] * plan.box[2] * plan.box[3] * x_pitch;
+    y_panel = at.panel.channel * y_pitch;
+    columns = y_lanes ? y_pitch : x_pitch * at.chunks;
+    gradient = at.kernel_cells * (y_lanes ? at.target_channels : y_channels) * columns;
+  }
+};
+
+}  // namespace
+
+int64_t gradient_workspace(const Plan& plan, const Layout& at) {
+  const Sides sides(plan, at);
+  return (sides.x_panel + sides.y_panel) * dtype_size(plan.dtype);
+}
+
+template <class T>
+void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+  const Sides sides(plan, at);
+  const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments;
+  const int64_t x_batch = groups * at.target_channels * at.target_plane;
+  const int64_t y_batch = groups * at.source_channels * at.source_plane;
+  const std::vector<int64_t>& offsets = at.phases[0].offsets;
+  const std::vector<int64_t>& kernel = at.phases[0].kernel;
+  Block partial(static_cast<size_t>(segments * groups * sides.gradient) * sizeof(T));
+  std::vector<Block> memory(static_cast<size_t>(num_threads()));
+
+  // Each task sums some boxes into the gradients of some of x's channels.
+  parallel_for(groups * segments * at.chunks, [&](int64_t task, int worker) {
+    Block& block = memory[static_cast<size_t>(worker)];
+    if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
+    T *x_panel = block.template as<T>(), *y_panel = x_panel + sides.x_panel;
+    const int64_t chunk = task % at.chunks, segment = task / at.chunks % segments, group = task / at.chunks / segments;
+    const int64_t first = chunk * plan.chunk, count = std::min(plan.chunk, at.target_channels - first);
+    T* sums = partial.template as<T>() + (segment * groups + group) * sides.gradient;
+    std::vector<int64_t> rows;
+
+    for (int64_t b = boxes * segment / segments, end = boxes * (segment + 1) / segments, begin = b; b < end; ++b) {
+      const Box box = box_at(plan, at, b);
+      std::memset(static_cast<void*>(x_panel), 0, static_cast<size_t>(sides.x_panel + sides.y_panel) * sizeof(T));
+      rows.clear();
+      for (int64_t n = 0; n < box.size[0]; ++n) {
+        const T* y_item = y + (box.begin[0] + n) * y_batch + group * at.source_channels * at.source_plane;
+        each_source_row(at, box, [&](int64_t phase, int64_t position, int64_t index, int64_t cells) {
+          kernels.transpose(y_item + index, at.source_plane, at.axis[2].source_stride, cells, at.source_channels,
+                            y_panel + (phase * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position) * sides.y_pitch,
+                            sides.y_pitch);
+        });
+        const T* x_item = x + (box.begin[0] + n) * x_batch + (group * at.target_channels + first) * at.target_plane;
+        for (int64_t cz = 0; cz < box.size[1]; ++cz)
+          for (int64_t cy = 0; cy < box.size[2]; ++cy) {
+            const int64_t row = static_cast<int64_t>(rows.size());
+            kernels.transpose(x_item + ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3],
+                              at.target_plane, 1, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
+            rows.push_back(at.panel.position(n, cz, cy) * sides.y_pitch);
+          }
+      }
+
+      // Rows of cells are the taps of a tile, the cells of a row its steps: gaps are never summed.
+      TileArgs<T> tile{};
+      tile.taps = static_cast<int64_t>(rows.size());
+      tile.offsets = rows.data();
+      tile.steps = box.size[3];
+      tile.c_stride = sides.columns;
+      tile.accumulate = b != begin;
+      const int64_t height = sides.y_lanes ? count : sides.y_channels;
+      const int64_t width = sides.y_lanes ? sides.y_channels : count;
+      for (size_t k = 0; k < offsets.size(); ++k) {
+        const T* shifted = y_panel + (at.panel.first + offsets[k]) * sides.y_pitch;
+        T* c = sums + kernel[k] * (sides.y_lanes ? at.target_channels : sides.y_channels) * sides.columns +
+               (sides.y_lanes ? first * sides.columns : first);
+        for (int64_t i = 0; i < height; i += plan.rows)
+          for (int64_t j = 0; j < width; j += at.tile_lanes) {
+            const T *own = x_panel + (sides.y_lanes ? i : j), *other = shifted + (sides.y_lanes ? j : i);
+            tile.a = sides.y_lanes ? own : other;
+            tile.b = sides.y_lanes ? other : own;
+            tile.a_tap = sides.y_lanes ? box.size[3] * sides.x_pitch : 0;
+            tile.b_tap = sides.y_lanes ? 0 : box.size[3] * sides.x_pitch;
+            tile.a_on = !sides.y_lanes, tile.b_on = sides.y_lanes;
+            tile.a_step = sides.y_lanes ? sides.x_pitch : sides.y_pitch;
+            tile.b_step = sides.y_lanes ? sides.y_pitch : sides.x_pitch;
+            tile.c = c + i * sides.columns + j;
+            kernels.tile[std::min<int64_t>(plan.rows, height - i)][ceil_div(std::min(at.tile_lanes, width - j), at.lanes)](tile);
+          }
+      }
+    }
+  });
+
+  // Add the segments in order and turn [element][row][column] into the weights' own layout.
+  parallel_for(groups * at.target_channels, [&](int64_t task, int) {
+    const int64_t group = task / at.target_channels, i = task % at.target_channels;
+    const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels;
+    T* out = gradient + task * at.source_channels * at.kernel_cells;
+    for (int64_t o = 0; o < at.source_channels; ++o)
+      for (int64_t k = 0; k < at.kernel_cells; ++k) {
+        const int64_t at_sum = (k * height + (sides.y_lanes ? i : o)) * sides.columns + (sides.y_lanes ? o : i);
+        T sum = 0;
+        for (int64_t s = 0; s < segments; ++s)
+          sum += partial.template as<T>()[(s * groups + group) * sides.gradient + at_sum];
+        out[o * at.kernel_cells + k] = sum;
+      }
+  });
+}
+
+template void run_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
+template void run_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+
+}  // namespace tconv

@@ -1,0 +1,213 @@
+// The kernels of the algorithm `phases`. This file is compiled once per instruction set: TCONV_ISA names it,
+// TCONV_VECTOR_BYTES is its register width and TCONV_ACCUMULATORS how many registers may hold sums.
+//
+// Everything lives in an unnamed namespace and uses no library template, so that no code compiled for one instruction
+// set can be shared by the linker with another.
+#include <cmath>
+#include <cstdint>
+
+#include "../table.hpp"
+
+namespace tconv {
+namespace {
+
+template <class T>
+struct Simd {
+  typedef T Vector __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  typedef T Unaligned __attribute__((vector_size(TCONV_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+  static constexpr int lanes = TCONV_VECTOR_BYTES / sizeof(T);
+};
+
+// The register tile: rows x vectors accumulators stay in registers over the whole reduction, so each sum is written
+// once. The compiler unrolls both loops and fuses multiply and add.
+template <class T, int rows, int vectors>
+void tile(const TileArgs<T>& args) {
+  using Vector = typename Simd<T>::Vector;
+  using Unaligned = typename Simd<T>::Unaligned;
+  constexpr int lanes = Simd<T>::lanes;
+  Vector sums[rows][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j)
+      sums[i][j] = args.accumulate ? Vector(*(const Unaligned*)(args.c + i * args.c_stride + j * lanes)) : Vector{};
+  const int64_t a_step = args.a_step, b_step = args.b_step, steps = args.steps;
+  for (int64_t t = 0; t < args.taps; ++t) {
+    const T* a = args.a + t * args.a_tap + args.a_on * args.offsets[t];
+    const T* b = args.b + t * args.b_tap + args.b_on * args.offsets[t];
+    for (int64_t s = 0; s < steps; ++s, a += a_step, b += b_step) {
+      Vector columns[vectors];
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) columns[j] = *(const Unaligned*)(b + j * lanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; ++j) sums[i][j] += a[i] * columns[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) *(Unaligned*)(args.c + i * args.c_stride + j * lanes) = sums[i][j];
+}
+
+template <class T, int phases>
+void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
+  for (int64_t x = 0; x < cells; ++x)
+#pragma GCC unroll 4
+    for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
+}
+
+template <class T>
+void interleave(const InterleaveArgs<T>& args) {
+  const int64_t phases = args.phases;
+  int64_t x = ceil_div(args.skip, phases);  // the first cell that is kept whole
+  const int64_t whole = (args.skip + args.length) / phases - x;
+  const auto one = [&](int64_t index) {
+    args.out[index - args.skip] = args.sums[(index % phases) * args.phase_stride + index / phases] + args.bias;
+  };
+  if (whole <= 0) {
+    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
+    return;
+  }
+  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
+  const T* sums = args.sums + x;
+  T* out = args.out + x * phases - args.skip;
+  switch (phases) {
+    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 2: interleave_whole<T, 2>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
+    default:
+      for (int64_t r = 0; r < phases; ++r)
+        for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + args.bias;
+  }
+  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+}
+
+template <class T, int phases>
+void runs_whole(const T* __restrict sums, int64_t cell_stride, int64_t cells, T bias, T* __restrict out) {
+  for (int64_t x = 0; x < cells; ++x, sums += cell_stride, out += phases)
+#pragma GCC unroll 64
+    for (int r = 0; r < phases; ++r) out[r] = sums[r] + bias;
+}
+
+template <class T>
+void runs(const RunsArgs<T>& args) {
+  const int64_t phases = args.phases;
+  int64_t x = ceil_div(args.skip, phases);
+  const int64_t whole = (args.skip + args.length) / phases - x;
+  const auto one = [&](int64_t index) {
+    args.out[index - args.skip] = args.sums[(index / phases) * args.cell_stride + index % phases] + args.bias;
+  };
+  if (whole <= 0) {
+    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
+    return;
+  }
+  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
+  const T* sums = args.sums + x * args.cell_stride;
+  T* out = args.out + x * phases - args.skip;
+  switch (phases) {
+    case 1: runs_whole<T, 1>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 2: runs_whole<T, 2>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 4: runs_whole<T, 4>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 8: runs_whole<T, 8>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 16: runs_whole<T, 16>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 32: runs_whole<T, 32>(sums, args.cell_stride, whole, args.bias, out); break;
+    default:
+      for (int64_t c = 0; c < whole; ++c)
+        for (int64_t r = 0; r < phases; ++r) out[c * phases + r] = sums[c * args.cell_stride + r] + args.bias;
+  }
+  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+}
+
+template <class T>
+void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to) {
+  switch (stride) {
+    case 1:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+      break;
+    case 2:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[2 * i];
+      break;
+    default:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+  }
+}
+
+template <class T>
+void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int64_t count, int64_t channels,
+               T* __restrict to, int64_t to_stride) {
+  // Blocks of 16 channels keep the lines being written in L1.
+  for (int64_t c0 = 0; c0 < channels; c0 += 16) {
+    const int64_t width = channels - c0 < 16 ? channels - c0 : 16;
+    if (width == 16) {
+      for (int64_t i = 0; i < count; ++i)
+#pragma GCC unroll 16
+        for (int64_t c = 0; c < 16; ++c) to[i * to_stride + c0 + c] = from[(c0 + c) * from_stride + i * step];
+    } else {
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t c = 0; c < width; ++c) to[i * to_stride + c0 + c] = from[(c0 + c) * from_stride + i * step];
+    }
+  }
+}
+
+template <class T>
+void activate(T* row, int64_t count, Activation what, T slope, T lo, T hi) {
+  switch (what) {
+    case Activation::none: return;
+    case Activation::relu:  // written so that NaN stays NaN
+      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? T(0) : row[i];
+      return;
+    case Activation::leaky_relu:
+      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? row[i] * slope : row[i];
+      return;
+    case Activation::clamp:
+      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < lo ? lo : row[i] > hi ? hi : row[i];
+      return;
+    case Activation::tanh:
+      for (int64_t i = 0; i < count; ++i) row[i] = std::tanh(row[i]);
+      return;
+    case Activation::sigmoid:
+      for (int64_t i = 0; i < count; ++i) row[i] = 1 / (1 + std::exp(-row[i]));
+      return;
+  }
+}
+
+// rows * vectors sums, a row of columns and one broadcast must fit the register file.
+template <class T, int rows, int vectors>
+void fill_tiles(KernelSet<T>& set) {
+  if constexpr (rows * vectors <= TCONV_ACCUMULATORS) set.tile[rows][vectors] = tile<T, rows, vectors>;
+  if constexpr (vectors > 1) fill_tiles<T, rows, vectors - 1>(set);
+  else if constexpr (rows > 1) fill_tiles<T, rows - 1, KernelSet<T>::kMaxVectors>(set);
+}
+
+template <class T>
+KernelSet<T> make_set() {
+  KernelSet<T> set{};
+  set.lanes = Simd<T>::lanes;
+  fill_tiles<T, KernelSet<T>::kMaxRows, KernelSet<T>::kMaxVectors>(set);
+  set.interleave = interleave<T>;
+  set.runs = runs<T>;
+  set.gather = gather<T>;
+  set.transpose = transpose<T>;
+  set.activate = activate<T>;
+  return set;
+}
+
+}  // namespace
+
+#define TCONV_JOIN_(a, b) a##b
+#define TCONV_JOIN(a, b) TCONV_JOIN_(a, b)
+
+// Built on first use, after the CPU has been asked: these constructors may use the instructions of this set.
+const KernelSet<float>* TCONV_JOIN(f32_kernels_, TCONV_ISA)() {
+  static const KernelSet<float> set = make_set<float>();
+  return &set;
+}
+const KernelSet<double>* TCONV_JOIN(f64_kernels_, TCONV_ISA)() {
+  static const KernelSet<double> set = make_set<double>();
+  return &set;
+}
+
+}  // namespace tconv

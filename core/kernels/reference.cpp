@@ -1,0 +1,225 @@
+// Plain loops over the definition, for any dtype. The slowest kernel, and the one that is always there.
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <cstring>
+#include <type_traits>
+
+#include "../table.hpp"
+
+namespace tconv {
+namespace {
+
+struct Half {
+  _Float16 value;
+  operator float() const { return static_cast<float>(value); }
+  static Half from(float x) { return {static_cast<_Float16>(x)}; }
+};
+
+struct Brain {
+  uint16_t bits;
+  operator float() const {
+    const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+    float out;
+    std::memcpy(&out, &wide, sizeof out);
+    return out;
+  }
+  static Brain from(float x) {
+    uint32_t wide;
+    std::memcpy(&wide, &x, sizeof wide);
+    if (std::isnan(x)) return {static_cast<uint16_t>((wide >> 16) | 0x40)};
+    return {static_cast<uint16_t>((wide + 0x7fff + ((wide >> 16) & 1)) >> 16)};  // to nearest, ties to even
+  }
+};
+
+// Sum: what a reduction is kept in. Integers wrap in their own width, as in NumPy, so they are added unsigned, wide
+// enough that no product is promoted to a signed int.
+template <class T>
+struct Arithmetic {
+  using Sum = std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) > 4), uint64_t, uint32_t>, T>;
+  static Sum load(T x) { return static_cast<Sum>(x); }
+  static T store(Sum x) { return static_cast<T>(x); }
+};
+template <>
+struct Arithmetic<Half> {
+  using Sum = float;
+  static Sum load(Half x) { return x; }
+  static Half store(Sum x) { return Half::from(x); }
+};
+template <>
+struct Arithmetic<Brain> {
+  using Sum = float;
+  static Sum load(Brain x) { return x; }
+  static Brain store(Sum x) { return Brain::from(x); }
+};
+
+template <class Sum>
+Sum apply(const Plan& plan, Sum x) {
+  if constexpr (std::is_floating_point_v<Sum>) {
+    switch (plan.activation) {
+      case Activation::none: return x;
+      case Activation::relu: return x < 0 ? Sum(0) : x;
+      case Activation::leaky_relu: return x < 0 ? x * Sum(plan.slope) : x;
+      case Activation::clamp: return x < Sum(plan.clamp_lo) ? Sum(plan.clamp_lo) : x > Sum(plan.clamp_hi) ? Sum(plan.clamp_hi) : x;
+      case Activation::tanh: return std::tanh(x);
+      case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+    }
+  }
+  return x;  // planning.py refuses activations of integers and complex numbers
+}
+
+struct Strides {
+  int64_t channel, z, y;
+  explicit Strides(const int64_t size[3]) : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
+};
+
+// The coarse index along one axis that kernel element k joins to fine index u, or -1.
+int64_t coarse(const Problem& p, int axis, int64_t fine, int64_t k) {
+  const int64_t offset = fine + p.lo[axis] - k * p.dilation[axis];
+  if (offset < 0 || offset % p.stride[axis] != 0) return -1;
+  const int64_t index = offset / p.stride[axis];
+  return index < p.input[axis] ? index : -1;
+}
+
+int64_t fine(const Problem& p, int axis, int64_t coarse, int64_t k) {
+  const int64_t index = coarse * p.stride[axis] + k * p.dilation[axis] - p.lo[axis];
+  return index >= 0 && index < p.output[axis] ? index : -1;
+}
+
+template <class T>
+void transposed_channel(const Plan& plan, int64_t task, const T* x, const T* w, const T* bias, T* y) {
+  using A = Arithmetic<T>;
+  using Sum = typename A::Sum;
+  const Problem& p = plan.problem;
+  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const int64_t channels = p.groups * p.out_channels, c = task % channels, g = c / p.out_channels;
+  x += (task / channels * p.groups + g) * p.in_channels * in.channel;
+  w += (g * p.in_channels * p.out_channels + c % p.out_channels) * ker.channel;
+  y += task * out.channel;
+  for (int64_t oz = 0; oz < p.output[0]; ++oz)
+    for (int64_t oy = 0; oy < p.output[1]; ++oy)
+      for (int64_t ox = 0; ox < p.output[2]; ++ox) {
+        Sum sum{};
+        for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
+          const int64_t iz = coarse(p, 0, oz, kz);
+          if (iz < 0) continue;
+          for (int64_t ky = 0; ky < p.kernel[1]; ++ky) {
+            const int64_t iy = coarse(p, 1, oy, ky);
+            if (iy < 0) continue;
+            for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
+              const int64_t ix = coarse(p, 2, ox, kx);
+              if (ix < 0) continue;
+              const T* cell = x + iz * in.z + iy * in.y + ix;
+              const T* weight = w + kz * ker.z + ky * ker.y + kx;
+              for (int64_t i = 0; i < p.in_channels; ++i)
+                sum += A::load(cell[i * in.channel]) * A::load(weight[i * p.out_channels * ker.channel]);
+            }
+          }
+        }
+        if (bias) sum += A::load(bias[c]);
+        y[oz * out.z + oy * out.y + ox] = A::store(apply(plan, sum));
+      }
+}
+
+template <class T>
+void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, const T* bias, T* x) {
+  using A = Arithmetic<T>;
+  using Sum = typename A::Sum;
+  const Problem& p = plan.problem;
+  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const int64_t channels = p.groups * p.in_channels, c = task % channels, g = c / p.in_channels;
+  y += (task / channels * p.groups + g) * p.out_channels * out.channel;
+  w += c * p.out_channels * ker.channel;
+  x += task * in.channel;
+  for (int64_t iz = 0; iz < p.input[0]; ++iz)
+    for (int64_t iy = 0; iy < p.input[1]; ++iy)
+      for (int64_t ix = 0; ix < p.input[2]; ++ix) {
+        Sum sum{};
+        for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
+          const int64_t oz = fine(p, 0, iz, kz);
+          if (oz < 0) continue;
+          for (int64_t ky = 0; ky < p.kernel[1]; ++ky) {
+            const int64_t oy = fine(p, 1, iy, ky);
+            if (oy < 0) continue;
+            for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
+              const int64_t ox = fine(p, 2, ix, kx);
+              if (ox < 0) continue;
+              const T* cell = y + oz * out.z + oy * out.y + ox;
+              const T* weight = w + kz * ker.z + ky * ker.y + kx;
+              for (int64_t o = 0; o < p.out_channels; ++o)
+                sum += A::load(cell[o * out.channel]) * A::load(weight[o * ker.channel]);
+            }
+          }
+        }
+        if (bias) sum += A::load(bias[c]);
+        x[iz * in.z + iy * in.y + ix] = A::store(apply(plan, sum));
+      }
+}
+
+template <class T>
+void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw) {
+  using A = Arithmetic<T>;
+  using Sum = typename A::Sum;
+  const Problem& p = plan.problem;
+  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const int64_t i = task / p.out_channels, o = task % p.out_channels, g = i / p.in_channels;
+  x += i * in.channel;
+  y += (g * p.out_channels + o) * out.channel;
+  dw += task * ker.channel;
+  for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
+    for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
+      for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
+        Sum sum{};
+        for (int64_t n = 0; n < p.batch; ++n) {
+          const T* xn = x + n * p.groups * p.in_channels * in.channel;
+          const T* yn = y + n * p.groups * p.out_channels * out.channel;
+          for (int64_t iz = 0; iz < p.input[0]; ++iz) {
+            const int64_t oz = fine(p, 0, iz, kz);
+            if (oz < 0) continue;
+            for (int64_t iy = 0; iy < p.input[1]; ++iy) {
+              const int64_t oy = fine(p, 1, iy, ky);
+              if (oy < 0) continue;
+              for (int64_t ix = 0; ix < p.input[2]; ++ix) {
+                const int64_t ox = fine(p, 2, ix, kx);
+                if (ox < 0) continue;
+                sum += A::load(xn[iz * in.z + iy * in.y + ix]) * A::load(yn[oz * out.z + oy * out.y + ox]);
+              }
+            }
+          }
+        }
+        dw[kz * ker.z + ky * ker.y + kx] = A::store(sum);
+      }
+}
+
+template <class T>
+void kernel(const Plan& plan, int64_t task, const void* source, const void* weight, const void* bias, void* target) {
+  const T *s = static_cast<const T*>(source), *w = static_cast<const T*>(weight), *b = static_cast<const T*>(bias);
+  T* t = static_cast<T*>(target);
+  switch (plan.map) {
+    case Map::conv_transpose: return transposed_channel<T>(plan, task, s, w, b, t);
+    case Map::conv: return strided_channel<T>(plan, task, s, w, b, t);
+    case Map::weight_gradient: return weight_gradient_pair<T>(plan, task, s, w, t);
+  }
+}
+
+}  // namespace
+
+ReferenceKernel reference_kernel(DType dtype) {
+  static constexpr ReferenceKernel table[static_cast<int>(DType::count)] = {
+      kernel<float>,   kernel<double>,  kernel<Half>,    kernel<Brain>,    kernel<std::complex<float>>,
+      kernel<std::complex<double>>,     kernel<int8_t>,  kernel<int16_t>,  kernel<int32_t>,
+      kernel<int64_t>, kernel<uint8_t>, kernel<uint16_t>, kernel<uint32_t>, kernel<uint64_t>};
+  return table[static_cast<int>(dtype)];
+}
+
+int64_t reference_tasks(const Plan& plan) {
+  const Problem& p = plan.problem;
+  switch (plan.map) {
+    case Map::conv_transpose: return p.batch * p.groups * p.out_channels;
+    case Map::conv: return p.batch * p.groups * p.in_channels;
+    case Map::weight_gradient: return p.groups * p.in_channels * p.out_channels;
+  }
+  return 0;
+}
+
+}  // namespace tconv

@@ -1,0 +1,113 @@
+#include "layout.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "table.hpp"
+
+namespace tconv {
+namespace {
+
+// Cells between the end of one row of a panel and the beginning of the next.
+int64_t gap(const Lattice& axis, int64_t box) {
+  const bool shared = box >= axis.cells && axis.zeros_outside();
+  return shared ? std::max(axis.farthest, -axis.nearest) : axis.farthest - axis.nearest;
+}
+
+Panel make_panel(const Plan& plan, const Layout& layout, int64_t* positions) {
+  const Lattice &z = layout.axis[0], &y = layout.axis[1], &x = layout.axis[2];
+  Panel panel{};
+  panel.pitch[2] = plan.box[3] + gap(x, plan.box[3]);
+  panel.pitch[1] = panel.pitch[2] * (plan.box[2] + gap(y, plan.box[2]));
+  panel.pitch[0] = panel.pitch[1] * (plan.box[1] + gap(z, plan.box[1]));
+  panel.first = -panel.offset(z.nearest, y.nearest, x.nearest);
+  *positions = panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
+  const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
+  panel.row = round_up(panel.first + round_up(*positions, layout.lanes) + past, layout.lanes);
+  // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
+  if (panel.row * dtype_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  panel.channel = panel.row * layout.source_phase_count();
+  panel.dense = panel.first == 0 && panel.pitch[0] == plan.box[1] * plan.box[2] * plan.box[3];
+  for (const Lattice& axis : layout.axis)
+    panel.dense = panel.dense && axis.source_stride == 1 && axis.source_lo == 0 && axis.cells <= axis.source_size;
+  return panel;
+}
+
+std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout) {
+  const Lattice &z = layout.axis[0], &y = layout.axis[1], &x = layout.axis[2];
+  const int64_t phases_y = static_cast<int64_t>(y.source_phases.size());
+  const int64_t phases_x = static_cast<int64_t>(x.source_phases.size());
+  std::vector<PhaseTaps> phases;
+  int64_t before = 0;
+  for (const auto& taps_z : z.target_taps)
+    for (const auto& taps_y : y.target_taps)
+      for (const auto& taps_x : x.target_taps) {
+        PhaseTaps phase;
+        phase.before = before;
+        for (const Tap& a : taps_z)
+          for (const Tap& b : taps_y)
+            for (const Tap& c : taps_x) {
+              const int64_t source_phase = (a.source_phase * phases_y + b.source_phase) * phases_x + c.source_phase;
+              phase.offsets.push_back(source_phase * layout.panel.row +
+                                      layout.panel.offset(a.distance, b.distance, c.distance));
+              phase.kernel.push_back((a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] + c.kernel);
+            }
+        before += static_cast<int64_t>(phase.offsets.size());
+        phases.push_back(std::move(phase));
+      }
+  return phases;
+}
+
+}  // namespace
+
+Layout make_layout(const Plan& plan) {
+  const Problem& p = plan.problem;
+  const bool channels = plan.lanes == Lanes::channels, transposed = plan.map == Map::conv_transpose;
+  Layout out{};
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, channels);
+  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.source_channels = transposed ? p.in_channels : p.out_channels;
+  out.target_channels = transposed ? p.out_channels : p.in_channels;
+  out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
+  out.target_plane = out.axis[0].target_size * out.axis[1].target_size * out.axis[2].target_size;
+  out.kernel_cells = p.kernel[0] * p.kernel[1] * p.kernel[2];
+  out.row_stride = transposed ? out.kernel_cells : p.out_channels * out.kernel_cells;
+  out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
+
+  const int64_t extent[4] = {p.batch, out.axis[0].cells, out.axis[1].cells, out.axis[2].cells};
+  for (int i = 0; i < 4; ++i) out.boxes[i] = ceil_div(extent[i], plan.box[i]);
+  out.panel = make_panel(plan, out, &out.positions);
+  out.phases = make_phases(p, out);
+  for (const PhaseTaps& phase : out.phases) out.taps += static_cast<int64_t>(phase.offsets.size());
+
+  out.tile_lanes = plan.vectors * out.lanes;
+  const int64_t phase_count = static_cast<int64_t>(out.phases.size());
+  if (channels) {
+    for (const PhaseTaps& phase : out.phases)
+      if (phase.offsets != out.phases[0].offsets)
+        throw std::invalid_argument("lanes over channels need the same taps in every phase");
+    out.columns = round_up(out.target_channels * phase_count, out.tile_lanes);
+    out.packed_group = out.columns * out.source_channels * static_cast<int64_t>(out.phases[0].offsets.size());
+    out.sums_pitch = round_up(std::min(plan.chunk, out.target_channels) * phase_count, out.tile_lanes) + out.lanes;
+    out.sums = out.positions * out.sums_pitch;
+  } else {
+    out.packed_group = out.target_channels * out.source_channels * out.taps;
+    out.sums_pitch = round_up(out.positions, out.lanes);
+    out.sums = phase_count * plan.rows * out.sums_pitch;
+  }
+  out.chunks = ceil_div(out.target_channels, plan.chunk);
+  return out;
+}
+
+Box box_at(const Plan& plan, const Layout& layout, int64_t index) {
+  const int64_t extent[4] = {plan.problem.batch, layout.axis[0].cells, layout.axis[1].cells, layout.axis[2].cells};
+  Box box;
+  for (int i = 3; i >= 0; --i) {
+    box.begin[i] = index % layout.boxes[i] * plan.box[i];
+    box.size[i] = std::min(plan.box[i], extent[i] - box.begin[i]);
+    index /= layout.boxes[i];
+  }
+  return box;
+}
+
+}  // namespace tconv

@@ -1,0 +1,68 @@
+// How a phases plan lies in memory: panels of input, panels of weights, and sums. Sizes count numbers, not bytes.
+#pragma once
+
+#include <vector>
+
+#include "lattice.hpp"
+#include "plan.hpp"
+
+namespace tconv {
+
+// A panel of input is [source channel][source phase][position]. The positions are the cells of a box in row-major
+// order, each row longer than the box is wide by as much as the taps reach past its ends; the gaps hold zeros, or the
+// neighbouring box's cells. A tap is then one constant offset, and a vector of lanes runs on across the ends of rows.
+struct Panel {
+  int64_t pitch[3];        // positions from a cell to its neighbour in batch, z, y
+  int64_t first;           // position of the box's first cell
+  int64_t row;             // positions of one channel and phase, with slack for a whole vector past the end
+  int64_t channel;         // positions of one channel, all phases
+  bool dense;              // every position is a cell that lies in the source: nothing needs to be zeroed first
+
+  int64_t position(int64_t n, int64_t z, int64_t y) const { return n * pitch[0] + z * pitch[1] + y * pitch[2]; }
+  int64_t offset(int64_t z, int64_t y, int64_t x) const { return z * pitch[1] + y * pitch[2] + x; }
+};
+
+// What the taps of one phase of the target read (an offset into the panel) and multiply by (an element of the kernel).
+struct PhaseTaps {
+  std::vector<int64_t> offsets, kernel;
+  int64_t before;  // taps of the phases before this one
+};
+
+// Everything that follows from a plan and is the same at every run.
+struct Layout {
+  Lattice axis[3];
+  int lanes;                                  // numbers in a vector register
+  int64_t source_channels, target_channels;   // of one group
+  int64_t source_plane, target_plane;         // numbers of one channel of one batch item
+  int64_t kernel_cells;                       // elements of one kernel
+  int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
+
+  int64_t boxes[4];                           // along batch, z, y, x
+  int64_t positions;                          // from a full box's first cell to its last, gaps counted
+  Panel panel;
+
+  std::vector<PhaseTaps> phases;              // of the target, x fastest
+  int64_t taps;                               // of all phases together
+
+  int64_t tile_lanes;                         // vectors * lanes
+  int64_t columns;                            // Lanes::channels: target channels x phases, padded to whole tiles
+  int64_t packed_group;                       // packed weights of one group
+  int64_t chunks;                             // of target channels
+  int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
+  int64_t sums;                               // scratch of one task
+
+  int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
+  int64_t source_phase_count() const {
+    return static_cast<int64_t>(axis[0].source_phases.size() * axis[1].source_phases.size() * axis[2].source_phases.size());
+  }
+};
+
+Layout make_layout(const Plan& plan);
+
+// A box's place and extent, cut at the end of the lattice. Order: batch, z, y, x.
+struct Box {
+  int64_t begin[4], size[4];
+};
+Box box_at(const Plan& plan, const Layout& layout, int64_t index);
+
+}  // namespace tconv

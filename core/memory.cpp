@@ -1,0 +1,89 @@
+#include "memory.hpp"
+
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace tconv {
+namespace {
+
+constexpr size_t kHuge = size_t{2} << 20;     // a huge page
+constexpr size_t kKeepFrom = size_t{1} << 20;  // smaller blocks are malloc's business
+constexpr size_t kKeepMost = size_t{256} << 20;
+
+struct Kept {
+  void* block;
+  size_t bytes;
+};
+// Never destroyed: outputs may outlive every static object.
+std::mutex& lock = *new std::mutex;
+std::vector<Kept>& kept = *new std::vector<Kept>;
+size_t kept_bytes = 0;
+
+size_t rounded(size_t bytes) { return bytes < kKeepFrom ? (bytes + 63) / 64 * 64 : (bytes + kHuge - 1) / kHuge * kHuge; }
+
+}  // namespace
+
+void* take_block(size_t bytes) {
+  const size_t size = rounded(bytes ? bytes : 1);
+  if (size < bytes) throw std::bad_alloc();
+  if (size >= kKeepFrom) {
+    std::lock_guard<std::mutex> guard(lock);
+    for (size_t i = kept.size(); i-- > 0;)
+      if (kept[i].bytes == size) {
+        void* block = kept[i].block;
+        kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(i));
+        kept_bytes -= size;
+        return block;
+      }
+  }
+  void* block = std::aligned_alloc(size >= kKeepFrom ? kHuge : 64, size);
+  if (!block) throw std::bad_alloc();
+#if defined(__linux__)
+  if (size >= kKeepFrom) madvise(block, size, MADV_HUGEPAGE);
+#endif
+  return block;
+}
+
+void give_block(void* block, size_t bytes) noexcept {
+  const size_t size = rounded(bytes ? bytes : 1);
+  if (size >= kKeepFrom && size <= kKeepMost) {
+    std::vector<void*> surplus;
+    {
+      std::lock_guard<std::mutex> guard(lock);
+      try {
+        while (!kept.empty() && kept_bytes + size > kKeepMost) {  // the oldest goes first
+          surplus.push_back(kept.front().block);
+          kept_bytes -= kept.front().bytes;
+          kept.erase(kept.begin());
+        }
+        kept.push_back({block, size});
+        kept_bytes += size;
+        block = nullptr;
+      } catch (...) {
+      }
+    }
+    for (void* old : surplus) std::free(old);
+  }
+  std::free(block);
+}
+
+void empty_cache() noexcept {
+  std::lock_guard<std::mutex> guard(lock);
+  for (const Kept& entry : kept) std::free(entry.block);
+  kept.clear();
+  kept_bytes = 0;
+}
+
+size_t cached_bytes() noexcept {
+  std::lock_guard<std::mutex> guard(lock);
+  return kept_bytes;
+}
+
+}  // namespace tconv

@@ -1,0 +1,53 @@
+// The plain structs that cross the border from Python: a Problem (what is asked) and a Plan (how it is done).
+//
+// Nothing in core/ decides anything: src/tconv/planning.py fills these fields, run.cpp obeys them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace tconv {
+
+enum class DType : int { f32, f64, f16, bf16, c64, c128, i8, i16, i32, i64, u8, u16, u32, u64, count };
+
+// Three maps on one Geometry. With A the convolution's matrix: conv_transpose is y = A^T x, conv is x = A y, and
+// weight_gradient correlates x with y, one number a weight.
+enum class Map : int { conv_transpose, conv, weight_gradient };
+
+enum class Algorithm : int { reference, phases };
+
+// What runs along the lanes of a vector register: neighbouring positions of one channel, or neighbouring output
+// channels (with the phases of each as further channels, the phase along x fastest) of one position.
+enum class Lanes : int { positions, channels };
+
+enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
+
+// The transposed layer input -> output. Always three spatial axes (z, y, x); a problem with fewer has leading axes of
+// size 1, kernel 1 and stride 1. Channel counts are per group.
+struct Problem {
+  int64_t batch, groups, in_channels, out_channels;
+  int64_t input[3], output[3], kernel[3], stride[3], dilation[3];
+  int64_t lo[3];  // padding before the first output cell; negative extends the output
+};
+
+struct Plan {
+  Problem problem;
+  Map map;
+  DType dtype;
+  Algorithm algorithm;
+  std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
+  int rows, vectors;     // the register tile: rows x vectors accumulators
+  Lanes lanes;           // phases only
+  int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes
+  int64_t chunk;         // target channels a task walks over with one packed box
+  int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
+  Activation activation;
+  double slope, clamp_lo, clamp_hi;  // leaky_relu's slope; clamp's bounds
+};
+
+// Internal linkage: this header is compiled for several instruction sets, whose code must not be shared.
+static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+
+}  // namespace tconv

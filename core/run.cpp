@@ -1,0 +1,243 @@
+// Walk a plan: pack the weights once; then, box by box, pack the input, let the register tiles sum, and store.
+#include "run.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "panel.hpp"
+#include "table.hpp"
+#include "threads.hpp"
+
+namespace tconv {
+
+Runner::Runner(const Plan& plan) : plan_(plan) {
+  if (plan.algorithm == Algorithm::reference) return;
+  layout_ = make_layout(plan);
+  if (plan.map == Map::weight_gradient) {
+    workspace_ = gradient_workspace(plan_, layout_);
+  } else {
+    packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
+    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
+  }
+}
+
+// ---- weights -> panels ----------------------------------------------------------------------------------------------
+
+// Lanes::positions: [group][block of rows][phase][tap][source channel][row of the block]
+// Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile], a column being a target channel
+//                   with one phase of it
+template <class T>
+void Runner::pack_as(const T* weight, T* packed) const {
+  const Plan& plan = plan_;
+  const Layout& at = layout_;
+  const int64_t depth = at.source_channels, phases = static_cast<int64_t>(at.phases.size());
+  const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
+  const bool channels = plan.lanes == Lanes::channels;
+  const int64_t blocks = channels ? at.columns / at.tile_lanes : ceil_div(at.target_channels, plan.rows);
+
+  parallel_for(plan.problem.groups * blocks, [&](int64_t task, int) {
+    const int64_t group = task / blocks, block = task % blocks;
+    const T* from = weight + group * group_weights;
+    T* to = packed + group * at.packed_group;
+    if (channels) {
+      const int64_t taps = static_cast<int64_t>(at.phases[0].offsets.size());
+      to += block * taps * depth * at.tile_lanes;
+      std::vector<int64_t> column(static_cast<size_t>(at.tile_lanes));
+      for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t j = 0; j < at.tile_lanes; ++j) {
+          const int64_t index = block * at.tile_lanes + j, row = index / phases;
+          column[j] = row < at.target_channels ? row * at.row_stride + at.phases[index % phases].kernel[t] : -1;
+        }
+        for (int64_t d = 0; d < depth; ++d, to += at.tile_lanes)
+          for (int64_t j = 0; j < at.tile_lanes; ++j)
+            to[j] = column[j] < 0 ? T(0) : from[column[j] + d * at.depth_stride];
+      }
+    } else {
+      const int64_t row = block * plan.rows, rows = std::min<int64_t>(plan.rows, at.target_channels - row);
+      from += row * at.row_stride;
+      to += row * depth * at.taps;
+      for (const PhaseTaps& phase : at.phases)
+        for (int64_t kernel : phase.kernel)
+          for (int64_t d = 0; d < depth; ++d, to += rows)
+            for (int64_t i = 0; i < rows; ++i) to[i] = from[i * at.row_stride + d * at.depth_stride + kernel];
+    }
+  });
+}
+
+// ---- sums -> target -------------------------------------------------------------------------------------------------
+
+namespace {
+
+// The indices of a target row that the cells of a box reach.
+struct Span {
+  int64_t begin, skip, length;
+  Span(const Lattice& axis, int64_t cell, int64_t cells) {
+    const int64_t first = cell * axis.target_stride - axis.target_lo;
+    begin = std::max<int64_t>(first, 0);
+    skip = begin - first;
+    length = std::min(first + cells * axis.target_stride, axis.target_size) - begin;
+  }
+};
+
+template <class T>
+struct Store {
+  const Plan& plan;
+  const Layout& at;
+  const KernelSet<T>& kernels;
+
+  // Calls row(target row, position of its first cell, phase along z and y) for every row of the target in the box.
+  template <class Row>
+  void each_row(const Box& box, T* plane, int64_t batch_stride, const Row& row) const {
+    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
+    const Span span(x, box.begin[3], box.size[3]);
+    if (span.length <= 0) return;
+    for (int64_t n = 0; n < box.size[0]; ++n)
+      for (int64_t cz = 0; cz < box.size[1]; ++cz)
+        for (int64_t rz = 0; rz < z.target_stride; ++rz) {
+          const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
+          if (tz < 0 || tz >= z.target_size) continue;
+          for (int64_t cy = 0; cy < box.size[2]; ++cy)
+            for (int64_t ry = 0; ry < y.target_stride; ++ry) {
+              const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
+              if (ty < 0 || ty >= y.target_size) continue;
+              T* out = plane + n * batch_stride + (tz * y.target_size + ty) * x.target_size + span.begin;
+              row(out, at.panel.position(n, cz, cy), (rz * y.target_stride + ry) * x.target_stride, span);
+            }
+        }
+  }
+
+  void finish(T* out, int64_t count) const {
+    if (plan.activation != Activation::none)
+      kernels.activate(out, count, plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo),
+                       static_cast<T>(plan.clamp_hi));
+  }
+};
+
+}  // namespace
+
+// ---- the walk -------------------------------------------------------------------------------------------------------
+
+template <class T>
+void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) const {
+  const Plan& plan = plan_;
+  const Layout& at = layout_;
+  const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Store<T> store{plan, at, kernels};
+  const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
+  const int64_t batch_stride = groups * at.target_channels * at.target_plane;
+  const int64_t phase_count = static_cast<int64_t>(at.phases.size());
+
+  struct Worker {
+    Block memory;
+    int64_t packed = -1;  // which box of which group lies in the panel
+  };
+  std::vector<Worker> workers(static_cast<size_t>(num_threads()));
+
+  parallel_for(groups * boxes * at.chunks, [&](int64_t task, int index) {
+    Worker& worker = workers[static_cast<size_t>(index)];
+    if (!worker.memory.bytes()) worker.memory = Block(static_cast<size_t>(workspace_));
+    T* panel = worker.memory.template as<T>();
+    T* sums = panel + depth * at.panel.channel;
+
+    const int64_t group = task / at.chunks / boxes;
+    const Box box = box_at(plan, at, task / at.chunks % boxes);
+    if (worker.packed != task / at.chunks) {
+      pack_panel(at, kernels, source + group * depth * at.source_plane, groups * depth * at.source_plane, box, panel);
+      worker.packed = task / at.chunks;
+    }
+    const T* cells = panel + at.panel.first;
+    const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
+    const int64_t row_begin = task % at.chunks * plan.chunk;
+    const int64_t row_end = std::min(row_begin + plan.chunk, at.target_channels);
+    T* plane = target + (box.begin[0] * groups + group) * at.target_channels * at.target_plane;
+
+    TileArgs<T> tile{};
+    tile.steps = depth;
+    if (plan.lanes == Lanes::channels) {
+      const std::vector<int64_t>& offsets = at.phases[0].offsets;
+      tile.taps = static_cast<int64_t>(offsets.size());
+      tile.offsets = offsets.data();
+      tile.a_on = 1, tile.a_step = at.panel.channel;
+      tile.b_tap = depth * at.tile_lanes, tile.b_step = at.tile_lanes;
+      tile.c_stride = at.sums_pitch;
+      const int64_t column_begin = row_begin * phase_count, columns = (row_end - row_begin) * phase_count;
+      for (int64_t j = 0; j < columns; j += at.tile_lanes) {
+        tile.b = packed + group * at.packed_group + (column_begin + j) * depth * tile.taps;
+        const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, columns - j), at.lanes));
+        for (int64_t i = 0; i < positions; i += plan.rows) {
+          tile.a = cells + i;
+          tile.c = sums + i * at.sums_pitch + j;
+          kernels.tile[std::min<int64_t>(plan.rows, positions - i)][vectors](tile);
+        }
+      }
+      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+        for (int64_t c = row_begin; c < row_end; ++c) {
+          T* row = out + c * at.target_plane;
+          kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * phase_count + phase, at.sums_pitch,
+                        at.axis[2].target_stride, box.size[3], span.skip, span.length,
+                        bias ? bias[group * at.target_channels + c] : T(0), row});
+          store.finish(row, span.length);
+        }
+      });
+      return;
+    }
+
+    tile.a_step = 0;
+    tile.b_on = 1, tile.b_step = at.panel.channel;
+    tile.c_stride = at.sums_pitch;
+    for (int64_t c = row_begin; c < row_end; c += plan.rows) {
+      const int64_t rows = std::min<int64_t>(plan.rows, at.target_channels - c);
+      const T* weights = packed + group * at.packed_group + c * depth * at.taps;
+      tile.a_step = rows, tile.a_tap = depth * rows;
+      for (int64_t r = 0; r < phase_count; ++r) {
+        const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
+        tile.taps = static_cast<int64_t>(phase.offsets.size());
+        tile.offsets = phase.offsets.data();
+        tile.a = weights + phase.before * depth * rows;
+        for (int64_t i = 0; i < positions; i += at.tile_lanes) {
+          tile.b = cells + i;
+          tile.c = sums + r * plan.rows * at.sums_pitch + i;
+          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
+        }
+      }
+      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+        for (int64_t i = 0; i < rows; ++i) {
+          T* row = out + (c + i) * at.target_plane;
+          kernels.interleave({sums + (phase * plan.rows + i) * at.sums_pitch + position, plan.rows * at.sums_pitch,
+                              at.axis[2].target_stride, box.size[3], span.skip, span.length,
+                              bias ? bias[group * at.target_channels + c + i] : T(0), row});
+          store.finish(row, span.length);
+        }
+      });
+    }
+  });
+}
+
+// ---- the gate -------------------------------------------------------------------------------------------------------
+
+void Runner::pack(const void* weight, void* packed) const {
+  if (plan_.dtype == DType::f32) pack_as(static_cast<const float*>(weight), static_cast<float*>(packed));
+  else pack_as(static_cast<const double*>(weight), static_cast<double*>(packed));
+}
+
+void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
+  if (plan_.algorithm == Algorithm::reference) {
+    const ReferenceKernel kernel = reference_kernel(plan_.dtype);
+    parallel_for(reference_tasks(plan_), [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
+    return;
+  }
+  const auto as = [&](auto type) {
+    using T = decltype(type);
+    if (plan_.map == Map::weight_gradient)
+      run_gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
+                   static_cast<T*>(target));
+    else
+      run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),
+             static_cast<T*>(target));
+  };
+  if (plan_.dtype == DType::f32) as(float{});
+  else as(double{});
+}
+
+}  // namespace tconv

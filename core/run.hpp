@@ -1,0 +1,32 @@
+// A plan made ready to run, and the three things that can be done with it.
+#pragma once
+
+#include "layout.hpp"
+#include "memory.hpp"
+#include "plan.hpp"
+
+namespace tconv {
+
+class Runner {
+ public:
+  explicit Runner(const Plan& plan);
+
+  const Plan& plan() const { return plan_; }
+  int64_t workspace_bytes() const { return workspace_; }  // of one thread
+  int64_t packed_bytes() const { return packed_; }        // 0: this plan reads the weights as they are
+
+  void pack(const void* weight, void* packed) const;
+  // Source and target are those of the map. Weights are packed ones if packed_bytes() is not 0. For the weight
+  // gradient `source` is x, `weight` is y and the target is dL/dweight.
+  void run(const void* source, const void* weight, const void* bias, void* target) const;
+
+ private:
+  template <class T> void pack_as(const T* weight, T* packed) const;
+  template <class T> void run_as(const T* source, const T* packed, const T* bias, T* target) const;
+
+  Plan plan_;
+  Layout layout_;
+  int64_t workspace_ = 0, packed_ = 0;
+};
+
+}  // namespace tconv

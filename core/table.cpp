@@ -1,0 +1,64 @@
+#include "table.hpp"
+
+#include <stdexcept>
+
+namespace tconv {
+
+#define TCONV_DECLARE(isa)                  \
+  const KernelSet<float>* f32_kernels_##isa(); \
+  const KernelSet<double>* f64_kernels_##isa();
+TCONV_DECLARE(baseline)
+#if defined(__x86_64__)
+TCONV_DECLARE(avx2)
+TCONV_DECLARE(avx512)
+#endif
+
+// Best first. A new instruction set is a line here and one in CMakeLists.txt.
+const std::vector<IsaKernels>& isa_kernels() {
+  static const std::vector<IsaKernels> available = [] {
+    std::vector<IsaKernels> list;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+      list.push_back({"avx512", f32_kernels_avx512(), f64_kernels_avx512()});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+      list.push_back({"avx2", f32_kernels_avx2(), f64_kernels_avx2()});
+#endif
+    list.push_back({"baseline", f32_kernels_baseline(), f64_kernels_baseline()});
+    return list;
+  }();
+  return available;
+}
+
+const IsaKernels& find_isa(const std::string& name) {
+  for (const IsaKernels& kernels : isa_kernels())
+    if (name == kernels.isa) return kernels;
+  throw std::invalid_argument("this CPU has no instruction set " + name);
+}
+
+template <>
+const KernelSet<float>& kernels_for<float>(const std::string& isa) { return *find_isa(isa).f32; }
+template <>
+const KernelSet<double>& kernels_for<double>(const std::string& isa) { return *find_isa(isa).f64; }
+
+namespace {
+struct DTypeFacts {
+  const char* name;
+  int64_t size;
+};
+constexpr DTypeFacts kDTypes[static_cast<int>(DType::count)] = {
+    {"f32", 4}, {"f64", 8}, {"f16", 2}, {"bf16", 2}, {"c64", 8}, {"c128", 16}, {"i8", 1},
+    {"i16", 2}, {"i32", 4}, {"i64", 8}, {"u8", 1},   {"u16", 2}, {"u32", 4},   {"u64", 8}};
+}  // namespace
+
+const char* dtype_name(DType dtype) { return kDTypes[static_cast<int>(dtype)].name; }
+int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; }
+
+std::string kernel_name(const Plan& plan) {
+  const std::string dtype = dtype_name(plan.dtype);
+  if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
+  return dtype + "_phases_" + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
+}
+
+}  // namespace tconv

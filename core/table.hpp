@@ -1,0 +1,88 @@
+// Kernel name -> function, per dtype and instruction set.
+//
+// A name follows <dtype>_<algorithm>_<rows>x<vectors>__<isa>, such as f32_phases_14x2__avx512. The same string stands
+// in repr(plan) and in benchmark results.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan.hpp"
+
+namespace tconv {
+
+// c[i * c_stride + j] (+)= sum over taps t and steps s of
+//   a[t * a_tap + a_on * offsets[t] + s * a_step + i] * b[t * b_tap + b_on * offsets[t] + s * b_step + j]
+// for i in [0, rows) and j in [0, vectors * lanes). One of the two operands is packed weights and walks on by itself;
+// the other is a panel of input, where `offsets` say how far each tap lies.
+template <class T>
+struct TileArgs {
+  const T *a, *b;
+  int64_t a_tap, a_on, a_step;
+  int64_t b_tap, b_on, b_step;
+  const int64_t* offsets;
+  int64_t taps, steps;
+  T* c;
+  int64_t c_stride;
+  bool accumulate;
+};
+
+// One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
+//   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
+// keeping only the indices from `skip` on, `length` of them.
+template <class T>
+struct InterleaveArgs {
+  const T* sums;
+  int64_t phase_stride, phases, cells, skip, length;
+  T bias;
+  T* out;
+};
+
+// One row of the target, made from cells of sums that lie `cell_stride` apart:
+//   out[x * phases + r] = activation(sums[x * cell_stride + r] + bias)
+template <class T>
+struct RunsArgs {
+  const T* sums;
+  int64_t cell_stride, phases, cells, skip, length;
+  T bias;
+  T* out;
+};
+
+template <class T>
+struct KernelSet {
+  static constexpr int kMaxRows = 16, kMaxVectors = 4;
+  int lanes;  // numbers of T in one vector register
+  void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where the registers do not suffice
+  void (*interleave)(const InterleaveArgs<T>&);
+  void (*runs)(const RunsArgs<T>&);
+  // to[i] = from[i * stride]
+  void (*gather)(const T* from, int64_t stride, int64_t count, T* to);
+  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels)
+  void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
+                    int64_t to_stride);
+  void (*activate)(T* row, int64_t count, Activation what, T slope, T lo, T hi);
+};
+
+// Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.
+using ReferenceKernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
+                                 const void* bias, void* target);
+
+struct IsaKernels {
+  const char* isa;
+  const KernelSet<float>* f32;
+  const KernelSet<double>* f64;
+};
+
+const std::vector<IsaKernels>& isa_kernels();  // best first, only those that this CPU runs
+const IsaKernels& find_isa(const std::string& name);
+ReferenceKernel reference_kernel(DType dtype);
+int64_t reference_tasks(const Plan& plan);
+std::string kernel_name(const Plan& plan);
+const char* dtype_name(DType dtype);
+int64_t dtype_size(DType dtype);
+
+template <class T>
+const KernelSet<T>& kernels_for(const std::string& isa);
+
+}  // namespace tconv

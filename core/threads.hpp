@@ -1,0 +1,19 @@
+// A pool of threads that runs numbered tasks. Which thread runs a task never changes the task's result.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace tconv {
+
+// How many threads a run uses: set_num_threads, else OMP_NUM_THREADS, else what affinity and the container's quota
+// leave. Never below 1.
+int num_threads();
+void set_num_threads(int count);
+
+// Calls task(index, worker) once for every index in [0, count), in no fixed order, and returns when all are done.
+// `worker` is below num_threads() and tells apart the threads at work in this call. A second caller that comes while
+// the pool is busy does its tasks by itself, so that the cores are never oversubscribed. Safe after fork.
+void parallel_for(int64_t count, const std::function<void(int64_t index, int worker)>& task);
+
+}  // namespace tconv

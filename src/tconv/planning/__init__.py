@@ -1,0 +1,136 @@
+"""The choice: which algorithm computes a map on a Geometry, and with which tile, box and chunk.
+
+An algorithm is a line in `ALGORITHMS`: whether it applies, and what it would cost. Adding one is adding a line
+here and a kernel in core/. Nothing here touches an array, and nothing here looks at the number of threads.
+
+>>> from tconv.geometry import Geometry
+>>> plan(Geometry.parse("n1 c256>64 i64x64 k4 s2 p1"), isa="baseline").algorithm
+'phases'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from tconv import _core
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.planning import gradient, phases
+from tconv.planning.cost import BYTES, Machine, machine
+from tconv.planning.plans import (
+    DTYPES,
+    MAPS,
+    Activation,
+    MapName,
+    Plan,
+    Problem,
+    activation_code,
+)
+
+__all__ = ["ALGORITHMS", "Activation", "Algorithm", "MapName", "Plan", "isas", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """A way to compute a map."""
+
+    name: str
+    applies: Callable[[Problem, MapName, str], bool]
+    #: Fields of the plan, the estimated `cost` in cycles among them.
+    choose: Callable[[Problem, MapName, str, str], dict[str, Any]]
+
+
+def _reference(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    macs = _nominal(problem)
+    return {"computed_macs": macs, "cost": macs * 8.0}
+
+
+def _phases(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    facts: Machine = machine(isa, dtype)
+    return (gradient if map == "weight_gradient" else phases).choose(problem, map, dtype, facts)
+
+
+def _nominal(problem: Problem) -> int:
+    cells = kernel = 1
+    for i, k in zip(problem.input, problem.kernel, strict=True):
+        cells, kernel = cells * i, kernel * k
+    return problem.batch * problem.groups * problem.in_channels * problem.out_channels * cells * kernel
+
+
+ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
+    {
+        algorithm.name: algorithm
+        for algorithm in (
+            Algorithm("reference", lambda problem, map, dtype: True, _reference),
+            Algorithm("phases", lambda problem, map, dtype: dtype in BYTES and problem.batch > 0, _phases),
+        )
+    }
+)
+
+
+@lru_cache(maxsize=None)
+def isas() -> tuple[str, ...]:
+    """The instruction sets that this CPU runs and that have kernels, best first."""
+    return tuple(_core.instruction_sets())
+
+
+@lru_cache(maxsize=4096)
+def plan(
+    geometry: Geometry,
+    map: MapName = "conv_transpose",
+    *,
+    dtype: str = "f32",
+    algorithm: str = "auto",
+    activation: Activation = None,
+    isa: str | None = None,
+) -> Plan:
+    """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
+
+    Args:
+        geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
+        map: "conv_transpose", "conv" or "weight_gradient".
+        dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
+        algorithm: "auto" or a name in `ALGORITHMS`.
+        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope), ("clamp", lo, hi).
+        isa: an instruction set of `isas()`; the best one by default.
+
+    Raises:
+        TconvError: an unknown name, an algorithm that does not apply, or an activation that the dtype lacks.
+
+    >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
+    Traceback (most recent call last):
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases would fit
+    """
+    for name, value, known in (
+        ("map", map, MAPS),
+        ("dtype", dtype, DTYPES),
+        ("algorithm", algorithm, ("auto", *ALGORITHMS)),
+        ("isa", isa or isas()[0], isas()),
+    ):
+        if value not in known:
+            raise TconvError(f"{name}={value!r} is unknown; {', '.join(known)} would fit")
+    if activation_code(activation)[0] and (dtype[0] in "ciu" or map == "weight_gradient"):
+        raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
+    chosen_isa = isa or isas()[0]
+    problem = Problem.of(geometry, map)
+    applying = [a for a in ALGORITHMS.values() if a.applies(problem, map, dtype)]
+    if algorithm != "auto":
+        applying = [a for a in applying if a.name == algorithm]
+        if not applying:
+            raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
+    options = [(a.choose(problem, map, dtype, chosen_isa), a.name) for a in applying]
+    fields, name = min(options, key=lambda option: option[0]["cost"])
+    return Plan(
+        geometry=geometry,
+        map=map,
+        dtype=dtype,
+        algorithm=name,
+        isa=chosen_isa,
+        activation=activation,
+        problem=problem,
+        **fields,
+    )

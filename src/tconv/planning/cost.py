@@ -1,0 +1,58 @@
+"""Counted work and what a core does with it. The constants were measured; only their ratios matter."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from tconv import _core
+
+__all__ = ["BYTES", "L2_PANEL", "L2_SUMS", "MIN_TASKS", "TASK_CYCLES", "Machine", "machine", "split", "tile_cycles"]
+
+#: Bytes of the dtypes that have fast kernels.
+BYTES = {"f32": 4, "f64": 8}
+
+#: Bytes of a panel and of its sums that stay in the second-level cache beside the weights that stream by.
+L2_PANEL = 512 * 1024
+L2_SUMS = 384 * 1024
+
+#: A run is cut in at least so many tasks where each is then still worth TASK_CYCLES, so that threads of uneven
+#: speed finish together. The number of threads is not looked at: a plan is the same for any.
+MIN_TASKS = 12
+TASK_CYCLES = 40_000.0
+
+
+class Machine(NamedTuple):
+    """The register file of one instruction set for one dtype."""
+
+    isa: str
+    lanes: int
+    rows: tuple[int, ...]  #: most rows of a tile with 1, 2, ... vectors
+
+
+@lru_cache(maxsize=None)
+def machine(isa: str, dtype: str) -> Machine:
+    """What the kernels of `isa` offer for `dtype`."""
+    facts = _core.instruction_sets()[isa][dtype]
+    most: dict[int, int] = {}
+    for rows, vectors in facts["tiles"]:
+        most[vectors] = max(rows, most.get(vectors, 0))
+    return Machine(isa, facts["lanes"], tuple(most[v] for v in sorted(most)))
+
+
+def tile_cycles(rows: int, vectors: int) -> float:
+    """Cycles of one step of a register tile: two FMA ports, two load ports, four cycles of latency.
+
+    Half of the vector loads cross a cache line and count twice.
+    """
+    return max(rows * vectors / 2, (rows + 1.5 * vectors) / 2, 4.0)
+
+
+def split(extent: int, most: int) -> int:
+    """The size of even pieces of `extent`, none larger than `most`.
+
+    >>> split(17, 16)
+    9
+    """
+    pieces = -(-extent // max(1, most))
+    return -(-extent // max(1, pieces))

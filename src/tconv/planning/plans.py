@@ -1,0 +1,190 @@
+"""What a plan is: integers and names, fixed once, printed as a table that a person reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from tconv import _core
+from tconv.errors import TconvError
+
+if TYPE_CHECKING:
+    from tconv.geometry import Geometry
+
+__all__ = ["ACTIVATIONS", "DTYPES", "MAPS", "Activation", "MapName", "Plan", "Problem", "activation_code"]
+
+MapName: TypeAlias = Literal["conv_transpose", "conv", "weight_gradient"]
+Activation: TypeAlias = str | tuple[str | float, ...] | None
+
+#: The codes of core/plan.hpp, in its order.
+MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
+DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
+ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
+_ALGORITHMS = ("reference", "phases")
+_LANES = ("positions", "channels")
+
+
+def activation_code(activation: Activation) -> tuple[int, float, float, float]:
+    """(code, slope, lo, hi) of an activation as users spell it.
+
+    >>> activation_code(("leaky_relu", 0.2))
+    (2, 0.2, 0.0, 0.0)
+    """
+    name, *numbers = (activation,) if activation is None or isinstance(activation, str) else activation
+    expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
+    if (name is not None and name not in ACTIVATIONS[1:]) or len(numbers) != expected:
+        raise TconvError(
+            f"activation={activation!r} is unknown; "
+            'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
+        )
+    try:
+        values = [float(number) for number in numbers]
+    except (TypeError, ValueError):
+        raise TconvError(f"activation={activation!r} needs numbers after the name") from None
+    if name == "leaky_relu":
+        return 2, values[0], 0.0, 0.0
+    if name == "clamp":
+        if not values[0] <= values[1]:
+            raise TconvError(f"activation={activation!r}: the lower bound must not exceed the upper one")
+        return 3, 0.0, values[0], values[1]
+    return (ACTIVATIONS.index(name) if isinstance(name, str) else 0), 0.0, 0.0, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A Geometry as the kernels see it: three axes, channels of one group.
+
+    A Geometry with fewer axes gets leading ones of size 1. Where an axis has one input, the stride changes
+    nothing, and the full reach of the kernel takes its place: every phase then has one tap instead of all.
+    """
+
+    batch: int
+    groups: int
+    in_channels: int
+    out_channels: int
+    input: tuple[int, int, int]
+    output: tuple[int, int, int]
+    kernel: tuple[int, int, int]
+    stride: tuple[int, int, int]
+    dilation: tuple[int, int, int]
+    lo: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, geometry: Geometry, map: MapName) -> Problem:
+        """The problem that `map` solves on `geometry`."""
+
+        def three(values: tuple[int, ...], fill: int) -> tuple[int, int, int]:
+            z, y, x = (fill,) * (3 - len(values)) + tuple(values)
+            return z, y, x
+
+        stride = geometry.stride
+        if map == "conv_transpose":
+            stride = tuple(
+                (k - 1) * d + 1 if i == 1 else s
+                for i, k, s, d in zip(
+                    geometry.input, geometry.kernel, geometry.stride, geometry.dilation, strict=True
+                )
+            )
+        return cls(
+            geometry.batch,
+            geometry.groups,
+            geometry.in_channels // geometry.groups,
+            geometry.out_channels // geometry.groups,
+            three(geometry.input, 1),
+            three(geometry.output, 1),
+            three(geometry.kernel, 1),
+            three(stride, 1),
+            three(geometry.dilation, 1),
+            three(tuple(lo for lo, _ in geometry.padding), 0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """How one map on one Geometry is computed. `repr(plan)` shows it; `plan.runner` does it.
+
+    Fields of the register tile, the box and the chunk are explained in core/plan.hpp.
+    """
+
+    geometry: Geometry
+    map: MapName
+    dtype: str
+    algorithm: str
+    isa: str
+    activation: Activation
+    problem: Problem
+    rows: int = 1
+    vectors: int = 1
+    lanes: str = "positions"
+    box: tuple[int, int, int, int] = (1, 1, 1, 1)
+    chunk: int = 1
+    segments: int = 1
+    computed_macs: int = 0
+    cost: float = 0.0
+    #: Ready to run; see _core.pyi.
+    runner: _core.Runner = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Hand the integers to the kernels."""
+        code, slope, lo, hi = activation_code(self.activation)
+        p = self.problem
+        runner = _core.make_runner(
+            map=MAPS.index(self.map),
+            dtype=DTYPES.index(self.dtype),
+            algorithm=_ALGORITHMS.index(self.algorithm),
+            isa=self.isa,
+            batch=p.batch,
+            groups=p.groups,
+            in_channels=p.in_channels,
+            out_channels=p.out_channels,
+            input=p.input,
+            output=p.output,
+            kernel=p.kernel,
+            stride=p.stride,
+            dilation=p.dilation,
+            lo=p.lo,
+            rows=self.rows,
+            vectors=self.vectors,
+            lanes=_LANES.index(self.lanes),
+            box=self.box,
+            chunk=self.chunk,
+            segments=self.segments,
+            activation=code,
+            slope=slope,
+            clamp_lo=lo,
+            clamp_hi=hi,
+        )
+        object.__setattr__(self, "runner", runner)
+
+    @property
+    def kernel(self) -> str:
+        """Name of the kernel, such as f32_phases_14x2__avx512."""
+        return self.runner.kernel
+
+    @property
+    def packing(self) -> tuple[object, ...]:
+        """Plans with equal packing read the same packed weights."""
+        p = self.problem
+        return (self.map, self.dtype, self.algorithm, self.isa, self.rows, self.vectors, self.lanes, p.stride)
+
+    def __repr__(self) -> str:
+        """The plan as a table."""
+        nominal = self.geometry.macs
+        lines = [
+            ("problem", str(self.geometry)),
+            ("map", self.map if self.activation is None else f"{self.map}, then {self.activation}"),
+            ("kernel", self.kernel),
+            ("multiplications", f"{nominal:,} nominal, {self.computed_macs:,} computed"),
+        ]
+        if self.algorithm != "reference":
+            n, z, y, x = self.box
+            lines += [
+                ("lanes", f"over {self.lanes}"),
+                ("box", f"batch {n}, cells {z}x{y}x{x}; {self.chunk} channels a task"),
+                ("memory", f"{self.runner.packed_bytes:,} B packed weights, "
+                 f"{self.runner.workspace_bytes:,} B workspace a thread"),
+                ("estimate", f"{self.cost:,.0f} cycles of one core"),
+            ]
+            if self.map == "weight_gradient":
+                lines.append(("sums", f"{self.segments}, added in order"))
+        return "\n".join(f"{name:<16}{value}" for name, value in lines)
