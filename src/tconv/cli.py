@@ -1,0 +1,128 @@
+"""The command ``tconv``: a table of modules, each of which adds its own commands.
+
+Exit status: 0 fine, 1 findings, 2 bad usage or bad input (one line on stderr), 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from tconv.errors import TconvError
+
+__all__ = ["main"]
+
+MODULES = ("tconv.train.commands",)
+"""Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
+the status."""
+
+
+HEAD = """\
+example:
+  tconv train brain --out runs/brain
+  tconv evaluate runs/brain/best.ckpt brain
+
+Transposed convolution: fast on a CPU, exactly defined, and learned from real pictures."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose help begins with the example, and whose errors are one line with a
+    suggestion."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_help_format, allow_abbrev=False, **options)
+
+    def format_help(self) -> str:
+        """The description, which begins with an example, before the usage."""
+        head, self.description = self.description or "", None
+        try:
+            return f"{head}\n\n{super().format_help()}" if head else super().format_help()
+        finally:
+            self.description = head
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            raise argparse.ArgumentError(action, f"{value!r} is unknown; {_suggestion(str(value), names)}")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but an unknown option is met with the nearest known one."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            used: Parser = getattr(parsed, "parser", self)
+            flag = next((word for word in unknown if word.startswith("-")), unknown[0])
+            known = [option for option in used._option_string_actions if option.startswith("--")]
+            used.error(f"unknown argument {flag!r}; {_suggestion(flag.split('=')[0], known)}")
+        return parsed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    func: Callable[[argparse.Namespace], int] | None = getattr(args, "func", None)
+    if func is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        status = func(args)
+        sys.stdout.flush()
+        return status
+    except TconvError as fault:
+        return _fault(args, str(fault))
+    except ModuleNotFoundError as fault:
+        return _fault(args, f"needs {fault.name}, which is not installed: pip install 'tconv[all]'")
+    except BrokenPipeError:
+        # The reader of stdout has left (head, less): that is no fault, but the interpreter's last flush
+        # must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as fault:
+        return _fault(args, str(fault))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="tconv",
+        description=HEAD,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in MODULES:
+        importlib.import_module(name).add_parser(subparsers)
+    for command in subparsers.choices.values():
+        command.set_defaults(parser=command)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"tconv {version('tconv')}")
+        parser.exit()
+
+
+def _help_format(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
+def _suggestion(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+
+
+def _fault(args: argparse.Namespace, message: str) -> int:
+    print(f"{args.parser.prog}: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,176 @@
+"""From a split to batches: order, crops and augmentation, each drawn anew from (seed, epoch, picture).
+
+Nothing depends on what was drawn before, so epoch 7 is the same whether epochs 0 to 6 ran in this process
+or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tconv.train.data import Split
+from tconv.train.pictures import IGNORED, Picture
+
+__all__ = ["Batches", "Normalisation", "TrainingPictures", "WholePictures", "collate", "whole_pictures"]
+
+Pair = tuple[Tensor, Tensor]
+Key = tuple[int, int]
+
+SCALES = (0.75, 1.5)
+LIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(value - mean) / deviation, a channel at a time; values are 0..1."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __call__(self, picture: Picture) -> Tensor:
+        """A picture (height, width, channels) as a normalised tensor (channels, height, width)."""
+        mean, deviation = (np.asarray(values, np.float32) for values in (self.mean, self.deviation))
+        return torch.from_numpy(np.ascontiguousarray(((picture - mean) / deviation).transpose(2, 0, 1)))
+
+
+class TrainingPictures(Dataset[Pair]):
+    """Pictures for training, asked for by (epoch, index); each is augmented, then cropped to ``crop`` x
+    ``crop``."""
+
+    def __init__(
+        self, split: Split, normal: Normalisation, *, crop: int | None, augment: bool, seed: int
+    ) -> None:
+        self.split, self.normal, self.crop, self.augment, self.seed = split, normal, crop, augment, seed
+
+    def __getitem__(self, key: Key) -> Pair:
+        epoch, index = key
+        draw = np.random.default_rng([self.seed, epoch, index])
+        picture, label = self.split[index]
+        x, y = self.normal(picture), torch.from_numpy(np.ascontiguousarray(label))
+        if self.augment:
+            x, y = _augmented(x, y, draw)
+        return _cropped(x, y, self.crop, draw) if self.crop else (x, y)
+
+
+class WholePictures(Dataset[Pair]):
+    """Pictures as they are; index None is a picture of which nothing counts, to even out the ranks'
+    shares."""
+
+    def __init__(self, split: Split, normal: Normalisation) -> None:
+        self.split, self.normal = split, normal
+
+    def __getitem__(self, index: int | None) -> Pair:
+        picture, label = self.split[index or 0]
+        y = torch.from_numpy(np.ascontiguousarray(label))
+        return self.normal(picture), torch.full_like(y, IGNORED) if index is None else y
+
+
+class EpochOrder(Sampler[Key]):
+    """(epoch, index) keys of one rank's share of an epoch, shuffled by (seed, epoch).
+
+    Every rank gets equally many: the order starts again from its front where the count does not divide.
+    Lightning calls `set_epoch` before each epoch.
+    """
+
+    def __init__(self, count: int, *, seed: int, rank: int, ranks: int) -> None:
+        self.count, self.seed, self.rank, self.ranks, self.epoch = count, seed, rank, ranks, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        share = np.resize(order, len(self) * self.ranks)[self.rank :: self.ranks]
+        return iter([(self.epoch, int(index)) for index in share])
+
+    def __len__(self) -> int:
+        return -(-self.count // self.ranks)
+
+
+class WholeOrder(Sampler[int | None]):
+    """One rank's share of a split in its own order, filled up with None so that all ranks get equally
+    many."""
+
+    def __init__(self, count: int, *, rank: int, ranks: int) -> None:
+        self.count, self.rank, self.ranks = count, rank, ranks
+
+    def __iter__(self) -> Iterator[int | None]:
+        share: list[int | None] = list(range(self.rank, self.count, self.ranks))
+        return iter(share + [None] * (len(self) - len(share)))
+
+    def __len__(self) -> int:
+        return -(-self.count // self.ranks)
+
+
+def collate(pairs: list[Pair]) -> Pair:
+    """Stack pictures of any sizes: smaller ones are filled up, below and to the right, with what does not
+    count.
+
+    >>> x, y = collate([(torch.ones(1, 2, 3), torch.ones(2, 3)), (torch.ones(1, 4, 1), torch.ones(4, 1))])
+    >>> x.shape, y[1, 0].tolist()
+    (torch.Size([2, 1, 4, 3]), [1.0, 255.0, 255.0])
+    """
+    height, width = (max(y.shape[axis] for _, y in pairs) for axis in (0, 1))
+    filled = [_filled(x, y, height, width) for x, y in pairs]
+    return torch.stack([x for x, _ in filled]), torch.stack([y for _, y in filled])
+
+
+def whole_pictures(pictures: WholePictures, *, rank: int = 0, ranks: int = 1) -> DataLoader[Pair]:
+    """This rank's share of the pictures, one at a time, so that each keeps its size."""
+    order = WholeOrder(len(pictures.split), rank=rank, ranks=ranks)
+    return DataLoader(pictures, batch_size=1, sampler=order, collate_fn=collate)
+
+
+class Batches(lightning.LightningDataModule):
+    """What each rank trains and validates on; ``batch`` pictures a step over all ranks together."""
+
+    def __init__(self, training: TrainingPictures, validation: WholePictures, *, batch: int) -> None:
+        super().__init__()
+        self.training, self.validation, self.batch = training, validation, batch
+
+    def _share(self) -> dict[str, int]:
+        assert self.trainer is not None
+        return {"rank": self.trainer.global_rank, "ranks": self.trainer.world_size}
+
+    def train_dataloader(self) -> DataLoader[Pair]:
+        """Batches in the epoch's own order."""
+        share = self._share()
+        order = EpochOrder(len(self.training.split), seed=self.training.seed, **share)
+        size = self.batch // share["ranks"]
+        return DataLoader(self.training, batch_size=size, sampler=order, collate_fn=collate)
+
+    def val_dataloader(self) -> DataLoader[Pair]:
+        """Whole pictures, one at a time."""
+        return whole_pictures(self.validation, **self._share())
+
+
+def _filled(x: Tensor, y: Tensor, height: int, width: int) -> Pair:
+    fill = (0, max(0, width - x.shape[2]), 0, max(0, height - x.shape[1]))
+    return pad(x, fill), pad(y, fill, value=IGNORED)
+
+
+def _cropped(x: Tensor, y: Tensor, size: int, draw: np.random.Generator) -> Pair:
+    x, y = _filled(x, y, size, size)
+    top, left = (int(draw.integers(0, y.shape[axis] - size + 1)) for axis in (0, 1))
+    return x[:, top : top + size, left : left + size], y[top : top + size, left : left + size]
+
+
+def _augmented(x: Tensor, y: Tensor, draw: np.random.Generator) -> Pair:
+    """Left-right flip, a size of 0.75 to 1.5 times (evenly in its logarithm), brightness and contrast by
+    a tenth."""
+    if draw.random() < 0.5:
+        x, y = x.flip(2), y.flip(1)
+    scale = float(np.exp(draw.uniform(*np.log(SCALES))))
+    size = [max(1, round(edge * scale)) for edge in y.shape]
+    x = interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+    y = interpolate(y[None, None].float(), size, mode="nearest-exact")[0, 0].to(y.dtype)
+    contrast, light = 1 + float(draw.uniform(-LIGHT, LIGHT)), float(draw.uniform(-LIGHT, LIGHT))
+    return x * contrast + light, y

@@ -1,0 +1,205 @@
+"""The commands ``tconv train``, ``evaluate`` and ``predict``: their options, and how results are printed.
+
+Importable without PyTorch: what a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
+from tconv.train.settings import DEFAULTS, LEARNING_RATES
+
+__all__ = ["add_evaluate", "add_parser", "add_predict", "add_train"]
+
+DATA_HELP = "a folder with classes.txt, SPLIT/images and SPLIT/labels, or the built-in name 'brain'"
+
+TRAIN = """\
+example:
+  tconv train brain --net fcn8s --upsampling learned --out runs/brain
+  tconv train brain --out runs/brain --resume
+
+Trains an FCN on the splits 'train' and 'val' and keeps in the run's folder: log.csv (a row an
+epoch), best.ckpt (the highest mean IoU on 'val') and last.ckpt (the last finished epoch). Killed at any
+moment, --resume goes on after the last finished epoch and ends with the weights of an unbroken run at the
+same thread count.
+
+A data folder holds classes.txt (a class name a line) and for each split SPLIT/images (PNG or JPEG, gray or
+RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: a class index a pixel; the number of
+classes, or 255, is ignored)."""
+
+TRAIN_END = """\
+several machines:
+  on each of M machines, with HOST the name of the first and a folder that all of them see as --out:
+  torchrun --nnodes M --nproc-per-node N --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+      -m tconv train DATA --out runs/x --nodes M --devices N"""
+
+EVALUATE = """\
+example:
+  tconv evaluate runs/brain/best.ckpt brain --split test
+  tconv evaluate runs/brain/best.ckpt brain --json
+
+Prints pixel accuracy, mean accuracy, mean IoU, frequency-weighted IoU, the IoU of each class and the
+confusion matrix (rows: the truth; columns: the prediction), over all pixels of a split that are not
+ignored. The formulas are those of Long, Shelhamer, Darrell (2015), section 5."""
+
+PREDICT = """\
+example:
+  tconv predict runs/street/best.ckpt photo.jpg other.png --out predicted
+
+Writes for each picture NAME-label.png (class indices, with a palette), NAME-overlay.png (the picture under
+its labels) and on request NAME-probabilities.npy (float32, classes x height x width). Pictures may have any
+size; large ones are read in overlapping tiles, with the answer of the whole."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the three commands."""
+    add_train(subparsers)
+    add_evaluate(subparsers)
+    add_predict(subparsers)
+
+
+def add_train(subparsers: Any) -> None:
+    """Register ``tconv train``."""
+    parser = subparsers.add_parser(
+        "train", help="train an FCN on labelled pictures", description=TRAIN, epilog=TRAIN_END
+    )
+    # A setting that was not given is absent: on --resume the run's own value holds.
+    absent: dict[str, Any] = {"default": argparse.SUPPRESS}
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--out", required=True, type=Path, help="the run's folder")
+    parser.add_argument("--net", choices=NETS, help=f"default: {DEFAULTS['net']}", **absent)
+    parser.add_argument("--backbone", choices=BACKBONES, help=f"default: {DEFAULTS['backbone']}", **absent)
+    parser.add_argument(
+        "--upsampling", choices=UPSAMPLINGS, help=f"default: {DEFAULTS['upsampling']}", **absent
+    )
+    parser.add_argument(
+        "--epochs", type=int, help=f"default: {DEFAULTS['epochs']}; may be raised on --resume", **absent
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        help=f"pictures a step, over all processes; default: {DEFAULTS['batch']}",
+        **absent,
+    )
+    rates = ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
+    parser.add_argument("--lr", type=float, help=f"first learning rate of AdamW; default: {rates}", **absent)
+    parser.add_argument(
+        "--crop",
+        type=int,
+        metavar="SIZE",
+        help="train on random SIZE x SIZE crops; default: whole pictures",
+        **absent,
+    )
+    parser.add_argument("--augment", action="store_true", help="random flips, sizes and light", **absent)
+    parser.add_argument("--seed", type=int, help=f"default: {DEFAULTS['seed']}", **absent)
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    parser.add_argument(
+        "--init-from",
+        metavar="CKPT",
+        help="start with what fits of another net's checkpoint (32s for 16s, 16s for 8s)",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="start with a local VGG16 classifier's weights (PyTorch state dict or Keras .h5)",
+    )
+    parser.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="processes on this machine; default: 1"
+    )
+    parser.add_argument(
+        "--nodes", type=int, default=1, metavar="M", help="machines, started by torchrun; default: 1"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(func=_train)
+
+
+def add_evaluate(subparsers: Any) -> None:
+    """Register ``tconv evaluate``."""
+    parser = subparsers.add_parser(
+        "evaluate", help="measure a trained net on labelled pictures", description=EVALUATE
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    parser.add_argument("data", metavar="DATA", help=DATA_HELP)
+    parser.add_argument("--split", default="test", help="default: test")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(func=_evaluate)
+
+
+def add_predict(subparsers: Any) -> None:
+    """Register ``tconv predict``."""
+    parser = subparsers.add_parser("predict", help="label pictures with a trained net", description=PREDICT)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="pictures (PNG or JPEG)")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write to")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write the probability of each class, too"
+    )
+    parser.add_argument(
+        "--tile", type=int, metavar="N", help="answer N x N pixels at a time; default: 1024, 0: whole"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(func=_predict)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from tconv.train.run import fit
+    from tconv.train.settings import Settings
+
+    given = {name: value for name, value in vars(args).items() if name in Settings.__annotations__}
+    run = fit(
+        args.data,
+        args.out,
+        resume=args.resume,
+        init_from=args.init_from,
+        weights=args.weights,
+        devices=args.devices,
+        nodes=args.nodes,
+        **given,
+    )
+    best = run.best_row
+    result = {
+        "best": str(run.best),
+        "last": str(run.last),
+        "epochs": len(run.rows),
+        "best_epoch": best["epoch"],
+    }
+    result["val_mean_iou"] = best["val_mean_iou"]
+    if args.json:
+        print(json.dumps(result))
+    else:
+        print(
+            f"{run.best}  epoch {best['epoch']} of {len(run.rows)}  val mean IoU {best['val_mean_iou']:.4f}"
+        )
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from tconv.train.evaluate import evaluate
+
+    found = evaluate(args.checkpoint, args.data, split=args.split)
+    print(json.dumps(found.as_dict()) if args.json else found)
+    return 0
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from tconv.train.predict import predict
+
+    results = []
+    for found in predict(
+        args.checkpoint, args.images, args.out, probabilities=args.probabilities, tile=args.tile
+    ):
+        files = {
+            kind: str(path)
+            for kind in ("label", "overlay", "probabilities")
+            if (path := getattr(found, kind))
+        }
+        results.append({"image": str(found.image), **files, "shares": list(found.shares)})
+        if not args.json:
+            print(f"{found.image}  {'  '.join(files.values())}", flush=True)
+    if args.json:
+        print(json.dumps(results))
+    return 0

@@ -1,0 +1,162 @@
+"""Labelled pictures: a folder of them, or a data set that is built in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tconv.errors import TconvError
+from tconv.train.pictures import Label, Picture, read_label, read_picture, size_of, to_channels
+
+__all__ = ["BUILT_IN", "Data", "Split", "open_data", "statistics"]
+
+BUILT_IN = ("brain",)
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
+
+
+class Split(Protocol):
+    """The labelled pictures of one split, in a fixed order.
+
+    ``split[i]`` is a picture, float32 (height, width, channels) in 0..1, and its label, uint8 (height,
+    width).
+    """
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each picture is called."""
+
+    def __getitem__(self, index: int, /) -> tuple[Picture, Label]: ...
+
+    def __len__(self) -> int: ...
+
+
+class Data(Protocol):
+    """A data set: names for its classes, 1 or 3 channels, and splits such as ``train``, ``val``, ``test``."""
+
+    @property
+    def name(self) -> str:
+        """How the data set was asked for."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each class index."""
+
+    @property
+    def channels(self) -> int:
+        """1 for gray pictures, 3 for RGB."""
+
+    def split(self, name: str) -> Split:
+        """The labelled pictures of one split."""
+
+
+def open_data(name: str | Path) -> Data:
+    """Open a folder of labelled pictures, or a built-in data set by its name.
+
+    A folder holds ``classes.txt`` (a class name a line) and, for each split, ``SPLIT/images`` (PNG or
+    JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of the same stem and size: a class index a
+    pixel; the number of classes, or 255, is ignored).
+
+    Raises:
+        TconvError: neither a folder nor a built-in name, or the folder lacks what is described above.
+
+    >>> open_data("brian")
+    Traceback (most recent call last):
+    ...
+    tconv.errors.TconvError: data 'brian': no such folder, and no built-in data set; did you mean 'brain'?
+    """
+    path = Path(name)
+    if str(name) in BUILT_IN and not path.is_dir():
+        from tconv.train.brain import Brain
+
+        return Brain()
+    if path.is_dir():
+        return Folder(path)
+    near = difflib.get_close_matches(str(name), BUILT_IN, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"built in: {', '.join(BUILT_IN)}"
+    raise TconvError(f"data {str(name)!r}: no such folder, and no built-in data set; {hint}")
+
+
+class Folder:
+    """Labelled pictures in a folder; see `open_data` for what it holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.path = path
+        try:
+            text = (path / "classes.txt").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            raise TconvError(f"{path}: no readable classes.txt (a class name a line): {fault}") from fault
+        self.classes = tuple(line.strip() for line in text.splitlines() if line.strip())
+        if not 2 <= len(self.classes) <= 255:
+            raise TconvError(f"{path / 'classes.txt'}: {len(self.classes)} classes; 2 to 255 fit")
+        if len(set(self.classes)) < len(self.classes):
+            raise TconvError(f"{path / 'classes.txt'}: a class name stands there twice")
+        self.channels = 1 if self._all_gray() else 3
+
+    def splits(self) -> list[str]:
+        """The names of the splits that are there."""
+        return sorted(p.parent.name for p in self.path.glob("*/images"))
+
+    def split(self, name: str) -> FolderSplit:
+        """The labelled pictures of one split, sorted by name.
+
+        Raises:
+            TconvError: no such split, no pictures in it, a picture without label, or sizes that differ.
+        """
+        if name not in self.splits():
+            there = ", ".join(self.splits()) or "none"
+            raise TconvError(f"{self.name}: no split {name!r} ({name}/images is missing); there are: {there}")
+        return FolderSplit(self, name)
+
+    def _all_gray(self) -> bool:
+        split = "train" if "train" in self.splits() else "*"
+        files = [f for f in self.path.glob(f"{split}/images/*") if f.suffix.lower() in PICTURE_ENDINGS]
+        return bool(files) and all(size_of(f)[2] for f in files)
+
+
+class FolderSplit:
+    """One split of a folder; sizes are compared when it is opened, values when a label is read."""
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        root = folder.path / name
+        self.classes, self.channels = len(folder.classes), folder.channels
+        self.images = sorted(f for f in (root / "images").iterdir() if f.suffix.lower() in PICTURE_ENDINGS)
+        if not self.images:
+            raise TconvError(f"{root / 'images'}: no pictures ({', '.join(PICTURE_ENDINGS)}) in this folder")
+        self.labels = [root / "labels" / f"{image.stem}.png" for image in self.images]
+        self.names = [image.stem for image in self.images]
+        for image, label in zip(self.images, self.labels, strict=True):
+            if not label.is_file():
+                raise TconvError(f"{image}: its label {label} is missing")
+            (height, width, _), (rows, columns, _) = size_of(image), size_of(label)
+            if (height, width) != (rows, columns):
+                raise TconvError(
+                    f"{image} is {width}x{height}, but its label {label} is {columns}x{rows}; equal sizes fit"
+                )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Picture, Label]:
+        picture = to_channels(read_picture(self.images[index]), self.channels)
+        return picture, read_label(self.labels[index], self.classes)
+
+
+def statistics(split: Split, pictures: int = 64) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation a channel, over at most ``pictures`` pictures spread evenly over the
+    split."""
+    step = max(1, len(split) // pictures)
+    sums, squares, count = np.float64(0), np.float64(0), 0
+    for index in range(0, len(split), step):
+        picture = split[index][0].astype(np.float64)
+        sums = sums + picture.sum((0, 1))
+        squares = squares + (picture**2).sum((0, 1))
+        count += picture.shape[0] * picture.shape[1]
+    mean = np.atleast_1d(sums / count)
+    # A split of blank pictures has no spread: keep it finite.
+    deviation = np.sqrt(np.maximum(np.atleast_1d(squares / count) - mean**2, 1e-6))
+    return mean.tolist(), deviation.tolist()

@@ -1,0 +1,103 @@
+"""How good a trained network is on labelled pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as lightning
+
+from tconv.errors import TconvError
+from tconv.train.batches import WholePictures, whole_pictures
+from tconv.train.checkpoint import WholeFiles, load_segmenter
+from tconv.train.data import Data, open_data
+from tconv.train.log import progress_bar, quiet
+from tconv.train.measures import Measures, measures
+from tconv.train.module import Segmenter
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: ``confusion[i, j]`` pixels of class i were predicted as class j."""
+
+    split: str
+    pictures: int
+    classes: tuple[str, ...]
+    confusion: npt.NDArray[np.int64]
+
+    @property
+    def measures(self) -> Measures:
+        """Accuracies and IoUs of the confusion matrix."""
+        return measures(self.confusion)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; a class that is neither there nor predicted has an IoU of None."""
+        found = self.measures
+        return {
+            "split": self.split,
+            "pictures": self.pictures,
+            "pixel_accuracy": found.pixel_accuracy,
+            "mean_accuracy": found.mean_accuracy,
+            "mean_iou": found.mean_iou,
+            "frequency_weighted_iou": found.frequency_weighted_iou,
+            "iou": {
+                name: None if iou != iou else iou for name, iou in zip(self.classes, found.iou, strict=True)
+            },
+            "classes": list(self.classes),
+            "confusion": self.confusion.tolist(),
+        }
+
+    def __str__(self) -> str:
+        found = self.measures
+        names = ("pixel accuracy", "mean accuracy", "mean IoU", "frequency-weighted IoU")
+        values = (found.pixel_accuracy, found.mean_accuracy, found.mean_iou, found.frequency_weighted_iou)
+        wide = max(len(name) for name in (*names, *self.classes))
+        digits = max(5, len(str(self.confusion.max())))
+        lines = [f"{name:<{wide}}  {value:.4f}" for name, value in zip(names, values, strict=True)]
+        lines += [
+            "",
+            f"{'class':<{wide}}  {'IoU':>6}  confusion (rows: truth; columns: prediction, same order)",
+        ]
+        for name, iou, row in zip(self.classes, found.iou, self.confusion, strict=True):
+            lines.append(f"{name:<{wide}}  {iou:6.4f}  {' '.join(f'{count:>{digits}}' for count in row)}")
+        return "\n".join(lines)
+
+
+def evaluate(
+    checkpoint: str | Path | Segmenter, data: str | Path | Data, *, split: str = "test"
+) -> Evaluation:
+    """Measure a checkpoint (or a network in memory) on one split, each picture whole and by itself.
+
+    Raises:
+        TconvError: the checkpoint, the data or the split does not fit; see `read_checkpoint` and `open_data`.
+    """
+    with quiet():
+        segmenter = checkpoint if isinstance(checkpoint, Segmenter) else load_segmenter(checkpoint)
+        data = data if not isinstance(data, str | Path) else open_data(data)
+        theirs, ours = _kind(data.channels, data.classes), _kind(segmenter.in_channels, segmenter.classes)
+        if theirs != ours:
+            raise TconvError(f"data {data.name}: {theirs} do not fit the checkpoint, which knows {ours}")
+        pictures = data.split(split)
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=1,
+            callbacks=progress_bar(),
+            plugins=[WholeFiles()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=bool(progress_bar()),
+            enable_model_summary=False,
+        )
+        batches = whole_pictures(WholePictures(pictures, segmenter.normalisation))
+        trainer.test(segmenter, batches, verbose=False)
+        confusion = segmenter.confusion.compute().numpy()
+    return Evaluation(split, len(pictures), segmenter.classes, confusion)
+
+
+def _kind(channels: int, classes: tuple[str, ...]) -> str:
+    return f"{channels}-channel pictures of {', '.join(classes)}"

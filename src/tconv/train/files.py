@@ -1,0 +1,87 @@
+"""Files that are whole or absent: everything a command writes goes aside first and is then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from tconv.errors import TconvError
+
+__all__ = ["make_folder", "write_aside"]
+
+
+@contextlib.contextmanager
+def write_aside(path: Path) -> Iterator[IO[bytes]]:
+    """Open ``path`` + ``.part`` for writing bytes and rename it to ``path`` once all of it is on the disk.
+
+    A fault on the way (a full disk, no permission, a killed process) leaves ``path`` as it was; only a
+    kill can leave the ``.part``, which the next writer of the same file overwrites.
+
+    Raises:
+        TconvError: the file cannot be written; the line names it and the system's reason.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with write_aside(folder / "a.txt") as file:
+    ...     _ = file.write(b"whole")
+    >>> [p.name for p in folder.iterdir()], (folder / "a.txt").read_bytes()
+    (['a.txt'], b'whole')
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as raw:
+            guarded = _Guarded(raw)
+            yield guarded  # type: ignore[misc]
+            guarded.check()
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(part, path)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise TconvError(f"cannot write {path}: {fault.strerror or fault}") from fault
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+class _Guarded:
+    """A file that keeps its first fault for `check`.
+
+    torch.save writes through C++, which aborts the process when a Python write raises half-way; so a fault is
+    held back until the writer has returned.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self._fault is None:
+            try:
+                return self._file.write(data)
+            except OSError as fault:
+                self._fault = fault
+        return memoryview(data).nbytes
+
+    def check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it, and return it; one that is there already is fine.
+
+    Raises:
+        TconvError: it cannot be made (a file of that name, no permission, a full disk).
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise TconvError(f"cannot make the folder {path}: {fault.strerror or fault}") from fault
+    return path

@@ -1,0 +1,126 @@
+"""What a run tells while it runs: a row an epoch in log.csv, a line an epoch on stderr, a bar on a
+terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import logging
+import multiprocessing
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+
+from tconv.train.files import write_aside
+
+__all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet"]
+
+COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_pixel_accuracy", "val_mean_iou", "lr", "seconds")
+
+Row = dict[str, float]
+
+# Advice that does not hold here: the loaders are made reproducible on purpose, a run's folder is resumed
+# on purpose, and what Lightning logs between epochs is not read.
+_NOISE = (
+    "does not have many workers",
+    "Checkpoint directory .* exists and is not empty",
+    "is smaller than the logging interval",
+    "It is recommended to use .*sync_dist=True",
+    "isinstance.treespec, LeafSpec.. is deprecated",
+)
+
+
+class EpochLog(Callback):
+    """Keeps a row for each finished epoch, in the checkpoint, and writes log.csv from it.
+
+    The checkpoint holds the truth: after a kill the file is written anew, so it never repeats or lacks an
+    epoch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[Row] = []
+        self._start = 0.0
+
+    @property
+    def state_key(self) -> str:
+        return "tconv.EpochLog"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        if multiprocessing.parent_process() is not None:
+            _silence()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        found = trainer.callback_metrics
+        row: Row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        row |= {name: float(found[name]) for name in COLUMNS if name in found}
+        row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = round(time.perf_counter() - self._start, 3)
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+            note(
+                f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train_loss']:.4f}"
+                f"  val loss {row['val_loss']:.4f}  val mean IoU {row['val_mean_iou']:.4f}"
+                f"  {row['seconds']:.1f} s"
+            )
+
+    def _write(self) -> None:
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS)
+        table.writeheader()
+        table.writerows(self.rows)
+        with write_aside(self.path) as file:
+            file.write(text.getvalue().encode())
+
+
+def note(text: str) -> None:
+    """One line on stderr, from the first of all processes only."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, file=sys.stderr, flush=True)
+
+
+def progress_bar() -> list[Callback]:
+    """A bar on stderr where that is a terminal, else none."""
+    if not sys.stderr.isatty():
+        return []
+    return [RichProgressBar(refresh_rate=1, console_kwargs={"stderr": True})]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's banners and advice to itself for a while; its warnings that matter still come
+    through."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        _silence()
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _silence() -> None:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", f".*{message}")

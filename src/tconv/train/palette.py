@@ -1,0 +1,32 @@
+"""A colour for each class."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BLANK", "palette"]
+
+BLANK = ("background", "void", "unlabelled")
+"""Names of classes that are drawn black, and in an overlay not at all."""
+
+# A hue that steps by the golden angle never comes near an earlier one for long.
+_GOLDEN = 0.618033988749895
+
+
+def palette(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """RGB colours of shape (classes, 3): one of its own for each class, black for one named as background.
+
+    >>> palette(["background", "road"]).tolist()[0]
+    [0, 0, 0]
+    """
+    colours = []
+    for index, name in enumerate(classes):
+        hue = (0.08 + index * _GOLDEN) % 1
+        value = (0.95, 0.7, 0.85)[index % 3]
+        rgb = (0.0, 0.0, 0.0) if name.lower() in BLANK else colorsys.hsv_to_rgb(hue, 0.75, value)
+        colours.append([round(255 * part) for part in rgb])
+    return np.array(colours, dtype=np.uint8)

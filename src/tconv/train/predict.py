@@ -1,0 +1,137 @@
+"""Labels for pictures of any size, in overlapping tiles where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tconv.errors import TconvError
+from tconv.train.checkpoint import load_segmenter
+from tconv.train.files import make_folder, write_aside
+from tconv.train.module import Segmenter
+from tconv.train.palette import BLANK, palette
+from tconv.train.pictures import Picture, read_picture, to_channels
+
+__all__ = ["TILE", "Predicted", "overlay", "predict", "scores"]
+
+TILE = 1024
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The files written for one picture, and the share of its pixels that each class took."""
+
+    image: Path
+    label: Path
+    overlay: Path
+    probabilities: Path | None
+    shares: tuple[float, ...]
+
+
+def predict(
+    checkpoint: str | Path | Segmenter,
+    images: Sequence[str | Path],
+    out: str | Path,
+    *,
+    probabilities: bool = False,
+    tile: int | None = None,
+) -> Iterator[Predicted]:
+    """Label pictures and write, for each, a label PNG, an overlay PNG and on request probabilities (.npy).
+
+    A gray picture given to a net that learned from RGB is repeated in each channel; the other way round
+    its luma is taken. ``tile``: see `scores`.
+
+    Raises:
+        TconvError: no checkpoint, an unreadable picture, two pictures of one name, or a file cannot be
+        written.
+    """
+    paths = [Path(image) for image in images]
+    stems = [path.stem for path in paths]
+    for path, stem in zip(paths, stems, strict=True):
+        if stems.count(stem) > 1:
+            raise TconvError(
+                f"{path}: another picture is called {stem}, too; their results would have one name"
+            )
+    segmenter = checkpoint if isinstance(checkpoint, Segmenter) else load_segmenter(checkpoint)
+    out = make_folder(Path(out))
+    for path in paths:
+        picture = read_picture(path)
+        found = scores(segmenter, picture, tile=tile)
+        yield _write(segmenter, path, picture, found, out, probabilities)
+
+
+def scores(segmenter: Segmenter, picture: Picture, *, tile: int | None = None) -> Tensor:
+    """Scores (classes, height, width) of a picture (height, width, 1 or 3), values 0..1.
+
+    ``tile`` pixels a side are answered at a time, each from a window that is larger by the net's
+    receptive field and that starts at a multiple of its stride, so that the answer is that of the whole
+    picture; 0 means whole, None means `TILE`.
+
+    Raises:
+        TconvError: a negative tile.
+    """
+    tile = TILE if tile is None else tile
+    if tile < 0:
+        raise TconvError(f"tile={tile}: must be at least 1, or 0 for the whole picture")
+    x = segmenter.normalisation(to_channels(picture, segmenter.in_channels))
+    height, width = x.shape[1:]
+    with torch.inference_mode():
+        if not tile or max(height, width) <= tile:
+            whole: Tensor = segmenter(x[None])[0]
+            return whole
+        result = torch.empty(len(segmenter.classes), height, width)
+        for rows, from_rows in _windows(segmenter, height, tile):
+            for columns, from_columns in _windows(segmenter, width, tile):
+                answer = segmenter(x[None, :, from_rows, from_columns])[0]
+                inside = answer[:, _within(rows, from_rows), _within(columns, from_columns)]
+                result[:, rows, columns] = inside
+    return result
+
+
+def _windows(segmenter: Segmenter, size: int, tile: int) -> Iterator[tuple[slice, slice]]:
+    """Along one axis: what each tile answers, and what it reads for that."""
+    margin, stride = segmenter.network.receptive_field, segmenter.network.total_stride
+    for start in range(0, size, tile):
+        stop = min(start + tile, size)
+        # A window that starts at a multiple of the stride is pooled in the same cells as the whole picture.
+        yield slice(start, stop), slice(max(0, start - margin) // stride * stride, min(size, stop + margin))
+
+
+def _within(part: slice, window: slice) -> slice:
+    return slice(part.start - window.start, part.stop - window.start)
+
+
+def overlay(picture: Picture, labels: npt.NDArray[np.uint8], classes: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """A picture (height, width, 1 or 3; 0..1) under the half-transparent colours of its labels, as RGB
+    bytes."""
+    colours = palette(classes)[labels].astype(np.float32)
+    drawn = np.array([name.lower() not in BLANK for name in classes])[labels][:, :, None]
+    base = to_channels(picture, 3) * 255
+    return np.where(drawn, (base + colours) / 2, base).round().astype(np.uint8)
+
+
+def _write(
+    segmenter: Segmenter, path: Path, picture: Picture, found: Tensor, out: Path, probabilities: bool
+) -> Predicted:
+    from PIL import Image
+
+    labels = found.argmax(0).numpy().astype(np.uint8)
+    indexed = Image.fromarray(labels, mode="P")
+    indexed.putpalette(palette(segmenter.classes).tobytes())
+    blended = Image.fromarray(overlay(picture, labels, segmenter.classes))
+    files = {kind: out / f"{path.stem}-{kind}.png" for kind in ("label", "overlay")}
+    for kind, image in (("label", indexed), ("overlay", blended)):
+        with write_aside(files[kind]) as file:
+            image.save(file, format="PNG")
+    table = out / f"{path.stem}-probabilities.npy" if probabilities else None
+    if table is not None:
+        with write_aside(table) as file:
+            np.save(file, found.softmax(0).numpy())
+    counts = np.bincount(labels.ravel(), minlength=len(segmenter.classes))
+    return Predicted(path, files["label"], files["overlay"], table, tuple((counts / labels.size).tolist()))

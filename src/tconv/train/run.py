@@ -1,0 +1,237 @@
+"""One training run in a folder: best.ckpt, last.ckpt, log.csv; goes on after a kill as if nothing had
+happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+import pytorch_lightning as lightning
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.strategies import DDPStrategy
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from tconv.errors import TconvError
+from tconv.train.batches import Batches, TrainingPictures, WholePictures
+from tconv.train.checkpoint import WholeFiles, read_checkpoint
+from tconv.train.data import Data, Split, open_data, statistics
+from tconv.train.files import make_folder
+from tconv.train.log import EpochLog, Row, note, progress_bar, quiet
+from tconv.train.module import Segmenter
+from tconv.train.settings import Settings, checked
+
+__all__ = ["Run", "fit"]
+
+METRIC = "val_mean_iou"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its two checkpoints, and a row for each epoch (the columns of log.csv)."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the epoch with the highest mean IoU on the validation split."""
+        return self.folder / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last finished epoch."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def best_row(self) -> Row:
+        """The row of the epoch that best.ckpt holds."""
+        return max(self.rows, key=lambda row: row[METRIC])
+
+
+def fit(
+    data: str | Path | Data,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    init_from: str | Path | None = None,
+    weights: str | Path | None = None,
+    devices: int = 1,
+    nodes: int = 1,
+    callbacks: Sequence[Callback] = (),
+    **given: Unpack[Settings],
+) -> Run:
+    """Train an FCN on the splits ``train`` and ``val`` of a data set; the folder ``out`` keeps the run.
+
+    ``resume`` goes on after the last finished epoch with the run's own settings (only ``epochs`` may be
+    raised) and ends, at the same thread count, with the weights of an unbroken run. ``init_from`` starts
+    with what fits of another checkpoint (a 32s for a 16s, a 16s for an 8s), ``weights`` with a
+    classifier's (VGG16). ``devices`` processes train on each of ``nodes`` machines; the latter are
+    started by torchrun, see ``tconv train --help``. ``batch`` counts over all of them.
+
+    Raises:
+        TconvError: a setting, the data or a checkpoint does not fit, or the run's files cannot be written.
+    """
+    out = Path(out)
+    ranks = _ranks(devices, nodes)
+    with quiet():
+        data = data if not isinstance(data, str | Path) else open_data(data)
+        splits = {name: data.split(name) for name in ("train", "val")}
+        done = read_checkpoint(out / "last.ckpt") if _goes_on(out, resume) else None
+        if done is None:
+            segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
+        else:
+            segmenter = _again(data, done, given, ranks, out)
+        log = EpochLog(out / "log.csv")
+        if done is not None:
+            log.load_state_dict(done["callbacks"][log.state_key])
+        settings = segmenter.hparams
+        if len(log.rows) >= settings["epochs"]:
+            note(f"{out} has finished its {len(log.rows)} epochs already")
+            return Run(out, tuple(log.rows))
+        _check_labels(splits)
+        make_folder(out)
+        normal = segmenter.normalisation
+        training = TrainingPictures(
+            splits["train"], normal, crop=settings["crop"], augment=settings["augment"], seed=settings["seed"]
+        )
+        batches = Batches(training, WholePictures(splits["val"], normal), batch=settings["batch"])
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            devices=devices,
+            num_nodes=nodes,
+            strategy=_strategy(ranks),
+            max_epochs=settings["epochs"],
+            callbacks=[log, *progress_bar(), *callbacks, *_checkpoints(out)],
+            plugins=[WholeFiles()],
+            logger=False,
+            enable_progress_bar=bool(progress_bar()),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        with _one_line(out):
+            trainer.fit(segmenter, batches, ckpt_path=out / "last.ckpt" if done else None, weights_only=True)
+    rows = read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key]["rows"]
+    return Run(out, tuple(rows))
+
+
+def _fresh(
+    data: Data,
+    training: Split,
+    settings: dict[str, Any],
+    init_from: str | Path | None,
+    weights: str | Path | None,
+) -> Segmenter:
+    mean, deviation = statistics(training)
+    described: dict[str, Any] = {
+        "classes": list(data.classes),
+        "in_channels": data.channels,
+        "mean": mean,
+        "deviation": deviation,
+    }
+    segmenter = Segmenter(**described, **settings)
+    if weights is not None:
+        note(f"{weights}: {segmenter.load_classifier(weights)}")
+    if init_from is not None:
+        note(f"{init_from}: {segmenter.load_other(read_checkpoint(init_from)['state_dict'])}")
+    return segmenter
+
+
+def _again(data: Data, done: dict[str, Any], given: Settings, ranks: int, out: Path) -> Segmenter:
+    """The run's own network; what was said again on the command line must be what it was trained with."""
+    old = done["hyper_parameters"]
+    for name, value in given.items():
+        if name != "epochs" and value != old[name]:
+            raise TconvError(
+                f"--resume {out}: it was started with {name}={old[name]}, not {value}; leave it out"
+            )
+    if list(data.classes) != old["classes"] or data.channels != old["in_channels"]:
+        raise TconvError(
+            f"--resume {out}: it was started on {len(old['classes'])} classes, not those of {data.name}"
+        )
+    settings = {name: old[name] for name in old if name in Settings.__annotations__}
+    described = {name: old[name] for name in old if name not in settings}
+    return Segmenter(**described, **checked({**settings, **given}, ranks))
+
+
+def _goes_on(out: Path, resume: bool) -> bool:
+    there = (out / "last.ckpt").is_file()
+    if there and not resume:
+        raise TconvError(
+            f"{out} holds a run already; --resume goes on with it, another --out starts a new one"
+        )
+    if resume and not there:
+        note(f"{out}: no epoch has finished there yet; starting at the first")
+    return there
+
+
+def _check_labels(splits: dict[str, Split]) -> None:
+    """Read every label once: a wrong one is named now, not an hour into the training."""
+    for split in splits.values():
+        for index in range(len(split)):
+            split[index]
+
+
+def _ranks(devices: int, nodes: int) -> int:
+    for name, count in (("devices", devices), ("nodes", nodes)):
+        if count < 1:
+            raise TconvError(f"{name}={count}: must be at least 1")
+    started = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
+    if started is None and nodes > 1:
+        raise TconvError(f"nodes={nodes}: start it on each machine with torchrun; see 'tconv train --help'")
+    if started is not None and int(started) != devices * nodes:
+        raise TconvError(f"torchrun started {started} processes, but devices * nodes is {devices} * {nodes}")
+    return devices * nodes
+
+
+def _strategy(ranks: int) -> Any:
+    if ranks == 1:
+        return "auto"
+    # Lightning takes torchrun's processes where there are some, and else starts its own.
+    started = "TORCHELASTIC_RUN_ID" in os.environ
+    return DDPStrategy(process_group_backend="gloo", start_method="popen" if started else "spawn")
+
+
+def _checkpoints(out: Path) -> list[Callback]:
+    """Best before last: a kill between the two repeats that epoch, and finds the same best again."""
+    common: dict[str, Any] = {
+        "dirpath": out,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": True,
+    }
+    return [
+        Best(filename="best", monitor=METRIC, mode="max", **common),
+        ModelCheckpoint(filename="last", **common),
+    ]
+
+
+class Best(ModelCheckpoint):
+    """Keeps its memory of the best epoch when the run's folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+        path = str(state_dict["best_model_path"]).replace(old, new)
+        scores = {str(key).replace(old, new): score for key, score in state_dict["best_k_models"].items()}
+        moved = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": scores})
+
+
+@contextlib.contextmanager
+def _one_line(out: Path) -> Iterator[None]:
+    """Turn what the training can end with into one line: a fault in another process, Ctrl-C."""
+    try:
+        yield
+    except ProcessRaisedException as fault:
+        last = str(fault).strip().splitlines()[-1]
+        kind, _, message = last.partition(": ")
+        if kind == f"{TconvError.__module__}.{TconvError.__name__}":
+            raise TconvError(message) from None
+        raise
+    except SystemExit:
+        # Lightning has caught a KeyboardInterrupt and leaves with sys.exit.
+        note(f"stopped; the finished epochs are in {out}, --resume goes on with them")
+        raise KeyboardInterrupt from None
