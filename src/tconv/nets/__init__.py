@@ -1,0 +1,25 @@
+"""Networks built on the project's transposed convolutions: FCN-32s, 16s and 8s over two backbones.
+
+The names of the dials live here without PyTorch, so that a command line can list them before it loads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tconv.nets.fcn import FCN as FCN
+
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS"]
+
+NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
+BACKBONES = ("small", "vgg16")
+UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
+
+
+def __getattr__(name: str) -> object:
+    if name == "FCN":
+        from tconv.nets.fcn import FCN
+
+        return FCN
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,221 @@
+"""FCN: sizes, alignment, receptive field, and weights handed from net to net."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from tconv.errors import TconvError  # noqa: E402
+from tconv.nets import BACKBONES, NETS, UPSAMPLINGS  # noqa: E402
+from tconv.nets.fcn import FCN  # noqa: E402
+
+INTERPOLATING = ("learned", "fixed", "stack", "bilinear")
+
+
+def tiny(net: str = "fcn8s", upsampling: str = "learned", **options: Any) -> FCN:
+    torch.manual_seed(0)
+    return FCN(3, net=net, upsampling=upsampling, **{"in_channels": 1, "width": 2, **options}).eval()
+
+
+def scored(net: FCN) -> FCN:
+    """With score layers that are not zero."""
+    for score in net.score.values():
+        nn.init.normal_(score.weight)
+    return net
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@pytest.mark.parametrize("net", NETS)
+@torch.no_grad()
+def test_scores_have_the_size_of_any_picture(net: str, upsampling: str) -> None:
+    model = tiny(net, upsampling)
+    for height, width in ((1, 1), (2, 31), (13, 7), (32, 33), (64, 97)):
+        assert model(torch.rand(2, 1, height, width)).shape == (2, 3, height, width)
+
+
+class Places(nn.Module):
+    """Stand-in features: at every stride the mean of the pixels that a cell pools."""
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        return {stride: self.pooled(x, stride) for stride in (8, 16, 32)}
+
+    def pooled(self, x: Tensor, stride: int) -> Tensor:
+        return nn.functional.avg_pool2d(x, stride, ceil_mode=True, count_include_pad=False)
+
+
+def with_places(net: str, upsampling: str) -> FCN:
+    """An FCN whose two scores are the two channels of its picture, carried through pooling and back."""
+    model = FCN(2, net=net, upsampling=upsampling, in_channels=2, width=1).double()
+    model.backbone = Places()
+    for name, score in model.score.items():
+        score = nn.Conv2d(2, 2, 1, bias=False, dtype=torch.float64)
+        nn.init.dirac_(score.weight)
+        model.score[name] = score
+    return model
+
+
+@pytest.mark.parametrize("upsampling", INTERPOLATING)
+@pytest.mark.parametrize("net", NETS[:3])
+@pytest.mark.parametrize("size", [(256, 320), (257, 263), (319, 290)])
+@torch.no_grad()
+def test_a_ramp_comes_back_unmoved(net: str, upsampling: str, size: tuple[int, int]) -> None:
+    """Each fused stream rebuilds the ramp exactly: a shift of half a pixel anywhere would show as 0.5."""
+    height, width = size
+    rows = torch.arange(height, dtype=torch.float64).view(-1, 1).expand(size)
+    columns = torch.arange(width, dtype=torch.float64).expand(size)
+    ramp = torch.stack([rows, columns])[None]
+    scores = with_places(net, upsampling)(ramp)
+    streams = {"fcn32s": 1, "fcn16s": 2, "fcn8s": 3}[net]
+    inner = (..., slice(64, height - 96), slice(64, width - 96))
+    assert torch.equal(scores[inner], streams * ramp[inner])
+
+
+@pytest.mark.parametrize("upsampling", ["learned", "fixed"])
+@pytest.mark.parametrize("net", NETS[:3])
+@torch.no_grad()
+def test_transposed_convolution_starts_as_bilinear_interpolation(net: str, upsampling: str) -> None:
+    """Up to the border, and exactly: on integers every product and sum is a multiple of 2^-22."""
+    picture = torch.randint(-8, 9, (2, 2, 96, 160), generator=torch.Generator().manual_seed(0)).double()
+    ours, theirs = (with_places(net, kind)(picture) for kind in (upsampling, "bilinear"))
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@torch.no_grad()
+def test_scores_move_with_the_picture(net: str, upsampling: str) -> None:
+    model = scored(tiny(net, upsampling).double())
+    stride, margin = model.total_stride, model.receptive_field
+    size = 2 * margin + 4 * stride
+    picture = torch.rand(1, 1, size, size + stride, dtype=torch.float64)
+    inner = slice(margin + stride, size - margin - stride)
+    left, right = (model(part)[..., inner, inner] for part in (picture[..., :-stride], picture[..., stride:]))
+    both = slice(stride, None), slice(None, -stride)
+    torch.testing.assert_close(left[..., both[0]], right[..., both[1]], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_no_score_sees_farther_than_the_receptive_field(upsampling: str) -> None:
+    model = scored(tiny("fcn8s", upsampling).double())
+    margin = model.receptive_field
+    picture = torch.rand(1, 1, 2 * margin + 64, 40, dtype=torch.float64, requires_grad=True)
+    for row in range(margin + 16, margin + 48, 3):
+        (gradient,) = torch.autograd.grad(model(picture)[0, 0, row, 20], picture)
+        seen = gradient.abs().sum((0, 1, 3)).nonzero()[:, 0]
+        assert row - margin <= int(seen.min())
+        assert int(seen.max()) <= row + margin
+
+
+@torch.no_grad()
+def test_a_tile_with_its_margin_answers_as_the_whole() -> None:
+    model = scored(tiny("fcn8s", "learned").double())
+    margin = -(-model.receptive_field // model.total_stride) * model.total_stride
+    picture = torch.rand(1, 1, 2 * margin + 170, 64, dtype=torch.float64)
+    whole = model(picture)
+    tile = model(picture[..., 64:, :])
+    torch.testing.assert_close(tile[..., margin:, :], whole[..., 64 + margin :, :], rtol=0, atol=1e-9)
+
+
+@torch.no_grad()
+def test_weights_go_from_32s_to_16s_to_8s() -> None:
+    picture = torch.rand(1, 1, 70, 90)
+    before = scored(tiny("fcn32s", "fixed"))
+    middle = tiny("fcn16s", "fixed")
+    report = middle.init_from(before.state_dict())
+    assert report.missing == (
+        "score.s16.weight",
+        "score.s16.bias",
+        "upsample.s32to16.weight",
+        "upsample.s16to1.weight",
+    )
+    assert report.unused == ("upsample.s32to1.weight",)
+    assert not report.other_shape
+    assert "new here: score.s16.weight" in str(report)
+    # The new skip starts at zero, so the answer differs by the two bilinear filters' difference alone.
+    assert middle(picture).argmax(1).eq(before(picture).argmax(1)).float().mean() > 0.9
+    last = tiny("fcn8s", "fixed")
+    assert "score.s16.weight" in last.init_from(middle.state_dict()).copied
+    assert torch.equal(last.backbone.fc7.weight, before.backbone.fc7.weight)
+    # One name more: a different number of classes is named, not copied.
+    other = FCN(5, in_channels=1, width=2)
+    assert "score.s8.weight" in other.init_from(last.state_dict()).other_shape
+    with pytest.raises(TconvError, match="of 1 tensors none has"):
+        last.init_from({"head.weight": torch.zeros(2)})
+
+
+def test_what_is_learned() -> None:
+    nets = {kind: tiny(upsampling=kind) for kind in UPSAMPLINGS}
+    names = {kind: {name for name, _ in net.upsample.named_parameters()} for kind, net in nets.items()}
+    assert names["learned"] == {"s32to16.up.weight", "s16to8.up.weight", "s8to1.up.weight"}
+    stack = ("up1", "prelu1", "up2", "prelu2", "up3")
+    assert names["stack"] == {f"s8to1.{layer}.weight" for layer in stack} | {
+        "s32to16.up1.weight",
+        "s16to8.up1.weight",
+    }
+    assert not any(names[kind] for kind in ("fixed", "nearest", "bilinear", "bicubic"))
+    fixed = dict(tiny(upsampling="fixed").named_buffers())
+    assert fixed["upsample.s8to1.weight"].shape == (3, 1, 16, 16)
+    assert tiny().get_parameter("upsample.s8to1.up.weight").shape == (3, 3, 16, 16)
+    assert tiny(dense=False).get_parameter("upsample.s8to1.up.weight").shape == (3, 1, 16, 16)
+
+
+@pytest.mark.parametrize("upsampling", ["learned", "stack", "fixed"])
+@pytest.mark.parametrize("dense", [True, False])
+def test_every_parameter_learns(upsampling: str, dense: bool) -> None:
+    model = scored(tiny("fcn8s", upsampling, dense=dense)).train()
+    model(torch.rand(2, 1, 48, 40)).square().mean().backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def test_at_once_scales_its_skips() -> None:
+    plain, at_once = scored(tiny("fcn8s")), tiny("fcn8s-atonce")
+    assert at_once.skip_scale == {16: 1e-2, 8: 1e-4}
+    at_once.init_from(plain.state_dict())
+    picture = torch.rand(1, 1, 64, 64)
+    assert not torch.allclose(plain(picture), at_once(picture))
+    # Undone in the score layers, it is the same net.
+    with torch.no_grad():
+        for stride, scale in at_once.skip_scale.items():
+            at_once.score[f"s{stride}"].weight /= scale
+    torch.testing.assert_close(plain(picture), at_once(picture), rtol=1e-4, atol=1e-4)
+
+
+def test_vgg16_is_vgg16() -> None:
+    with torch.device("meta"):
+        model = FCN(21, backbone="vgg16")
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    assert shapes["backbone.stage5.conv3.weight"] == (512, 512, 3, 3)
+    assert shapes["backbone.fc6.weight"] == (4096, 512, 7, 7)
+    assert shapes["backbone.fc7.weight"] == (4096, 4096, 1, 1)
+    assert shapes["upsample.s8to1.up.weight"] == (21, 21, 16, 16)
+    # Literature: the 13 convolutions of configuration D have 14,714,688 parameters.
+    stages = sum(value.numel() for name, value in model.state_dict().items() if ".stage" in name)
+    assert stages == 14_714_688
+    assert sum(FCN(2, width=4, backbone="vgg16")(torch.rand(1, 3, 40, 50)).shape) == 1 + 2 + 40 + 50
+
+
+@pytest.mark.parametrize("name", ["net", "backbone", "upsampling"])
+def test_unknown_names_get_a_suggestion(name: str) -> None:
+    known = {"net": NETS, "backbone": BACKBONES, "upsampling": UPSAMPLINGS}[name][0]
+    with pytest.raises(TconvError, match=rf"^FCN: {name}='{known}z' is unknown; did you mean '{known}'\?$"):
+        FCN(2, **{name: known + "z"})
+    with pytest.raises(TconvError, match="unknown; one of"):
+        FCN(2, **{name: "???"})
+
+
+def test_bad_input_is_one_line() -> None:
+    model = tiny()
+    for shape in ((1, 8, 8), (1, 3, 8, 8), (1, 1, 0, 8)):
+        with pytest.raises(TconvError) as caught:
+            model(torch.zeros(shape))
+        assert str(shape) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(TconvError, match="num_classes=0 is too few"):
+        FCN(0)
+    assert model(torch.zeros(0, 1, 8, 8)).shape == (0, 3, 8, 8)
