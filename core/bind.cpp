@@ -116,6 +116,26 @@ nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> empty(size_t bytes) {
   return nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(block->as<void>(), {bytes}, owner);
 }
 
+// bfloat16 has no buffer and, in NumPy, no DLPack: its bits travel as uint16.
+nb::ndarray<nb::numpy, const uint16_t> bfloat16_bits(const nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>& array) {
+  if (array.dtype() != nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1})
+    throw nb::type_error("the array's dtype is not bfloat16");
+  std::vector<size_t> shape(array.ndim());
+  for (size_t i = 0; i < shape.size(); ++i) shape[i] = array.shape(i);
+  auto* keep = new nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>(array);
+  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>*>(p); });
+  return {array.data(), shape.size(), shape.data(), owner};
+}
+
+nb::ndarray<nb::array_api> as_bfloat16(const nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>& bits) {
+  std::vector<size_t> shape(bits.ndim());
+  for (size_t i = 0; i < shape.size(); ++i) shape[i] = bits.shape(i);
+  auto* keep = new nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>(bits);
+  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>*>(p); });
+  return nb::ndarray<nb::array_api>(bits.data(), shape.size(), shape.data(), owner, nullptr,
+                                    nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1});
+}
+
 // What a register tile can be, so that planning knows: [(rows, vectors), ...] and the numbers in a vector.
 template <class T>
 nb::dict describe(const tconv::KernelSet<T>& set) {
@@ -158,6 +178,8 @@ NB_MODULE(_core, m) {
         "rows"_a, "vectors"_a, "lanes"_a, "box"_a, "chunk"_a, "segments"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
         "clamp_hi"_a, "Freezes a plan; the fields are those of plan.hpp.");
   m.def("empty", &empty, "nbytes"_a, "An uninitialised array of bytes from the cache of blocks.");
+  m.def("bfloat16_bits", &bfloat16_bits, "array"_a, "The bits of a contiguous bfloat16 array that speaks DLPack.");
+  m.def("as_bfloat16", &as_bfloat16, "bits"_a, "The same memory as an array of bfloat16 that speaks DLPack.");
   m.def("empty_cache", &tconv::empty_cache, "Gives all kept blocks of memory back to the system.");
   m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
   m.def("instruction_sets", &instruction_sets, "What this CPU runs, best first.");

@@ -1,0 +1,120 @@
+"""From the words of a call to a plan, found again for the same shapes and options."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import conv_output
+from tconv.planning import Activation, MapName, Plan, plan
+
+__all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for"]
+
+
+def frozen(value: Any) -> Any:
+    """`value` with lists as tuples."""
+    return tuple(frozen(entry) for entry in value) if isinstance(value, list | tuple) else value
+
+
+class Options(NamedTuple):
+    """What a layer is told beside its arrays; hashable."""
+
+    stride: Any = 1
+    padding: Any = 0
+    output_padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+    size: Any = None  #: output_size of conv_transpose, input_size of conv
+    activation: Activation = None
+    algorithm: str = "auto"
+
+    @classmethod
+    def of(cls, *values: Any) -> Options:
+        """Options from what a caller wrote: lists become tuples, so that they can be a key."""
+        return cls(*map(frozen, values))
+
+
+class Job(NamedTuple):
+    """A plan with the shape of what it makes; the batch axis is left out where the caller had none."""
+
+    plan: Plan
+    shape: tuple[int, ...]
+    channels: int  #: of the answer
+
+
+def geometry_of(
+    map: MapName, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options
+) -> tuple[Geometry, bool]:
+    """The Geometry that `map` has for a source of `shape`, and whether the source has a batch axis."""
+    axes = len(weight_shape) - 2
+    if not 1 <= axes <= 3:
+        raise TconvError(f"weight has shape {weight_shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would fit")
+    if len(shape) not in (axes + 1, axes + 2):
+        raise TconvError(
+            f"input has shape {shape} for a weight of shape {weight_shape}; "
+            f"{axes + 2} axes, or {axes + 1} without a batch axis, would fit"
+        )
+    batched = len(shape) == axes + 2
+    batch, channels, *sizes = shape if batched else (1, *shape)
+    groups = options.groups
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise TconvError(f"groups={groups!r}; an int of at least 1 would fit")
+    expected = weight_shape[0] if map == "conv_transpose" else weight_shape[1] * groups
+    if channels != expected:
+        raise TconvError(
+            f"input has {channels} channels (shape {shape}), but weight of shape {weight_shape} with groups={groups} "
+            f"takes {expected}"
+        )
+    kernel = tuple(weight_shape[2:])
+    common = {
+        "batch": batch,
+        "in_channels": weight_shape[0],
+        "out_channels": weight_shape[1] * groups,
+        "kernel": kernel,
+        "stride": options.stride,
+        "padding": options.padding,
+        "dilation": options.dilation,
+        "groups": groups,
+    }
+    if map == "conv_transpose":
+        geometry = Geometry.make(
+            input=tuple(sizes), output_padding=options.output_padding, output_size=options.size, **common
+        )
+    else:
+        made = options.size
+        if made is None:
+            made = conv_output(tuple(sizes), kernel, options.stride, options.padding, options.dilation)
+        geometry = Geometry.make(input=made, output_size=tuple(sizes), **common)
+    return geometry, batched
+
+
+@lru_cache(maxsize=4096)
+def job_for(map: MapName, code: str, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options) -> Job:
+    """The plan of a call, found again for the same shapes and options."""
+    geometry, batched = geometry_of(map, shape, weight_shape, options)
+    chosen = plan(geometry, map, dtype=code, algorithm=options.algorithm, activation=options.activation)
+    full = geometry.output_shape if map == "conv_transpose" else geometry.input_shape
+    return Job(chosen, full if batched else full[1:], full[1])
+
+
+@lru_cache(maxsize=4096)
+def gradient_job(
+    code: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel: Any, options: Options
+) -> Job:
+    """The plan of a weight gradient, found again for the same shapes and options."""
+    geometry = Geometry.make(
+        batch=x_shape[0],
+        in_channels=x_shape[1],
+        out_channels=y_shape[1],
+        input=x_shape[2:],
+        kernel=kernel,
+        stride=options.stride,
+        padding=options.padding,
+        dilation=options.dilation,
+        groups=options.groups,
+        output_size=y_shape[2:],
+    )
+    chosen = plan(geometry, "weight_gradient", dtype=code, algorithm=options.algorithm)
+    return Job(chosen, geometry.weight_shape, geometry.in_channels)

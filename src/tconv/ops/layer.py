@@ -1,0 +1,145 @@
+"""Layers: weights packed once, run on any input size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import Padding, PerAxis
+from tconv.ops.arrays import Array, allocate, operand
+from tconv.ops.jobs import Options, geometry_of, job_for
+from tconv.ops.running import LAYOUTS, Layout, Ready, bias_operand, carry_out, execute
+from tconv.planning import Activation, Plan
+
+__all__ = ["Layer", "prepare"]
+
+#: Input shapes whose plans a layer remembers.
+_MOST_SHAPES = 1024
+
+
+class Layer:
+    """A transposed convolution whose weights are packed once; made by `prepare`.
+
+    It keeps its own copy of the weights: changing the array it was made from changes nothing here. It may be called
+    from several threads at once.
+    """
+
+    def __init__(self, weight: Array, code: str, bias: Array | None, options: Options, layout: Layout) -> None:
+        """See `prepare`, which checks what comes here."""
+        self._weight, self._code, self._bias = weight, code, bias
+        self._options, self._layout = options, layout
+        self._packed: dict[Any, Any] = {}
+        self._ready: dict[tuple[int, ...], Ready] = {}
+        # Arrays that need no conversion take the short way of __call__.
+        self._plain_dtype = weight.dtype if layout == "channels_first" and code != "bf16" else None
+
+    def plan_for(self, shape: tuple[int, ...]) -> Plan:
+        """The plan for an input of `shape`, in channels_first order."""
+        return self._prepared(shape).job.plan
+
+    def _prepared(self, shape: tuple[int, ...]) -> Ready:
+        found = self._ready.get(shape)
+        if found is None:
+            job = job_for("conv_transpose", self._code, shape, self._weight.shape, self._options)
+            weight: Any = self._weight
+            if job.plan.runner.packed_bytes:
+                weight = self._packed.get(job.plan.packing)
+                if weight is None:
+                    weight = self._packed[job.plan.packing] = job.plan.runner.pack(self._weight)
+            if len(self._ready) >= _MOST_SHAPES:
+                self._ready.clear()
+            found = self._ready[shape] = Ready(job, weight, self._bias)
+        return found
+
+    def __call__(self, x: Any, out: Array | None = None) -> Any:
+        """The layer's answer for x (n, c_in, *input) or (c_in, *input), as `conv_transpose` gives it.
+
+        Raises:
+            TconvError: as `conv_transpose` does.
+        """
+        if type(x) is np.ndarray and out is None and x.dtype is self._plain_dtype and x.flags.c_contiguous:
+            job, weight, bias = self._ready.get(x.shape) or self._prepared(x.shape)
+            target = allocate(job.plan.geometry, job.shape, x.dtype)
+            if target.size:
+                execute(job.plan, x, weight, bias, target)
+            return target
+        source = operand("input", x)
+        if source.code != self._code:
+            raise TconvError(f"input is {source.code} and weight is {self._code}; one dtype for both would fit")
+        return carry_out(x, source, self._prepared, self._weight.ndim - 2, self._layout, out)
+
+    def __repr__(self) -> str:
+        """The weight and every option that is not its default."""
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self._options._asdict().items()
+            if value != Options._field_defaults[name]
+        ]
+        return f"Layer({', '.join([f'weight {self._weight.shape} {self._code}', *changed])})"
+
+
+def prepare(
+    weight: Any,
+    bias: Any = None,
+    *,
+    geometry: Geometry | None = None,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    output_size: PerAxis | None = None,
+    activation: Activation = None,
+    layout: Layout = "channels_first",
+    algorithm: str = "auto",
+) -> Layer:
+    """Pack the weights of a transposed convolution once, for many inputs of any size.
+
+    Args:
+        weight: (c_in, c_out/groups, *kernel).
+        bias: (c_out,), or None.
+        geometry: take stride, padding, output_padding, dilation and groups from here and pack for its input size now
+            rather than at the first call.
+        stride: this and all other options are those of `conv_transpose`.
+
+    Returns:
+        A `Layer`: y = layer(x, out=None).
+
+    Raises:
+        TconvError: weights, bias or options that do not fit.
+
+    >>> layer = prepare(np.ones((1, 1, 2), np.float32), stride=2)
+    >>> layer(np.array([[[1, 2]]], np.float32))
+    array([[[1., 1., 2., 2.]]], dtype=float32)
+    """
+    made = operand("weight", weight)
+    axes = max(0, made.array.ndim - 2)
+    if geometry is not None:
+        if made.array.shape != geometry.weight_shape:
+            raise TconvError(
+                f"{geometry}: weight has shape {made.array.shape}; {geometry.weight_shape} would fit"
+            )
+        given = Options(stride, padding, output_padding, dilation, groups, output_size)
+        if given != Options():
+            raise TconvError(f"{geometry}: options come from the geometry; leave out those given beside it")
+        options = Options(
+            geometry.stride, geometry.padding, geometry.output_padding, geometry.dilation, geometry.groups
+        )._replace(activation=activation, algorithm=algorithm)
+    else:
+        options = Options.of(
+            stride, padding, output_padding, dilation, groups, output_size, activation, algorithm
+        )
+    if layout not in LAYOUTS:
+        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
+    # A large input shows now, and not at the first call, what is wrong with the options.
+    large = (1, made.array.shape[0], *(1 << 15,) * axes)
+    geometry_of("conv_transpose", large, made.array.shape, options._replace(size=None))
+    b = bias_operand(bias, made.array.shape[1] * options.groups, made)
+    own = made.array.copy()
+    layer = Layer(own, made.code, None if b is None else b.copy(), options, layout)
+    if geometry is not None:
+        layer.plan_for(geometry.input_shape)
+    return layer

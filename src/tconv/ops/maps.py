@@ -1,0 +1,166 @@
+"""The three maps on arrays, and layers whose weights are packed once.
+
+With A the matrix of a convolution: `conv_transpose` is y = A^T x, `conv` is x = A y, and `conv_weight_gradient`
+correlates x with y, one number a weight. The input gradient of each of the first two is the other one. None of them
+conjugates. Weights always have the shape (in, out/groups, *kernel) of the transposed layer.
+
+>>> import numpy as np
+>>> x = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
+>>> conv_transpose(x, np.ones((1, 1, 3, 3)), stride=2, padding=((0, 1), (0, 1)))[0, 0]  # TensorFlow's SAME
+array([[ 1.,  1.,  3.,  2.],
+       [ 1.,  1.,  3.,  2.],
+       [ 4.,  4., 10.,  6.],
+       [ 3.,  3.,  7.,  4.]])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tconv.errors import TconvError
+from tconv.geometry.arguments import Padding, PerAxis
+from tconv.ops.arrays import Array, allocate, operand, returned
+from tconv.ops.jobs import Options, frozen, gradient_job, job_for
+from tconv.ops.running import Layout, Ready, bias_operand, carry_out, execute, same_dtype
+from tconv.planning import Activation, MapName
+
+__all__ = ["conv", "conv_transpose", "conv_weight_gradient"]
+
+
+def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, layout: Layout, out: Any) -> Any:
+    x, w = operand("input", source), operand("weight", weight)
+    same_dtype("input", x, "weight", w)
+
+    def prepared(shape: tuple[int, ...]) -> Ready:
+        job = job_for(map, x.code, shape, w.array.shape, options)
+        return Ready(job, w.array, bias_operand(bias, job.channels, x))
+
+    return carry_out(source, x, prepared, w.array.ndim - 2, layout, out)
+
+
+def conv_transpose(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    output_size: PerAxis | None = None,
+    activation: Activation = None,
+    layout: Layout = "channels_first",
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Any:
+    """Transposed convolution: every input stamps its multiple of the kernel on the output, overlaps add.
+
+    Output sizes are (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding (Dumoulin & Visin 2016, chapter 4).
+
+    Args:
+        x: (n, c_in, *input), or (c_in, *input); 1 to 3 spatial axes.
+        weight: (c_in, c_out/groups, *kernel).
+        bias: (c_out,), or None.
+        stride: an int, or one an axis; so are `output_padding` and `dilation`.
+        padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an axis
+            (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
+        output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to one input.
+        groups: the channels are cut in so many groups that do not mix.
+        output_size: spatial sizes wanted; picks `output_padding`.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way out.
+        layout: "channels_first" or "channels_last", of x and of the answer.
+        algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
+        out: where to write the answer.
+
+    Returns:
+        (n, c_out, *output), of the dtype and kind of `x`. Integers are exact and wrap.
+
+    Raises:
+        TconvError: what does not fit, with what would.
+
+    >>> x = np.ones((1, 2, 3), np.float32)
+    >>> conv_transpose(x, np.ones((2, 1, 2), np.float32), stride=2).shape  # (3-1)*2 + (2-1) + 1
+    (1, 1, 6)
+    """
+    options = Options.of(stride, padding, output_padding, dilation, groups, output_size, activation, algorithm)
+    return _map("conv_transpose", x, weight, bias, options, layout, out)
+
+
+def conv(
+    y: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    input_size: PerAxis | None = None,
+    activation: Activation = None,
+    layout: Layout = "channels_first",
+    algorithm: str = "auto",
+    out: Array | None = None,
+) -> Any:
+    """The convolution that `conv_transpose` with the same weight and options is the transpose of.
+
+    Args:
+        y: (n, c_out, *output) in the transposed layer's terms: what it would have made.
+        weight: (c_in, c_out/groups, *kernel), which a convolution calls (out, in/groups, *kernel).
+        bias: (c_in,), or None.
+        input_size: the sizes to make, where several fit (only with dilation > stride).
+
+    Returns:
+        (n, c_in, *input), with input = floor((output + lo + hi - dilation*(k-1) - 1) / stride) + 1.
+
+    >>> y = np.arange(4.0).reshape(1, 1, 4)
+    >>> conv(y, np.ones((1, 1, 2)), stride=2)
+    array([[[1., 5.]]])
+    """
+    options = Options.of(stride, padding, 0, dilation, groups, input_size, activation, algorithm)
+    return _map("conv", y, weight, bias, options, layout, out)
+
+
+def conv_weight_gradient(
+    x: Any,
+    y: Any,
+    *,
+    kernel: PerAxis,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+    algorithm: str = "auto",
+) -> Any:
+    """The gradient of the weights: sum over batch and i of x[:, a, i] * y[:, b, i*stride + t*dilation - lo].
+
+    One map serves both: for `conv_transpose`, x is its input and y the gradient of its output; for `conv`, y is its
+    input and x the gradient of its output.
+
+    Args:
+        x: (n, c_in, *input).
+        y: (n, c_out, *output).
+        kernel: an int, or one an axis.
+
+    Returns:
+        (c_in, c_out/groups, *kernel).
+
+    >>> x, y = np.array([[[1.0, 10.0]]]), np.array([[[1.0, 2.0, 3.0, 4.0]]])
+    >>> conv_weight_gradient(x, y, kernel=2, stride=2)  # 1*1 + 10*3, 1*2 + 10*4
+    array([[[31., 42.]]])
+    """
+    a, b = operand("x", x), operand("y", y)
+    same_dtype("x", a, "y", b)
+    axes = a.array.ndim - 2
+    if a.array.ndim != b.array.ndim or not 1 <= axes <= 3 or a.array.shape[0] != b.array.shape[0]:
+        raise TconvError(
+            f"x has shape {a.array.shape} and y {b.array.shape}; (n, c_in, *input) and (n, c_out, *output) would fit"
+        )
+    options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm)
+    job = gradient_job(a.code, a.array.shape, b.array.shape, frozen(kernel), options)
+    out = allocate(str(job.plan.geometry), job.shape, a.array.dtype)
+    if a.array.shape[0] == 0:
+        out[...] = 0
+    else:
+        execute(job.plan, a.array, b.array, None, out)
+    return returned(out, a, x)
