@@ -12,7 +12,7 @@ from tconv.geometry import Geometry
 from tconv.testing import assert_same, integer_arrays, load_cases, read_cases
 
 CASES = load_cases()
-LAYERS = Path(__file__).parents[2] / "shared" / "data" / "layers.txt"
+LISTS = Path(load_cases.__code__.co_filename).parent
 
 
 def test_there_are_at_least_120_different_cases() -> None:
@@ -51,15 +51,13 @@ def test_cases_hold_what_they_promise(name: str) -> None:
 
 
 def test_case_lines_are_written_as_str_writes_them() -> None:
-    text = (Path(load_cases.__code__.co_filename).parent / "cases.txt").read_text(encoding="utf-8")
+    text = (LISTS / "cases.txt").read_text(encoding="utf-8")
     lines = [line.split("#")[0].split(maxsplit=1) for line in text.splitlines() if line.split("#")[0].strip()]
     assert [(name, problem.strip()) for name, problem in lines] == [(n, str(g)) for n, g in CASES]
 
 
 def test_published_layers_are_read_and_written_alike() -> None:
-    if not LAYERS.exists():
-        pytest.skip("../shared/data/layers.txt is not beside this repository")
-    text = LAYERS.read_text(encoding="utf-8")
+    text = (LISTS / "bench" / "layers.txt").read_text(encoding="utf-8")
     layers = read_cases(text)
     assert len(layers) > 30
     for name, geometry in layers:
