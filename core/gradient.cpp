@@ -53,7 +53,7 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   std::vector<Block> memory(static_cast<size_t>(num_threads()));
 
   // Each task sums some boxes into the gradients of some of x's channels.
-  parallel_for(groups * segments * at.chunks, [&](int64_t task, int worker) {
+  parallel_for(groups * segments * at.chunks, plan.most_threads, [&](int64_t task, int worker) {
     Block& block = memory[static_cast<size_t>(worker)];
     if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
     T *x_panel = block.template as<T>(), *y_panel = x_panel + sides.x_panel;
@@ -114,7 +114,7 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   });
 
   // Add the segments in order and turn [element][row][column] into the weights' own layout.
-  parallel_for(groups * at.target_channels, [&](int64_t task, int) {
+  parallel_for(groups * at.target_channels, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / at.target_channels, i = task % at.target_channels;
     const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels;
     T* out = gradient + task * at.source_channels * at.kernel_cells;

@@ -62,9 +62,9 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
 
 Layout make_layout(const Plan& plan) {
   const Problem& p = plan.problem;
-  const bool channels = plan.lanes == Lanes::channels, transposed = plan.map == Map::conv_transpose;
+  const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, channels);
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, plan.lanes != Lanes::positions);
   out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
@@ -82,18 +82,25 @@ Layout make_layout(const Plan& plan) {
 
   out.tile_lanes = plan.vectors * out.lanes;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
-  if (channels) {
+  out.stacked = plan.lanes == Lanes::positions ? 1 : phase_count;
+  if (out.stacked > 1) {
     for (const PhaseTaps& phase : out.phases)
       if (phase.offsets != out.phases[0].offsets)
-        throw std::invalid_argument("lanes over channels need the same taps in every phase");
-    out.columns = round_up(out.target_channels * phase_count, out.tile_lanes);
-    out.packed_group = out.columns * out.source_channels * static_cast<int64_t>(out.phases[0].offsets.size());
-    out.sums_pitch = round_up(std::min(plan.chunk, out.target_channels) * phase_count, out.tile_lanes) + out.lanes;
+        throw std::invalid_argument("phases that share a tile need the same taps");
+    out.taps /= phase_count;
+  }
+  out.rows = out.target_channels * out.stacked;
+  if (plan.lanes == Lanes::channels) {
+    out.columns = round_up(out.rows, out.tile_lanes);
+    out.packed_group = out.columns * out.source_channels * out.taps;
+    out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
     out.sums = out.positions * out.sums_pitch;
   } else {
-    out.packed_group = out.target_channels * out.source_channels * out.taps;
+    out.packed_group = out.rows * out.source_channels * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
-    out.sums = phase_count * plan.rows * out.sums_pitch;
+    // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
+    const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
+    out.sums = rows * out.sums_pitch;
   }
   out.chunks = ceil_div(out.target_channels, plan.chunk);
   return out;

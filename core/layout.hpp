@@ -42,10 +42,12 @@ struct Layout {
   Panel panel;
 
   std::vector<PhaseTaps> phases;              // of the target, x fastest
-  int64_t taps;                               // of all phases together
+  int64_t stacked;                            // phases that count as channels: 1, or all of them
+  int64_t rows;                               // target channels x stacked
+  int64_t taps;                               // of all phases together, or of the stacked ones, which share them
 
   int64_t tile_lanes;                         // vectors * lanes
-  int64_t columns;                            // Lanes::channels: target channels x phases, padded to whole tiles
+  int64_t columns;                            // Lanes::channels: rows, padded to whole tiles
   int64_t packed_group;                       // packed weights of one group
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position

@@ -16,9 +16,12 @@ enum class Map : int { conv_transpose, conv, weight_gradient };
 
 enum class Algorithm : int { reference, phases };
 
-// What runs along the lanes of a vector register: neighbouring positions of one channel, or neighbouring output
-// channels (with the phases of each as further channels, the phase along x fastest) of one position.
-enum class Lanes : int { positions, channels };
+// What the register tile is made of. The phases of a channel, x fastest, count as further channels for the last two,
+// which need all phases to have the same taps.
+//   positions  lanes: neighbouring positions;  rows: channels, one phase at a time
+//   stacked    lanes: neighbouring positions;  rows: channels with their phases
+//   channels   lanes: channels with their phases;  rows: neighbouring positions
+enum class Lanes : int { positions, channels, stacked };
 
 enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
 
@@ -41,6 +44,7 @@ struct Plan {
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes
   int64_t chunk;         // target channels a task walks over with one packed box
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
+  int most_threads;      // more would cost more to wake than they save; the answer does not depend on it
   Activation activation;
   double slope, clamp_lo, clamp_hi;  // leaky_relu's slope; clamp's bounds
 };

@@ -24,43 +24,36 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
 
 // ---- weights -> panels ----------------------------------------------------------------------------------------------
 
-// Lanes::positions: [group][block of rows][phase][tap][source channel][row of the block]
-// Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile], a column being a target channel
-//                   with one phase of it
+// Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile]
+// else:             [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
+// A column, and a stacked row, is a target channel with one of its phases.
 template <class T>
 void Runner::pack_as(const T* weight, T* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
-  const int64_t depth = at.source_channels, phases = static_cast<int64_t>(at.phases.size());
+  const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
   const bool channels = plan.lanes == Lanes::channels;
-  const int64_t blocks = channels ? at.columns / at.tile_lanes : ceil_div(at.target_channels, plan.rows);
+  const int64_t width = channels ? at.tile_lanes : plan.rows, blocks = ceil_div(channels ? at.columns : at.rows, width);
 
-  parallel_for(plan.problem.groups * blocks, [&](int64_t task, int) {
-    const int64_t group = task / blocks, block = task % blocks;
+  parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / blocks, first = task % blocks * width;
+    const int64_t filled = std::min(width, at.rows - first), padded = channels ? width : filled;
     const T* from = weight + group * group_weights;
-    T* to = packed + group * at.packed_group;
-    if (channels) {
-      const int64_t taps = static_cast<int64_t>(at.phases[0].offsets.size());
-      to += block * taps * depth * at.tile_lanes;
-      std::vector<int64_t> column(static_cast<size_t>(at.tile_lanes));
-      for (int64_t t = 0; t < taps; ++t) {
-        for (int64_t j = 0; j < at.tile_lanes; ++j) {
-          const int64_t index = block * at.tile_lanes + j, row = index / phases;
-          column[j] = row < at.target_channels ? row * at.row_stride + at.phases[index % phases].kernel[t] : -1;
+    T* to = packed + group * at.packed_group + first * depth * at.taps;
+    std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
+      for (size_t t = 0; t < taps; ++t) {
+        for (int64_t i = 0; i < filled; ++i) {
+          const int64_t row = first + i, own = phase + row % at.stacked;
+          start[static_cast<size_t>(i)] = row / at.stacked * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
         }
-        for (int64_t d = 0; d < depth; ++d, to += at.tile_lanes)
-          for (int64_t j = 0; j < at.tile_lanes; ++j)
-            to[j] = column[j] < 0 ? T(0) : from[column[j] + d * at.depth_stride];
+        for (int64_t d = 0; d < depth; ++d, to += padded) {
+          for (int64_t i = 0; i < filled; ++i) to[i] = from[start[static_cast<size_t>(i)] + d * at.depth_stride];
+          for (int64_t i = filled; i < padded; ++i) to[i] = T(0);
+        }
       }
-    } else {
-      const int64_t row = block * plan.rows, rows = std::min<int64_t>(plan.rows, at.target_channels - row);
-      from += row * at.row_stride;
-      to += row * depth * at.taps;
-      for (const PhaseTaps& phase : at.phases)
-        for (int64_t kernel : phase.kernel)
-          for (int64_t d = 0; d < depth; ++d, to += rows)
-            for (int64_t i = 0; i < rows; ++i) to[i] = from[i * at.row_stride + d * at.depth_stride + kernel];
     }
   });
 }
@@ -126,7 +119,6 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   const Store<T> store{plan, at, kernels};
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
   const int64_t batch_stride = groups * at.target_channels * at.target_plane;
-  const int64_t phase_count = static_cast<int64_t>(at.phases.size());
 
   struct Worker {
     Block memory;
@@ -134,7 +126,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   };
   std::vector<Worker> workers(static_cast<size_t>(num_threads()));
 
-  parallel_for(groups * boxes * at.chunks, [&](int64_t task, int index) {
+  parallel_for(groups * boxes * at.chunks, plan.most_threads, [&](int64_t task, int index) {
     Worker& worker = workers[static_cast<size_t>(index)];
     if (!worker.memory.bytes()) worker.memory = Block(static_cast<size_t>(workspace_));
     T* panel = worker.memory.template as<T>();
@@ -156,12 +148,12 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     tile.steps = depth;
     if (plan.lanes == Lanes::channels) {
       const std::vector<int64_t>& offsets = at.phases[0].offsets;
-      tile.taps = static_cast<int64_t>(offsets.size());
+      tile.taps = at.taps;
       tile.offsets = offsets.data();
       tile.a_on = 1, tile.a_step = at.panel.channel;
       tile.b_tap = depth * at.tile_lanes, tile.b_step = at.tile_lanes;
       tile.c_stride = at.sums_pitch;
-      const int64_t column_begin = row_begin * phase_count, columns = (row_end - row_begin) * phase_count;
+      const int64_t column_begin = row_begin * at.stacked, columns = (row_end - row_begin) * at.stacked;
       for (int64_t j = 0; j < columns; j += at.tile_lanes) {
         tile.b = packed + group * at.packed_group + (column_begin + j) * depth * tile.taps;
         const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, columns - j), at.lanes));
@@ -174,7 +166,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
       store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t c = row_begin; c < row_end; ++c) {
           T* row = out + c * at.target_plane;
-          kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * phase_count + phase, at.sums_pitch,
+          kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
                         at.axis[2].target_stride, box.size[3], span.skip, span.length,
                         bias ? bias[group * at.target_channels + c] : T(0), row});
           store.finish(row, span.length);
@@ -183,34 +175,40 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
       return;
     }
 
-    tile.a_step = 0;
     tile.b_on = 1, tile.b_step = at.panel.channel;
     tile.c_stride = at.sums_pitch;
-    for (int64_t c = row_begin; c < row_end; c += plan.rows) {
-      const int64_t rows = std::min<int64_t>(plan.rows, at.target_channels - c);
-      const T* weights = packed + group * at.packed_group + c * depth * at.taps;
-      tile.a_step = rows, tile.a_tap = depth * rows;
-      for (int64_t r = 0; r < phase_count; ++r) {
-        const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
-        tile.taps = static_cast<int64_t>(phase.offsets.size());
-        tile.offsets = phase.offsets.data();
-        tile.a = weights + phase.before * depth * rows;
-        for (int64_t i = 0; i < positions; i += at.tile_lanes) {
-          tile.b = cells + i;
-          tile.c = sums + r * plan.rows * at.sums_pitch + i;
-          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
-        }
-      }
+    const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
+    // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
+    const auto store_channels = [&](int64_t c, int64_t end, int64_t channel_pitch, int64_t phase_pitch) {
       store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
-        for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t i = 0; i < end - c; ++i) {
           T* row = out + (c + i) * at.target_plane;
-          kernels.interleave({sums + (phase * plan.rows + i) * at.sums_pitch + position, plan.rows * at.sums_pitch,
-                              at.axis[2].target_stride, box.size[3], span.skip, span.length,
+          kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
+                              phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
                               bias ? bias[group * at.target_channels + c + i] : T(0), row});
           store.finish(row, span.length);
         }
       });
+    };
+    for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
+      const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
+      const T* weights = packed + group * at.packed_group + first * depth * at.taps;
+      tile.a_step = rows, tile.a_tap = depth * rows;
+      for (int64_t r = 0; r < phases; ++r) {
+        const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
+        tile.taps = static_cast<int64_t>(phase.offsets.size());
+        tile.offsets = phase.offsets.data();
+        tile.a = weights + phase.before * depth * rows;
+        T* c = sums + (at.stacked > 1 ? first - row_begin * at.stacked : r * plan.rows) * at.sums_pitch;
+        for (int64_t i = 0; i < positions; i += at.tile_lanes) {
+          tile.b = cells + i;
+          tile.c = c + i;
+          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
+        }
+      }
+      if (at.stacked == 1) store_channels(first, first + rows, 1, plan.rows);
     }
+    if (at.stacked > 1) store_channels(row_begin, row_end, at.stacked, 1);
   });
 }
 
@@ -224,7 +222,7 @@ void Runner::pack(const void* weight, void* packed) const {
 void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
   if (plan_.algorithm == Algorithm::reference) {
     const ReferenceKernel kernel = reference_kernel(plan_.dtype);
-    parallel_for(reference_tasks(plan_), [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
+    parallel_for(reference_tasks(plan_), plan_.most_threads, [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
     return;
   }
   const auto as = [&](auto type) {

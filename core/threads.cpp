@@ -146,12 +146,12 @@ int num_threads() {
 
 void set_num_threads(int count) { chosen.store(std::max(1, count)); }
 
-void parallel_for(int64_t count, const Task& task) {
+void parallel_for(int64_t count, int most_threads, const Task& task) {
   if (count <= 0) return;
   Job job;
   job.task = &task;
   job.count = count;
-  const int threads = static_cast<int>(std::min<int64_t>(num_threads(), count));
+  const int threads = static_cast<int>(std::min<int64_t>({num_threads(), most_threads, count}));
   if (threads > 1 && !inside && busy.try_lock()) {
     std::lock_guard<std::mutex> guard(busy, std::adopt_lock);
     if (!pool) {

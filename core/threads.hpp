@@ -11,9 +11,10 @@ namespace tconv {
 int num_threads();
 void set_num_threads(int count);
 
-// Calls task(index, worker) once for every index in [0, count), in no fixed order, and returns when all are done.
+// Calls task(index, worker) once for every index in [0, count), in no fixed order, on at most `most_threads` threads,
+// and returns when all are done.
 // `worker` is below num_threads() and tells apart the threads at work in this call. A second caller that comes while
 // the pool is busy does its tasks by itself, so that the cores are never oversubscribed. Safe after fork.
-void parallel_for(int64_t count, const std::function<void(int64_t index, int worker)>& task);
+void parallel_for(int64_t count, int most_threads, const std::function<void(int64_t index, int worker)>& task);
 
 }  // namespace tconv

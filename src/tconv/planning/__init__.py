@@ -20,7 +20,7 @@ from tconv import _core
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.planning import gradient, phases
-from tconv.planning.cost import BYTES, Machine, machine
+from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
     MAPS,
@@ -116,7 +116,7 @@ def plan(
     if activation_code(activation)[0] and (dtype[0] in "ciu" or map == "weight_gradient"):
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
     chosen_isa = isa or isas()[0]
-    problem = Problem.of(geometry, map)
+    problem = Problem.of(geometry)
     applying = [a for a in ALGORITHMS.values() if a.applies(problem, map, dtype)]
     if algorithm != "auto":
         applying = [a for a in applying if a.name == algorithm]
@@ -124,6 +124,7 @@ def plan(
             raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
     options = [(a.choose(problem, map, dtype, chosen_isa), a.name) for a in applying]
     fields, name = min(options, key=lambda option: option[0]["cost"])
+    fields["most_threads"] = max(1, int(fields["cost"] / THREAD_CYCLES))
     return Plan(
         geometry=geometry,
         map=map,

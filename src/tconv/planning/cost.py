@@ -7,19 +7,41 @@ from typing import NamedTuple
 
 from tconv import _core
 
-__all__ = ["BYTES", "L2_PANEL", "L2_SUMS", "MIN_TASKS", "TASK_CYCLES", "Machine", "machine", "split", "tile_cycles"]
+__all__ = [
+    "BYTES",
+    "L2_SUMS",
+    "MIN_TASKS",
+    "PANELS",
+    "TASK_CYCLES",
+    "THREAD_CYCLES",
+    "Machine",
+    "machine",
+    "split",
+    "stream_cycles",
+    "tile_cycles",
+]
 
 #: Bytes of the dtypes that have fast kernels.
 BYTES = {"f32": 4, "f64": 8}
 
-#: Bytes of a panel and of its sums that stay in the second-level cache beside the weights that stream by.
-L2_PANEL = 512 * 1024
-L2_SUMS = 384 * 1024
+#: Bytes of a panel of input that are tried: in half of a second-level cache of 1 MiB, all of it, or of 2 MiB.
+PANELS = (384 << 10, 768 << 10, 1536 << 10)
+
+#: Bytes of sums that stay in the second-level cache beside a panel.
+L2_SUMS = 384 << 10
 
 #: A run is cut in at least so many tasks where each is then still worth TASK_CYCLES, so that threads of uneven
 #: speed finish together. The number of threads is not looked at: a plan is the same for any.
 MIN_TASKS = 12
 TASK_CYCLES = 40_000.0
+
+#: Work below this is not worth waking one more thread.
+THREAD_CYCLES = 12_000.0
+
+
+def stream_cycles(packed: float, passes: int) -> float:
+    """Cycles to read packed weights of so many bytes `passes` times from where they lie."""
+    return packed * passes * (0.02 if packed <= 1 << 20 else 0.1 if packed <= 16 << 20 else 0.15)
 
 
 class Machine(NamedTuple):

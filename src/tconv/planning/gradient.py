@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import gcd, prod
 from typing import Any
 
-from tconv.planning.cost import BYTES, L2_PANEL, MIN_TASKS, TASK_CYCLES, Machine, split, tile_cycles
+from tconv.planning.cost import BYTES, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split, tile_cycles
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["choose"]
@@ -63,7 +63,7 @@ def _box(problem: Problem, dtype: str, machine: Machine) -> tuple[int, int, int,
     phases = prod(min(k, s // gcd(s, d)) for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True))
     lanes = machine.lanes
     pitch = problem.in_channels + lanes + (problem.out_channels + lanes) * phases
-    most = max(1, L2_PANEL // (pitch * BYTES[dtype]))  # cells
+    most = max(1, PANELS[1] // (pitch * BYTES[dtype]))  # cells
     sizes = [1, 1, 1, 1]
     margins = [d * (k - 1) // s for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)]
     extents = (problem.batch, *problem.input)

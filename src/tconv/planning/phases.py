@@ -9,17 +9,18 @@ from typing import Any
 
 from tconv.planning.cost import (
     BYTES,
-    L2_PANEL,
     L2_SUMS,
     MIN_TASKS,
+    PANELS,
     TASK_CYCLES,
     Machine,
     split,
+    stream_cycles,
     tile_cycles,
 )
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["choose"]
+__all__ = ["candidates", "choose"]
 
 Box = tuple[int, int, int, int]
 
@@ -30,160 +31,179 @@ class Axis:
 
     cells: int
     phases: int  #: of the target
-    margin: int  #: cells read past the box, both sides together
-    gap: int  #: cells between rows where the box spans the axis
+    margin: int  #: cells read past a box, both sides together
+    gap: int  #: cells between rows where a box spans the axis
     source_phases: int
     taps: int  #: of all phases together
 
 
-def _axis(problem: Problem, map: MapName, lanes: str, a: int) -> Axis:
+def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
     i, o, k = problem.input[a], problem.output[a], problem.kernel[a]
     s, d, lo = problem.stride[a], problem.dilation[a], problem.lo[a]
-    if map == "conv_transpose":
-        skip = lo % s if lanes == "channels" else 0
-        # Distances run from that of the last tap in the first phase to that of the first tap in the last one.
-        far = (s - 1 + lo) // s if lanes == "positions" else lo // s
-        near = -((d * (k - 1) - lo) // s) if lanes == "positions" else lo // s - d * (k - 1) // s
-        near, far = min(near, 0), max(far, 0)
-        cells = -(-(o + skip) // s)
-        gap = far - near if i > cells else max(far, -near)
-        return Axis(cells, s, far - near, gap, 1, k)
-    far = d * (k - 1) // s
-    return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k)
+    reach = d * (k - 1)
+    if map != "conv_transpose":
+        far = reach // s
+        return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k)
+    if aligned:  # distances count from the cell that holds the first output
+        near, far, cells = lo // s - reach // s, lo // s, -(-(o + lo % s) // s)
+    else:  # ... and from each phase's own first output
+        near, far, cells = -((reach - lo) // s), (s - 1 + lo) // s, -(-o // s)
+    near, far = min(near, 0), max(far, 0)
+    return Axis(cells, s, far - near, far - near if i > cells else max(far, -near), 1, k)
 
 
-def _applies_to_channels(problem: Problem) -> bool:
-    return all(d == 1 and k % s == 0 for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True))
+class Lattice:
+    """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
+
+    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int) -> None:
+        """`size`: bytes of a number."""
+        self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
+        self.extents = (problem.batch, *(axis.cells for axis in self.axes))
+        pair = problem.in_channels, problem.out_channels
+        self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
+        self.phases = prod(axis.phases for axis in self.axes)
+        self.taps = prod(axis.taps for axis in self.axes)
+        self._bytes = self.depth * prod(axis.source_phases for axis in self.axes) * size
+
+    def extent(self, box: Box) -> tuple[int, int]:
+        """Positions from a box's first cell to its last, and bytes of its panel."""
+        z, y, x = self.axes
+        row = box[3] + (x.gap if box[3] >= x.cells else x.margin)
+        plane = row * (box[2] + (y.gap if box[2] >= y.cells else y.margin))
+        volume = plane * (box[1] + (z.gap if box[1] >= z.cells else z.margin))
+        positions = (box[0] - 1) * volume + (box[1] - 1) * plane + (box[2] - 1) * row + box[3]
+        return positions, (positions + z.margin * plane + y.margin * row + x.margin + 16) * self._bytes
+
+    def box(self, most_positions: int, most_bytes: int) -> Box:
+        """Whole rows, as many as fit; part of one row where even that is too much."""
+        sizes = [1, 1, 1, 1]
+        for axis in (3, 2, 1, 0):
+            low, high = 1, self.extents[axis]
+            while low < high:  # the largest that fits
+                sizes[axis] = (low + high + 1) // 2
+                positions, panel = self.extent((sizes[0], sizes[1], sizes[2], sizes[3]))
+                if positions <= most_positions and panel <= most_bytes:
+                    low = sizes[axis]
+                else:
+                    high = sizes[axis] - 1
+            # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
+            sizes[axis] = split(self.extents[axis], max(low, 64) if axis == 3 else low)
+            if sizes[axis] < self.extents[axis]:
+                break
+        return sizes[0], sizes[1], sizes[2], sizes[3]
+
+    def boxes(self, box: Box) -> int:
+        """How many boxes there are."""
+        return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
 
 
 def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
     """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(_candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
 
 
-def _candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
-    yield from _over_positions(problem, map, dtype, machine)
-    if map == "conv_transpose" and prod(problem.stride) > 1 and _applies_to_channels(problem):
-        yield from _over_channels(problem, map, dtype, machine)
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+    """All plans that are weighed."""
+    size = BYTES[dtype]
+    yield from _lanes_of_positions(Lattice(problem, map, False, size), "positions", problem.groups, size, machine)
+    axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
+    # Phases can share a tile where each has the same taps.
+    if map == "conv_transpose" and prod(problem.stride) > 1 and all(d == 1 and k % s == 0 for k, s, d in axes):
+        aligned = Lattice(problem, map, True, size)
+        yield from _lanes_of_positions(aligned, "stacked", problem.groups, size, machine)
+        yield from _lanes_of_channels(aligned, problem.groups, size, machine)
 
 
-def _channels(problem: Problem, map: MapName) -> tuple[int, int]:
-    pair = problem.in_channels, problem.out_channels
-    return pair if map == "conv_transpose" else (pair[1], pair[0])
+def _tiles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
+    """Cycles of one step over `rows` x `columns` vectors, the last tiles cut."""
+    total = 0.0
+    for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
+        for v, v_count in ((most_vectors, columns // most_vectors), (columns % most_vectors, 1)):
+            if r and v:
+                total += tile_cycles(r, v) * r_count * v_count
+    return total
 
 
-def _positions(axes: list[Axis], box: Box) -> int:
-    """Positions of a panel: cells and the gaps between rows."""
-    pitch = 1
-    for axis, cells in zip(reversed(axes), reversed(box[1:]), strict=True):
-        pitch *= cells + (axis.gap if cells >= axis.cells else axis.margin)
-    return pitch * box[0]
-
-
-def _panel_bytes(axes: list[Axis], box: Box, depth: int, dtype: str) -> int:
-    phases = prod(axis.source_phases for axis in axes)
-    margin = sum(axis.margin for axis in axes)
-    return (_positions(axes, box) + margin * (box[3] + 1) + 32) * depth * phases * BYTES[dtype]
-
-
-def _box(problem: Problem, axes: list[Axis], depth: int, dtype: str, most_positions: int) -> Box:
-    """Whole rows, as many as fit; part of one row where even that is too much."""
-    extents = (problem.batch, *(axis.cells for axis in axes))
-    sizes = [1, 1, 1, 1]
-
-    def fits(box: list[int]) -> bool:
-        b = (box[0], box[1], box[2], box[3])
-        return _positions(axes, b) <= most_positions and _panel_bytes(axes, b, depth, dtype) <= L2_PANEL
-
-    for axis in (3, 2, 1, 0):
-        low, high = 1, extents[axis]
-        while low < high:  # the largest that fits
-            middle = (low + high + 1) // 2
-            sizes[axis] = middle
-            low, high = (middle, high) if fits(sizes) else (low, middle - 1)
-        # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
-        sizes[axis] = split(extents[axis], max(low, 64) if axis == 3 else low)
-        if sizes[axis] < extents[axis]:
-            break
-    return sizes[0], sizes[1], sizes[2], sizes[3]
-
-
-def _boxes(problem: Problem, axes: list[Axis], box: Box) -> int:
-    extents = (problem.batch, *(axis.cells for axis in axes))
-    return prod(-(-extent // size) for extent, size in zip(extents, box, strict=True))
-
-
-def _chunk(target: int, unit: int, tasks: int, cycles: float) -> int:
-    """Channels of one task, in whole units, so that there are tasks enough for the work there is."""
+def _fields(
+    lattice: Lattice, box: Box, groups: int, step: float, store: float, calls: float, packed: float, unit: int
+) -> dict[str, Any]:
+    """The fields that all kinds of tile share. `step` is the cycles of one tap and source channel over a box."""
+    boxes = lattice.boxes(box)
+    panel = lattice.extent(box)[1]
+    busy = step * lattice.depth * (1.0 if panel <= PANELS[1] else 1.1) + store + calls
+    cycles = (busy + panel * 0.04) * boxes * groups + stream_cycles(packed, boxes) * groups
     wanted = min(MIN_TASKS, int(cycles / TASK_CYCLES))
-    units = -(-target // unit)
-    pieces = max(1, min(units, -(-wanted // tasks)))
-    return -(-units // pieces) * unit
+    units = -(-lattice.target // unit)
+    pieces = max(1, min(units, -(-wanted // (boxes * groups))))
+    return {"box": box, "chunk": -(-units // pieces) * unit, "cost": cycles}
 
 
-def _over_positions(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
-    axes = [_axis(problem, map, "positions", a) for a in range(3)]
-    depth, target = _channels(problem, map)
-    phases, taps = prod(a.phases for a in axes), prod(a.taps for a in axes)
+def _lanes_of_positions(
+    lattice: Lattice, lanes: str, groups: int, size: int, machine: Machine
+) -> Iterator[dict[str, Any]]:
+    stacked = lattice.phases if lanes == "stacked" else 1
+    total_rows, taps = lattice.target * stacked, lattice.taps // stacked
+    store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
+    seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):
-        rows = split(target, most_rows)
-        lanes = vectors * machine.lanes
-        most = max(lanes, L2_SUMS // (phases * rows * BYTES[dtype]) // lanes * lanes)
-        box = _box(problem, axes, depth, dtype, min(most, 2048))
-        boxes = _boxes(problem, axes, box)
-        positions = _positions(axes, box)
-        tiles, rest = divmod(-(-positions // machine.lanes), vectors)
-        full, last = divmod(target, rows)
-        step = full * (tiles * tile_cycles(rows, vectors) + (tile_cycles(rows, rest) if rest else 0.0))
-        if last:
-            step += tiles * tile_cycles(last, vectors) + (tile_cycles(last, rest) if rest else 0.0)
-        compute = step * taps * depth
-        store = positions * phases * target * (0.2 if axes[2].phases in (1, 2, 4) else 1.0)
-        pack = _panel_bytes(axes, box, depth, dtype) / BYTES[dtype] * 0.15
-        calls = phases * full * (tiles + 1) * 12.0
-        cycles = (compute + store + calls) * boxes * problem.groups
-        chunk = _chunk(target, rows, boxes * problem.groups, cycles)
-        yield {
-            "rows": rows,
-            "vectors": vectors,
-            "lanes": "positions",
-            "box": box,
-            "chunk": chunk,
-            "computed_macs": boxes * problem.groups * positions * target * taps * depth,
-            "cost": cycles + pack * boxes * problem.groups,
-        }
+        rows = split(total_rows, most_rows)
+        # Stacked rows are whole channels, stored together once a task has summed them.
+        unit = rows // gcd(rows, stacked)
+        kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
+        most = min(max(64, L2_SUMS // (kept * size)), 4096)
+        for panel in PANELS:
+            box = lattice.box(most, panel)
+            if (vectors, box) in seen:
+                continue
+            seen.add((vectors, box))
+            positions, _ = lattice.extent(box)
+            columns = -(-positions // machine.lanes)
+            step = _tiles(total_rows, rows, columns, vectors) * taps
+            calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
+            fields = _fields(
+                lattice,
+                box,
+                groups,
+                step,
+                positions * lattice.phases * lattice.target * store,
+                calls,
+                total_rows * taps * lattice.depth * size,
+                unit,
+            )
+            if stacked > 1:
+                fits = L2_SUMS // (positions * stacked * size) // unit * unit
+                fields["chunk"] = max(unit, min(fields["chunk"], fits))
+            work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
+            yield {"rows": rows, "vectors": vectors, "lanes": lanes, "computed_macs": work, **fields}
 
 
-def _over_channels(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
-    axes = [_axis(problem, map, "channels", a) for a in range(3)]
-    depth, target = _channels(problem, map)
-    phases = prod(a.phases for a in axes)
-    taps = prod(a.taps for a in axes) // phases
+def _lanes_of_channels(lattice: Lattice, groups: int, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+    taps, run = lattice.taps // lattice.phases, lattice.axes[2].phases
+    seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):
         lanes = vectors * machine.lanes
-        unit = lanes // gcd(lanes, phases)  # channels whose phases fill whole tiles
-        columns = -(-target * phases // lanes)
-        most = max(most_rows, L2_SUMS // (min(unit, target) * phases * BYTES[dtype]))
-        box = _box(problem, axes, depth, dtype, min(most, 1024))
-        boxes = _boxes(problem, axes, box)
-        positions = _positions(axes, box)
-        rows = split(positions, most_rows)
-        full, last = divmod(positions, rows)
-        step = columns * (full * tile_cycles(rows, vectors) + (tile_cycles(last, vectors) if last else 0.0))
-        compute = step * taps * depth
-        run = axes[2].phases
-        store = positions * target * phases * (1.5 / run + 0.15)
-        pack = _panel_bytes(axes, box, depth, dtype) / BYTES[dtype] * 0.15
-        calls = columns * (full + 1) * 12.0
-        cycles = (compute + store + calls) * boxes * problem.groups
-        most_channels = max(1, L2_SUMS // (positions * phases * BYTES[dtype]) // unit) * unit
-        chunk = min(most_channels, _chunk(target, unit, boxes * problem.groups, cycles))
-        yield {
-            "rows": rows,
-            "vectors": vectors,
-            "lanes": "channels",
-            "box": box,
-            "chunk": chunk,
-            "computed_macs": boxes * problem.groups * positions * columns * lanes * taps * depth,
-            "cost": cycles + pack * boxes * problem.groups,
-        }
+        unit = lanes // gcd(lanes, lattice.phases)  # channels whose phases fill whole tiles
+        columns = -(-lattice.target * lattice.phases // lanes)
+        most = min(max(most_rows, L2_SUMS // (min(unit, lattice.target) * lattice.phases * size)), 1024)
+        for panel in PANELS:
+            box = lattice.box(most, panel)
+            if (vectors, box) in seen:
+                continue
+            seen.add((vectors, box))
+            positions, _ = lattice.extent(box)
+            rows = split(positions, most_rows)
+            step = _tiles(positions, rows, columns * vectors, vectors) * taps
+            fields = _fields(
+                lattice,
+                box,
+                groups,
+                step,
+                positions * lattice.target * lattice.phases * (1.5 / run + 0.15),
+                columns * -(-positions // rows) * 12.0,
+                columns * lanes * taps * lattice.depth * size,
+                unit,
+            )
+            fits = L2_SUMS // (positions * lattice.phases * size) // unit * unit
+            fields["chunk"] = max(unit, min(fields["chunk"], fits))
+            work = positions * columns * lanes * taps * lattice.depth * lattice.boxes(box) * groups
+            yield {"rows": rows, "vectors": vectors, "lanes": "channels", "computed_macs": work, **fields}

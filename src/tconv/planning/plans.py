@@ -21,7 +21,7 @@ MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
 _ALGORITHMS = ("reference", "phases")
-_LANES = ("positions", "channels")
+_LANES = ("positions", "channels", "stacked")
 
 
 def activation_code(activation: Activation) -> tuple[int, float, float, float]:
@@ -70,32 +70,34 @@ class Problem:
     lo: tuple[int, int, int]
 
     @classmethod
-    def of(cls, geometry: Geometry, map: MapName) -> Problem:
-        """The problem that `map` solves on `geometry`."""
+    def of(cls, geometry: Geometry) -> Problem:
+        """The problem that the maps on `geometry` solve."""
 
-        def three(values: tuple[int, ...], fill: int) -> tuple[int, int, int]:
-            z, y, x = (fill,) * (3 - len(values)) + tuple(values)
-            return z, y, x
-
-        stride = geometry.stride
-        if map == "conv_transpose":
-            stride = tuple(
-                (k - 1) * d + 1 if i == 1 else s
-                for i, k, s, d in zip(
-                    geometry.input, geometry.kernel, geometry.stride, geometry.dilation, strict=True
-                )
+        axes = [
+            (i, o, k, (k - 1) * d + 1 if i == 1 else s, d, lo)
+            for i, o, k, s, d, (lo, _) in zip(
+                geometry.input,
+                geometry.output,
+                geometry.kernel,
+                geometry.stride,
+                geometry.dilation,
+                geometry.padding,
+                strict=True,
             )
+        ]
+        # Neighbouring axes over which one input stamps the whole kernel uncropped are one axis.
+        for a in range(len(axes) - 1, 0, -1):
+            if all(axis == (1, axis[2], axis[2], axis[2], 1, 0) for axis in axes[a - 1 : a + 1]):
+                k = axes[a - 1][2] * axes[a][2]
+                axes[a - 1 : a + 1] = [(1, k, k, k, 1, 0)]
+        axes[:0] = [(1, 1, 1, 1, 1, 0)] * (3 - len(axes))
+        columns = [(z, y, x) for z, y, x in zip(*axes, strict=True)]
         return cls(
             geometry.batch,
             geometry.groups,
             geometry.in_channels // geometry.groups,
             geometry.out_channels // geometry.groups,
-            three(geometry.input, 1),
-            three(geometry.output, 1),
-            three(geometry.kernel, 1),
-            three(stride, 1),
-            three(geometry.dilation, 1),
-            three(tuple(lo for lo, _ in geometry.padding), 0),
+            *columns,
         )
 
 
@@ -119,6 +121,7 @@ class Plan:
     box: tuple[int, int, int, int] = (1, 1, 1, 1)
     chunk: int = 1
     segments: int = 1
+    most_threads: int = 1 << 10
     computed_macs: int = 0
     cost: float = 0.0
     #: Ready to run; see _core.pyi.
@@ -149,6 +152,7 @@ class Plan:
             box=self.box,
             chunk=self.chunk,
             segments=self.segments,
+            most_threads=self.most_threads,
             activation=code,
             slope=slope,
             clamp_lo=lo,
