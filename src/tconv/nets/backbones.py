@@ -7,7 +7,7 @@ Both backbones are one class and a row of `PLANS`.  State dict names: `stageN.co
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +28,26 @@ class Plan:
     fc_kernel: int
     norm: bool
     dropout: float
+    #: Stride -> what its features are multiplied by in a net that is trained all at once.
+    skip_scale: dict[int, float] = field(default_factory=dict)
 
 
 PLANS = {
     # Batch norm and a 3x3 fc6: what lets a net learn from a hundred pictures and random weights in a minute.
+    # Norms keep every stream on one scale, too: VGG's skip scales would starve the skips (on the brain's test
+    # slices a mean IoU of 0.52 where 0.67 is reached in the same 400 steps).
     "small": Plan(16, ((1, 2), (2, 2), (4, 2), (8, 2), (8, 2)), 16, 3, norm=True, dropout=0.1),
-    # Simonyan & Zisserman 2014, configuration D; FCN section 4.1 for its head.
-    "vgg16": Plan(64, ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)), 64, 7, norm=False, dropout=0.5),
+    # Simonyan & Zisserman 2014, configuration D; FCN section 4.1 for its head, its reference code
+    # (voc-fcn8s-atonce) for the scales: the activations of shallow stages are by so much larger.
+    "vgg16": Plan(
+        64,
+        ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)),
+        64,
+        7,
+        norm=False,
+        dropout=0.5,
+        skip_scale={16: 1e-2, 8: 1e-4},
+    ),
 }
 
 
@@ -59,9 +72,9 @@ class Backbone(nn.Module):
             self.channels[2**number], self.grids[2**number] = channels, grid
         fc = width * plan.fc
         self.fc6 = nn.Conv2d(channels, fc, plan.fc_kernel, padding=plan.fc_kernel // 2, bias=not plan.norm)
-        self.norm6 = nn.BatchNorm2d(fc) if plan.norm else nn.Identity()
+        self.norm6 = _norm(fc) if plan.norm else nn.Identity()
         self.fc7 = nn.Conv2d(fc, fc, 1, bias=not plan.norm)
-        self.norm7 = nn.BatchNorm2d(fc) if plan.norm else nn.Identity()
+        self.norm7 = _norm(fc) if plan.norm else nn.Identity()
         self.dropout = nn.Dropout2d(plan.dropout)
         self.channels[32] = fc
         self.grids[32] = grid.convolved(_window(plan.fc_kernel, padding=plan.fc_kernel // 2))
@@ -88,11 +101,16 @@ def _stage(in_channels: int, out_channels: int, convs: int, norm: bool) -> nn.Se
     for number in range(1, convs + 1):
         layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=not norm)
         if norm:
-            layers[f"norm{number}"] = nn.BatchNorm2d(out_channels)
+            layers[f"norm{number}"] = _norm(out_channels)
         layers[f"relu{number}"] = nn.ReLU(inplace=True)
         in_channels = out_channels
     layers["pool"] = nn.MaxPool2d(2, ceil_mode=True)
     return nn.Sequential(layers)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    # Steps see two or four pictures: averages over ten steps, the default, sway the validation by 0.03.
+    return nn.BatchNorm2d(channels, momentum=0.03)
 
 
 def _window(kernel: int, stride: int = 1, padding: int = 0) -> Geometry:

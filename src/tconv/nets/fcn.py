@@ -32,8 +32,6 @@ __all__ = ["FCN", "Copied"]
 
 #: The strides whose scores are fused, deepest first, on the way to stride 1.
 STRIDES = {"fcn32s": (32,), "fcn16s": (32, 16), "fcn8s": (32, 16, 8), "fcn8s-atonce": (32, 16, 8)}
-#: All-at-once training scales the skips so that no stream drowns the others (FCN's voc-fcn8s-atonce).
-SKIP_SCALE = {"fcn8s-atonce": {16: 1e-2, 8: 1e-4}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +59,11 @@ class FCN(nn.Module):
     """Class scores for every pixel: (n, in_channels, h, w) -> (n, num_classes, h, w), for any h and w from 1.
 
     `net`: how many pooling stages are fused: fcn32s, fcn16s, fcn8s, or fcn8s-atonce (skips scaled, so that
-    the whole net can be trained in one go).  `backbone`: small, or vgg16.  `upsampling`: learned (starts
-    bilinear; over all pairs of classes if `dense`, as published, else class by class), fixed, stack, nearest,
-    bilinear, bicubic.  `width` replaces the backbone's base width (small 16, vgg16 64).
-    An unknown name, or a picture that does not fit, raises `TconvError`.
+    the whole net can be trained in one go; small, with its batch norm, needs no scales: there it is fcn8s).
+    `backbone`: small, or vgg16.  `upsampling`: learned (starts bilinear; over all pairs of classes if `dense`,
+    as published, else class by class), fixed, stack, nearest, bilinear, bicubic.  `width` replaces the
+    backbone's base width (small 16, vgg16 64).  An unknown name, or a picture that does not fit, raises
+    `TconvError`.
 
     >>> import torch
     >>> net = FCN(4, net="fcn8s", backbone="small", upsampling="learned", in_channels=1)
@@ -95,8 +94,9 @@ class FCN(nn.Module):
         self.num_classes, self.in_channels = num_classes, in_channels
         self.net, self.upsampling = net, upsampling
         self.strides = STRIDES[net]
-        self.skip_scale = SKIP_SCALE.get(net, {})
-        self.backbone = Backbone(PLANS[backbone], in_channels, width)
+        plan = PLANS[backbone]
+        self.skip_scale = plan.skip_scale if net == "fcn8s-atonce" else {}
+        self.backbone = Backbone(plan, in_channels, width)
         self.score = nn.ModuleDict()
         self.upsample = nn.ModuleDict()
         for here, there in pairwise((*self.strides, 1)):
