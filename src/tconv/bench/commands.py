@@ -21,8 +21,8 @@ example:
   tconv bench                                        # every layer that ships with tconv, against PyTorch
   tconv bench "n1 c256>64 i64x64 k4 s2 p1" --threads 1 --json
 
-Each engine runs in a process of its own and they take turns; ratios are of medians, above 1 means that tconv is
-faster. Every answer is compared before it is timed."""
+Each engine runs in a process of its own and they take turns; ratios are of medians, above 1 means that tconv
+is faster. Every answer is compared before it is timed."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,13 +33,39 @@ def add_parser(subparsers: Any) -> None:
         description=_EPILOG,
     )
     parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="such as 'n1 c256>64 i64x64 k4 s2 p1'")
-    parser.add_argument("--suite", type=Path, metavar="FILE", help="a list of NAME PROBLEM lines; default: layers of published networks")
+    parser.add_argument(
+        "--suite",
+        type=Path,
+        metavar="FILE",
+        help="a list of NAME PROBLEM lines; default: layers of published networks",
+    )
     parser.add_argument("--only", metavar="TEXT", help="of the suite, the layers whose name contains TEXT")
-    parser.add_argument("--peers", default="torch", metavar="NAMES", help="engines to compare with, by comma (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, metavar="N", help="threads of every engine (default: %(default)s)")
-    parser.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="default: %(default)s")
-    parser.add_argument("--turns", type=int, default=5, metavar="N", help="turns of each engine a layer (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)")
+    parser.add_argument(
+        "--peers",
+        default="torch",
+        metavar="NAMES",
+        help="engines to compare with, by comma (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="threads of every engine (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dtype", default="float32", choices=("float32", "float64"), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=5,
+        metavar="N",
+        help="turns of each engine a layer (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(func=_bench)
 
@@ -102,7 +128,13 @@ def _bench(args: argparse.Namespace) -> int:
             "machine": facts,
             "geometric_mean": summary(results, engines),
             "layers": [
-                {"name": r.name, "problem": r.problem, "seconds": r.seconds, "notes": r.notes, "errors": r.errors}
+                {
+                    "name": r.name,
+                    "problem": r.problem,
+                    "seconds": r.seconds,
+                    "notes": r.notes,
+                    "errors": r.errors,
+                }
                 for r in results
             ],
         }

@@ -38,15 +38,17 @@ def machine() -> dict[str, Any]:
 
 def _ratios(results: Sequence[Result], engine: str) -> list[float]:
     return [
-        r.seconds[engine] / r.seconds["tconv"] for r in results if engine in r.seconds and "tconv" in r.seconds
+        r.seconds[engine] / r.seconds["tconv"]
+        for r in results
+        if engine in r.seconds and "tconv" in r.seconds
     ]
 
 
 def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, float]:
     """The geometric mean of (peer's time / ours) for each peer.
 
-    >>> summary([Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch": 8.0})],
-    ...         ["tconv", "torch"])
+    >>> summary([Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch":
+    8.0})], ...         ["tconv", "torch"])
     {'torch': 4.0}
     """
     means = {}
@@ -59,7 +61,13 @@ def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, floa
 
 def table(results: Sequence[Result], engines: Sequence[str], facts: Mapping[str, Any]) -> str:
     """The results as a Markdown table with a line on the machine."""
-    head = ["layer", "problem", *(f"{engine} ms" for engine in engines), *(f"/ {e}" for e in engines[1:]), "kernel"]
+    head = [
+        "layer",
+        "problem",
+        *(f"{engine} ms" for engine in engines),
+        *(f"/ {e}" for e in engines[1:]),
+        "kernel",
+    ]
     rows = []
     for r in results:
         cells = [r.name, f"`{r.problem}`"]
@@ -68,17 +76,24 @@ def table(results: Sequence[Result], engines: Sequence[str], facts: Mapping[str,
         cells += [f"{r.seconds[e] / ours:.2f}" if ours and e in r.seconds else "" for e in engines[1:]]
         rows.append([*cells, r.notes.get("tconv", "")])
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in [head, *rows]]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in [head, *rows]
+    ]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     means = summary(results, engines)
     for engine, mean in means.items():
         ratios = _ratios(results, engine)
         slower = sum(ratio < 1 for ratio in ratios)
-        lines.append(f"\ngeometric mean against {engine}: {mean:.2f} times as fast ({slower} of {len(ratios)} layers slower)")
+        lines.append(
+            f"\ngeometric mean against {engine}: {mean:.2f} times as fast "
+            f"({slower} of {len(ratios)} layers slower)"
+        )
     for r in results:
         lines += [f"{r.name}: {engine} failed: {error}" for engine, error in r.errors.items()]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     lines.append(
-        f"\n{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, {facts['dtype']}; {versions}"
+        f"\n{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, {facts['dtype']}; "
+        f"{versions}"
     )
     return "\n".join(lines)

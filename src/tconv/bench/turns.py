@@ -1,7 +1,7 @@
 """Engines take turns: each lives in a process of its own, and those whose turn it is not are stopped.
 
-In one process the idle workers of one runtime spin on the cores that the next one needs, which makes each look many
-times slower than it is.
+In one process the idle workers of one runtime spin on the cores that the next one needs, which makes each
+look many times slower than it is.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Turns:
             values = np.load(answer)
             first = values if first is None else first
             if not np.array_equal(first, values):
-                raise TconvError(f"{name} {geometry}: {engine.name} gives another answer than {self._engines[0].name}")
+                raise TconvError(
+                    f"{name} {geometry}: {engine.name} gives another answer than {self._engines[0].name}"
+                )
             working.append(engine)
         times: dict[str, list[float]] = {engine.name: [] for engine in working}
         for engine in _rounds(working, turns):

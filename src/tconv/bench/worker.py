@@ -1,7 +1,7 @@
 """One engine in a process of its own: reads requests as JSON lines, answers as JSON lines.
 
-A request is {"do": "load", ...} to build a layer and write its answer to a file, or {"do": "time", "seconds": s} to
-call it for that long. Run by `tconv.bench.turns`, never by hand.
+A request is {"do": "load", ...} to build a layer and write its answer to a file, or {"do": "time",
+"seconds": s} to call it for that long. Run by `tconv.bench.turns`, never by hand.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ def _unprepared(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tu
     import tconv
 
     tconv.set_num_threads(threads)
-    options = {
+    options: dict[str, Any] = {
         "stride": geometry.stride,
         "padding": geometry.padding,
         "output_padding": geometry.output_padding,
         "dilation": geometry.dilation,
         "groups": geometry.groups,
     }
-    return (lambda: tconv.conv_transpose(arrays.x, arrays.weight, arrays.bias, **options)), "weights packed each call"
+    return (
+        lambda: tconv.conv_transpose(arrays.x, arrays.weight, arrays.bias, **options)
+    ), "weights packed each call"
 
 
 def _torch(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[Call, str]:
@@ -53,7 +55,10 @@ def _torch(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[C
     function = getattr(torch.nn.functional, f"conv_transpose{geometry.axes}d")
     # PyTorch crops both sides alike: crop what both share, and take a view of the rest.
     shared = tuple(max(0, min(lo, hi)) for lo, hi in geometry.padding)
-    view = tuple(slice(lo - p, lo - p + o) for (lo, _), p, o in zip(geometry.padding, shared, geometry.output, strict=True))
+    view = tuple(
+        slice(lo - p, lo - p + o)
+        for (lo, _), p, o in zip(geometry.padding, shared, geometry.output, strict=True)
+    )
     extra = tuple(
         op if lo == hi else 0 for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
     )
@@ -85,7 +90,7 @@ def _load(engine: str, request: dict[str, Any]) -> tuple[Call, str]:
 
 
 def _time(call: Call, seconds: float) -> list[float]:
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         start = time.perf_counter()

@@ -49,10 +49,14 @@ def operand(name: str, value: Any) -> Operand:
     package = "numpy"
     if not isinstance(value, np.ndarray):
         if not hasattr(value, "__dlpack__"):
-            raise TconvError(f"{name} is a {type(value).__name__}; a NumPy array, or one with __dlpack__, would fit")
+            raise TconvError(
+                f"{name} is a {type(value).__name__}; a NumPy array, or one with __dlpack__, would fit"
+            )
         package = type(value).__module__.partition(".")[0]
         if getattr(value, "requires_grad", False):
-            raise TconvError(f"{name} requires a gradient, which arrays do not carry; tconv.torch does, or detach it")
+            raise TconvError(
+                f"{name} requires a gradient, which arrays do not carry; tconv.torch does, or detach it"
+            )
         try:
             if "bfloat16" in str(getattr(value, "dtype", "")):
                 return Operand(np.ascontiguousarray(_core.bfloat16_bits(value)), "bf16", package)

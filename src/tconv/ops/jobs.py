@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import conv_output
 from tconv.planning import Activation, MapName, Plan, plan
 
 __all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for"]
@@ -50,7 +49,9 @@ def geometry_of(
     """The Geometry that `map` has for a source of `shape`, and whether the source has a batch axis."""
     axes = len(weight_shape) - 2
     if not 1 <= axes <= 3:
-        raise TconvError(f"weight has shape {weight_shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would fit")
+        raise TconvError(
+            f"weight has shape {weight_shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would fit"
+        )
     if len(shape) not in (axes + 1, axes + 2):
         raise TconvError(
             f"input has shape {shape} for a weight of shape {weight_shape}; "
@@ -64,34 +65,31 @@ def geometry_of(
     expected = weight_shape[0] if map == "conv_transpose" else weight_shape[1] * groups
     if channels != expected:
         raise TconvError(
-            f"input has {channels} channels (shape {shape}), but weight of shape {weight_shape} with groups={groups} "
-            f"takes {expected}"
+            f"input has {channels} channels (shape {shape}), but weight of shape {weight_shape} "
+            f"with groups={groups} takes {expected}"
         )
-    kernel = tuple(weight_shape[2:])
-    common = {
+    common: dict[str, Any] = {
         "batch": batch,
         "in_channels": weight_shape[0],
         "out_channels": weight_shape[1] * groups,
-        "kernel": kernel,
+        "kernel": tuple(weight_shape[2:]),
         "stride": options.stride,
         "padding": options.padding,
         "dilation": options.dilation,
         "groups": groups,
     }
-    if map == "conv_transpose":
-        geometry = Geometry.make(
-            input=tuple(sizes), output_padding=options.output_padding, output_size=options.size, **common
-        )
-    else:
-        made = options.size
-        if made is None:
-            made = conv_output(tuple(sizes), kernel, options.stride, options.padding, options.dilation)
-        geometry = Geometry.make(input=made, output_size=tuple(sizes), **common)
+    if map != "conv_transpose":
+        return Geometry.for_output(output=tuple(sizes), input_size=options.size, **common), batched
+    geometry = Geometry.make(
+        input=tuple(sizes), output_padding=options.output_padding, output_size=options.size, **common
+    )
     return geometry, batched
 
 
 @lru_cache(maxsize=4096)
-def job_for(map: MapName, code: str, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options) -> Job:
+def job_for(
+    map: MapName, code: str, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options
+) -> Job:
     """The plan of a call, found again for the same shapes and options."""
     geometry, batched = geometry_of(map, shape, weight_shape, options)
     chosen = plan(geometry, map, dtype=code, algorithm=options.algorithm, activation=options.activation)

@@ -23,11 +23,13 @@ _MOST_SHAPES = 1024
 class Layer:
     """A transposed convolution whose weights are packed once; made by `prepare`.
 
-    It keeps its own copy of the weights: changing the array it was made from changes nothing here. It may be called
-    from several threads at once.
+    It keeps its own copy of the weights: changing the array it was made from changes nothing here. It may be
+    called from several threads at once.
     """
 
-    def __init__(self, weight: Array, code: str, bias: Array | None, options: Options, layout: Layout) -> None:
+    def __init__(
+        self, weight: Array, code: str, bias: Array | None, options: Options, layout: Layout
+    ) -> None:
         """See `prepare`, which checks what comes here."""
         self._weight, self._code, self._bias = weight, code, bias
         self._options, self._layout = options, layout
@@ -62,13 +64,15 @@ class Layer:
         """
         if type(x) is np.ndarray and out is None and x.dtype is self._plain_dtype and x.flags.c_contiguous:
             job, weight, bias = self._ready.get(x.shape) or self._prepared(x.shape)
-            target = allocate(job.plan.geometry, job.shape, x.dtype)
+            target = allocate(job.plan.geometry, job.shape, self._weight.dtype)
             if target.size:
                 execute(job.plan, x, weight, bias, target)
             return target
         source = operand("input", x)
         if source.code != self._code:
-            raise TconvError(f"input is {source.code} and weight is {self._code}; one dtype for both would fit")
+            raise TconvError(
+                f"input is {source.code} and weight is {self._code}; one dtype for both would fit"
+            )
         return carry_out(x, source, self._prepared, self._weight.ndim - 2, self._layout, out)
 
     def __repr__(self) -> str:
@@ -101,7 +105,8 @@ def prepare(
     Args:
         weight: (c_in, c_out/groups, *kernel).
         bias: (c_out,), or None.
-        geometry: take stride, padding, output_padding, dilation and groups from here and pack for its input size now
+        geometry: take stride, padding, output_padding, dilation and groups from here and pack for its input
+            size now
             rather than at the first call.
         stride: this and all other options are those of `conv_transpose`.
 

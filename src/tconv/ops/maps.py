@@ -1,8 +1,9 @@
 """The three maps on arrays, and layers whose weights are packed once.
 
-With A the matrix of a convolution: `conv_transpose` is y = A^T x, `conv` is x = A y, and `conv_weight_gradient`
-correlates x with y, one number a weight. The input gradient of each of the first two is the other one. None of them
-conjugates. Weights always have the shape (in, out/groups, *kernel) of the transposed layer.
+With A the matrix of a convolution: `conv_transpose` is y = A^T x, `conv` is x = A y, and
+`conv_weight_gradient` correlates x with y, one number a weight. The input gradient of each of the first two
+is the other one. None of them conjugates. Weights always have the shape (in, out/groups, *kernel) of the
+transposed layer.
 
 >>> import numpy as np
 >>> x = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
@@ -27,7 +28,9 @@ from tconv.planning import Activation, MapName
 __all__ = ["conv", "conv_transpose", "conv_weight_gradient"]
 
 
-def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, layout: Layout, out: Any) -> Any:
+def _map(
+    map: MapName, source: Any, weight: Any, bias: Any, options: Options, layout: Layout, out: Any
+) -> Any:
     x, w = operand("input", source), operand("weight", weight)
     same_dtype("input", x, "weight", w)
 
@@ -56,20 +59,22 @@ def conv_transpose(
 ) -> Any:
     """Transposed convolution: every input stamps its multiple of the kernel on the output, overlaps add.
 
-    Output sizes are (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding (Dumoulin & Visin 2016, chapter 4).
+    Output sizes are (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding (Dumoulin & Visin 2016,
+    chapter 4).
 
     Args:
         x: (n, c_in, *input), or (c_in, *input); 1 to 3 spatial axes.
         weight: (c_in, c_out/groups, *kernel).
         bias: (c_out,), or None.
         stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an axis
+        padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an
+            axis
             (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
-        output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to one input.
-        groups: the channels are cut in so many groups that do not mix.
+        output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to
+        one input. groups: the channels are cut in so many groups that do not mix.
         output_size: spatial sizes wanted; picks `output_padding`.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way out.
-        layout: "channels_first" or "channels_last", of x and of the answer.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way
+        out. layout: "channels_first" or "channels_last", of x and of the answer.
         algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
         out: where to write the answer.
 
@@ -83,7 +88,9 @@ def conv_transpose(
     >>> conv_transpose(x, np.ones((2, 1, 2), np.float32), stride=2).shape  # (3-1)*2 + (2-1) + 1
     (1, 1, 6)
     """
-    options = Options.of(stride, padding, output_padding, dilation, groups, output_size, activation, algorithm)
+    options = Options.of(
+        stride, padding, output_padding, dilation, groups, output_size, activation, algorithm
+    )
     return _map("conv_transpose", x, weight, bias, options, layout, out)
 
 
@@ -134,8 +141,8 @@ def conv_weight_gradient(
 ) -> Any:
     """The gradient of the weights: sum over batch and i of x[:, a, i] * y[:, b, i*stride + t*dilation - lo].
 
-    One map serves both: for `conv_transpose`, x is its input and y the gradient of its output; for `conv`, y is its
-    input and x the gradient of its output.
+    One map serves both: for `conv_transpose`, x is its input and y the gradient of its output; for `conv`, y
+    is its input and x the gradient of its output.
 
     Args:
         x: (n, c_in, *input).
@@ -154,7 +161,8 @@ def conv_weight_gradient(
     axes = a.array.ndim - 2
     if a.array.ndim != b.array.ndim or not 1 <= axes <= 3 or a.array.shape[0] != b.array.shape[0]:
         raise TconvError(
-            f"x has shape {a.array.shape} and y {b.array.shape}; (n, c_in, *input) and (n, c_out, *output) would fit"
+            f"x has shape {a.array.shape} and y {b.array.shape}; "
+            "(n, c_in, *input) and (n, c_out, *output) would fit"
         )
     options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm)
     job = gradient_job(a.code, a.array.shape, b.array.shape, frozen(kernel), options)

@@ -13,7 +13,16 @@ from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.jobs import Job
 from tconv.planning import Plan
 
-__all__ = ["LAYOUTS", "Layout", "Ready", "bias_operand", "carry_out", "execute", "same_dtype", "set_num_threads"]
+__all__ = [
+    "LAYOUTS",
+    "Layout",
+    "Ready",
+    "bias_operand",
+    "carry_out",
+    "execute",
+    "same_dtype",
+    "set_num_threads",
+]
 
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
 LAYOUTS: tuple[Layout, ...] = ("channels_first", "channels_last")
@@ -40,7 +49,9 @@ def bias_operand(bias: Any, channels: int, like: Operand) -> Array | None:
     made = operand("bias", bias)
     same_dtype("input", like, "bias", made)
     if made.array.shape != (channels,):
-        raise TconvError(f"bias has shape {made.array.shape}; ({channels},), one number an output channel, would fit")
+        raise TconvError(
+            f"bias has shape {made.array.shape}; ({channels},), one number an output channel, would fit"
+        )
     return made.array
 
 
@@ -50,8 +61,8 @@ def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> N
         chosen.runner.run(source, weight, bias, target)
     except MemoryError:
         raise TconvError(
-            f"{chosen.geometry}: not enough memory for {chosen.runner.packed_bytes:,} bytes of packed weights and "
-            f"{chosen.runner.workspace_bytes:,} bytes a thread"
+            f"{chosen.geometry}: not enough memory for {chosen.runner.packed_bytes:,} bytes of packed weights "
+            f"and {chosen.runner.workspace_bytes:,} bytes a thread"
         ) from None
 
 
@@ -89,7 +100,9 @@ def _check_out(out: Any, shape: tuple[int, ...], x: Operand, inputs: tuple[Array
     if not isinstance(out, np.ndarray):
         raise TconvError(f"out is a {type(out).__name__}; a NumPy array would fit")
     if out.shape != shape or operand("out", out).code != x.code:
-        raise TconvError(f"out has shape {out.shape} and dtype {out.dtype}; shape {shape} and dtype {dtype} would fit")
+        raise TconvError(
+            f"out has shape {out.shape} and dtype {out.dtype}; shape {shape} and dtype {dtype} would fit"
+        )
     if not out.flags.writeable:
         raise TconvError("out is read-only; a writable array would fit")
     if any(array is not None and np.may_share_memory(out, array) for array in inputs):

@@ -1,7 +1,8 @@
 """The choice: which algorithm computes a map on a Geometry, and with which tile, box and chunk.
 
-An algorithm is a line in `ALGORITHMS`: whether it applies, and what it would cost. Adding one is adding a line
-here and a kernel in core/. Nothing here touches an array, and nothing here looks at the number of threads.
+An algorithm is a line in `ALGORITHMS`: whether it applies, and what it would cost. Adding one is adding a
+line here and a kernel in core/. Nothing here touches an array, and nothing here looks at the number of
+threads.
 
 >>> from tconv.geometry import Geometry
 >>> plan(Geometry.parse("n1 c256>64 i64x64 k4 s2 p1"), isa="baseline").algorithm
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -51,7 +52,8 @@ def _reference(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str
 
 def _phases(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
     facts: Machine = machine(isa, dtype)
-    return (gradient if map == "weight_gradient" else phases).choose(problem, map, dtype, facts)
+    choose = gradient.choose if map == "weight_gradient" else phases.choose
+    return choose(problem, map, dtype, facts)
 
 
 def _nominal(problem: Problem) -> int:
@@ -72,7 +74,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def isas() -> tuple[str, ...]:
     """The instruction sets that this CPU runs and that have kernels, best first."""
     return tuple(_core.instruction_sets())
@@ -95,8 +97,8 @@ def plan(
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
         algorithm: "auto" or a name in `ALGORITHMS`.
-        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope), ("clamp", lo, hi).
-        isa: an instruction set of `isas()`; the best one by default.
+        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope), ("clamp", lo,
+        hi). isa: an instruction set of `isas()`; the best one by default.
 
     Raises:
         TconvError: an unknown name, an algorithm that does not apply, or an activation that the dtype lacks.

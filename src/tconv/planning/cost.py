@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from tconv import _core
@@ -30,8 +30,8 @@ PANELS = (384 << 10, 768 << 10, 1536 << 10)
 #: Bytes of sums that stay in the second-level cache beside a panel.
 L2_SUMS = 384 << 10
 
-#: A run is cut in at least so many tasks where each is then still worth TASK_CYCLES, so that threads of uneven
-#: speed finish together. The number of threads is not looked at: a plan is the same for any.
+#: A run is cut in at least so many tasks where each is then still worth TASK_CYCLES, so that threads of
+#: uneven speed finish together. The number of threads is not looked at: a plan is the same for any.
 MIN_TASKS = 12
 TASK_CYCLES = 40_000.0
 
@@ -52,7 +52,7 @@ class Machine(NamedTuple):
     rows: tuple[int, ...]  #: most rows of a tile with 1, 2, ... vectors
 
 
-@lru_cache(maxsize=None)
+@cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
     facts = _core.instruction_sets()[isa][dtype]

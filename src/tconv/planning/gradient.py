@@ -9,7 +9,7 @@ from typing import Any
 from tconv.planning.cost import BYTES, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split, tile_cycles
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["choose"]
+__all__ = ["candidates", "choose"]
 
 #: Bytes of partial gradients, all segments together.
 _MOST_PARTIAL = 16 << 20
@@ -17,10 +17,10 @@ _MOST_PARTIAL = 16 << 20
 
 def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
     """The cheapest register tile, box, chunk and number of segments, as fields of a Plan."""
-    return min(_candidates(problem, dtype, machine), key=lambda fields: fields["cost"])
+    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
 
 
-def _candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     x_channels, y_channels = problem.in_channels, problem.out_channels
     taps = prod(problem.kernel)
     cells = prod(problem.input) * max(1, problem.batch)
@@ -60,12 +60,17 @@ def _candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict
 
 def _box(problem: Problem, dtype: str, machine: Machine) -> tuple[int, int, int, int]:
     """Rows of cells of one or more batch items whose two transposed panels stay in the cache."""
-    phases = prod(min(k, s // gcd(s, d)) for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True))
+    phases = prod(
+        min(k, s // gcd(s, d))
+        for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)
+    )
     lanes = machine.lanes
     pitch = problem.in_channels + lanes + (problem.out_channels + lanes) * phases
     most = max(1, PANELS[1] // (pitch * BYTES[dtype]))  # cells
     sizes = [1, 1, 1, 1]
-    margins = [d * (k - 1) // s for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)]
+    margins = [
+        d * (k - 1) // s for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)
+    ]
     extents = (problem.batch, *problem.input)
     for axis in (3, 2, 1, 0):
         margin = margins[axis - 1] if axis else 0

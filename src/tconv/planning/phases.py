@@ -1,4 +1,4 @@
-"""Planning of `phases`: an implicit matrix product per phase, over boxes of cells packed with their margins."""
+"""Planning of `phases`: an implicit matrix product per phase, over boxes of cells with their margins."""
 
 from __future__ import annotations
 
@@ -105,10 +105,16 @@ def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
-    yield from _lanes_of_positions(Lattice(problem, map, False, size), "positions", problem.groups, size, machine)
+    yield from _lanes_of_positions(
+        Lattice(problem, map, False, size), "positions", problem.groups, size, machine
+    )
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     # Phases can share a tile where each has the same taps.
-    if map == "conv_transpose" and prod(problem.stride) > 1 and all(d == 1 and k % s == 0 for k, s, d in axes):
+    if (
+        map == "conv_transpose"
+        and prod(problem.stride) > 1
+        and all(d == 1 and k % s == 0 for k, s, d in axes)
+    ):
         aligned = Lattice(problem, map, True, size)
         yield from _lanes_of_positions(aligned, "stacked", problem.groups, size, machine)
         yield from _lanes_of_channels(aligned, problem.groups, size, machine)
@@ -127,7 +133,7 @@ def _tiles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
 def _fields(
     lattice: Lattice, box: Box, groups: int, step: float, store: float, calls: float, packed: float, unit: int
 ) -> dict[str, Any]:
-    """The fields that all kinds of tile share. `step` is the cycles of one tap and source channel over a box."""
+    """The fields that all kinds of tile share; `step`: cycles of one tap and source channel over a box."""
     boxes = lattice.boxes(box)
     panel = lattice.extent(box)[1]
     busy = step * lattice.depth * (1.0 if panel <= PANELS[1] else 1.1) + store + calls
@@ -177,7 +183,9 @@ def _lanes_of_positions(
             yield {"rows": rows, "vectors": vectors, "lanes": lanes, "computed_macs": work, **fields}
 
 
-def _lanes_of_channels(lattice: Lattice, groups: int, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+def _lanes_of_channels(
+    lattice: Lattice, groups: int, size: int, machine: Machine
+) -> Iterator[dict[str, Any]]:
     taps, run = lattice.taps // lattice.phases, lattice.axes[2].phases
     seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):

@@ -185,8 +185,11 @@ class Plan:
             lines += [
                 ("lanes", f"over {self.lanes}"),
                 ("box", f"batch {n}, cells {z}x{y}x{x}; {self.chunk} channels a task"),
-                ("memory", f"{self.runner.packed_bytes:,} B packed weights, "
-                 f"{self.runner.workspace_bytes:,} B workspace a thread"),
+                (
+                    "memory",
+                    f"{self.runner.packed_bytes:,} B packed weights, "
+                    f"{self.runner.workspace_bytes:,} B workspace a thread",
+                ),
                 ("estimate", f"{self.cost:,.0f} cycles of one core"),
             ]
             if self.map == "weight_gradient":

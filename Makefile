@@ -1,0 +1,73 @@
+# make demo   learn to upsample and segment real pictures; then open runs/demo/report.html
+# make test   set up in the same way and run all tests
+#
+# Both build the package and install it into .venv; nothing else on the machine is touched.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SOURCE := $(shell find src core -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+RUFF   := $(BIN)/ruff
+
+.PHONY: demo test lint format bench docs stubs sanitize coverage clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(BIN)/tconv demo --out runs/demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(RUFF) check .
+	$(RUFF) format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(RUFF) check --fix .
+	$(RUFF) format .
+
+bench: $(VENV)/.dev
+	$(BIN)/tconv bench
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov=tconv --cov-report=term-missing:skip-covered
+
+# The type stub of the compiled module is generated, and a test holds the committed one to it.
+stubs: $(VENV)/.dev
+	$(BIN)/python -m nanobind.stubgen -m tconv._core -o src/tconv/_core.pyi
+
+# The kernels once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
+SANITIZED := build/sanitize/site
+sanitize: $(VENV)/.dev
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DTCONV_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja > /dev/null
+	$(BIN)/cmake --build build/sanitize
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	cp -r src/tconv $(SANITIZED)/tconv && rm -f $(SANITIZED)/tconv/_core*.so
+	$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
+		$(BIN)/python -m pytest -p no:cacheprovider tests/test_engine.py
+
+clean:
+	rm -rf build dist $(VENV) docs/_build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The rules below reinstall tconv whenever a source is newer. The second line of each is what makes it quick: the
+# dependencies are there already, and CMake builds only what has changed.
+$(VENV)/.demo: $(BIN)/python $(SOURCE) constraints.txt
+	$(PIP) '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python $(SOURCE) constraints.txt
+	$(PIP) '.[dev]'
+	@touch $@

@@ -1,0 +1,234 @@
+"""Every kernel of the live registry against the definition, to the last bit, on whole numbers.
+
+These tests also run under AddressSanitizer and UndefinedBehaviorSanitizer (`make sanitize`), so they import
+NumPy and tconv alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tconv import TconvError, _core, views
+from tconv.geometry import Geometry
+from tconv.planning import ALGORITHMS, Plan, gradient, isas, phases, plan
+from tconv.planning.cost import machine
+from tconv.planning.plans import MAPS, Problem
+from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
+
+CASES = load_cases()
+DTYPES = {"f32": np.float32, "f64": np.float64}
+DEFINITIONS = {
+    "conv_transpose": lambda a, g: views.scatter(a.x, a.weight, g),
+    "conv": lambda a, g: views.gather(a.y, a.weight, g),
+    "weight_gradient": lambda a, g: views.correlate(a.x, a.y, g),
+}
+
+
+def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
+    """The plan's answer, in an array that starts as NaN so that a cell left unwritten shows."""
+    g = chosen.geometry
+    shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
+        chosen.map
+    ]
+    out = np.full(shape, np.nan, arrays.x.dtype)
+    source = arrays.y if chosen.map == "conv" else arrays.x
+    weight = arrays.y if chosen.map == "weight_gradient" else arrays.weight
+    chosen.runner.run(source, weight, bias, out)
+    return out
+
+
+@pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
+def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> None:
+    for code, dtype in DTYPES.items():
+        arrays = integer_arrays(geometry, dtype)
+        for map in MAPS:
+            expected = DEFINITIONS[map](arrays, geometry)
+            for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
+                if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
+                    chosen = plan(geometry, map, dtype=code, algorithm=algorithm.name, isa=isa)
+                    assert_same(run(chosen, arrays), expected)
+
+
+@pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
+def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: Geometry) -> None:
+    """Plans that are never cheapest, and boxes cut where no cost would cut them, give the same answer."""
+    if not geometry.batch:
+        pytest.skip("an empty batch has no boxes")
+    draw = random.Random(name)
+    arrays, problem = integer_arrays(geometry), Problem.of(geometry)
+    seen = set()
+    for map in MAPS:
+        expected = DEFINITIONS[map](arrays, geometry)
+        choose = gradient if map == "weight_gradient" else phases
+        for fields in choose.candidates(problem, map, "f32", machine(isas()[0], "f32")):
+            cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
+            for one in (fields, cut):
+                chosen = Plan(
+                    geometry=geometry,
+                    map=map,
+                    dtype="f32",
+                    algorithm="phases",
+                    isa=isas()[0],
+                    activation=None,
+                    problem=problem,
+                    **one,
+                )
+                assert_same(run(chosen, arrays), expected)
+                seen.add(chosen.lanes)
+    assert "positions" in seen
+
+
+@pytest.mark.parametrize("isa", isas())
+@pytest.mark.parametrize("around", [-1, 0, 1])
+def test_sizes_around_the_tile(isa: str, around: int) -> None:
+    facts = machine(isa, "f32")
+    for vectors, rows in enumerate(facts.rows, 1):
+        width, channels = vectors * facts.lanes + around, rows + around
+        for text in (
+            f"c3>{channels} i{width} k3 s2 p1",
+            f"c{channels}>2 i1x{width} k1x4 s1x2",
+            f"c2>3 i{2 * width + 3} k5 s3",
+        ):
+            geometry = Geometry.parse(text)
+            arrays = integer_arrays(geometry)
+            for map in MAPS:
+                assert_same(run(plan(geometry, map, isa=isa), arrays), DEFINITIONS[map](arrays, geometry))
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_same_bits_for_any_number_of_threads(threads: int) -> None:
+    """On real numbers, where another order of summation would show."""
+    rng = np.random.default_rng(7)
+    before = _core.get_num_threads()
+    try:
+        for text in (
+            "n3 c37>29 i40x41 k4 s2 p1",
+            "n2 c8>40 i700 k16 s8 p4",
+            "n6 c24>24 i20x20 k3 s2 p1 o1 g3",
+        ):
+            g = Geometry.parse(text)
+            arrays = Arrays(
+                *(
+                    rng.standard_normal(shape, np.float32)
+                    for shape in (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
+                )
+            )
+            for map in MAPS:
+                chosen = plan(g, map)
+                _core.set_num_threads(1)
+                alone = run(chosen, arrays)
+                _core.set_num_threads(threads)
+                for _ in range(3):
+                    assert run(chosen, arrays).tobytes() == alone.tobytes()
+    finally:
+        _core.set_num_threads(before)
+
+
+def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
+    geometry = Geometry.parse("c3>5 i4x4 k1x2 s3 o2x1")
+    arrays = integer_arrays(geometry)
+    expected = views.scatter(arrays.x, arrays.weight, geometry) + arrays.bias[:, None, None]
+    assert np.any(np.array(geometry.coverage()[0]) == 0)
+    for algorithm in ALGORITHMS:
+        assert_same(run(plan(geometry, algorithm=algorithm), arrays, arrays.bias), expected)
+
+
+def test_real_numbers_stay_within_the_bound_of_their_sums() -> None:
+    """|error| <= terms * eps * sum of |products|, for any order of summation (Higham 2002, section 3.1)."""
+    geometry = Geometry.parse("n2 c48>20 i19x23 k4 s2 p1")
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(geometry.input_shape)
+    weight = rng.standard_normal(geometry.weight_shape)
+    terms = 48 * 4
+    for dtype, wide in ((np.float32, np.float64), (np.float64, np.longdouble)):
+        arrays = Arrays(x.astype(dtype), weight.astype(dtype), np.zeros(20, dtype), np.zeros(1, dtype))
+        exact = views.scatter(arrays.x.astype(wide), arrays.weight.astype(wide), geometry)
+        size = views.scatter(abs(arrays.x.astype(wide)), abs(arrays.weight.astype(wide)), geometry)
+        for isa in isas():
+            code = "f32" if dtype is np.float32 else "f64"
+            error = abs(run(plan(geometry, dtype=code, isa=isa), arrays) - exact)
+            assert np.all(error <= terms * np.finfo(dtype).eps * size)
+            assert np.any(error > 0)
+
+
+def test_plans_say_what_they_do() -> None:
+    chosen = plan(Geometry.parse("n1 c256>64 i64x64 k4 s2 p1"), activation="relu", isa="baseline")
+    shown = repr(chosen)
+    assert "n1 c256>64 i64x64 k4 s2 p1" in shown
+    assert chosen.kernel.startswith("f32_phases_")
+    assert chosen.kernel.endswith("__baseline")
+    assert chosen.kernel in shown
+    assert f"{chosen.runner.workspace_bytes:,} B workspace" in shown
+    assert "268,435,456 nominal" not in shown
+    assert f"{256 * 64 * 64 * 64 * 16:,} nominal" in shown
+
+
+def test_workspace_stays_small() -> None:
+    for _, geometry in CASES:
+        for map in MAPS:
+            assert plan(geometry, map).runner.workspace_bytes <= 8 << 20
+
+
+def test_packed_weights_of_another_plan_are_refused() -> None:
+    small, large = (plan(Geometry.parse(f"c{c}>{c} i8x8 k4 s2 p1")) for c in (4, 40))
+    packed = small.runner.pack(np.zeros((4, 4, 4, 4), np.float32))
+    with pytest.raises(ValueError, match="packed for another plan"):
+        large.runner.run(
+            np.zeros((1, 40, 8, 8), np.float32), packed, None, np.zeros((1, 40, 16, 16), np.float32)
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"algorithm": "fft"}, "'fft'"),
+        ({"map": "deconvolve"}, "'deconvolve'"),
+        ({"dtype": "f8"}, "'f8'"),
+        ({"isa": "mmx"}, "'mmx'"),
+        ({"activation": "gelu"}, "'gelu'"),
+        ({"activation": ("clamp", 2, 1)}, "lower bound"),
+        ({"activation": "relu", "dtype": "i32"}, "i32"),
+        ({"algorithm": "phases", "dtype": "i32"}, "phases"),
+    ],
+)
+def test_unknown_words_are_named(words: dict[str, object], named: str) -> None:
+    with pytest.raises(TconvError, match=named):
+        plan(Geometry.parse("c1>1 i4 k2"), **words)
+
+
+def test_memory_is_kept_and_given_back() -> None:
+    _core.empty_cache()
+    block = _core.empty(8 << 20)
+    address = block.__array_interface__["data"][0]
+    assert address % (2 << 20) == 0
+    assert _core.cached_bytes() == 0
+    del block
+    assert _core.cached_bytes() == 8 << 20
+    again = _core.empty(8 << 20)
+    assert again.__array_interface__["data"][0] == address
+    del again
+    _core.empty_cache()
+    assert _core.cached_bytes() == 0
+
+
+def test_the_stub_is_what_the_module_says() -> None:
+    stubgen = pytest.importorskip("nanobind.stubgen", reason="nanobind, which writes stubs, is not installed")
+    committed = Path(__file__).parents[1] / "src/tconv/_core.pyi"
+    stub = stubgen.StubGen(_core)
+    stub.put(_core)
+    assert stub.get() == committed.read_text(encoding="utf-8"), "run `make stubs`"
+
+
+def test_sanitizers_are_on_where_they_are_asked_for() -> None:
+    if "TCONV_EXPECT_SANITIZED" not in os.environ:
+        pytest.skip("only `make sanitize` builds with sanitizers")
+    maps = Path(f"/proc/{os.getpid()}/maps").read_text(encoding="utf-8")
+    assert "libasan" in maps
+    assert "build/sanitize" in sys.modules["tconv._core"].__file__
