@@ -1,0 +1,160 @@
+"""One network trained several times, with nothing changed but its upsampling, and what came of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import numpy.typing as npt
+
+from tconv.train.batches import TrainingPictures
+from tconv.train.checkpoint import load_segmenter
+from tconv.train.data import Data
+from tconv.train.evaluate import Evaluation, evaluate
+from tconv.train.files import make_folder
+from tconv.train.log import note
+from tconv.train.measures import measures
+from tconv.train.module import Segmenter
+from tconv.train.pictures import IGNORED, Label, Picture
+from tconv.train.predict import scores
+from tconv.train.run import Run, fit
+from tconv.train.settings import Settings, checked
+from tconv.train.step_time import StepTime, step_times
+
+__all__ = ["Comparison", "Filters", "Shown", "Variant", "compare"]
+
+Weights = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the test split, chosen for looking at."""
+
+    name: str
+    picture: Picture
+    truth: Label
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The weights (from class, to class, k, k) of one upsampling layer, before and after learning."""
+
+    layer: str
+    before: Weights
+    after: Weights
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of upsampling: its run, how good it is on the test split, its labels of the shown pictures."""
+
+    upsampling: str
+    run: Run
+    seconds: float
+    parameters: int
+    evaluation: Evaluation
+    labels: tuple[Label, ...]
+    filters: tuple[Filters, ...]
+    step: StepTime
+
+    def iou_of(self, index: int, shown: Shown) -> float:
+        """Mean IoU on one of the shown pictures, over the classes that are there or predicted."""
+        classes = len(self.evaluation.classes)
+        counted = shown.truth != IGNORED
+        pairs = shown.truth[counted].astype(np.int64) * classes + self.labels[index][counted]
+        return measures(np.bincount(pairs, minlength=classes**2).reshape(classes, classes)).mean_iou
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All variants, what they share, and the pictures to look at."""
+
+    data: Data
+    settings: dict[str, Any]
+    variants: tuple[Variant, ...]
+    shown: tuple[Shown, ...]
+    seconds: float
+
+
+def compare(
+    data: Data,
+    out: Path,
+    upsamplings: Sequence[str],
+    *,
+    pictures: int = 6,
+    rounds: int = 12,
+    **given: Unpack[Settings],
+) -> Comparison:
+    """Train one run for each way of upsampling in `out`/NAME, and evaluate the best epoch of each on `test`.
+
+    The test split is looked at once for each variant, after its training.  Training steps are timed for
+    `rounds` rounds at the end, all variants in turns on the same batches.  Runs of an earlier comparison in
+    the same place are replaced.
+
+    Raises:
+        TconvError: as in `fit`.
+    """
+    start = time.perf_counter()
+    checked(given, ranks=1)  # before anything of an earlier comparison is removed
+    runs: dict[str, tuple[Run, float]] = {}
+    for upsampling in upsamplings:
+        note(f"training with {upsampling} upsampling")
+        begun = time.perf_counter()
+        run = fit(data, _emptied(out / upsampling), upsampling=upsampling, **given)
+        runs[upsampling] = run, time.perf_counter() - begun
+    test = data.split("test")
+    chosen = np.unique(np.linspace(0, len(test) - 1, pictures).round().astype(int)).tolist()
+    shown = tuple(Shown(test.names[i], *test[i]) for i in chosen)
+    trained = {name: load_segmenter(run.best) for name, (run, _) in runs.items()}
+    note("evaluating, and timing training steps")
+    first = next(iter(trained.values()))
+    settings = {name: value for name, value in first.hparams.items() if name in Settings.__annotations__}
+    training = TrainingPictures(
+        data.split("train"),
+        first.normalisation,
+        crop=settings["crop"],
+        augment=settings["augment"],
+        seed=settings["seed"],
+    )
+    times = step_times({name: s.network for name, s in trained.items()}, training, settings["batch"], rounds)
+    variants = tuple(
+        Variant(
+            upsampling=name,
+            run=run,
+            seconds=seconds,
+            parameters=sum(p.numel() for p in trained[name].network.parameters()),
+            evaluation=evaluate(trained[name], data, split="test"),
+            labels=tuple(_labels(trained[name], each.picture) for each in shown),
+            filters=_filters(trained[name]),
+            step=times[name],
+        )
+        for name, (run, seconds) in runs.items()
+    )
+    return Comparison(data, settings, variants, shown, time.perf_counter() - start)
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder of a run, without the files of an earlier one."""
+    make_folder(folder)
+    for name in ("best.ckpt", "last.ckpt", "log.csv"):
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def _labels(segmenter: Segmenter, picture: Picture) -> Label:
+    labels: Label = scores(segmenter, picture).argmax(0).numpy().astype(np.uint8)
+    return labels
+
+
+def _filters(segmenter: Segmenter) -> tuple[Filters, ...]:
+    """Pairs of a fresh network's upsampling weights and those that were learned."""
+    fresh = dict(Segmenter(**segmenter.hparams).network.upsample.named_parameters())
+    return tuple(
+        Filters(name, fresh[name].detach().numpy(), weight.detach().numpy())
+        for name, weight in segmenter.network.upsample.named_parameters()
+        if weight.dim() == 4
+    )

@@ -1,0 +1,139 @@
+"""What a training step costs with this project's transposed convolution and with PyTorch's."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from tconv.torch import ConvTranspose2d
+from tconv.train.batches import TrainingPictures, collate
+from tconv.train.pictures import IGNORED
+
+__all__ = ["StepTime", "step_times", "with_pytorch_layers"]
+
+BATCHES = 4
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Median seconds of a training step and of its upsampling layers alone (forward and backward).
+
+    The fields of PyTorch's own layers are None where the network has no transposed convolution.
+    """
+
+    step: float
+    upsampling: float
+    pytorch_step: float | None
+    pytorch_upsampling: float | None
+
+
+def step_times(
+    networks: Mapping[str, nn.Module], training: TrainingPictures, batch: int, rounds: int
+) -> dict[str, StepTime]:
+    """Time training steps of every network and of its twin with PyTorch's layers.
+
+    All take turns, step by step, on the same batches, so that whatever else the machine does meets them
+    alike.  The networks themselves are left as they are.
+    """
+    twins = {name: with_pytorch_layers(network) for name, network in networks.items()}
+    rivals = {(name, False): copy.deepcopy(network) for name, network in networks.items()}
+    rivals |= {(name, True): twin for name, twin in twins.items() if twin is not None}
+    count = len(training.split)
+    batches = [
+        collate([training[0, (start * batch + offset) % count] for offset in range(batch)])
+        for start in range(BATCHES)
+    ]
+    step = _in_turns({key: _stepper(network) for key, network in rivals.items()}, batches, rounds)
+    ups = {key: _upsampler(network, batches[0][0]) for key, network in rivals.items()}
+    upsampling = _in_turns(ups, batches, rounds)
+    return {
+        name: StepTime(
+            step=step[name, False],
+            upsampling=upsampling[name, False],
+            pytorch_step=step.get((name, True)),
+            pytorch_upsampling=upsampling.get((name, True)),
+        )
+        for name in networks
+    }
+
+
+def with_pytorch_layers(network: nn.Module) -> nn.Module | None:
+    """A copy in which torch.nn's ConvTranspose2d takes the place of this project's; None if there is none."""
+    twin = copy.deepcopy(network)
+    ours = [name for name, module in twin.named_modules() if type(module) is ConvTranspose2d]
+    for name in ours:
+        layer = twin.get_submodule(name)
+        assert isinstance(layer, ConvTranspose2d)
+        theirs = nn.ConvTranspose2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            layer.output_padding,
+            layer.groups,
+            layer.bias is not None,
+            layer.dilation,
+        )
+        theirs.load_state_dict(layer.state_dict())
+        parent, _, child = name.rpartition(".")
+        setattr(twin.get_submodule(parent), child, theirs)
+    return twin if ours else None
+
+
+Pair = tuple[Tensor, Tensor]
+Key = tuple[str, bool]
+
+
+def _in_turns(
+    rivals: Mapping[Key, Callable[[Pair], None]], batches: list[Pair], rounds: int
+) -> dict[Key, float]:
+    seconds: dict[Key, list[float]] = {key: [] for key in rivals}
+    for number in range(WARM_UP + rounds):
+        for key, act in rivals.items():
+            begun = time.perf_counter()
+            act(batches[number % len(batches)])
+            if number >= WARM_UP:
+                seconds[key].append(time.perf_counter() - begun)
+    return {key: statistics.median(times) for key, times in seconds.items()}
+
+
+def _stepper(network: nn.Module) -> Callable[[Pair], None]:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    network.train()
+
+    def act(batch: Pair) -> None:
+        optimizer.zero_grad()
+        cross_entropy(network(batch[0]), batch[1].long(), ignore_index=IGNORED).backward()
+        optimizer.step()
+
+    return act
+
+
+def _upsampler(network: nn.Module, pictures: Tensor) -> Callable[[Pair], None]:
+    """The upsampling layers alone, on the maps that they are given in `network`."""
+    layers = network.get_submodule("upsample").children()
+    given: list[tuple[nn.Module, Tensor]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, inputs, _: given.append((layer, inputs[0].detach())))
+        for layer in layers
+    ]
+    with torch.no_grad():
+        network(pictures)
+    for hook in hooks:
+        hook.remove()
+
+    def act(_: Pair) -> None:
+        for layer, scores in given:
+            enlarged = layer(scores.requires_grad_())
+            enlarged.backward(torch.ones_like(enlarged))
+
+    return act
