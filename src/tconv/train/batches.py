@@ -76,12 +76,14 @@ class WholePictures(Dataset[Pair]):
 class EpochOrder(Sampler[Key]):
     """(epoch, index) keys of one rank's share of an epoch, shuffled by (seed, epoch).
 
-    Every rank gets equally many: the order starts again from its front where the count does not divide.
+    Every batch is full, on every rank: the order starts again from its front where the count does not divide
+    (a last batch of one small picture would leave batch norm nothing to take a deviation of).
     Lightning calls `set_epoch` before each epoch.
     """
 
-    def __init__(self, count: int, *, seed: int, rank: int, ranks: int) -> None:
-        self.count, self.seed, self.rank, self.ranks, self.epoch = count, seed, rank, ranks, 0
+    def __init__(self, count: int, *, batch: int, seed: int, rank: int, ranks: int) -> None:
+        self.count, self.batch, self.seed, self.rank, self.ranks = count, batch, seed, rank, ranks
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -92,7 +94,7 @@ class EpochOrder(Sampler[Key]):
         return iter([(self.epoch, int(index)) for index in share])
 
     def __len__(self) -> int:
-        return -(-self.count // self.ranks)
+        return -(-self.count // self.batch) * (self.batch // self.ranks)
 
 
 class WholeOrder(Sampler[int | None]):
@@ -143,7 +145,7 @@ class Batches(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Pair]:
         """Batches in the epoch's own order."""
         share = self._share()
-        order = EpochOrder(len(self.training.split), seed=self.training.seed, **share)
+        order = EpochOrder(len(self.training.split), batch=self.batch, seed=self.training.seed, **share)
         size = self.batch // share["ranks"]
         return DataLoader(self.training, batch_size=size, sampler=order, collate_fn=collate)
 

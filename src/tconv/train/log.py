@@ -33,9 +33,14 @@ _NOISE = (
     "does not have many workers",
     "Checkpoint directory .* exists and is not empty",
     "is smaller than the logging interval",
-    "It is recommended to use .*sync_dist=True",
     "isinstance.treespec, LeafSpec.. is deprecated",
 )
+_LEVELS = {
+    "pytorch_lightning": logging.WARNING,
+    "lightning_fabric": logging.WARNING,
+    # "Terminating process": its reason is raised, too.
+    "torch.multiprocessing.spawn": logging.ERROR,
+}
 
 
 class EpochLog(Callback):
@@ -45,8 +50,8 @@ class EpochLog(Callback):
     epoch.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, out: Path) -> None:
+        self.out = out
         self.rows: list[Row] = []
         self._start = 0.0
 
@@ -60,12 +65,11 @@ class EpochLog(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
 
-    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        if multiprocessing.parent_process() is not None:
-            _silence()
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._start = time.perf_counter()
+        if not self.rows:
+            # Already now, so that --resume knows the run's settings when no epoch could finish.
+            trainer.save_checkpoint(self.out / "last.ckpt")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         found = trainer.callback_metrics
@@ -74,6 +78,7 @@ class EpochLog(Callback):
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = round(time.perf_counter() - self._start, 3)
         self.rows.append(row)
+        self._start = time.perf_counter()
         if trainer.is_global_zero:
             self._write()
             note(
@@ -87,7 +92,7 @@ class EpochLog(Callback):
         table = csv.DictWriter(text, COLUMNS)
         table.writeheader()
         table.writerows(self.rows)
-        with write_aside(self.path) as file:
+        with write_aside(self.out / "log.csv") as file:
             file.write(text.getvalue().encode())
 
 
@@ -108,7 +113,7 @@ def progress_bar() -> list[Callback]:
 def quiet() -> Iterator[None]:
     """Keep Lightning's banners and advice to itself for a while; its warnings that matter still come
     through."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    loggers = [logging.getLogger(name) for name in _LEVELS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         _silence()
@@ -120,7 +125,12 @@ def quiet() -> Iterator[None]:
 
 
 def _silence() -> None:
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)
     for message in _NOISE:
         warnings.filterwarnings("ignore", f".*{message}")
+
+
+if multiprocessing.current_process().name != "MainProcess":
+    # One of several that train together: the `quiet` of the process that started it does not reach here.
+    _silence()

@@ -11,6 +11,7 @@ import numpy as np
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor
+from torch.nn import BatchNorm2d
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -95,15 +96,36 @@ class Segmenter(lightning.LightningModule):
         """The measures over all that was validated or tested last."""
         return measures(self.confusion.compute().cpu().numpy())
 
-    def on_train_epoch_start(self) -> None:
-        # Dropout draws from PyTorch's own generator: give each epoch and rank its own start.
-        state = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank]).generate_state(1)
+    def on_train_batch_start(self, _: Any, batch_idx: int) -> None:
+        # Dropout draws from PyTorch's own generator: give each step and rank its own start. (Not each epoch:
+        # Lightning skips on_train_epoch_start in the first epoch after a resume.)
+        key = [self.seed, self.current_epoch, batch_idx, self.global_rank]
+        state = np.random.SeedSequence(key).generate_state(1)
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        self._check_statistics(batch[0])
         loss, counted = _pixel_loss(self(batch[0]), batch[1])
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=max(1, counted), prog_bar=True)
+        self.log(
+            "train_loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            batch_size=max(1, counted),
+            prog_bar=True,
+            sync_dist=True,
+        )
         return loss
+
+    def _check_statistics(self, pictures: Tensor) -> None:
+        count, _, height, width = pictures.shape
+        stride = self.network.total_stride
+        normed = any(isinstance(module, BatchNorm2d) for module in self.network.modules())
+        if normed and count == 1 and max(height, width) <= stride:
+            raise TconvError(
+                f"a batch of one picture of {width}x{height} is one cell at stride {stride};"
+                " batch norm needs more: a larger batch, a larger crop or backbone vgg16 would fit"
+            )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         scores = self(batch[0])
@@ -117,10 +139,9 @@ class Segmenter(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         found = self.measured
-        # Every rank has computed the same sums already, so nothing is left to be synchronised.
-        self.log("val_loss", self.val_loss.compute(), rank_zero_only=False)
-        self.log("val_mean_iou", found.mean_iou, prog_bar=True)
-        self.log("val_pixel_accuracy", found.pixel_accuracy)
+        self.log("val_loss", self.val_loss.compute(), sync_dist=True)
+        self.log("val_mean_iou", found.mean_iou, prog_bar=True, sync_dist=True)
+        self.log("val_pixel_accuracy", found.pixel_accuracy, sync_dist=True)
 
     on_test_epoch_start = on_validation_epoch_start
 

@@ -85,7 +85,7 @@ def fit(
             segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
         else:
             segmenter = _again(data, done, given, ranks, out)
-        log = EpochLog(out / "log.csv")
+        log = EpochLog(out)
         if done is not None:
             log.load_state_dict(done["callbacks"][log.state_key])
         settings = segmenter.hparams
@@ -165,7 +165,7 @@ def _goes_on(out: Path, resume: bool) -> bool:
             f"{out} holds a run already; --resume goes on with it, another --out starts a new one"
         )
     if resume and not there:
-        note(f"{out}: no epoch has finished there yet; starting at the first")
+        note(f"{out} holds no run yet; starting one")
     return there
 
 
@@ -204,20 +204,25 @@ def _checkpoints(out: Path) -> list[Callback]:
         "save_on_train_epoch_end": True,
     }
     return [
-        Best(filename="best", monitor=METRIC, mode="max", **common),
-        ModelCheckpoint(filename="last", **common),
+        Movable(filename="best", monitor=METRIC, mode="max", **common),
+        Movable(filename="last", **common),
     ]
 
 
-class Best(ModelCheckpoint):
+class Movable(ModelCheckpoint):
     """Keeps its memory of the best epoch when the run's folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         old, new = str(state_dict["dirpath"]), str(self.dirpath)
-        path = str(state_dict["best_model_path"]).replace(old, new)
-        scores = {str(key).replace(old, new): score for key, score in state_dict["best_k_models"].items()}
-        moved = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": scores})
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): score for key, score in value.items()}
+            return (
+                new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
+            )
+
+        super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
 
 
 @contextlib.contextmanager

@@ -1,0 +1,48 @@
+"""A tiny folder of labelled pictures, for the tests of training: bright discs and bars on a dark ground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CLASSES = ("ground", "disc", "bar")
+SIZES = ((48, 40), (40, 56), (33, 47))
+COUNTS = {"train": 7, "val": 3, "test": 2}
+SETTINGS = {"epochs": 4, "batch": 2, "crop": 40, "augment": True, "seed": 3}
+
+
+def labelled(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picture (uint8, RGB) and label of one place in a split; a strip at the left is ignored."""
+    draw = np.random.default_rng([len(split), index])
+    height, width = SIZES[index % len(SIZES)]
+    y, x = np.mgrid[:height, :width]
+    top, left = draw.integers(10, 28, 2)
+    label = ((y - top) ** 2 + (x - left) ** 2 < 80).astype(np.uint8)
+    label[-9:] = 2
+    picture = np.stack([label * 100, label * 60 + 30, 160 - label * 70], axis=-1) + draw.integers(
+        0, 30, (height, width, 3)
+    )
+    label[:, :3] = 3 if index % 2 else 255
+    return picture.astype(np.uint8), label
+
+
+def write_folder(root: Path) -> Path:
+    """Write all splits below ``root``; the first picture of each is a JPEG."""
+    for split, count in COUNTS.items():
+        for kind in ("images", "labels"):
+            (root / split / kind).mkdir(parents=True)
+        for index in range(count):
+            picture, label = labelled(split, index)
+            ending = "png" if index else "jpg"
+            Image.fromarray(picture).save(root / split / "images" / f"p{index}.{ending}")
+            Image.fromarray(label).save(root / split / "labels" / f"p{index}.png")
+    (root / "classes.txt").write_text("\n".join(CLASSES) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("labelled") / "data")
