@@ -1,0 +1,84 @@
+"""The three maps on plain CPU tensors, by address: no dispatcher, no tape.
+
+All tensors have a batch axis. Where gradients are wanted, `maps` records what is done here.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tconv.ops.arrays import allocate
+from tconv.ops.running import execute
+from tconv.torch import jobs
+from tconv.torch.jobs import Job
+
+__all__ = ["conv", "conv_transpose", "correlated_job", "strided_job", "transposed_job", "weight_gradient"]
+
+#: From about this size on the system takes memory back when a tensor dies, and every page of the next one
+#: is a fault (33 MB: 7 ms). The engine's cache of blocks keeps it; such tensors cannot be resized in place.
+_FROM_CACHE = 16 << 20
+
+
+def _empty(job: Job) -> Tensor:
+    if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
+        return torch.empty(job.shape, dtype=job.dtype)
+    return torch.from_numpy(allocate(job.plan.geometry, job.shape, job.array))
+
+
+def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    target, given = _empty(job), source.dtype
+    if given is not job.dtype:
+        source, weight = source.to(job.dtype), weight.to(job.dtype)
+        bias = bias if bias is None else bias.to(job.dtype)
+    if target.numel():
+        # Names hold the tensors while their addresses are in use.
+        source, weight = source.contiguous(), weight.contiguous()
+        bias = bias if bias is None else bias.contiguous()
+        at = None if bias is None else bias.data_ptr()
+        execute(job.plan, source.data_ptr(), weight.data_ptr(), at, target.data_ptr())
+    return target if given is job.dtype else target.to(given)
+
+
+def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Job:
+    """The job of `conv_transpose` on these tensors."""
+    if bias is None:
+        return jobs.transposed(x.shape, weight.shape, None, (x.dtype, weight.dtype), *options)
+    return jobs.transposed(x.shape, weight.shape, bias.shape, (x.dtype, weight.dtype, bias.dtype), *options)
+
+
+def strided_job(y: Tensor, weight: Tensor, *options: Any) -> Job:
+    """The job of `conv` on these tensors."""
+    return jobs.strided(y.shape, weight.shape, (y.dtype, weight.dtype), *options)
+
+
+def correlated_job(x: Tensor, y: Tensor, *options: Any) -> Job:
+    """The job of `weight_gradient` on these tensors."""
+    return jobs.correlated(x.shape, y.shape, (x.dtype, y.dtype), *options)
+
+
+def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+    """(n, c_in, *input) and (c_in, c_out/groups, *kernel) to (n, c_out, *output).
+
+    `options` are stride, padding, output_padding, dilation and groups.
+    """
+    return _run(transposed_job(x, weight, bias, *options), x, weight, bias)
+
+
+def conv(y: Tensor, weight: Tensor, *options: Any) -> Tensor:
+    """(n, c_out, *output) and (c_in, c_out/groups, *kernel) to (n, c_in, *size).
+
+    `options` are stride, padding, dilation, groups and size.
+    """
+    return _run(strided_job(y, weight, *options), y, weight)
+
+
+def weight_gradient(x: Tensor, y: Tensor, *options: Any) -> Tensor:
+    """(n, c_in, *input) and (n, c_out, *output) to (c_in, c_out/groups, *kernel).
+
+    `options` are kernel, stride, padding, dilation and groups.
+    """
+    return _run(correlated_job(x, y, *options), x, y)

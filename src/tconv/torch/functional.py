@@ -1,0 +1,159 @@
+"""Transposed convolution of PyTorch tensors, with the signatures of torch.nn.functional."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import handle_torch_function, has_torch_function
+
+from tconv.errors import TconvError
+from tconv.torch.jobs import DTYPES, options
+from tconv.torch.maps import ConvTranspose
+from tconv.torch.plain import plain
+
+__all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
+PerAxis: TypeAlias = int | Sequence[int]
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """Transposed convolution over one axis; see `conv_transpose2d`.
+
+    >>> conv_transpose1d(torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1, 3), stride=2)
+    tensor([[[1., 1., 3., 2., 2.]]])
+    """
+    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """Transposed convolution over two axes, in place of torch.nn.functional.conv_transpose2d.
+
+    Tensors that are not dense CPU ones, and dtypes that the engine lacks (bool, float8, complex32,
+    quantised), go to PyTorch's own operator.
+
+    Args:
+        input: (n, c_in, h, w), or (c_in, h, w). Any strides; the answer is contiguous.
+        weight: (c_in, c_out/groups, kh, kw).
+        bias: (c_out,), or None.
+        stride: an int, or one an axis; so are `padding`, `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output.
+        output_padding: cells added at the far end.
+
+    Returns:
+        (n, c_out, ...) with (i-1)*stride - 2*padding + dilation*(k-1) + 1 + output_padding on each axis, of
+        the dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
+
+    Raises:
+        TconvError: what does not fit, with what would.
+
+    >>> x, weight = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.ones(1, 1, 3, 3)
+    >>> conv_transpose2d(x, weight, stride=2, padding=1, output_padding=1)[0, 0]
+    tensor([[ 1.,  3.,  2.,  2.],
+            [ 4., 10.,  6.,  6.],
+            [ 3.,  7.,  4.,  4.],
+            [ 3.,  7.,  4.,  4.]])
+    """
+    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Tensor:
+    """Transposed convolution over three axes; see `conv_transpose2d`.
+
+    >>> conv_transpose3d(torch.ones(1, 2, 4, 4, 4), torch.ones(2, 5, 2, 2, 2), stride=2).shape
+    torch.Size([1, 5, 8, 8, 8])
+    """
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+_OURS: dict[int, Callable[..., Tensor]] = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}
+_PYTORCH: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+def _conv_transpose(
+    axes: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> Tensor:
+    call: Callable[..., Tensor]
+    if plain(x, weight, bias) and x.dtype in DTYPES:
+        call = ConvTranspose.direct
+    else:
+        given = (stride, padding, output_padding, groups, dilation)
+        tensors = tuple(t for t in (x, weight, bias) if t is not None)
+        if has_torch_function(tensors):
+            made: Tensor = handle_torch_function(_OURS[axes], tensors, x, weight, bias, *given)
+            return made
+        if not _taken(tensors):
+            return _PYTORCH[axes](x, weight, bias, *given)
+        x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
+        call = ConvTranspose.call
+    try:
+        each = options(axes, stride, padding, output_padding, dilation, groups)
+    except TypeError:  # a list is no key
+        each = options(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
+    if x.dim() == axes + 1:
+        return call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
+    return call(x, weight, bias, *each)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _taken(tensors: tuple[Any, ...]) -> bool:
+    """Whether the engine computes these; what it does not is PyTorch's to compute or to refuse."""
+    for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
+        if not isinstance(tensor, Tensor):
+            raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
+    return all(
+        tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
+        for tensor in tensors
+    )
+
+
+def _autocast(tensor: Tensor) -> Tensor:
+    """`tensor` as CPU autocast hands it to a convolution: floats in its dtype, float64 left alone."""
+    if torch.is_autocast_enabled("cpu") and tensor.is_floating_point() and tensor.dtype is not torch.float64:
+        return tensor.to(torch.get_autocast_dtype("cpu"))
+    return tensor

@@ -1,0 +1,157 @@
+"""From shapes, dtypes and options of tensors to a plan, found again for the same ones."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+
+from tconv.errors import TconvError
+from tconv.geometry.arguments import per_axis, whole
+from tconv.ops.jobs import Job as ArrayJob
+from tconv.ops.jobs import Options as ArrayOptions
+from tconv.ops.jobs import gradient_job, job_for
+from tconv.planning import Plan
+
+__all__ = ["DTYPES", "Ints", "Job", "correlated", "options", "strided", "transposed"]
+
+Ints: TypeAlias = tuple[int, ...]
+Dtypes: TypeAlias = tuple[torch.dtype, ...]
+
+
+class Arithmetic(NamedTuple):
+    """How numbers of a dtype are computed."""
+
+    code: str  #: in planning.DTYPES
+    dtype: torch.dtype
+    array: np.dtype[np.generic]
+
+
+def _arithmetic(code: str, name: str) -> Arithmetic:
+    return Arithmetic(code, getattr(torch, name), np.dtype(name))
+
+
+#: Half precision is summed in float32 and rounded once: float32 has fast kernels, so widening pays.
+DTYPES: dict[torch.dtype, Arithmetic] = {
+    torch.float16: _arithmetic("f32", "float32"),
+    torch.bfloat16: _arithmetic("f32", "float32"),
+    **{
+        arithmetic.dtype: arithmetic
+        for code, name in (
+            ("f32", "float32"), ("f64", "float64"), ("c64", "complex64"), ("c128", "complex128"),
+            ("i8", "int8"), ("i16", "int16"), ("i32", "int32"), ("i64", "int64"),
+            ("u8", "uint8"), ("u16", "uint16"), ("u32", "uint32"), ("u64", "uint64"),
+        )
+        for arithmetic in (_arithmetic(code, name),)
+    },
+}  # fmt: skip
+
+
+class Job(NamedTuple):
+    """A plan, the shape of what it makes, and the dtype of its arithmetic."""
+
+    plan: Plan
+    shape: Ints
+    dtype: torch.dtype
+    array: np.dtype[np.generic]
+
+
+@lru_cache(maxsize=1024)
+def options(
+    axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
+) -> tuple[Ints, Ints, Ints, Ints, int]:
+    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups."""
+
+    def each(name: str, value: object) -> Ints:
+        if isinstance(value, tuple) and len(value) == 1:  # PyTorch lets one stand for all
+            value = value[0]
+        return per_axis(name, value, axes)
+
+    made = each("padding", padding)
+    if min(made) < 0:
+        raise TconvError(
+            f"padding={padding} is negative; 0 or more would fit (tconv.conv_transpose can extend)"
+        )
+    return (
+        each("stride", stride),
+        made,
+        each("output_padding", output_padding),
+        each("dilation", dilation),
+        whole("groups", groups),
+    )
+
+
+def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:
+    """The arithmetic of operands that must share a dtype."""
+    if len(set(dtypes)) > 1:
+        told = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
+        raise TconvError(f"{told}; one dtype for all would fit")
+    found = DTYPES.get(dtypes[0])
+    if found is None:
+        raise TconvError(f"{names[0]} is {dtypes[0]}; {', '.join(str(dtype) for dtype in DTYPES)} would fit")
+    return found
+
+
+def _job(made: ArrayJob, arithmetic: Arithmetic) -> Job:
+    return Job(made.plan, made.shape, arithmetic.dtype, arithmetic.array)
+
+
+@lru_cache(maxsize=4096)
+def transposed(
+    x: Ints,
+    weight: Ints,
+    bias: Ints | None,
+    dtypes: Dtypes,
+    stride: Ints,
+    padding: Ints,
+    output_padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Job:
+    """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias."""
+    arithmetic = _one(dtypes, ("input", "weight", "bias"))
+    x, weight = tuple(x), tuple(weight)  # of ints alone, as messages show them
+    axes = len(stride)
+    if len(weight) != axes + 2:
+        raise TconvError(
+            f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit"
+        )
+    given = ArrayOptions(stride, padding, output_padding, dilation, groups)
+    job = job_for("conv_transpose", arithmetic.code, x, weight, given)
+    if bias is not None and tuple(bias) != (job.channels,):
+        raise TconvError(
+            f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
+        )
+    return _job(job, arithmetic)
+
+
+@lru_cache(maxsize=4096)
+def strided(
+    y: Ints,
+    weight: Ints,
+    dtypes: Dtypes,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    size: Ints,
+) -> Job:
+    """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight."""
+    arithmetic = _one(dtypes, ("input", "weight"))
+    given = ArrayOptions(stride, padding, 0, dilation, groups, tuple(size))
+    return _job(job_for("conv", arithmetic.code, tuple(y), tuple(weight), given), arithmetic)
+
+
+@lru_cache(maxsize=4096)
+def correlated(
+    x: Ints, y: Ints, dtypes: Dtypes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Job:
+    """The job of `weight_gradient`; `dtypes` are those of x and y."""
+    arithmetic = _one(dtypes, ("x", "y"))
+    x, y = tuple(x), tuple(y)
+    if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
+        raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
+    given = ArrayOptions(stride, padding, 0, dilation, groups)
+    return _job(gradient_job(arithmetic.code, x, y, tuple(kernel), given), arithmetic)

@@ -1,0 +1,196 @@
+"""The three maps with their gradients, each one's gradients being the other two.
+
+With A the matrix of the convolution that a layer transposes, and x, weight, y as in `tconv.ops`, all three
+are bilinear and never conjugate:
+
+    conv_transpose   y = A(weight)^T x      gradients: conv(y', weight*),  weight_gradient(x*, y')
+    conv             x = A(weight) y        gradients: conv_transpose(x', weight*),  weight_gradient(x', y*)
+    weight_gradient  w = x correlated y     gradients: conv(y*, w'),  conv_transpose(x*, w')
+
+where ' is the gradient that comes back and * the complex conjugate. Double backward needs no more formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from tconv.torch import eager
+from tconv.torch.batching import Batched, batched_layer, into_groups
+from tconv.torch.jobs import Ints
+from tconv.torch.plain import plain, recorded, transformed
+
+__all__ = ["Conv", "ConvTranspose", "Map", "WeightGradient"]
+
+#: Gradients, one an argument of the forward; None where there is none.
+Gradients = tuple[Tensor | None, ...]
+
+
+class Map(Function):
+    """A map whose first two arguments are the tensors that it is linear in.
+
+    PyTorch calls `forward` to `vmap` by their names: autograd, torch.func and forward-mode differentiation
+    find here all that they need.
+    """
+
+    name: ClassVar[str]  #: of the registered operator
+    compute: ClassVar[Callable[..., Tensor]]  #: on plain tensors
+
+    @classmethod
+    def call(cls, *args: Any) -> Tensor:
+        """The map by the shortest road that keeps what PyTorch promises."""
+        if plain(*_tensors(args)):
+            return cls.direct(*args)
+        if transformed():
+            made: Tensor = cls.apply(*args)  # type: ignore[no-untyped-call]
+            return made
+        return cls._dispatched(*args)
+
+    @classmethod
+    def direct(cls, *args: Any) -> Tensor:
+        """The map on plain tensors, recorded where a gradient is wanted."""
+        if recorded(*_tensors(args)):
+            # Past Function.apply, which takes 10 us to bind by the signature what is all here.
+            made: Tensor = super(Function, cls).apply(*args)  # type: ignore[misc]
+            return made
+        return cls.compute(*args)
+
+    @classmethod
+    def _dispatched(cls, *args: Any) -> Tensor:
+        made: Tensor = getattr(torch.ops.tconv, cls.name)(*args)
+        return made
+
+    @classmethod
+    def forward(cls, *args: Any) -> Tensor:
+        """The map where somebody else keeps the record."""
+        return (cls.compute if plain(*_tensors(args)) else cls._dispatched)(*args)
+
+    @classmethod
+    def setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep each factor that the other one's gradient needs, and no more."""
+        first, second = inputs[:2]
+        first_needed, second_needed = ctx.needs_input_grad[:2]
+        ctx.save_for_backward(first if second_needed else None, second if first_needed else None)
+        ctx.sizes = first.shape[2:], second.shape[2:]
+        ctx.options = inputs[2:]
+        if transformed():
+            ctx.save_for_forward(first, second)
+            ctx.made = output.shape
+
+    @classmethod
+    def jvp(cls, ctx: Any, first: Tensor | None, second: Tensor | None, *others: Tensor | None) -> Tensor:
+        """The tangent of the answer, by linearity in each argument."""
+        a, b = ctx.saved_tensors
+        tangent: Tensor = a.new_zeros(ctx.made)
+        bias, *_ = others
+        if bias is not None:
+            tangent = tangent + bias.reshape(-1, *(1,) * (tangent.dim() - 2))
+        options = (None, *ctx.options[1:]) if cls is ConvTranspose else ctx.options
+        if first is not None:
+            tangent = tangent + cls.call(first, b, *options)
+        if second is not None:
+            tangent = tangent + cls.call(a, second, *options)
+        return tangent
+
+
+def _tensors(args: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
+    third = args[2]  # the bias, or an option
+    return args[0], args[1], third if isinstance(third, Tensor) else None
+
+
+def _conjugate(tensor: Tensor) -> Tensor:
+    # Written out at once: a conjugate that is only noted is no plain tensor.
+    return tensor.conj_physical() if tensor.is_complex() else tensor
+
+
+class ConvTranspose(Map):
+    """y from (x, weight, bias, stride, padding, output_padding, dilation, groups)."""
+
+    name = "conv_transpose"
+    compute = staticmethod(eager.conv_transpose)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
+        x, weight = ctx.saved_tensors
+        (sizes, kernel), (_, stride, padding, _, dilation, groups) = ctx.sizes, ctx.options
+        for_x = for_weight = for_bias = None
+        if ctx.needs_input_grad[0]:
+            for_x = Conv.call(grad, _conjugate(weight), stride, padding, dilation, groups, sizes)
+        if ctx.needs_input_grad[1]:
+            for_weight = WeightGradient.call(_conjugate(x), grad, kernel, stride, padding, dilation, groups)
+        if ctx.needs_input_grad[2]:
+            for_bias = grad.sum((0, *range(2, grad.dim())))
+        return for_x, for_weight, for_bias, None, None, None, None, None
+
+    @staticmethod
+    def vmap(
+        info: Any, axes: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any
+    ) -> Batched:
+        *before, groups = options
+        made = batched_layer(ConvTranspose.call, info, axes, x, weight, (None, *before), groups, ())
+        if bias is not None:
+            each = bias.unsqueeze(0) if axes[2] is None else bias.movedim(axes[2], 0)
+            made = made + each.reshape(each.shape[0], 1, -1, *(1,) * (made.dim() - 3))
+        return made, 0
+
+
+class Conv(Map):
+    """x from (y, weight, stride, padding, dilation, groups, size)."""
+
+    name = "conv"
+    compute = staticmethod(eager.conv)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
+        y, weight = ctx.saved_tensors
+        (sizes, kernel), (*options, _) = ctx.sizes, ctx.options
+        for_y = for_weight = None
+        if ctx.needs_input_grad[0]:
+            for_y = _transposed_to(sizes, grad, _conjugate(weight), *options)
+        if ctx.needs_input_grad[1]:
+            for_weight = WeightGradient.call(grad, _conjugate(y), kernel, *options)
+        return for_y, for_weight, None, None, None, None, None
+
+    @staticmethod
+    def vmap(info: Any, axes: Any, y: Tensor, weight: Tensor, *options: Any) -> Batched:
+        *before, groups, size = options
+        return batched_layer(Conv.call, info, axes, y, weight, before, groups, (size,)), 0
+
+
+class WeightGradient(Map):
+    """weight from (x, y, kernel, stride, padding, dilation, groups)."""
+
+    name = "weight_gradient"
+    compute = staticmethod(eager.weight_gradient)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
+        x, y = ctx.saved_tensors
+        (x_sizes, y_sizes), (_, *options) = ctx.sizes, ctx.options
+        for_x = for_y = None
+        if ctx.needs_input_grad[0]:
+            for_x = Conv.call(_conjugate(y), grad, *options, x_sizes)
+        if ctx.needs_input_grad[1]:
+            for_y = _transposed_to(y_sizes, _conjugate(x), grad, *options)
+        return for_x, for_y, None, None, None, None, None
+
+    @staticmethod
+    def vmap(info: Any, axes: Any, x: Tensor, y: Tensor, *options: Any) -> Batched:
+        count = info.batch_size
+        *before, groups = options
+        wide = into_groups(x, axes[0], count), into_groups(y, axes[1], count)
+        made = WeightGradient.call(*wide, *before, groups * count)
+        return made.reshape(count, made.shape[0] // count, *made.shape[1:]), 0
+
+
+def _transposed_to(
+    sizes: Ints, x: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Tensor:
+    """`conv_transpose` with the output padding that gives these spatial sizes."""
+    axes = zip(sizes, x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    extra = tuple(size - ((i - 1) * s - 2 * p + d * (k - 1) + 1) for size, i, k, s, p, d in axes)
+    return ConvTranspose.call(x, weight, None, stride, padding, extra, dilation, groups)

@@ -1,0 +1,139 @@
+"""The three maps as registered operators, for compilers, tracers and everything that dispatches.
+
+    tconv::conv_transpose   tconv::conv   tconv::weight_gradient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from tconv.torch import eager
+from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
+
+__all__: list[str] = []
+
+_LIBRARY: Any = torch.library.Library("tconv", "DEF")  # type: ignore[no-untyped-call]
+
+Shape = Sequence[Any]  #: of ints, symbolic ones while a compiler traces
+
+
+class Operator(NamedTuple):
+    """What a map needs beside its gradients to be an operator."""
+
+    map: type[Map]
+    schema: str
+    job: Callable[..., Any]
+    shape: Callable[..., Shape]  #: of the answer, from the operator's arguments
+    #: Nominal, from the shapes of both factors and of the answer.
+    multiplications: Callable[[Shape, Shape, Shape], int]
+
+
+def _transposed_shape(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Shape,
+    padding: Shape,
+    extra: Shape,
+    dilation: Shape,
+    groups: int,
+) -> Shape:
+    axes = zip(x.shape[2:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
+    sizes = [(i - 1) * s - 2 * p + d * (k - 1) + 1 + o for i, k, s, p, o, d in axes]
+    return [x.shape[0], weight.shape[1] * groups, *sizes]
+
+
+_LAYER = "SymInt[] stride, SymInt[] padding, "
+OPERATORS = (
+    Operator(
+        ConvTranspose,
+        f"(Tensor x, Tensor weight, Tensor? bias, {_LAYER} SymInt[] output_padding, SymInt[] dilation, "
+        "SymInt groups)",
+        eager.transposed_job,
+        _transposed_shape,
+        lambda x, weight, y: prod(x) * prod(weight[1:]),
+    ),
+    Operator(
+        Conv,
+        f"(Tensor y, Tensor weight, {_LAYER} SymInt[] dilation, SymInt groups, SymInt[] size)",
+        eager.strided_job,
+        lambda y, weight, *options: [y.shape[0], weight.shape[0], *options[-1]],
+        lambda y, weight, x: prod(x) * prod(weight[1:]),
+    ),
+    Operator(
+        WeightGradient,
+        f"(Tensor x, Tensor y, SymInt[] kernel, {_LAYER} SymInt[] dilation, SymInt groups)",
+        eager.correlated_job,
+        lambda x, y, kernel, *options: [x.shape[1], y.shape[1] // options[-1], *kernel],
+        lambda x, y, weight: prod(x) * prod(weight[1:]),
+    ),
+)
+
+
+def _hashable(args: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(arg) if isinstance(arg, list) else arg for arg in args)
+
+
+def _sizes(args: Sequence[Any]) -> Iterator[Any]:
+    """Every size and option, of which a compiler may know some only by name."""
+    for arg in args:
+        if isinstance(arg, Tensor):
+            yield from arg.shape
+        elif isinstance(arg, list):
+            yield from arg
+        elif arg is not None:
+            yield arg
+
+
+def _below_autograd(map: type[Map]) -> type[Map]:
+    """The map as autograd's kernel has it: what computes is the tensors' own kernel, or a fake one."""
+
+    class Below(map):  # type: ignore[misc, valid-type]
+        @classmethod
+        def forward(cls, *args: Any) -> Tensor:
+            with torch._C._AutoDispatchBelowAutograd():
+                return map._dispatched(*args)
+
+    Below.__name__ = map.__name__
+    return Below
+
+
+def _register(operator: Operator) -> None:
+    map, name = operator.map, operator.map.name
+    below = _below_autograd(map)
+
+    def compute(*args: Any) -> Tensor:
+        return map.compute(*_hashable(args))
+
+    def fake(*args: Any) -> Tensor:
+        if all(isinstance(size, int) for size in _sizes(args)):
+            shape = operator.job(*_hashable(args)).shape  # checks all arguments, as a real run would
+        else:
+            shape = operator.shape(*args)
+        made: Tensor = args[0].new_empty(shape)
+        return made
+
+    def differentiable(*args: Any) -> Tensor:
+        made: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
+        return made
+
+    def flops(first: Shape, second: Shape, *options: Any, out_shape: Shape, **_: Any) -> int:
+        return 2 * operator.multiplications(first, second, out_shape)
+
+    _LIBRARY.define(f"{name}{operator.schema} -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+    _LIBRARY.impl(name, compute, "CPU")
+    # Not torch.library.register_autograd, whose kernel drops tangents in silence and refuses torch.func.
+    _LIBRARY.impl(name, differentiable, "Autograd")
+    torch.library.register_fake(f"tconv::{name}", fake, lib=_LIBRARY)
+    torch.library.register_vmap(f"tconv::{name}", map.vmap, lib=_LIBRARY)
+    register_flop_formula(getattr(torch.ops.tconv, name))(flops)
+
+
+for _operator in OPERATORS:
+    _register(_operator)
