@@ -61,7 +61,7 @@ def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> N
         chosen.runner.run(source, weight, bias, target)
     except MemoryError:
         raise TconvError(
-            f"{chosen.geometry}: not enough memory for {chosen.runner.packed_bytes:,} bytes of packed weights "
+            f"{chosen.geometry}: not enough memory: {chosen.runner.packed_bytes:,} bytes of packed weights "
             f"and {chosen.runner.workspace_bytes:,} bytes a thread"
         ) from None
 
