@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 from tconv.errors import TconvError
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
-MODULES = ("tconv.train.commands",)
+MODULES = ("tconv.train.demo", "tconv.train.commands", "tconv.bench.commands")
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the status."""
 
@@ -33,6 +33,8 @@ Transposed convolution: fast on a CPU, exactly defined, and learned from real pi
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose help begins with the example, and whose errors are one line with a
     suggestion."""
+
+    commands: dict[str, Parser]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=_help_format, allow_abbrev=False, **options)
@@ -58,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         """As argparse does, but an unknown option is met with the nearest known one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            used: Parser = getattr(parsed, "parser", self)
+            used = self.commands.get(getattr(parsed, "command", ""), self)
             flag = next((word for word in unknown if word.startswith("-")), unknown[0])
             known = [option for option in used._option_string_actions if option.startswith("--")]
             used.error(f"unknown argument {flag!r}; {_suggestion(flag.split('=')[0], known)}")
@@ -67,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    parser = _parser()
+    parser = make_parser()
     args = parser.parse_args(argv)
     func: Callable[[argparse.Namespace], int] | None = getattr(args, "func", None)
     if func is None:
@@ -92,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
+    """The parser of the whole command line; its ``commands`` holds one parser a command."""
     parser = Parser(
         prog="tconv",
         description=HEAD,
@@ -101,8 +104,9 @@ def _parser() -> Parser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in MODULES:
         importlib.import_module(name).add_parser(subparsers)
-    for command in subparsers.choices.values():
-        command.set_defaults(parser=command)
+    parser.commands = dict(subparsers.choices)
+    for name, command in parser.commands.items():
+        command.set_defaults(command=name)
     return parser
 
 
@@ -124,5 +128,5 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
 
 
 def _fault(args: argparse.Namespace, message: str) -> int:
-    print(f"{args.parser.prog}: {message}", file=sys.stderr)
+    print(f"tconv {args.command}: {message}", file=sys.stderr)
     return 2

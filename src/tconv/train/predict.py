@@ -79,13 +79,13 @@ def scores(segmenter: Segmenter, picture: Picture, *, tile: int | None = None) -
     tile = TILE if tile is None else tile
     if tile < 0:
         raise TconvError(f"tile={tile}: must be at least 1, or 0 for the whole picture")
-    x = segmenter.normalisation(to_channels(picture, segmenter.in_channels))
+    x = segmenter.normalisation(to_channels(picture, segmenter.in_channels)).to(segmenter.dtype)
     height, width = x.shape[1:]
     with torch.inference_mode():
         if not tile or max(height, width) <= tile:
             whole: Tensor = segmenter(x[None])[0]
             return whole
-        result = torch.empty(len(segmenter.classes), height, width)
+        result = x.new_empty(len(segmenter.classes), height, width)
         for rows, from_rows in _windows(segmenter, height, tile):
             for columns, from_columns in _windows(segmenter, width, tile):
                 answer = segmenter(x[None, :, from_rows, from_columns])[0]
