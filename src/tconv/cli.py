@@ -112,9 +112,9 @@ def make_parser() -> Parser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import version
+        import tconv
 
-        print(f"tconv {version('tconv')}")
+        print(f"tconv {tconv.__version__}")
         parser.exit()
 
 
