@@ -19,6 +19,7 @@ pytest.importorskip("matplotlib")
 
 from PIL import Image  # noqa: E402
 
+from tconv.cli import main  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.nets.fcn import FCN  # noqa: E402
 from tconv.train.batches import Normalisation, TrainingPictures  # noqa: E402
@@ -214,6 +215,13 @@ def test_timing_leaves_the_networks_alone() -> None:
     assert times["learned"].pytorch_step
     assert times["nearest"].pytorch_step is None
     assert min(times["learned"].step, times["nearest"].upsampling) > 0
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--epochs", "0", "--out", str(tmp_path / "run")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.strip() == "tconv demo: epochs=0: must be at least 1"
 
 
 def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ def compare(
     for upsampling in upsamplings:
         note(f"training with {upsampling} upsampling")
         begun = time.perf_counter()
-        run = fit(data, _emptied(out / upsampling), upsampling=upsampling, **given)
+        settings: Settings = {**given, "upsampling": upsampling}
+        run = fit(data, _emptied(out / upsampling), **settings)
         runs[upsampling] = run, time.perf_counter() - begun
     test = data.split("test")
     chosen = np.unique(np.linspace(0, len(test) - 1, pictures).round().astype(int)).tolist()
@@ -112,15 +113,15 @@ def compare(
     trained = {name: load_segmenter(run.best) for name, (run, _) in runs.items()}
     note("evaluating, and timing training steps")
     first = next(iter(trained.values()))
-    settings = {name: value for name, value in first.hparams.items() if name in Settings.__annotations__}
+    used = {name: value for name, value in first.hparams.items() if name in Settings.__annotations__}
     training = TrainingPictures(
         data.split("train"),
         first.normalisation,
-        crop=settings["crop"],
-        augment=settings["augment"],
-        seed=settings["seed"],
+        crop=used["crop"],
+        augment=used["augment"],
+        seed=used["seed"],
     )
-    times = step_times({name: s.network for name, s in trained.items()}, training, settings["batch"], rounds)
+    times = step_times({name: s.network for name, s in trained.items()}, training, used["batch"], rounds)
     variants = tuple(
         Variant(
             upsampling=name,
@@ -134,7 +135,7 @@ def compare(
         )
         for name, (run, seconds) in runs.items()
     )
-    return Comparison(data, settings, variants, shown, time.perf_counter() - start)
+    return Comparison(data, used, variants, shown, time.perf_counter() - start)
 
 
 def _emptied(folder: Path) -> Path:

@@ -16,9 +16,18 @@ from tconv.train.files import write_aside
 from tconv.train.palette import palette
 from tconv.train.pictures import Label, Picture
 
-__all__ = ["curves", "filter_tile", "label_uri", "picture_uri", "summary_picture"]
+__all__ = ["colours", "curves", "filter_tile", "label_uri", "picture_uri", "summary_picture"]
 
 Bytes = npt.NDArray[np.uint8]
+
+#: Calm colours, in the manner of an atlas, for classes whose names are known.
+KNOWN = {"CSF": (79, 134, 198), "grey matter": (181, 101, 77), "white matter": (241, 228, 200)}
+
+
+def colours(classes: Sequence[str]) -> Bytes:
+    """RGB colours of shape (classes, 3) for the pictures of a report."""
+    pairs = zip(classes, palette(classes).tolist(), strict=True)
+    return np.array([KNOWN.get(name, colour) for name, colour in pairs], dtype=np.uint8)
 
 
 def picture_uri(picture: Picture) -> str:
@@ -29,7 +38,7 @@ def picture_uri(picture: Picture) -> str:
 
 def label_uri(labels: Label, classes: Sequence[str]) -> str:
     """Class indices in the colours of their classes, as the data URI of a PNG with a palette."""
-    return _uri(labels, palette(classes))
+    return _uri(labels, colours(classes))
 
 
 def filter_tile(weights: Weights, largest: float) -> str:
@@ -39,13 +48,13 @@ def filter_tile(weights: Weights, largest: float) -> str:
     return _uri((255 + (full - 255) * np.abs(share)).round().astype(np.uint8))
 
 
-def _uri(values: Bytes, colours: Bytes | None = None) -> str:
+def _uri(values: Bytes, table: Bytes | None = None) -> str:
     from PIL import Image
 
     image = Image.fromarray(values)
-    if colours is not None:
+    if table is not None:
         image = Image.fromarray(values, mode="P")
-        image.putpalette(colours.tobytes())
+        image.putpalette(table.tobytes())
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
@@ -70,7 +79,7 @@ def curves(
         for name, (x, y) in lines.items():
             axes.plot(x, y, color=marks[name], linewidth=1.8, solid_capstyle="round")
         axes.set_xlabel("epoch", color=ink)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         if log:
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
@@ -83,7 +92,8 @@ def curves(
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (xmlns(:xlink)?|width|height|version)="[^"]*"', "", svg)
+    root, rest = svg.split(">", 1)
+    svg = re.sub(r' (xmlns(:xlink)?|width|height|version)="[^"]*"', "", root) + ">" + rest
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     for name, mark in marks.items():
         svg = svg.replace(mark, f"var(--{name})")
@@ -102,10 +112,9 @@ def summary_picture(comparison: Comparison, path: Path, *, rows: int = 3) -> Non
     from PIL import Image
 
     classes = comparison.data.classes
-    colours = palette(classes)
     count = len(comparison.shown)
     chosen = np.unique(np.linspace(0, count - 1, min(rows, count) + 2).round().astype(int)[1:-1])
-    titles = ["picture", "truth"] + [
+    titles = ["input", "truth"] + [
         f"{v.upsampling}  {v.evaluation.measures.mean_iou:.3f}" for v in comparison.variants
     ]
     height, width = comparison.shown[0].truth.shape
@@ -117,9 +126,9 @@ def summary_picture(comparison: Comparison, path: Path, *, rows: int = 3) -> Non
     for row, index in zip(grid, chosen, strict=True):
         shown = comparison.shown[index]
         labels = [shown.truth, *(variant.labels[index] for variant in comparison.variants)]
-        row[0].imshow(np.broadcast_to(shown.picture, (*shown.truth.shape, 3)), interpolation="nearest")
+        row[0].imshow(np.broadcast_to(shown.picture, (*shown.truth.shape, 3)))
         for axes, each in zip(row[1:], labels, strict=True):
-            axes.imshow(colours[each], interpolation="nearest")
+            axes.imshow(colours(classes)[each])
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, title in zip(grid[0], titles, strict=True):

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from tconv.train.comparison import Comparison, Variant
+from tconv.train.figures import colours
 from tconv.train.files import write_aside
-from tconv.train.palette import palette
 from tconv.train.report_pictures import WINDOW, closer_look, curve, filter_section, picture_row
 
 __all__ = ["write_report"]
@@ -62,7 +62,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
         classes=len(comparison.data.classes),
         key=_legend(
             (name, f"#{bytes(colour).hex()}")
-            for name, colour in zip(comparison.data.classes, palette(comparison.data.classes), strict=True)
+            for name, colour in zip(comparison.data.classes, colours(comparison.data.classes), strict=True)
         ),
         pictures="".join(picture_row(comparison, index) for index in range(len(comparison.shown))),
         close=closer_look(comparison),
@@ -124,7 +124,7 @@ def _results(comparison: Comparison) -> str:
         "parameters",
     ]
     found = [v.evaluation.measures for v in comparison.variants]
-    numbers = [(m.mean_iou, *m.iou, m.pixel_accuracy) for m in found]
+    numbers = [tuple(round(share, 3) for share in (m.mean_iou, *m.iou, m.pixel_accuracy)) for m in found]
     best = np.nan_to_num(np.asarray(numbers), nan=-1).max(axis=0)
     rows = []
     for variant, values in zip(comparison.variants, numbers, strict=True):

@@ -20,7 +20,7 @@ def picture_row(comparison: Comparison, index: int) -> str:
     shown, classes = comparison.shown[index], comparison.data.classes
     name = escape(shown.name)
     cells = [
-        _figure(picture_uri(shown.picture), f"Test picture {shown.name}", name),
+        _figure(picture_uri(shown.picture), f"Test picture {shown.name}", f"input, {name}"),
         _figure(label_uri(shown.truth, classes), f"True labels of {shown.name}", "truth"),
     ]
     for variant in comparison.variants:
@@ -36,7 +36,9 @@ def closer_look(comparison: Comparison) -> str:
     window = _window(shown)
     parts = [
         _figure(
-            picture_uri(shown.picture[window]), f"A part of test picture {shown.name}", escape(shown.name)
+            picture_uri(shown.picture[window]),
+            f"A part of test picture {shown.name}",
+            f"input, {escape(shown.name)}",
         ),
         _figure(label_uri(shown.truth[window], classes), "True labels of this part", "truth"),
     ]
@@ -80,10 +82,10 @@ def filter_section(comparison: Comparison) -> str:
         return ""
     return f"""<section>
 <h2>What the upsampling layers learned</h2>
-<p>Each tile is one filter: how a score of the class at the left spreads into the scores of the class above
-it. Before learning, only the diagonal holds anything: bilinear interpolation, each class for itself. After it,
-a class may speak in the scores of another, and a filter may have edges. Red is positive, blue negative, white
-zero; before and after share one scale.</p>
+<p>Each tile is one filter: how a score of the class at the left spreads into the scores of the class
+above it. Before learning, only the diagonal holds anything: bilinear interpolation, each class for itself.
+After it, a class may speak in the scores of another, and a filter may have edges. Red is positive, blue
+negative, white zero; before and after share one scale.</p>
 <div class="filters">{"".join(panels)}</div>
 </section>"""
 

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,16 @@ __all__ = ["StepTime", "step_times", "with_pytorch_layers"]
 
 BATCHES = 4
 WARM_UP = 2
+OPTIONS = (
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "output_padding",
+    "groups",
+    "dilation",
+)
 
 
 @dataclass(frozen=True)
@@ -72,17 +83,8 @@ def with_pytorch_layers(network: nn.Module) -> nn.Module | None:
     for name in ours:
         layer = twin.get_submodule(name)
         assert isinstance(layer, ConvTranspose2d)
-        theirs = nn.ConvTranspose2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            layer.stride,
-            layer.padding,
-            layer.output_padding,
-            layer.groups,
-            layer.bias is not None,
-            layer.dilation,
-        )
+        options: dict[str, Any] = {name: getattr(layer, name) for name in OPTIONS}
+        theirs = nn.ConvTranspose2d(**options, bias=layer.bias is not None)
         theirs.load_state_dict(layer.state_dict())
         parent, _, child = name.rpartition(".")
         setattr(twin.get_submodule(parent), child, theirs)
@@ -112,7 +114,8 @@ def _stepper(network: nn.Module) -> Callable[[Pair], None]:
 
     def act(batch: Pair) -> None:
         optimizer.zero_grad()
-        cross_entropy(network(batch[0]), batch[1].long(), ignore_index=IGNORED).backward()
+        loss = cross_entropy(network(batch[0]), batch[1].long(), ignore_index=IGNORED)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return act
