@@ -1,0 +1,115 @@
+"""`tconv bench`: what it measures, checks and prints. No test looks at how long anything takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tconv import TconvError
+from tconv.bench import turns
+from tconv.bench.report import summary
+from tconv.bench.turns import Result, Turns
+from tconv.bench.worker import ENGINES
+from tconv.cli import main
+from tconv.geometry import Geometry
+from tconv.testing import assert_same, integer_arrays, load_cases, read_cases
+from tconv.views import scatter
+
+QUICK = ["--turns", "1", "--seconds", "0.001", "--threads", "1"]
+
+
+def test_all_engines_answer_alike_and_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
+    peers = ["torch", "tconv-unprepared"]
+    problem = "n1 c3>2 i5x4 k3 s2 p0:1x1"
+    assert main(["bench", problem, "--peers", ",".join(peers), "--json", *QUICK]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["layers"][0]["problem"] == str(Geometry.parse(problem))
+    assert set(record["layers"][0]["seconds"]) == {"tconv", *peers}
+    assert record["layers"][0]["errors"] == {}
+    assert set(record["geometric_mean"]) == set(peers)
+    assert record["machine"]["threads"] == 1
+    assert record["machine"]["versions"]["numpy"] == np.__version__
+
+
+def test_table_names_the_machine_and_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "gtcrn", "--peers", "tconv-unprepared", *QUICK]) == 0
+    shown = capsys.readouterr().out
+    assert "gtcrn_up" in shown
+    assert "f32_phases_" in shown
+    assert "geometric mean against tconv-unprepared" in shown
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_is_the_definition(engine: str) -> None:
+    if engine == "torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    for name, geometry in load_cases()[::7]:
+        if engine == "torch" and any(min(pair) < 0 for pair in geometry.padding):
+            continue
+        arrays = integer_arrays(geometry)
+        if engine == "torch" and any(
+            op and lo != hi for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
+        ):
+            continue
+        call, note = ENGINES[engine](geometry, "float32", arrays, 1)
+        expected = scatter(arrays.x, arrays.weight, geometry)
+        expected += arrays.bias.reshape(-1, *(1,) * geometry.axes)
+        assert_same(np.asarray(call()), expected)
+        assert note, name
+
+
+def test_the_suite_ships_and_parses() -> None:
+    layers = read_cases((Path(turns.__file__).parent / "layers.txt").read_text(encoding="utf-8"))
+    assert len(layers) >= 55
+    assert dict(layers)["fcn32_up32"].kernel == (64, 64)
+
+
+def test_mean_is_geometric_and_skips_what_failed() -> None:
+    results = [
+        Result("a", "", {"tconv": 1.0, "torch": 2.0}),
+        Result("b", "", {"tconv": 1.0, "torch": 8.0}),
+        Result("c", "", {"tconv": 1.0}, errors={"torch": "no"}),
+    ]
+    assert summary(results, ["tconv", "torch", "other"]) == {"torch": 4.0}
+
+
+def test_a_wrong_answer_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong:
+        def __init__(self, name: str, threads: int) -> None:
+            self.name = name
+
+        def ask(self, **request: Any) -> dict[str, Any]:
+            assert request["do"] == "load", "timed a wrong answer"
+            np.save(request["answer"], np.full(3, self.name == "torch"))
+            return {"note": self.name}
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(turns, "_Engine", Wrong)
+    with (
+        Turns(["tconv", "torch"], 1) as both,
+        pytest.raises(TconvError, match="torch gives another answer than tconv"),
+    ):
+        both.measure("up", Geometry.parse("c1>1 i3 k2 s2"), "float32", 1, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["n1 c2 i3 k2"], "c2"),
+        (["--peers", "mkl"], "'mkl'"),
+        (["--threads", "0"], "--threads 0"),
+        (["--only", "nothing-like-it"], "'nothing-like-it'"),
+        (["--suite", "no-such-file.txt"], "no-such-file.txt"),
+        (["c1>1 i3 k2", "--only", "fcn"], "--only"),
+    ],
+)
+def test_bad_words_are_named(words: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *words]) == 2
+    assert named in capsys.readouterr().err
