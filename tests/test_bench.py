@@ -78,6 +78,19 @@ def test_mean_is_geometric_and_skips_what_failed() -> None:
     assert summary(results, ["tconv", "torch", "other"]) == {"torch": 4.0}
 
 
+def test_an_earlier_run_is_printed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "c1>1 i3 k2", "--peers", "tconv-unprepared", "--json", *QUICK]) == 0
+    kept = tmp_path / "run.json"
+    kept.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["bench", "--from", str(kept)]) == 0
+    shown = capsys.readouterr().out
+    seconds = json.loads(kept.read_text(encoding="utf-8"))["layers"][0]["seconds"]
+    assert f"{seconds['tconv'] * 1e3:.3f}" in shown
+    kept.write_text("{}", encoding="utf-8")
+    assert main(["bench", "--from", str(kept)]) == 2
+    assert "run.json is no result" in capsys.readouterr().err
+
+
 def test_a_wrong_answer_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong:
         def __init__(self, name: str, threads: int) -> None:

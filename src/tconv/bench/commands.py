@@ -67,6 +67,9 @@ def add_parser(subparsers: Any) -> None:
         "--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--from", dest="earlier", type=Path, metavar="FILE", help="print the table of an earlier --json"
+    )
     parser.set_defaults(func=_bench)
 
 
@@ -103,10 +106,13 @@ def _check(args: argparse.Namespace) -> list[str]:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    engines, problems = _check(args), _problems(args)
-    from tconv.bench.report import machine, summary, table
+    from tconv.bench.report import Record, machine, table
     from tconv.bench.turns import Turns
 
+    if args.earlier:
+        print(table(Record.read(args.earlier)))
+        return 0
+    engines, problems = _check(args), _problems(args)
     results = []
     with Turns(engines, args.threads) as turns:
         for number, (name, geometry) in enumerate(problems, 1):
@@ -123,22 +129,6 @@ def _bench(args: argparse.Namespace) -> int:
         "turns": args.turns,
         "seconds": args.seconds,
     }
-    if args.json:
-        record = {
-            "machine": facts,
-            "geometric_mean": summary(results, engines),
-            "layers": [
-                {
-                    "name": r.name,
-                    "problem": r.problem,
-                    "seconds": r.seconds,
-                    "notes": r.notes,
-                    "errors": r.errors,
-                }
-                for r in results
-            ],
-        }
-        print(json.dumps(record, indent=1))
-    else:
-        print(table(results, engines, facts))
+    record = Record(facts, engines, results)
+    print(json.dumps(record.as_json(), indent=1) if args.json else table(record))
     return 0

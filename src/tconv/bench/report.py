@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tconv.bench.turns import Result
+from tconv.errors import TconvError
 
-__all__ = ["machine", "summary", "table"]
+__all__ = ["Record", "machine", "summary", "table"]
 
 
 def machine() -> dict[str, Any]:
@@ -36,6 +39,38 @@ def machine() -> dict[str, Any]:
     return {"cpu": name, "instruction_set": isas()[0], "versions": versions}
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of the bench."""
+
+    machine: Mapping[str, Any]
+    engines: Sequence[str]  #: tconv first
+    results: Sequence[Result]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` prints and `read` reads."""
+        return {
+            "machine": dict(self.machine),
+            "engines": list(self.engines),
+            "geometric_mean": summary(self.results, self.engines),
+            "layers": [asdict(result) for result in self.results],
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """An earlier run.
+
+        Raises:
+            TconvError: the file is none.
+        """
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            layers = [Result(**layer) for layer in record["layers"]]
+            return cls(record["machine"], record["engines"], layers)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TconvError(f"{path} is no result of `tconv bench --json`: {error}") from None
+
+
 def _ratios(results: Sequence[Result], engine: str) -> list[float]:
     return [
         r.seconds[engine] / r.seconds["tconv"]
@@ -59,8 +94,9 @@ def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, floa
     return means
 
 
-def table(results: Sequence[Result], engines: Sequence[str], facts: Mapping[str, Any]) -> str:
+def table(record: Record) -> str:
     """The results as a Markdown table with a line on the machine."""
+    results, engines, facts = record.results, record.engines, record.machine
     head = [
         "layer",
         "problem",
