@@ -6,6 +6,7 @@
 // the lanes: y's (Lanes::channels) or, where y has too few of them, x's (Lanes::positions).
 #include <vector>
 
+#include "gradient.hpp"
 #include "memory.hpp"
 #include "panel.hpp"
 #include "threads.hpp"

@@ -1,4 +1,4 @@
-// Input -> panels, and the weight gradient, which is made of two of them.
+// Input -> panels.
 #pragma once
 
 #include <algorithm>
@@ -55,9 +55,5 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     }
   }
 }
-
-int64_t gradient_workspace(const Plan& plan, const Layout& layout);
-template <class T>
-void run_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
 
 }  // namespace tconv

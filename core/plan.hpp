@@ -21,7 +21,11 @@ enum class Algorithm : int { reference, phases };
 //   positions  lanes: neighbouring positions;  rows: channels, one phase at a time
 //   stacked    lanes: neighbouring positions;  rows: channels with their phases
 //   channels   lanes: channels with their phases;  rows: neighbouring positions
-enum class Lanes : int { positions, channels, stacked };
+// and for the weight gradient
+//   positions  lanes: channels of x;                   rows: channels of y
+//   channels   lanes: channels of y;                   rows: channels of x
+//   kernel     lanes: kernel elements along x;         rows: channels of x
+enum class Lanes : int { positions, channels, stacked, kernel };
 
 enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "gradient.hpp"
 #include "panel.hpp"
 #include "table.hpp"
 #include "threads.hpp"
@@ -15,7 +16,7 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
   if (plan.algorithm == Algorithm::reference) return;
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
-    workspace_ = gradient_workspace(plan_, layout_);
+    workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
     workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
@@ -227,12 +228,14 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
   }
   const auto as = [&](auto type) {
     using T = decltype(type);
-    if (plan_.map == Map::weight_gradient)
-      run_gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
-                   static_cast<T*>(target));
-    else
+    if (plan_.map == Map::weight_gradient) {
+      const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<T> : run_gradient<T>;
+      gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
+               static_cast<T*>(target));
+    } else {
       run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),
              static_cast<T*>(target));
+    }
   };
   if (plan_.dtype == DType::f32) as(float{});
   else as(double{});

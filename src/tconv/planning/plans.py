@@ -21,7 +21,7 @@ MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
 _ALGORITHMS = ("reference", "phases")
-_LANES = ("positions", "channels", "stacked")
+_LANES = ("positions", "channels", "stacked", "kernel")
 
 
 def activation_code(activation: Activation) -> tuple[int, float, float, float]:
