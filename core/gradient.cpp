@@ -117,16 +117,16 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   // Add the segments in order and turn [element][row][column] into the weights' own layout.
   parallel_for(groups * at.target_channels, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / at.target_channels, i = task % at.target_channels;
-    const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels;
-    T* out = gradient + task * at.source_channels * at.kernel_cells;
-    for (int64_t o = 0; o < at.source_channels; ++o)
-      for (int64_t k = 0; k < at.kernel_cells; ++k) {
-        const int64_t at_sum = (k * height + (sides.y_lanes ? i : o)) * sides.columns + (sides.y_lanes ? o : i);
-        T sum = 0;
-        for (int64_t s = 0; s < segments; ++s)
-          sum += partial.template as<T>()[(s * groups + group) * sides.gradient + at_sum];
-        out[o * at.kernel_cells + k] = sum;
-      }
+    const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels, weights = at.source_channels * at.kernel_cells;
+    T* out = gradient + task * weights;
+    std::vector<T> turned(static_cast<size_t>(segments > 1 ? weights : 0));
+    for (int64_t s = 0; s < segments; ++s) {
+      const T* from = partial.template as<T>() + (s * groups + group) * sides.gradient + (sides.y_lanes ? i * sides.columns : i);
+      kernels.transpose(from, height * sides.columns, sides.y_lanes ? 1 : sides.columns, at.source_channels,
+                        at.kernel_cells, s ? turned.data() : out, at.kernel_cells);
+      if (s)
+        for (int64_t w = 0; w < weights; ++w) out[w] += turned[static_cast<size_t>(w)];
+    }
   });
 }
 
