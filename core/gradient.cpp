@@ -67,12 +67,16 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
       const Box box = box_at(plan, at, b);
       std::memset(static_cast<void*>(x_panel), 0, static_cast<size_t>(sides.x_panel + sides.y_panel) * sizeof(T));
       rows.clear();
+      std::vector<Stretch> stretches;
+      for (int64_t phase : at.axis[2].source_phases) stretches.emplace_back(at.axis[2], box, phase);
       for (int64_t n = 0; n < box.size[0]; ++n) {
         const T* y_item = y + (box.begin[0] + n) * y_batch + group * at.source_channels * at.source_plane;
-        each_source_row(at, box, [&](int64_t phase, int64_t position, int64_t index, int64_t cells) {
-          kernels.transpose(y_item + index, at.source_plane, at.axis[2].source_stride, cells, at.source_channels,
-                            y_panel + (phase * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position) * sides.y_pitch,
-                            sides.y_pitch);
+        each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
+          for (const Stretch& s : stretches)
+            kernels.transpose(y_item + index + s.origin + s.begin * at.axis[2].source_stride, at.source_plane,
+                              at.axis[2].source_stride, s.end - s.begin, at.source_channels,
+                              y_panel + (phase++ * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position + s.begin) * sides.y_pitch,
+                              sides.y_pitch);
         });
         const T* x_item = x + (box.begin[0] + n) * x_batch + (group * at.target_channels + first) * at.target_plane;
         for (int64_t cz = 0; cz < box.size[1]; ++cz)

@@ -58,6 +58,8 @@ struct KernelSet {
   void (*runs)(const RunsArgs<T>&);
   // to[i] = from[i * stride]
   void (*gather)(const T* from, int64_t stride, int64_t count, T* to);
+  // to[r * to_stride + i] = from[i * stride + r], i in [0, count), r in [0, stride)
+  void (*deal)(const T* from, int64_t stride, int64_t count, T* to, int64_t to_stride);
   // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels)
   void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
                     int64_t to_stride);

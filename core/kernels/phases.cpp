@@ -136,6 +136,16 @@ void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restri
 }
 
 template <class T>
+void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to, int64_t to_stride) {
+  // Blocks of 16 phases keep the lines being written in L1.
+  for (int64_t r0 = 0; r0 < stride; r0 += 16) {
+    const int64_t width = stride - r0 < 16 ? stride - r0 : 16;
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t r = 0; r < width; ++r) to[(r0 + r) * to_stride + i] = from[i * stride + r0 + r];
+  }
+}
+
+template <class T>
 void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int64_t count, int64_t channels,
                T* __restrict to, int64_t to_stride) {
   // Blocks of 16 channels keep the lines being written in L1.
@@ -190,6 +200,7 @@ KernelSet<T> make_set() {
   set.interleave = interleave<T>;
   set.runs = runs<T>;
   set.gather = gather<T>;
+  set.deal = deal<T>;
   set.transpose = transpose<T>;
   set.activate = activate<T>;
   return set;
