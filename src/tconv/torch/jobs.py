@@ -115,9 +115,7 @@ def transposed(
     x, weight = tuple(x), tuple(weight)  # of ints alone, as messages show them
     axes = len(stride)
     if len(weight) != axes + 2:
-        raise TconvError(
-            f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit"
-        )
+        raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
     given = ArrayOptions(stride, padding, output_padding, dilation, groups)
     job = job_for("conv_transpose", arithmetic.code, x, weight, given)
     if bias is not None and tuple(bias) != (job.channels,):

@@ -127,9 +127,7 @@ class ConvTranspose(Map):
         return for_x, for_weight, for_bias, None, None, None, None, None
 
     @staticmethod
-    def vmap(
-        info: Any, axes: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any
-    ) -> Batched:
+    def vmap(info: Any, axes: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Batched:
         *before, groups = options
         made = batched_layer(ConvTranspose.call, info, axes, x, weight, (None, *before), groups, ())
         if bias is not None:

@@ -1,6 +1,6 @@
 """The three maps as registered operators, for compilers, tracers and everything that dispatches.
 
-    tconv::conv_transpose   tconv::conv   tconv::weight_gradient
+tconv::conv_transpose   tconv::conv   tconv::weight_gradient
 """
 
 from __future__ import annotations
