@@ -14,7 +14,7 @@ enum class DType : int { f32, f64, f16, bf16, c64, c128, i8, i16, i32, i64, u8, 
 // weight_gradient correlates x with y, one number a weight.
 enum class Map : int { conv_transpose, conv, weight_gradient };
 
-enum class Algorithm : int { reference, phases };
+enum class Algorithm : int { reference, phases, winograd };
 
 // What the register tile is made of. The phases of a channel, x fastest, count as further channels for the last two,
 // which need all phases to have the same taps.
@@ -45,7 +45,7 @@ struct Plan {
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
   int rows, vectors;     // the register tile: rows x vectors accumulators
   Lanes lanes;           // phases only
-  int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes
+  int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
   int most_threads;      // more would cost more to wake than they save; the answer does not depend on it

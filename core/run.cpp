@@ -14,6 +14,12 @@ namespace tconv {
 
 Runner::Runner(const Plan& plan) : plan_(plan) {
   if (plan.algorithm == Algorithm::reference) return;
+  if (plan.algorithm == Algorithm::winograd) {
+    winograd_ = make_winograd(plan);
+    packed_ = winograd_packed(plan, winograd_) * dtype_size(plan.dtype);
+    workspace_ = winograd_workspace(winograd_) * dtype_size(plan.dtype);
+    return;
+  }
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
@@ -76,9 +82,7 @@ struct Span {
 
 template <class T>
 struct Store {
-  const Plan& plan;
   const Layout& at;
-  const KernelSet<T>& kernels;
 
   // Calls row(target row, position of its first cell, phase along z and y) for every row of the target in the box.
   template <class Row>
@@ -100,12 +104,6 @@ struct Store {
             }
         }
   }
-
-  void finish(T* out, int64_t count) const {
-    if (plan.activation != Activation::none)
-      kernels.activate(out, count, plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo),
-                       static_cast<T>(plan.clamp_hi));
-  }
 };
 
 }  // namespace
@@ -117,7 +115,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const Store<T> store{plan, at, kernels};
+  const Store<T> store{at};
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
   const int64_t batch_stride = groups * at.target_channels * at.target_plane;
 
@@ -170,7 +168,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
                         at.axis[2].target_stride, box.size[3], span.skip, span.length,
                         bias ? bias[group * at.target_channels + c] : T(0), row});
-          store.finish(row, span.length);
+          kernels.finish(plan, row, span.length);
         }
       });
       return;
@@ -187,7 +185,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
                               phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
                               bias ? bias[group * at.target_channels + c + i] : T(0), row});
-          store.finish(row, span.length);
+          kernels.finish(plan, row, span.length);
         }
       });
     };
@@ -216,8 +214,15 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
 // ---- the gate -------------------------------------------------------------------------------------------------------
 
 void Runner::pack(const void* weight, void* packed) const {
-  if (plan_.dtype == DType::f32) pack_as(static_cast<const float*>(weight), static_cast<float*>(packed));
-  else pack_as(static_cast<const double*>(weight), static_cast<double*>(packed));
+  const auto as = [&](auto type) {
+    using T = decltype(type);
+    if (plan_.algorithm == Algorithm::winograd)
+      pack_winograd(plan_, winograd_, static_cast<const T*>(weight), static_cast<T*>(packed));
+    else
+      pack_as(static_cast<const T*>(weight), static_cast<T*>(packed));
+  };
+  if (plan_.dtype == DType::f32) as(float{});
+  else as(double{});
 }
 
 void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
@@ -232,6 +237,9 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
       const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<T> : run_gradient<T>;
       gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
                static_cast<T*>(target));
+    } else if (plan_.algorithm == Algorithm::winograd) {
+      run_winograd(plan_, winograd_, static_cast<const T*>(source), static_cast<const T*>(weight),
+                   static_cast<const T*>(bias), static_cast<T*>(target));
     } else {
       run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),
              static_cast<T*>(target));

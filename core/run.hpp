@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "memory.hpp"
 #include "plan.hpp"
+#include "winograd.hpp"
 
 namespace tconv {
 
@@ -25,7 +26,8 @@ class Runner {
   template <class T> void run_as(const T* source, const T* packed, const T* bias, T* target) const;
 
   Plan plan_;
-  Layout layout_;
+  Layout layout_;      // of `phases`
+  Winograd winograd_;  // of `winograd`
   int64_t workspace_ = 0, packed_ = 0;
 };
 

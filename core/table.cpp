@@ -4,16 +4,24 @@
 
 namespace tconv {
 
-#define TCONV_DECLARE(isa)                  \
-  const KernelSet<float>* f32_kernels_##isa(); \
-  const KernelSet<double>* f64_kernels_##isa();
-TCONV_DECLARE(baseline)
+// What the kernel files of one instruction set define, and how its two sets are filled from them.
+#define TCONV_INSTRUCTION_SET(isa)                                        \
+  void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);     \
+  void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
+  static IsaKernels isa##_kernels() {                                     \
+    static KernelSet<float> f32{};                                        \
+    static KernelSet<double> f64{};                                       \
+    fill_phases_##isa(f32, f64);                                          \
+    fill_winograd_##isa(f32.winograd, f64.winograd);                      \
+    return {#isa, &f32, &f64};                                            \
+  }
+TCONV_INSTRUCTION_SET(baseline)
 #if defined(__x86_64__)
-TCONV_DECLARE(avx2)
-TCONV_DECLARE(avx512)
+TCONV_INSTRUCTION_SET(avx2)
+TCONV_INSTRUCTION_SET(avx512)
 #endif
 
-// Best first. A new instruction set is a line here and one in CMakeLists.txt.
+// Best first. A new instruction set is a line above, one here, and one in CMakeLists.txt.
 const std::vector<IsaKernels>& isa_kernels() {
   static const std::vector<IsaKernels> available = [] {
     std::vector<IsaKernels> list;
@@ -21,11 +29,10 @@ const std::vector<IsaKernels>& isa_kernels() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
-      list.push_back({"avx512", f32_kernels_avx512(), f64_kernels_avx512()});
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-      list.push_back({"avx2", f32_kernels_avx2(), f64_kernels_avx2()});
+      list.push_back(avx512_kernels());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(avx2_kernels());
 #endif
-    list.push_back({"baseline", f32_kernels_baseline(), f64_kernels_baseline()});
+    list.push_back(baseline_kernels());
     return list;
   }();
   return available;
@@ -58,7 +65,7 @@ int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; 
 std::string kernel_name(const Plan& plan) {
   const std::string dtype = dtype_name(plan.dtype);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
-  return dtype + "_phases_" + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
+  return dtype + (plan.algorithm == Algorithm::winograd ? "_winograd_" : "_phases_") + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
 }
 
 }  // namespace tconv

@@ -49,6 +49,18 @@ struct RunsArgs {
   T* out;
 };
 
+// The transforms of F(3, 2); see kernels/winograd.cpp.
+template <class T>
+struct WinogradSet {
+  // to[i * pitch + t] = from[3 t + i], i in [0, 4): the windows of a row.
+  void (*deal)(const T* from, int64_t tiles, T* to, int64_t pitch);
+  // out[f * pitch + t]: the window of tile t, element (y, x) at lines[(4 y + x) * line_pitch + t], transformed along x
+  // and, if `tall`, along y. This and `output` work in whole vectors.
+  void (*input)(const T* lines, bool tall, int64_t line_pitch, int64_t tiles, T* out, int64_t pitch);
+  // out[y * row_pitch + x * column_pitch + t]: the outputs of tile t from its products.
+  void (*output)(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch, int64_t column_pitch);
+};
+
 template <class T>
 struct KernelSet {
   static constexpr int kMaxRows = 16, kMaxVectors = 4;
@@ -64,6 +76,13 @@ struct KernelSet {
   void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
                     int64_t to_stride);
   void (*activate)(T* row, int64_t count, Activation what, T slope, T lo, T hi);
+  WinogradSet<T> winograd;
+
+  void finish(const Plan& plan, T* row, int64_t count) const {
+    if (plan.activation != Activation::none)
+      activate(row, count, plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo),
+               static_cast<T>(plan.clamp_hi));
+  }
 };
 
 // Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.

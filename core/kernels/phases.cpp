@@ -7,30 +7,23 @@
 #include <cstdint>
 
 #include "../table.hpp"
+#include "simd.hpp"
 
 namespace tconv {
 namespace {
-
-template <class T>
-struct Simd {
-  typedef T Vector __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-  typedef T Unaligned __attribute__((vector_size(TCONV_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-  static constexpr int lanes = TCONV_VECTOR_BYTES / sizeof(T);
-};
 
 // The register tile: rows x vectors accumulators stay in registers over the whole reduction, so each sum is written
 // once. The compiler unrolls both loops and fuses multiply and add.
 template <class T, int rows, int vectors>
 void tile(const TileArgs<T>& args) {
   using Vector = typename Simd<T>::Vector;
-  using Unaligned = typename Simd<T>::Unaligned;
   constexpr int lanes = Simd<T>::lanes;
   Vector sums[rows][vectors];
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j)
-      sums[i][j] = args.accumulate ? Vector(*(const Unaligned*)(args.c + i * args.c_stride + j * lanes)) : Vector{};
+      sums[i][j] = args.accumulate ? Simd<T>::load(args.c + i * args.c_stride + j * lanes) : Vector{};
   const int64_t a_step = args.a_step, b_step = args.b_step, steps = args.steps;
   for (int64_t t = 0; t < args.taps; ++t) {
     const T* a = args.a + t * args.a_tap + args.a_on * args.offsets[t];
@@ -38,7 +31,7 @@ void tile(const TileArgs<T>& args) {
     for (int64_t s = 0; s < steps; ++s, a += a_step, b += b_step) {
       Vector columns[vectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) columns[j] = *(const Unaligned*)(b + j * lanes);
+      for (int j = 0; j < vectors; ++j) columns[j] = Simd<T>::load(b + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
@@ -48,13 +41,13 @@ void tile(const TileArgs<T>& args) {
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) *(Unaligned*)(args.c + i * args.c_stride + j * lanes) = sums[i][j];
+    for (int j = 0; j < vectors; ++j) Simd<T>::store(args.c + i * args.c_stride + j * lanes, sums[i][j]);
 }
 
 template <class T, int phases>
 void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
   for (int64_t x = 0; x < cells; ++x)
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
 }
 
@@ -78,6 +71,7 @@ void interleave(const InterleaveArgs<T>& args) {
     case 2: interleave_whole<T, 2>(sums, args.phase_stride, whole, args.bias, out); break;
     case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
     case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 6: interleave_whole<T, 6>(sums, args.phase_stride, whole, args.bias, out); break;
     default:
       for (int64_t r = 0; r < phases; ++r)
         for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + args.bias;
@@ -137,6 +131,11 @@ void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restri
 
 template <class T>
 void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to, int64_t to_stride) {
+  if (stride == 3) {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t r = 0; r < 3; ++r) to[r * to_stride + i] = from[i * 3 + r];
+    return;
+  }
   // Blocks of 16 phases keep the lines being written in L1.
   for (int64_t r0 = 0; r0 < stride; r0 += 16) {
     const int64_t width = stride - r0 < 16 ? stride - r0 : 16;
@@ -193,8 +192,7 @@ void fill_tiles(KernelSet<T>& set) {
 }
 
 template <class T>
-KernelSet<T> make_set() {
-  KernelSet<T> set{};
+void fill_set(KernelSet<T>& set) {
   set.lanes = Simd<T>::lanes;
   fill_tiles<T, KernelSet<T>::kMaxRows, KernelSet<T>::kMaxVectors>(set);
   set.interleave = interleave<T>;
@@ -203,7 +201,6 @@ KernelSet<T> make_set() {
   set.deal = deal<T>;
   set.transpose = transpose<T>;
   set.activate = activate<T>;
-  return set;
 }
 
 }  // namespace
@@ -211,14 +208,9 @@ KernelSet<T> make_set() {
 #define TCONV_JOIN_(a, b) a##b
 #define TCONV_JOIN(a, b) TCONV_JOIN_(a, b)
 
-// Built on first use, after the CPU has been asked: these constructors may use the instructions of this set.
-const KernelSet<float>* TCONV_JOIN(f32_kernels_, TCONV_ISA)() {
-  static const KernelSet<float> set = make_set<float>();
-  return &set;
-}
-const KernelSet<double>* TCONV_JOIN(f64_kernels_, TCONV_ISA)() {
-  static const KernelSet<double> set = make_set<double>();
-  return &set;
+void TCONV_JOIN(fill_phases_, TCONV_ISA)(KernelSet<float>& f32, KernelSet<double>& f64) {
+  fill_set(f32);
+  fill_set(f64);
 }
 
 }  // namespace tconv

@@ -20,7 +20,7 @@ from typing import Any
 from tconv import _core
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.planning import gradient, phases
+from tconv.planning import gradient, phases, winograd
 from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
@@ -56,6 +56,10 @@ def _phases(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, A
     return choose(problem, map, dtype, facts)
 
 
+def _winograd(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    return winograd.choose(problem, map, dtype, machine(isa, dtype))
+
+
 def _nominal(problem: Problem) -> int:
     cells = kernel = 1
     for i, k in zip(problem.input, problem.kernel, strict=True):
@@ -69,6 +73,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         for algorithm in (
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
             Algorithm("phases", lambda problem, map, dtype: dtype in BYTES and problem.batch > 0, _phases),
+            Algorithm("winograd", winograd.applies, _winograd),
         )
     }
 )

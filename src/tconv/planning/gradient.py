@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from math import gcd, prod
 from typing import Any
 
-from tconv.planning.cost import BYTES, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split, tile_cycles
+from tconv.planning.cost import BYTES, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split
+from tconv.planning.phases import tiles_cycles
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["candidates", "choose"]
@@ -48,13 +49,6 @@ def _boxes(problem: Problem, box: Box) -> int:
     return prod(-(-e // b) for e, b in zip((problem.batch, *problem.input), box, strict=True))
 
 
-def _tiles(height: int, rows: int, columns: int, vectors: int) -> float:
-    """Cycles of one step over `height` x `columns` vectors."""
-    full, rest = divmod(columns, vectors)
-    step = full * tile_cycles(rows, vectors) + (tile_cycles(rows, rest) if rest else 0.0)
-    return -(-height // rows) * step
-
-
 def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     x_channels, y_channels = problem.in_channels, problem.out_channels
     taps = prod(problem.kernel)
@@ -70,7 +64,7 @@ def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[d
             calls = -(-height // rows) * -(-columns // vectors) * taps * _boxes(problem, box)
             # Sums are then turned into the weights' own layout, with a stride.
             moved = taps * padded * 4.0
-            cycles = _tiles(height, rows, columns, vectors) * taps * cells + calls * _CALL + moved
+            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells + calls * _CALL + moved
             cycles *= problem.groups
             yield {
                 "rows": rows,
@@ -96,7 +90,7 @@ def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[dic
     box = _wide_box(problem, dtype)
     for vectors, most_rows in enumerate(machine.rows, 1):
         rows = split(problem.in_channels, most_rows)
-        step = _tiles(problem.in_channels, rows, columns, vectors) * problem.out_channels * kernel_rows
+        step = tiles_cycles(problem.in_channels, rows, columns, vectors) * problem.out_channels * kernel_rows
         calls = -(-problem.in_channels // rows) * -(-columns // vectors) * problem.out_channels * kernel_rows
         moved = padded * 1.5 + prod(problem.output) * problem.out_channels * problem.batch * 0.3
         cycles = (step * cells + calls * _boxes(problem, box) * _CALL + moved) * problem.groups

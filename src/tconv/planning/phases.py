@@ -20,7 +20,7 @@ from tconv.planning.cost import (
 )
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["candidates", "choose"]
+__all__ = ["candidates", "choose", "tiles_cycles"]
 
 Box = tuple[int, int, int, int]
 
@@ -120,7 +120,7 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
         yield from _lanes_of_channels(aligned, problem.groups, size, machine)
 
 
-def _tiles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
+def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
     """Cycles of one step over `rows` x `columns` vectors, the last tiles cut."""
     total = 0.0
     for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
@@ -164,7 +164,7 @@ def _lanes_of_positions(
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             columns = -(-positions // machine.lanes)
-            step = _tiles(total_rows, rows, columns, vectors) * taps
+            step = tiles_cycles(total_rows, rows, columns, vectors) * taps
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
             fields = _fields(
                 lattice,
@@ -200,7 +200,7 @@ def _lanes_of_channels(
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             rows = split(positions, most_rows)
-            step = _tiles(positions, rows, columns * vectors, vectors) * taps
+            step = tiles_cycles(positions, rows, columns * vectors, vectors) * taps
             fields = _fields(
                 lattice,
                 box,

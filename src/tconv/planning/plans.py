@@ -20,7 +20,7 @@ Activation: TypeAlias = str | tuple[str | float, ...] | None
 MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
-_ALGORITHMS = ("reference", "phases")
+_ALGORITHMS = ("reference", "phases", "winograd")
 _LANES = ("positions", "channels", "stacked", "kernel")
 
 
@@ -169,7 +169,10 @@ class Plan:
     def packing(self) -> tuple[object, ...]:
         """Plans with equal packing read the same packed weights."""
         p = self.problem
-        return (self.map, self.dtype, self.algorithm, self.isa, self.rows, self.vectors, self.lanes, p.stride)
+        chunk = self.chunk if self.algorithm == "winograd" else None
+        return (
+            self.map, self.dtype, self.algorithm, self.isa, self.rows, self.vectors, self.lanes, chunk, p.stride
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         """The plan as a table."""

@@ -1,0 +1,240 @@
+#include "winograd.hpp"
+
+#include <algorithm>
+
+#include "memory.hpp"
+#include "table.hpp"
+#include "threads.hpp"
+
+namespace tconv {
+namespace {
+
+constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axis
+
+// The two taps of a phase in the order of the window, far one first; 0 where the kernel ends before.
+template <class T>
+void phase_taps(const T* kernel, int64_t step, int64_t size, int64_t phase, T taps[2]) {
+  for (int64_t j = 0; j < 2; ++j) taps[1 - j] = phase + 2 * j < size ? kernel[(phase + 2 * j) * step] : T(0);
+}
+
+template <class T>
+void transform_taps(const T taps[2], int64_t step, T* to) {  // G g, with halves for the points 1 and -1
+  to[0] = taps[0];
+  to[step] = (taps[0] + taps[1]) / 2;
+  to[2 * step] = (taps[1] - taps[0]) / 2;
+  to[3 * step] = taps[1];
+}
+
+}  // namespace
+
+Winograd make_winograd(const Plan& plan) {
+  const Problem& p = plan.problem;
+  Winograd out{};
+  out.y = make_lattice(plan, 1, true);
+  out.x = make_lattice(plan, 2, true);
+  out.tall = p.kernel[1] > 1;
+  out.first_y = floor_div(p.lo[1], p.stride[1]);
+  out.first_x = floor_div(p.lo[2], p.stride[2]);
+  out.tile_rows = out.tall ? kTile : 1;
+  out.source_rows = out.tall ? kWindow : 1;
+  out.frequencies = out.tall ? kPoints * kPoints : kPoints;
+  out.phases = p.stride[1] * p.stride[2];
+  out.tiles[0] = p.batch;
+  out.tiles[1] = ceil_div(out.y.cells, out.tile_rows);
+  out.tiles[2] = ceil_div(out.x.cells, kTile);
+  const int64_t box[3] = {plan.box[0], plan.box[2], plan.box[3]};
+  for (int i = 0; i < 3; ++i) out.boxes[i] = ceil_div(out.tiles[i], box[i]);
+
+  const auto one_tap = [&](int axis, int64_t phase) { return p.stride[axis] == 2 && phase + 2 >= p.kernel[axis]; };
+  for (int64_t f = 0; f < out.frequencies; ++f) {
+    std::vector<int64_t> active, place(static_cast<size_t>(out.phases), -1);
+    for (int64_t r = 0; r < out.phases; ++r) {
+      const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
+      const bool zero = (f % kPoints == 0 && one_tap(2, rx)) || (out.tall && f / kPoints == 0 && one_tap(1, ry));
+      if (zero) continue;
+      place[static_cast<size_t>(r)] = static_cast<int64_t>(active.size());
+      active.push_back(r);
+    }
+    out.before.push_back(out.products);
+    out.products += static_cast<int64_t>(active.size());
+    out.active.push_back(std::move(active));
+    out.place.push_back(std::move(place));
+  }
+
+  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.pitch = round_up(box[0] * box[1] * box[2], out.lanes);
+  out.chunks = ceil_div(p.out_channels, plan.chunk);
+  out.inputs = out.frequencies * p.in_channels * out.pitch;
+  out.sums = out.products * std::min(plan.chunk, p.out_channels) * out.pitch;
+  out.lines = out.source_rows * kWindow * out.pitch + kTile * box[2] + 1;
+  // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
+  out.stored = (out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
+  return out;
+}
+
+int64_t winograd_packed(const Plan& plan, const Winograd& at) {
+  const Problem& p = plan.problem;
+  return p.groups * p.in_channels * p.out_channels * at.products;
+}
+
+int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored; }
+
+// [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being a target
+// channel with one active phase.
+template <class T>
+void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed) {
+  const Problem& p = plan.problem;
+  const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels;
+  parallel_for(p.groups * at.chunks, plan.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / at.chunks, first = task % at.chunks * plan.chunk;
+    const int64_t count = std::min(plan.chunk, p.out_channels - first);
+    T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    for (int64_t d = 0; d < depth; ++d)
+      for (int64_t c = 0; c < count; ++c) {
+        const T* kernel = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
+        for (int64_t r = 0; r < at.phases; ++r) {
+          T half[2][kPoints], full[kPoints * kPoints], taps[2];
+          const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
+          if (at.tall) {
+            for (int64_t j = 0; j < 2; ++j) {  // j: the window's far and near row
+              const int64_t ky = ry + 2 * (1 - j);
+              if (ky < p.kernel[1]) phase_taps(kernel + ky * p.kernel[2], 1, p.kernel[2], rx, taps);
+              else taps[0] = taps[1] = T(0);
+              transform_taps(taps, 1, half[j]);
+            }
+            for (int64_t x = 0; x < kPoints; ++x) {
+              const T column[2] = {half[0][x], half[1][x]};
+              transform_taps(column, kPoints, full + x);
+            }
+          } else {
+            phase_taps(kernel, 1, p.kernel[2], rx, taps);
+            transform_taps(taps, 1, full);
+          }
+          for (int64_t f = 0; f < at.frequencies; ++f) {
+            const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
+            if (place < 0) continue;
+            const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size());
+            const int64_t rows = count * active, row = c * active + place, block = row / plan.rows * plan.rows;
+            T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth;
+            to[d * std::min<int64_t>(plan.rows, rows - block) + row - block] = full[f];
+          }
+        }
+      }
+  });
+}
+
+template <class T>
+void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target) {
+  const Problem& p = plan.problem;
+  const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const int64_t depth = p.in_channels, target_plane = p.output[1] * p.output[2];
+  const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
+  struct Worker {
+    Block memory;
+    int64_t transformed = -1;  // which box of which group
+  };
+  std::vector<Worker> workers(static_cast<size_t>(num_threads()));
+
+  parallel_for(p.groups * boxes * at.chunks, plan.most_threads, [&](int64_t task, int index) {
+    Worker& worker = workers[static_cast<size_t>(index)];
+    const bool fresh = !worker.memory.bytes();
+    if (fresh) worker.memory = Block(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
+    T* inputs = worker.memory.template as<T>();
+    T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.source_rows * kWindow * at.pitch;
+    T *stored = lines + at.lines, *zeros = stored + at.stored - at.pitch;
+    if (fresh) {
+      std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
+      std::fill_n(zeros, at.pitch, T(0));
+    }
+
+    const int64_t group = task / at.chunks / boxes, b = task / at.chunks % boxes;
+    const int64_t n0 = b / at.boxes[2] / at.boxes[1] * plan.box[0], y0 = b / at.boxes[2] % at.boxes[1] * plan.box[2];
+    const int64_t x0 = b % at.boxes[2] * plan.box[3];
+    const int64_t batch = std::min(plan.box[0], at.tiles[0] - n0), rows = std::min(plan.box[2], at.tiles[1] - y0);
+    const int64_t width = std::min(plan.box[3], at.tiles[2] - x0), tiles = batch * rows * width;
+
+    if (worker.transformed != task / at.chunks) {
+      worker.transformed = task / at.chunks;
+      const int64_t left = x0 * kTile + at.first_x - 1, reach = width * kTile + 1;
+      const int64_t begin = std::clamp<int64_t>(-left, 0, reach), end = std::clamp<int64_t>(p.input[2] - left, begin, reach);
+      std::fill(staged, staged + begin, T(0));
+      std::fill(staged + end, staged + reach, T(0));
+      for (int64_t d = 0; d < depth; ++d) {
+        for (int64_t n = 0; n < batch; ++n)
+          for (int64_t ty = 0; ty < rows; ++ty)
+            for (int64_t r = 0; r < at.source_rows; ++r) {
+              const int64_t sy = (y0 + ty) * at.tile_rows + at.first_y - at.tall + r;
+              T* line = lines + r * kWindow * at.pitch + (n * rows + ty) * width;
+              if (sy < 0 || sy >= p.input[1]) {
+                for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + i * at.pitch, width, T(0));
+              } else {
+                const T* row = source + ((((n0 + n) * p.groups + group) * depth + d) * p.input[1] + sy) * p.input[2];
+                std::copy(row + left + begin, row + left + end, staged + begin);
+                kernels.winograd.deal(staged, width, line, at.pitch);
+              }
+            }
+        kernels.winograd.input(lines, at.tall, at.pitch, tiles, inputs + d * at.pitch, depth * at.pitch);
+      }
+    }
+
+    const int64_t first = task % at.chunks * plan.chunk, count = std::min(plan.chunk, p.out_channels - first);
+    const T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    static constexpr int64_t kNoOffset = 0;
+    TileArgs<T> tile{};
+    tile.taps = 1, tile.offsets = &kNoOffset, tile.steps = depth;
+    tile.b_step = tile.c_stride = at.pitch;
+    for (int64_t f = 0; f < at.frequencies; ++f) {
+      const int64_t before = at.before[static_cast<size_t>(f)] * count;
+      const int64_t height = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size()) * count;
+      for (int64_t i = 0; i < height; i += plan.rows) {
+        tile.a_step = std::min<int64_t>(plan.rows, height - i);
+        tile.a = chunk + (before + i) * depth;
+        for (int64_t j = 0; j < tiles; j += step) {
+          tile.b = inputs + f * depth * at.pitch + j;
+          tile.c = sums + (before + i) * at.pitch + j;
+          kernels.tile[tile.a_step][ceil_div(std::min(step, tiles - j), at.lanes)](tile);
+        }
+      }
+    }
+
+    // Six outputs along x of a tile: three cells of two phases each; so too along y, or the one row.
+    const int64_t wide = kTile * p.stride[2], high = at.tile_rows * p.stride[1];
+    const int64_t left = x0 * wide - at.x.target_lo, skip = std::max<int64_t>(-left, 0);
+    const int64_t length = std::min(width * wide, p.output[2] - left) - skip;
+    if (length <= 0) return;
+    for (int64_t c = 0; c < count; ++c) {
+      for (int64_t r = 0; r < at.phases; ++r) {
+        const T* products[kPoints * kPoints];
+        for (int64_t f = 0; f < at.frequencies; ++f) {
+          const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
+          const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size());
+          products[f] =
+              place < 0 ? zeros : sums + (at.before[static_cast<size_t>(f)] * count + c * active + place) * at.pitch;
+        }
+        const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
+        kernels.winograd.output(products, at.tall, tiles, stored + (ry * wide + rx) * at.pitch,
+                                p.stride[1] * wide * at.pitch, p.stride[2] * at.pitch);
+      }
+      const int64_t channel = group * p.out_channels + first + c;
+      for (int64_t n = 0; n < batch; ++n) {
+        T* plane = target + ((n0 + n) * p.groups * p.out_channels + channel) * target_plane;
+        for (int64_t ty = 0; ty < rows; ++ty)
+          for (int64_t h = 0; h < high; ++h) {
+            const int64_t oy = (y0 + ty) * high + h - at.y.target_lo;
+            if (oy < 0 || oy >= p.output[1]) continue;
+            T* out = plane + oy * p.output[2] + left + skip;
+            kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width, skip,
+                                length, bias ? bias[channel] : T(0), out});
+            kernels.finish(plan, out, length);
+          }
+      }
+    }
+  });
+}
+
+template void pack_winograd(const Plan&, const Winograd&, const float*, float*);
+template void pack_winograd(const Plan&, const Winograd&, const double*, double*);
+template void run_winograd(const Plan&, const Winograd&, const float*, const float*, const float*, float*);
+template void run_winograd(const Plan&, const Winograd&, const double*, const double*, const double*, double*);
+
+}  // namespace tconv

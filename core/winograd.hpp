@@ -1,0 +1,44 @@
+// The algorithm `winograd`: for stride 2 and kernels of 3 or 4, all phases of a tile read one window of the input, so one
+// transform of it serves them all, and three outputs of a phase along an axis take four products in place of six.
+#pragma once
+
+#include <vector>
+
+#include "lattice.hpp"
+#include "plan.hpp"
+
+namespace tconv {
+
+// Everything that follows from a plan and is the same at every run. Along x, and along y if `tall`, three cells make a
+// tile; else a tile is one row. plan.box counts tiles.
+struct Winograd {
+  Lattice y, x;
+  bool tall;
+  int64_t first_y, first_x;   // the source cell under the target's first one
+  int64_t tile_rows;          // cells of a tile along y
+  int64_t source_rows;        // rows of the source that a tile reads
+  int64_t frequencies;        // products of a tile
+  int64_t phases;             // of the target
+  int64_t tiles[3];           // along batch, y, x
+  int64_t boxes[3];
+  // For each frequency the phases whose transformed weights are not zero, and for each phase its place among them or -1:
+  // a phase of a kernel of 3 that has one tap needs fewer products.
+  std::vector<std::vector<int64_t>> active, place;
+  std::vector<int64_t> before;  // active phases of earlier frequencies
+  int64_t products;             // active phases of all frequencies
+  int lanes;
+  int64_t pitch;                // tiles of a box, padded to whole vectors
+  int64_t chunks;
+  int64_t inputs, sums, lines, stored;  // numbers of each part of the workspace
+};
+
+Winograd make_winograd(const Plan& plan);
+int64_t winograd_packed(const Plan& plan, const Winograd& at);     // numbers
+int64_t winograd_workspace(const Winograd& at);                    // numbers, of one thread
+
+template <class T>
+void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed);
+template <class T>
+void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target);
+
+}  // namespace tconv

@@ -1,0 +1,101 @@
+"""Planning of `winograd`: phases of stride 2 by F(3, 2), which all read one transformed window of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from tconv.planning.cost import BYTES, L2_SUMS, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split, stream_cycles
+from tconv.planning.phases import tiles_cycles
+from tconv.planning.plans import MapName, Problem
+
+__all__ = ["applies", "candidates", "choose"]
+
+_TILE = 3  # cells of a tile along an axis that is transformed
+
+
+def applies(problem: Problem, map: MapName, dtype: str) -> bool:
+    """Stride 2 and a kernel of 3 or 4, along x alone or along y and x."""
+    axes = list(zip(problem.kernel, problem.stride, problem.dilation, strict=True))
+    (z, y, x), taken = axes, [(3, 2, 1), (4, 2, 1)]
+    return (
+        map == "conv_transpose"
+        and dtype in BYTES
+        and problem.batch > 0
+        and (problem.input[0], problem.output[0], z) == (1, 1, (1, 1, 1))
+        and x in taken
+        and (y in taken or y == (1, 1, 1))
+    )
+
+
+def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
+    """The cheapest register tile, box and chunk, as fields of a Plan."""
+    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+
+
+def _products(problem: Problem) -> int:
+    """Products of a tile, all phases together: a phase of one tap needs 3 along its axis, one of two taps 4."""
+    return prod({4: 8, 3: 7, 1: 1}[kernel] for kernel in problem.kernel)
+
+
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+    """All plans that are weighed."""
+    size = BYTES[dtype]
+    tall = problem.kernel[1] > 1
+    cells = [
+        -(-(o + lo % s) // s) for o, lo, s in zip(problem.output, problem.lo, problem.stride, strict=True)
+    ]
+    tiles = (problem.batch, 1, -(-cells[1] // _TILE) if tall else cells[1], -(-cells[2] // _TILE))
+    frequencies = 16 if tall else 4
+    products = _products(problem)
+    depth, target = problem.in_channels, problem.out_channels
+    packed = products * depth * target * size
+    # What one number costs on its way through a transform, in cycles.
+    move_in, move_out = 0.6, 0.9
+    seen = set()
+    for vectors, most_rows in enumerate(machine.rows, 1):
+        for panel in PANELS:
+            most = max(machine.lanes, panel // (frequencies * depth * size))
+            box = _box(tiles, most)
+            if (vectors, box) in seen:
+                continue
+            seen.add((vectors, box))
+            boxes = prod(-(-t // b) for t, b in zip(tiles, box, strict=True))
+            columns = -(-prod(box) // machine.lanes)
+            fits = max(1, L2_SUMS // (products * columns * machine.lanes * size))
+            work = products * depth * target * prod(tiles) * problem.groups / machine.lanes / 2
+            wanted = min(MIN_TASKS, int(work / TASK_CYCLES)) or 1
+            chunk = split(target, min(fits, -(-target // -(-wanted // (boxes * problem.groups)))))
+            per_frequency = products // frequencies
+            rows = split(chunk * per_frequency, most_rows)
+            step = (
+                tiles_cycles(chunk * per_frequency, rows, columns, vectors)
+                * frequencies
+                * -(-target // chunk)
+            )
+            held = frequencies * depth * prod(box) * size
+            busy = step * depth * (1.0 if held <= PANELS[1] else 1.1)
+            busy += depth * prod(box) * frequencies * move_in
+            busy += target * prod(box) * products * move_out
+            busy += products * target / rows * -(-columns // vectors) * 12.0
+            cycles = (busy * boxes + stream_cycles(packed, boxes)) * problem.groups
+            yield {
+                "rows": rows,
+                "vectors": vectors,
+                "box": box,
+                "chunk": chunk,
+                "computed_macs": products * depth * target * prod(tiles) * problem.groups,
+                "cost": cycles,
+            }
+
+
+def _box(tiles: tuple[int, int, int, int], most: int) -> tuple[int, int, int, int]:
+    """Whole rows of tiles, as many as fit."""
+    sizes = [1, 1, 1, 1]
+    for axis in (3, 2, 0):
+        sizes[axis] = split(tiles[axis], max(1, most))
+        if sizes[axis] < tiles[axis]:
+            break
+        most //= sizes[axis]
+    return sizes[0], sizes[1], sizes[2], sizes[3]
