@@ -166,6 +166,29 @@ def test_real_numbers_stay_within_the_bound_of_their_sums() -> None:
             assert np.any(error > 0)
 
 
+@pytest.mark.parametrize(
+    "text", ["n2 c48>20 i19x23 k4 s2 p1", "c33>7 i50 k3 s2 p1 o1", "c20>6 i12x31 k1x4 s1x2"]
+)
+def test_winograd_stays_within_its_bound(text: str) -> None:
+    """|error| <= 6 an axis * (c_in + 8) * eps * max|x| * sum|w|.
+
+    6 is the product of the norms of A^T, B^T and G, which is 3 * 2 * 1 for F(3, 2) (Higham 2002, section 3.5).
+    """
+    geometry = Geometry.parse(text)
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal(geometry.input_shape, np.float32)
+    weight = rng.standard_normal(geometry.weight_shape, np.float32)
+    exact = views.scatter(x.astype(np.float64), weight.astype(np.float64), geometry)
+    axes = sum(k > 1 for k in geometry.kernel)
+    reach = np.abs(weight.astype(np.float64)).sum(axis=(0, *range(2, weight.ndim)))
+    bound = 6**axes * (geometry.in_channels + 8) * np.finfo(np.float32).eps * np.abs(x).max() * reach.max()
+    for isa in isas():
+        chosen = plan(geometry, algorithm="winograd", isa=isa)
+        error = np.abs(run(chosen, Arrays(x, weight, np.zeros(1), np.zeros(1))) - exact).max()
+        assert 0 < error <= bound
+        assert chosen.kernel.startswith("f32_winograd_")
+
+
 def test_plans_say_what_they_do() -> None:
     geometry = Geometry.parse("n1 c256>64 i64x64 k4 s2 p1")
     chosen = plan(geometry, activation="relu", algorithm="phases", isa="baseline")
