@@ -171,8 +171,9 @@ class Plan:
         p = self.problem
         chunk = self.chunk if self.algorithm == "winograd" else None
         return (
-            self.map, self.dtype, self.algorithm, self.isa, self.rows, self.vectors, self.lanes, chunk, p.stride
-        )  # fmt: skip
+            *(self.map, self.dtype, self.algorithm, self.isa),
+            *(self.rows, self.vectors, self.lanes, chunk, p.stride),
+        )
 
     def __repr__(self) -> str:
         """The plan as a table."""

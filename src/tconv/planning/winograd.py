@@ -1,4 +1,4 @@
-"""Planning of `winograd`: phases of stride 2 by F(3, 2), which all read one transformed window of the input."""
+"""Planning of `winograd`: phases of stride 2 by F(3, 2), all reading one transformed window of the input."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict
 
 
 def _products(problem: Problem) -> int:
-    """Products of a tile, all phases together: a phase of one tap needs 3 along its axis, one of two taps 4."""
+    """Products of a tile, all phases together: a phase of one tap takes 3 along an axis, one of two taps 4."""
     return prod({4: 8, 3: 7, 1: 1}[kernel] for kernel in problem.kernel)
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
-from tconv.torch.jobs import DTYPES, options
+from tconv.torch.jobs import DTYPES, options, spelled_out
 from tconv.torch.maps import ConvTranspose
 from tconv.torch.plain import plain
 
@@ -50,8 +50,8 @@ def conv_transpose2d(
 ) -> Tensor:
     """Transposed convolution over two axes, in place of torch.nn.functional.conv_transpose2d.
 
-    Tensors that are not dense CPU ones, and dtypes that the engine lacks (bool, float8, complex32,
-    quantised), go to PyTorch's own operator.
+    Tensors that are not dense CPU ones, dtypes that the engine lacks (bool, float8, complex32, quantised) and
+    torch.func transforms inside torch.compile go to PyTorch's own operator.
 
     Args:
         input: (n, c_in, h, w), or (c_in, h, w). Any strides; the answer is contiguous.
@@ -115,10 +115,8 @@ def _conv_transpose(
     groups: Any,
     dilation: Any,
 ) -> Tensor:
-    call: Callable[..., Tensor]
-    if plain(x, weight, bias) and x.dtype in DTYPES:
-        call = ConvTranspose.direct
-    else:
+    call: Callable[..., Tensor] = ConvTranspose.direct
+    if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
         tensors = tuple(t for t in (x, weight, bias) if t is not None)
         if has_torch_function(tensors):
@@ -128,10 +126,14 @@ def _conv_transpose(
             return _PYTORCH[axes](x, weight, bias, *given)
         x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
         call = ConvTranspose.call
+    if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
+        call, spelled = torch.ops.tconv.conv_transpose, spelled_out
+    else:
+        spelled = options
     try:
-        each = options(axes, stride, padding, output_padding, dilation, groups)
+        each = spelled(axes, stride, padding, output_padding, dilation, groups)
     except TypeError:  # a list is no key
-        each = options(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
+        each = spelled(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
     if x.dim() == axes + 1:
         return call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     return call(x, weight, bias, *each)
@@ -146,6 +148,8 @@ def _taken(tensors: tuple[Any, ...]) -> bool:
     for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
         if not isinstance(tensor, Tensor):
             raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
+    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+        return False
     return all(
         tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
         for tensor in tensors

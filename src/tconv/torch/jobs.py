@@ -15,7 +15,7 @@ from tconv.ops.jobs import Options as ArrayOptions
 from tconv.ops.jobs import gradient_job, job_for
 from tconv.planning import Plan
 
-__all__ = ["DTYPES", "Ints", "Job", "correlated", "options", "strided", "transposed"]
+__all__ = ["DTYPES", "Ints", "Job", "correlated", "options", "spelled_out", "strided", "transposed"]
 
 Ints: TypeAlias = tuple[int, ...]
 Dtypes: TypeAlias = tuple[torch.dtype, ...]
@@ -58,8 +58,7 @@ class Job(NamedTuple):
     array: np.dtype[np.generic]
 
 
-@lru_cache(maxsize=1024)
-def options(
+def spelled_out(
     axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
 ) -> tuple[Ints, Ints, Ints, Ints, int]:
     """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups."""
@@ -81,6 +80,9 @@ def options(
         each("dilation", dilation),
         whole("groups", groups),
     )
+
+
+options = lru_cache(maxsize=1024)(spelled_out)
 
 
 def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:

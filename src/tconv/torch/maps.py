@@ -39,6 +39,7 @@ class Map(Function):
 
     name: ClassVar[str]  #: of the registered operator
     compute: ClassVar[Callable[..., Tensor]]  #: on plain tensors
+    dispatched: ClassVar[Callable[..., Tensor]]  #: by the registered operator
 
     @classmethod
     def call(cls, *args: Any) -> Tensor:
@@ -48,7 +49,7 @@ class Map(Function):
         if transformed():
             made: Tensor = cls.apply(*args)  # type: ignore[no-untyped-call]
             return made
-        return cls._dispatched(*args)
+        return cls.dispatched(*args)
 
     @classmethod
     def direct(cls, *args: Any) -> Tensor:
@@ -60,14 +61,9 @@ class Map(Function):
         return cls.compute(*args)
 
     @classmethod
-    def _dispatched(cls, *args: Any) -> Tensor:
-        made: Tensor = getattr(torch.ops.tconv, cls.name)(*args)
-        return made
-
-    @classmethod
     def forward(cls, *args: Any) -> Tensor:
         """The map where somebody else keeps the record."""
-        return (cls.compute if plain(*_tensors(args)) else cls._dispatched)(*args)
+        return (cls.compute if plain(*_tensors(args)) else cls.dispatched)(*args)
 
     @classmethod
     def setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -112,6 +108,7 @@ class ConvTranspose(Map):
 
     name = "conv_transpose"
     compute = staticmethod(eager.conv_transpose)
+    dispatched = staticmethod(lambda *args: torch.ops.tconv.conv_transpose(*args))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
@@ -141,6 +138,7 @@ class Conv(Map):
 
     name = "conv"
     compute = staticmethod(eager.conv)
+    dispatched = staticmethod(lambda *args: torch.ops.tconv.conv(*args))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
@@ -164,6 +162,7 @@ class WeightGradient(Map):
 
     name = "weight_gradient"
     compute = staticmethod(eager.weight_gradient)
+    dispatched = staticmethod(lambda *args: torch.ops.tconv.weight_gradient(*args))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:

@@ -98,7 +98,7 @@ def _below_autograd(map: type[Map]) -> type[Map]:
         @classmethod
         def forward(cls, *args: Any) -> Tensor:
             with torch._C._AutoDispatchBelowAutograd():
-                return map._dispatched(*args)
+                return map.dispatched(*args)
 
     Below.__name__ = map.__name__
     return Below
