@@ -177,12 +177,12 @@ NB_MODULE(_core, m) {
         "in_channels"_a, "out_channels"_a, "input"_a, "output"_a, "kernel"_a, "stride"_a, "dilation"_a, "lo"_a,
         "rows"_a, "vectors"_a, "lanes"_a, "box"_a, "chunk"_a, "segments"_a, "most_threads"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
         "clamp_hi"_a, "Freezes a plan; the fields are those of plan.hpp.");
-  m.def("empty", &empty, "nbytes"_a, "An uninitialised array of bytes from the cache of blocks.");
-  m.def("bfloat16_bits", &bfloat16_bits, "array"_a, "The bits of a contiguous bfloat16 array that speaks DLPack.");
-  m.def("as_bfloat16", &as_bfloat16, "bits"_a, "The same memory as an array of bfloat16 that speaks DLPack.");
+  m.def("empty", &empty, "nbytes"_a, nb::sig("def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]"), "An uninitialised array of bytes from the cache of blocks.");
+  m.def("bfloat16_bits", &bfloat16_bits, "array"_a, nb::sig("def bfloat16_bits(array: typing.Any) -> numpy.typing.NDArray[numpy.uint16]"), "The bits of a contiguous bfloat16 array that speaks DLPack.");
+  m.def("as_bfloat16", &as_bfloat16, "bits"_a, nb::sig("def as_bfloat16(bits: numpy.typing.NDArray[numpy.uint16]) -> typing.Any"), "The same memory as an array of bfloat16 that speaks DLPack.");
   m.def("empty_cache", &tconv::empty_cache, "Gives all kept blocks of memory back to the system.");
   m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
-  m.def("instruction_sets", &instruction_sets, "What this CPU runs, best first.");
+  m.def("instruction_sets", &instruction_sets, nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"), "What this CPU runs, best first.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
   m.def("set_num_threads", &tconv::set_num_threads, "count"_a, "Sets the threads that a run uses.");
 }

@@ -3,10 +3,10 @@ Loops that obey a plan. Nothing here decides or checks: see tconv.planning and t
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy
-from numpy.typing import NDArray
+import numpy.typing
 
 
 class Packed:
@@ -41,13 +41,13 @@ class Runner:
 def make_runner(*, map: int, dtype: int, algorithm: int, isa: str, batch: int, groups: int, in_channels: int, out_channels: int, input: Sequence[int], output: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], lo: Sequence[int], rows: int, vectors: int, lanes: int, box: Sequence[int], chunk: int, segments: int, most_threads: int, activation: int, slope: float, clamp_lo: float, clamp_hi: float) -> Runner:
     """Freezes a plan; the fields are those of plan.hpp."""
 
-def empty(nbytes: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,))]:
+def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]:
     """An uninitialised array of bytes from the cache of blocks."""
 
-def bfloat16_bits(array: Annotated[NDArray, dict(order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint16], dict(writable=False)]:
+def bfloat16_bits(array: Any) -> numpy.typing.NDArray[numpy.uint16]:
     """The bits of a contiguous bfloat16 array that speaks DLPack."""
 
-def as_bfloat16(bits: Annotated[NDArray[numpy.uint16], dict(order='C', device='cpu')]) -> Any:
+def as_bfloat16(bits: numpy.typing.NDArray[numpy.uint16]) -> Any:
     """The same memory as an array of bfloat16 that speaks DLPack."""
 
 def empty_cache() -> None:
@@ -56,7 +56,7 @@ def empty_cache() -> None:
 def cached_bytes() -> int:
     """Bytes kept for the next call."""
 
-def instruction_sets() -> dict:
+def instruction_sets() -> dict[str, dict[str, Any]]:
     """What this CPU runs, best first."""
 
 def get_num_threads() -> int:
