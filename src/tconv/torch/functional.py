@@ -118,7 +118,7 @@ def _conv_transpose(
     call: Callable[..., Tensor] = ConvTranspose.direct
     if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
-        tensors = tuple(t for t in (x, weight, bias) if t is not None)
+        tensors = (x, weight) if bias is None else (x, weight, bias)
         if has_torch_function(tensors):
             made: Tensor = handle_torch_function(_OURS[axes], tensors, x, weight, bias, *given)
             return made

@@ -85,7 +85,7 @@ class Map(Function):
         bias, *_ = others
         if bias is not None:
             tangent = tangent + bias.reshape(-1, *(1,) * (tangent.dim() - 2))
-        options = (None, *ctx.options[1:]) if cls is ConvTranspose else ctx.options
+        options = [None if isinstance(option, Tensor) else option for option in ctx.options]  # no bias
         if first is not None:
             tangent = tangent + cls.call(first, b, *options)
         if second is not None:

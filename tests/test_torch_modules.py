@@ -1,0 +1,203 @@
+"""tconv.torch's layers stand where torch.nn's stood: same parameters, state, words and answers."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import tconv.torch
+from tconv import TconvError
+from tconv.torch import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from torch_cases import CASES, options, tensors
+
+OURS = {axes: getattr(tconv.torch, f"ConvTranspose{axes}d") for axes in (1, 2, 3)}
+THEIRS = {axes: getattr(nn, f"ConvTranspose{axes}d") for axes in (1, 2, 3)}
+BUILDS = [
+    (1, (4, 6, 3), {}),
+    (1, (4, 6, 5), {"stride": 2, "padding": 1, "bias": False}),
+    (2, (16, 33, (3, 5)), {"stride": (2, 1), "padding": (4, 2)}),
+    (2, (4, 8, 4, 2, 1), {"groups": 4, "dtype": torch.float64}),
+    (2, (4, 8, 3, 2, 1, 1, 2, False, 2), {}),
+    (3, (2, 4, (3, 5, 2)), {"stride": (2, 1, 1), "padding": (0, 4, 0), "output_padding": (1, 0, 0)}),
+]
+
+
+def both(axes: int, args: tuple, kwargs: dict) -> tuple[nn.Module, nn.Module]:
+    made = []
+    for kind in (OURS, THEIRS):
+        torch.manual_seed(5)
+        made.append(kind[axes](*args, **kwargs))
+    return made[0], made[1]
+
+
+@pytest.mark.parametrize(("axes", "args", "kwargs"), BUILDS, ids=str)
+def test_built_as_pytorchs(axes: int, args: tuple, kwargs: dict) -> None:
+    ours, theirs = both(axes, args, kwargs)
+    assert isinstance(ours, THEIRS[axes])
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert type(a) is nn.Parameter
+        assert a.requires_grad
+        assert torch.equal(a, b)  # the same numbers drawn in the same order
+    x = torch.randn(2, ours.in_channels, *range(5, 5 + axes), dtype=ours.weight.dtype)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_signatures_are_pytorchs(axes: int) -> None:
+    for name in ("__init__", "forward"):
+        ours, theirs = (inspect.signature(getattr(kind[axes], name)) for kind in (OURS, THEIRS))
+        assert [(p.name, p.default, p.kind) for p in ours.parameters.values()] == [
+            (p.name, p.default, p.kind) for p in theirs.parameters.values()
+        ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_layers_are_pytorchs(case: str) -> None:
+    g = CASES[case]
+    x, weight, bias, _ = tensors(g)
+    spelled = {**options(g), "kernel_size": g.kernel}
+    answers = []
+    for kind in (OURS, THEIRS):
+        layer = kind[g.axes](g.in_channels, g.out_channels, **spelled)
+        layer.load_state_dict({"weight": weight, "bias": bias})
+        answers.append(layer(x))
+    assert torch.equal(*answers)
+
+
+def test_states_go_both_ways() -> None:
+    ours, theirs = both(2, (4, 6, 3), {"stride": 2})
+    with torch.no_grad():
+        ours.weight.mul_(2)
+    theirs.load_state_dict(ours.state_dict())
+    assert torch.equal(theirs.weight, ours.weight)
+    with torch.no_grad():
+        theirs.bias.add_(1)
+    file = io.BytesIO()
+    torch.save(theirs.state_dict(), file)
+    file.seek(0)
+    ours.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(ours.bias, theirs.bias)
+    assert ours.state_dict()._metadata == theirs.state_dict()._metadata
+
+
+def test_copies_and_pickles() -> None:
+    layer, x = ConvTranspose2d(3, 2, 4, 2, 1), torch.randn(1, 3, 5, 5)
+    for other in (
+        copy.deepcopy(layer),
+        pickle.loads(pickle.dumps(layer)),
+        copy.deepcopy(nn.Sequential(layer))[0],
+    ):
+        assert type(other) is ConvTranspose2d
+        assert torch.equal(other(x), layer(x))
+        with torch.no_grad():
+            other.weight.zero_()
+        assert layer.weight.any()
+    file = io.BytesIO()
+    torch.save(layer, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=False)(x), layer(x))
+
+
+@pytest.mark.parametrize(
+    ("axes", "size"), [(1, (10,)), (2, (9, 10)), (2, [10, 9]), (3, (9, 9, 10)), (2, torch.Size([10, 10]))]
+)
+def test_output_size_is_pytorchs(axes: int, size: tuple) -> None:
+    ours, theirs = both(axes, (2, 3, 3, 2, 1), {})
+    x = torch.randn(1, 2, *(5,) * axes)
+    expected = theirs(x, output_size=list(size))
+    for spelled in (size, (1, 3, *size)):
+        made = ours(x, output_size=spelled)
+        assert made.shape == expected.shape == (1, 3, *size)
+        torch.testing.assert_close(made, expected)
+    assert ours(x[0], output_size=size).shape == (3, *size)
+    assert ours(x[0], output_size=(3, *size)).shape == (3, *size)
+
+
+def test_an_encoder_is_undone_in_size() -> None:
+    """PyTorch's own example: any size comes back from its halves."""
+    down, up = nn.Conv2d(4, 4, 3, stride=2, padding=1), ConvTranspose2d(4, 4, 3, stride=2, padding=1)
+    for size in ((12, 12), (11, 12), (7, 1)):
+        x = torch.randn(1, 4, *size)
+        assert up(down(x), output_size=x.size()).shape == x.shape
+
+
+X = torch.ones(1, 4, 5, 5)
+REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
+    "padding mode": (lambda: ConvTranspose2d(4, 2, 3, padding_mode="reflect"), ["'reflect'", "'zeros'"]),
+    "in channels": (lambda: ConvTranspose1d(5, 4, 3, groups=2), ["in_channels=5", "groups=2"]),
+    "out channels": (lambda: ConvTranspose3d(4, 5, 3, groups=2), ["out_channels=5", "groups=2"]),
+    "groups": (lambda: ConvTranspose2d(4, 4, 3, groups=0), ["groups=0"]),
+    "rank": (lambda: ConvTranspose2d(4, 2, 3)(X[0, 0]), ["(5, 5)", "4 axes, or 3"]),
+    "rank with a size": (
+        lambda: ConvTranspose2d(4, 2, 3)(X[0, 0], output_size=(5, 5)),
+        ["(5, 5)", "4 axes, or 3"],
+    ),
+    "channels": (lambda: ConvTranspose2d(3, 2, 3)(X), ["4 channels", "takes 3"]),
+    "output size": (
+        lambda: ConvTranspose2d(4, 2, 3, 2, 1)(X, output_size=(9, 12)),
+        ["ConvTranspose2d(4, 2, kernel_size=(3, 3)", "(9, 12)", "[9, 9] to [10, 10]"],
+    ),
+    "output size of three": (
+        lambda: ConvTranspose2d(4, 2, 3)(X, output_size=(7, 7, 7)),
+        ["(7, 7, 7)", "2 or 4 elements"],
+    ),
+    "output size as an int": (lambda: ConvTranspose2d(4, 2, 3)(X, output_size=7), ["output_size=7"]),
+    "stride": (lambda: ConvTranspose2d(4, 2, 3, stride=0)(X), ["stride 0 on axis 0"]),
+    "output padding": (lambda: ConvTranspose2d(4, 2, 3, output_padding=1)(X), ["output_padding 1", "= 1"]),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_bad_input_is_one_clear_line(what: str) -> None:
+    call, pieces = REFUSED[what]
+    with pytest.raises(TconvError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for piece in pieces:
+        assert piece in message
+
+
+def trained(up: type[nn.ConvTranspose2d], steps: int = 8) -> list[torch.Tensor]:
+    torch.manual_seed(6)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        up(8, 6, 4, 2, 1), nn.Tanh(), up(6, 6, 3, 1, 1, groups=3, bias=False), nn.ReLU(), up(6, 1, 1),
+    )  # fmt: skip
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    x = torch.rand(4, 1, 12, 14)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (net(x) - x).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    assert losses[-1] < losses[0]
+    return [torch.stack(losses), *(p.detach() for p in net.parameters())]
+
+
+def test_training_is_pytorchs() -> None:
+    for actual, expected in zip(trained(ConvTranspose2d), trained(nn.ConvTranspose2d), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_layers_under_parametrizations_and_dtypes() -> None:
+    x = torch.randn(1, 4, 5, 5)
+    ours, theirs = both(2, (4, 2, 3), {})
+    for wrap in (nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm):
+        torch.manual_seed(7)
+        a = wrap(copy.deepcopy(ours))(x)
+        torch.manual_seed(7)
+        torch.testing.assert_close(a, wrap(copy.deepcopy(theirs))(x))
+    for dtype in (torch.float64, torch.bfloat16):
+        assert ours.to(dtype)(x.to(dtype)).dtype is dtype
