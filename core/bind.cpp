@@ -163,6 +163,8 @@ nb::dict instruction_sets() {
 }  // namespace
 
 NB_MODULE(_core, m) {
+  // Plans are remembered for as long as the process lives; that is no leak to tell users of at its end.
+  nb::set_leak_warnings(false);
   m.doc() = "Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.";
   nb::class_<Packed>(m, "Packed", "Weights in the order in which a plan reads them.")
       .def_prop_ro("nbytes", [](const Packed& p) { return p.block.bytes(); });

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import tconv
 from tconv import TconvError
 from tconv.bench import turns
 from tconv.bench.report import summary
@@ -20,6 +22,17 @@ from tconv.testing import assert_same, integer_arrays, load_cases, read_cases
 from tconv.views import scatter
 
 QUICK = ["--turns", "1", "--seconds", "0.001", "--threads", "1"]
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """An engine called in this process sets its runtime's threads, and PyTorch's gradients, for good."""
+    torch = pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
+    before = torch.get_num_threads(), torch.is_grad_enabled(), tconv.get_num_threads()
+    yield
+    torch.set_num_threads(before[0])
+    torch.set_grad_enabled(before[1])
+    tconv.set_num_threads(before[2])
 
 
 def test_all_engines_answer_alike_and_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,10 +57,9 @@ def test_table_names_the_machine_and_the_kernel(capsys: pytest.CaptureFixture[st
     assert "geometric mean against tconv-unprepared" in shown
 
 
+@pytest.mark.usefixtures("own_threads")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_is_the_definition(engine: str) -> None:
-    if engine == "torch":
-        pytest.importorskip("torch", reason="PyTorch is not installed")
     for name, geometry in load_cases()[::7]:
         if engine == "torch" and any(min(pair) < 0 for pair in geometry.padding):
             continue

@@ -82,8 +82,8 @@ def _ratios(results: Sequence[Result], engine: str) -> list[float]:
 def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, float]:
     """The geometric mean of (peer's time / ours) for each peer.
 
-    >>> summary([Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch":
-    8.0})], ...         ["tconv", "torch"])
+    >>> runs = [Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch": 8.0})]
+    >>> summary(runs, ["tconv", "torch"])
     {'torch': 4.0}
     """
     means = {}

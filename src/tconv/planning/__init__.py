@@ -5,7 +5,7 @@ line here and a kernel in core/. Nothing here touches an array, and nothing here
 threads.
 
 >>> from tconv.geometry import Geometry
->>> plan(Geometry.parse("n1 c256>64 i64x64 k4 s2 p1"), isa="baseline").algorithm
+>>> plan(Geometry.parse("n1 c256>64 i64x64 k16 s8"), isa="baseline").algorithm
 'phases'
 """
 
@@ -110,7 +110,7 @@ def plan(
 
     >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
     Traceback (most recent call last):
-    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases would fit
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd would fit
     """
     for name, value, known in (
         ("map", map, MAPS),
