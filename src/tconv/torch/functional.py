@@ -126,10 +126,9 @@ def _conv_transpose(
             return _PYTORCH[axes](x, weight, bias, *given)
         x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
         call = ConvTranspose.call
+    spelled: Callable[..., Any] = options
     if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
         call, spelled = torch.ops.tconv.conv_transpose, spelled_out
-    else:
-        spelled = options
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
     except TypeError:  # a list is no key
