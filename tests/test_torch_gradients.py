@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -173,6 +174,23 @@ def _transforms(f: Any, x: Tensor, weight: Tensor, bias: Tensor) -> dict[str, ob
 def test_functional_transforms_are_pytorchs(geometry: Geometry) -> None:
     inputs = randoms(geometry)[:3]
     _close(_transforms(call(geometry), *inputs), _transforms(call(geometry, theirs=True), *inputs))
+
+
+def test_captured_tensors_inside_a_transform() -> None:
+    """What a transform does not differentiate comes out of it as from PyTorch's own function."""
+    g = options(MIXED)
+    x, weight, _, _ = tensors(MIXED)
+    weight.requires_grad_()
+    made: list[Tensor] = []
+
+    def uses(call: Any, summed: Tensor) -> Tensor:
+        made.append(call(x, weight, **g).sum())
+        return summed.sum()
+
+    for call in (conv_transpose2d, functional.conv_transpose2d):
+        grad(partial(uses, call))(torch.ones(2))
+    assert made[0].requires_grad == made[1].requires_grad
+    assert made[0].item() == made[1].item()
 
 
 def test_tangents_travel_by_every_road() -> None:
