@@ -14,3 +14,17 @@ autodoc_typehints = "none"
 myst_heading_anchors = 3
 # README and ARCHITECTURE link to files of the repository, which the built pages do not hold.
 suppress_warnings = ["myst.xref_missing"]
+
+
+def _plain_asterisks(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings write (n, c_in, *input), which is not the beginning of an emphasis."""
+    example = False
+    for i, line in enumerate(lines):
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        if not example and "``" not in line:
+            lines[i] = line.replace("*", "\\*")
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _plain_asterisks)  # type: ignore[attr-defined]
