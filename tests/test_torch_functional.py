@@ -190,6 +190,14 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
 }
 
 
+@pytest.mark.parametrize(("good", "bad"), [(2, 2.0), (1, True)])
+def test_what_equals_an_int_is_none(good: int, bad: object) -> None:
+    """Refused after an equal int was taken, too."""
+    conv_transpose2d(X, W, stride=good)
+    with pytest.raises(TconvError, match=f"stride={bad}"):
+        conv_transpose2d(X, W, stride=bad)
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_bad_input_is_one_clear_line(what: str) -> None:
     call, pieces = REFUSED[what]

@@ -82,7 +82,7 @@ def spelled_out(
     )
 
 
-options = lru_cache(maxsize=1024)(spelled_out)
+options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 are no 1 and 2
 
 
 def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:
