@@ -186,5 +186,8 @@ NB_MODULE(_core, m) {
   m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
   m.def("instruction_sets", &instruction_sets, nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"), "What this CPU runs, best first.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
+  m.def("set_team", [](uintptr_t parallel, uintptr_t most) {
+        tconv::set_team(reinterpret_cast<tconv::TeamParallel>(parallel), reinterpret_cast<tconv::TeamMost>(most));
+      }, "parallel"_a, "most"_a, "Runs on a framework's OpenMP team: addresses of GOMP_parallel and omp_get_max_threads; 0, 0 ends it.");
   m.def("set_num_threads", &tconv::set_num_threads, "count"_a, "Sets the threads that a run uses.");
 }

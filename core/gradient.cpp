@@ -51,10 +51,11 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
   const std::vector<int64_t>& kernel = at.phases[0].kernel;
   Block partial(static_cast<size_t>(segments * groups * sides.gradient) * sizeof(T));
-  std::vector<Block> memory(static_cast<size_t>(num_threads()));
+  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
+  std::vector<Block> memory(static_cast<size_t>(threads));
 
   // Each task sums some boxes into the gradients of some of x's channels.
-  parallel_for(groups * segments * at.chunks, plan.most_threads, [&](int64_t task, int worker) {
+  parallel_for(groups * segments * at.chunks, threads, [&](int64_t task, int worker) {
     Block& block = memory[static_cast<size_t>(worker)];
     if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
     T *x_panel = block.template as<T>(), *y_panel = x_panel + sides.x_panel;

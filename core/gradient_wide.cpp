@@ -69,10 +69,11 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
   const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], y_plane = p.output[0] * p.output[1] * p.output[2];
   const int64_t x_batch = p.groups * p.in_channels * x_plane, y_batch = p.groups * p.out_channels * y_plane;
   Block partial(static_cast<size_t>(segments * p.groups * p.out_channels * wide.channel) * sizeof(T));
-  std::vector<Block> memory(static_cast<size_t>(num_threads()));
+  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
+  std::vector<Block> memory(static_cast<size_t>(threads));
 
   // Each task sums some boxes into the gradients of some of y's channels.
-  parallel_for(p.groups * segments * chunks, plan.most_threads, [&](int64_t task, int worker) {
+  parallel_for(p.groups * segments * chunks, threads, [&](int64_t task, int worker) {
     Block& block = memory[static_cast<size_t>(worker)];
     if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
     T *x_panel = block.template as<T>(), *y_panel = x_panel + wide.x_panel;

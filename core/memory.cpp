@@ -1,5 +1,7 @@
 #include "memory.hpp"
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
@@ -25,6 +27,10 @@ struct Kept {
 std::mutex& lock = *new std::mutex;
 std::vector<Kept>& kept = *new std::vector<Kept>;
 size_t kept_bytes = 0;
+
+// A fork must not copy the lock while another thread holds it.
+[[maybe_unused]] const int fork_safe =
+    pthread_atfork([] { lock.lock(); }, [] { lock.unlock(); }, [] { lock.unlock(); });
 
 size_t rounded(size_t bytes) { return bytes < kKeepFrom ? (bytes + 63) / 64 * 64 : (bytes + kHuge - 1) / kHuge * kHuge; }
 

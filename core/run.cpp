@@ -123,9 +123,10 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     Block memory;
     int64_t packed = -1;  // which box of which group lies in the panel
   };
-  std::vector<Worker> workers(static_cast<size_t>(num_threads()));
+  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
+  std::vector<Worker> workers(static_cast<size_t>(threads));
 
-  parallel_for(groups * boxes * at.chunks, plan.most_threads, [&](int64_t task, int index) {
+  parallel_for(groups * boxes * at.chunks, threads, [&](int64_t task, int index) {
     Worker& worker = workers[static_cast<size_t>(index)];
     if (!worker.memory.bytes()) worker.memory = Block(static_cast<size_t>(workspace_));
     T* panel = worker.memory.template as<T>();

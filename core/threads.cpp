@@ -97,6 +97,8 @@ class Pool {
 };
 
 std::mutex busy;
+std::atomic<TeamParallel> team{nullptr};
+std::atomic<TeamMost> team_most{nullptr};
 Pool* pool = nullptr;
 std::atomic<int> chosen{0};
 thread_local bool inside = false;
@@ -105,7 +107,26 @@ thread_local bool inside = false;
 // since its locks may be held by threads that no longer exist.
 void after_fork_in_child() {
   pool = nullptr;
+  team = nullptr;
   new (&busy) std::mutex;
+}
+
+void watch_forks() {
+  static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
+  (void)registered;
+}
+
+void run_on_team(TeamParallel parallel, Job& job, int threads) {
+  struct Shared {
+    Job& job;
+    std::atomic<int> members{0};
+  } shared{job};
+  parallel(
+      [](void* data) {
+        Shared& all = *static_cast<Shared*>(data);
+        all.job.work(all.members.fetch_add(1, std::memory_order_relaxed));
+      },
+      &shared, static_cast<unsigned>(threads), 0);
 }
 
 int quota() {
@@ -146,21 +167,32 @@ int num_threads() {
 
 void set_num_threads(int count) { chosen.store(std::max(1, count)); }
 
+void set_team(TeamParallel parallel, TeamMost most) {
+  watch_forks();
+  team_most = most;
+  team = parallel;
+}
+
 void parallel_for(int64_t count, int most_threads, const Task& task) {
   if (count <= 0) return;
   Job job;
   job.task = &task;
   job.count = count;
-  const int threads = static_cast<int>(std::min<int64_t>({num_threads(), most_threads, count}));
+  int threads = static_cast<int>(std::min<int64_t>({num_threads(), most_threads, count}));
+  const TeamParallel parallel = team.load(std::memory_order_acquire);
+  if (parallel && threads > 1) threads = std::min(threads, team_most.load()());
   if (threads > 1 && !inside && busy.try_lock()) {
     std::lock_guard<std::mutex> guard(busy, std::adopt_lock);
-    if (!pool) {
-      static const int registered = pthread_atfork(nullptr, nullptr, after_fork_in_child);
-      (void)registered;
-      pool = new Pool;
-    }
     inside = true;
-    pool->run(job, threads);
+    if (parallel) {
+      run_on_team(parallel, job, threads);
+    } else {
+      if (!pool) {
+        watch_forks();
+        pool = new Pool;
+      }
+      pool->run(job, threads);
+    }
     inside = false;
   } else {
     job.work(0);

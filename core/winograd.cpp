@@ -133,9 +133,10 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     Block memory;
     int64_t transformed = -1;  // which box of which group
   };
-  std::vector<Worker> workers(static_cast<size_t>(num_threads()));
+  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
+  std::vector<Worker> workers(static_cast<size_t>(threads));
 
-  parallel_for(p.groups * boxes * at.chunks, plan.most_threads, [&](int64_t task, int index) {
+  parallel_for(p.groups * boxes * at.chunks, threads, [&](int64_t task, int index) {
     Worker& worker = workers[static_cast<size_t>(index)];
     const bool fresh = !worker.memory.bytes();
     if (fresh) worker.memory = Block(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));

@@ -62,5 +62,10 @@ def instruction_sets() -> dict[str, dict[str, Any]]:
 def get_num_threads() -> int:
     """Threads that a run uses."""
 
+def set_team(parallel: int, most: int) -> None:
+    """
+    Runs on a framework's OpenMP team: addresses of GOMP_parallel and omp_get_max_threads; 0, 0 ends it.
+    """
+
 def set_num_threads(count: int) -> None:
     """Sets the threads that a run uses."""

@@ -7,14 +7,24 @@ from typing import Any, NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
+from tconv.geometry.arguments import whole
 from tconv.planning import Activation, MapName, Plan, plan
 
 __all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for"]
 
 
-def frozen(value: Any) -> Any:
-    """`value` with lists as tuples."""
-    return tuple(frozen(entry) for entry in value) if isinstance(value, list | tuple) else value
+def frozen(name: str, value: Any) -> Any:
+    """`value` with lists as tuples and numbers as ints.
+
+    Raises:
+        TconvError: a number that is no int.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(frozen(name, entry) for entry in value)
+    return value if value is None or isinstance(value, str) else whole(name, value)
+
+
+_NUMBERS = ("stride", "padding", "output_padding", "dilation", "groups", "size")
 
 
 class Options(NamedTuple):
@@ -31,8 +41,11 @@ class Options(NamedTuple):
 
     @classmethod
     def of(cls, *values: Any) -> Options:
-        """Options from what a caller wrote: lists become tuples, so that they can be a key."""
-        return cls(*map(frozen, values))
+        """Options from what a caller wrote, as a key: tuples for lists, and no 2.0 or True that equals an int."""
+        made = cls(*values)
+        numbers = {name: frozen(name, getattr(made, name)) for name in _NUMBERS}
+        activation = tuple(made.activation) if isinstance(made.activation, list) else made.activation
+        return made._replace(activation=activation, **numbers)
 
 
 class Job(NamedTuple):

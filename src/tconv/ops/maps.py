@@ -165,7 +165,7 @@ def conv_weight_gradient(
             "(n, c_in, *input) and (n, c_out, *output) would fit"
         )
     options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm)
-    job = gradient_job(a.code, a.array.shape, b.array.shape, frozen(kernel), options)
+    job = gradient_job(a.code, a.array.shape, b.array.shape, frozen("kernel", kernel), options)
     out = allocate(str(job.plan.geometry), job.shape, a.array.dtype)
     if a.array.shape[0] == 0:
         out[...] = 0

@@ -9,7 +9,7 @@ torch.Size([1, 1, 6, 6])
 
 from __future__ import annotations
 
-from tconv.torch import init, operators
+from tconv.torch import init, operators, team
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
@@ -22,4 +22,7 @@ __all__ = [
     "conv_transpose3d",
     "init",
     "operators",
+    "team",
 ]
+
+team.join()
