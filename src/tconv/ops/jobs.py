@@ -41,7 +41,7 @@ class Options(NamedTuple):
 
     @classmethod
     def of(cls, *values: Any) -> Options:
-        """Options from what a caller wrote, as a key: tuples for lists, and no 2.0 or True that equals an int."""
+        """What a caller wrote, as a key: tuples for lists, and no 2.0 or True that equals an int."""
         made = cls(*values)
         numbers = {name: frozen(name, getattr(made, name)) for name in _NUMBERS}
         activation = tuple(made.activation) if isinstance(made.activation, list) else made.activation

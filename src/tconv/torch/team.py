@@ -1,8 +1,8 @@
 """The threads that PyTorch already has, for the engine to run on.
 
-After each parallel operator PyTorch's OpenMP workers spin for a while on the cores that the engine's own pool needs next:
-alternating with PyTorch's operators, kernels on the pool took about twice as long (2 cores). On PyTorch's own team they
-take as long as alone. `torch.set_num_threads` then bounds the engine too.
+After each parallel operator PyTorch's OpenMP workers spin for a while on the cores that the engine's own
+pool needs next: alternating with PyTorch's operators, kernels on the pool took about twice as long (2
+cores). On PyTorch's own team they take as long as alone. `torch.set_num_threads` then bounds the engine too.
 """
 
 from __future__ import annotations
