@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
-from tconv.train.settings import DEFAULTS, LEARNING_RATES
+from tconv.train.processes import is_first
+from tconv.train.settings import DEFAULTS, LEARNING_RATES, Settings
 
 __all__ = ["add_evaluate", "add_parser", "add_predict", "add_train"]
 
@@ -147,7 +148,6 @@ def add_predict(subparsers: Any) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     from tconv.train.run import fit
-    from tconv.train.settings import Settings
 
     given = {name: value for name, value in vars(args).items() if name in Settings.__annotations__}
     run = fit(
@@ -160,6 +160,8 @@ def _train(args: argparse.Namespace) -> int:
         nodes=args.nodes,
         **given,
     )
+    if not is_first():
+        return 0
     best = run.best_row
     result = {
         "best": str(run.best),

@@ -48,21 +48,21 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Guarded:
-    """A file that keeps its first fault for `check`.
+    """A file that keeps its first fault, or Ctrl-C, for `check`.
 
-    torch.save writes through C++, which aborts the process when a Python write raises half-way; so a fault is
-    held back until the writer has returned.
+    torch.save writes through C++, which aborts the process when a Python write raises half-way; so it is held
+    back until the writer has returned.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._fault: OSError | None = None
+        self._fault: BaseException | None = None
 
     def write(self, data: Any) -> int:
         if self._fault is None:
             try:
                 return self._file.write(data)
-            except OSError as fault:
+            except BaseException as fault:
                 self._fault = fault
         return memoryview(data).nbytes
 

@@ -8,7 +8,7 @@ import csv
 import io
 import logging
 import multiprocessing
-import os
+import signal
 import sys
 import time
 import warnings
@@ -20,6 +20,7 @@ import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
 from tconv.train.files import write_aside
+from tconv.train.processes import is_first
 
 __all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet"]
 
@@ -67,6 +68,10 @@ class EpochLog(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._start = time.perf_counter()
+        if trainer.world_size > 1:
+            # Lightning meets SIGTERM by finishing the step and telling the other ranks, which hangs when all
+            # of them get it. A run may be killed at any moment: the system's own answer is better.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not self.rows:
             # Already now, so that --resume knows the run's settings when no epoch could finish.
             trainer.save_checkpoint(self.out / "last.ckpt")
@@ -98,7 +103,7 @@ class EpochLog(Callback):
 
 def note(text: str) -> None:
     """One line on stderr, from the first of all processes only."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_first():
         print(text, file=sys.stderr, flush=True)
 
 
@@ -106,7 +111,14 @@ def progress_bar() -> list[Callback]:
     """A bar on stderr where that is a terminal, else none."""
     if not sys.stderr.isatty():
         return []
-    return [RichProgressBar(refresh_rate=1, console_kwargs={"stderr": True})]
+    return [Bar(refresh_rate=1, console_kwargs={"stderr": True})]
+
+
+class Bar(RichProgressBar):
+    """Counts epochs from 1, as the log does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 @contextlib.contextmanager

@@ -4,11 +4,11 @@ happened."""
 from __future__ import annotations
 
 import contextlib
-import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
@@ -16,6 +16,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tconv.errors import TconvError
+from tconv.train import processes
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import WholeFiles, read_checkpoint
 from tconv.train.data import Data, Split, open_data, statistics
@@ -76,7 +77,7 @@ def fit(
         TconvError: a setting, the data or a checkpoint does not fit, or the run's files cannot be written.
     """
     out = Path(out)
-    ranks = _ranks(devices, nodes)
+    ranks = processes.count(devices, nodes)
     with quiet():
         data = data if not isinstance(data, str | Path) else open_data(data)
         splits = {name: data.split(name) for name in ("train", "val")}
@@ -113,7 +114,7 @@ def fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        with _one_line(out):
+        with _one_line(trainer, out):
             trainer.fit(segmenter, batches, ckpt_path=out / "last.ckpt" if done else None, weights_only=True)
     rows = read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key]["rows"]
     return Run(out, tuple(rows))
@@ -176,24 +177,12 @@ def _check_labels(splits: dict[str, Split]) -> None:
             split[index]
 
 
-def _ranks(devices: int, nodes: int) -> int:
-    for name, count in (("devices", devices), ("nodes", nodes)):
-        if count < 1:
-            raise TconvError(f"{name}={count}: must be at least 1")
-    started = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
-    if started is None and nodes > 1:
-        raise TconvError(f"nodes={nodes}: start it on each machine with torchrun; see 'tconv train --help'")
-    if started is not None and int(started) != devices * nodes:
-        raise TconvError(f"torchrun started {started} processes, but devices * nodes is {devices} * {nodes}")
-    return devices * nodes
-
-
 def _strategy(ranks: int) -> Any:
     if ranks == 1:
         return "auto"
     # Lightning takes torchrun's processes where there are some, and else starts its own.
-    started = "TORCHELASTIC_RUN_ID" in os.environ
-    return DDPStrategy(process_group_backend="gloo", start_method="popen" if started else "spawn")
+    method: Literal["popen", "spawn"] = "popen" if processes.by_torchrun() else "spawn"
+    return DDPStrategy(process_group_backend="gloo", start_method=method)
 
 
 def _checkpoints(out: Path) -> list[Callback]:
@@ -226,7 +215,7 @@ class Movable(ModelCheckpoint):
 
 
 @contextlib.contextmanager
-def _one_line(out: Path) -> Iterator[None]:
+def _one_line(trainer: lightning.Trainer, out: Path) -> Iterator[None]:
     """Turn what the training can end with into one line: a fault in another process, Ctrl-C."""
     try:
         yield
@@ -237,6 +226,9 @@ def _one_line(out: Path) -> Iterator[None]:
             raise TconvError(message) from None
         raise
     except SystemExit:
-        # Lightning has caught a KeyboardInterrupt and leaves with sys.exit.
+        # Lightning has caught a KeyboardInterrupt and leaves with sys.exit, but not with its other processes.
+        if trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         note(f"stopped; the finished epochs are in {out}, --resume goes on with them")
         raise KeyboardInterrupt from None

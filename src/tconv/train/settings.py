@@ -23,7 +23,7 @@ class Settings(TypedDict, total=False):
     seed: int
 
 
-LEARNING_RATES = {"small": 2e-3, "vgg16": 1e-4}
+LEARNING_RATES = {"small": 1e-2, "vgg16": 1e-4}
 """First learning rate for each backbone: weights from a classifier want smaller steps than fresh ones."""
 
 DEFAULTS: Settings = {
