@@ -1,4 +1,4 @@
-// The only file that sees Python. Pointers come as addresses or as objects with a buffer; ops.py and torch have checked
+// The only file that sees Python. Pointers come as addresses or as objects with a buffer; tconv.ops and tconv.torch have checked
 // shapes, dtypes and contiguity before they come here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
 #include <stdexcept>
 
 #include "memory.hpp"
@@ -84,7 +85,7 @@ void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle 
   const Address s(source, false), b(bias, false), t(target, true);
   const Packed* packed = nullptr;
   if (nb::try_cast<const Packed*>(weight, packed) && packed) {
-    if (static_cast<int64_t>(packed->block.bytes()) < runner.packed_bytes())
+    if (static_cast<int64_t>(packed->block.bytes()) != runner.packed_bytes())
       throw std::invalid_argument("these weights were packed for another plan");
     nb::gil_scoped_release release;
     runner.run(s.get(), packed->block.as<void>(), b.get(), t.get());
@@ -103,17 +104,17 @@ void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle 
 
 Packed* pack(const Runner& runner, nb::handle weight) {
   const Address w(weight, false);
-  auto packed = new Packed{Block(static_cast<size_t>(runner.packed_bytes()))};
+  auto packed = std::make_unique<Packed>(Packed{Block(static_cast<size_t>(runner.packed_bytes()))});
   nb::gil_scoped_release release;
   runner.pack(w.get(), packed->block.as<void>());
-  return packed;
+  return packed.release();
 }
 
 // A flat array of bytes whose memory comes from the cache of blocks and goes back to it.
 nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> empty(size_t bytes) {
-  auto* block = new Block(bytes);
-  nb::capsule owner(block, [](void* p) noexcept { delete static_cast<Block*>(p); });
-  return nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(block->as<void>(), {bytes}, owner);
+  auto block = std::make_unique<Block>(bytes);
+  nb::capsule owner(block.get(), [](void* p) noexcept { delete static_cast<Block*>(p); });
+  return nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(block.release()->as<void>(), {bytes}, owner);
 }
 
 // bfloat16 has no buffer and, in NumPy, no DLPack: its bits travel as uint16.
@@ -187,7 +188,8 @@ NB_MODULE(_core, m) {
   m.def("instruction_sets", &instruction_sets, nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"), "What this CPU runs, best first.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
   m.def("set_team", [](uintptr_t parallel, uintptr_t most) {
-        tconv::set_team(reinterpret_cast<tconv::TeamParallel>(parallel), reinterpret_cast<tconv::TeamMost>(most));
+        tconv::set_team({reinterpret_cast<decltype(tconv::Team::parallel)>(parallel),
+                         reinterpret_cast<decltype(tconv::Team::most)>(most)});
       }, "parallel"_a, "most"_a, "Runs on a framework's OpenMP team: addresses of GOMP_parallel and omp_get_max_threads; 0, 0 ends it.");
   m.def("set_num_threads", &tconv::set_num_threads, "count"_a, "Sets the threads that a run uses.");
 }

@@ -10,6 +10,7 @@
 #include "memory.hpp"
 #include "panel.hpp"
 #include "threads.hpp"
+#include "workers.hpp"
 
 namespace tconv {
 namespace {
@@ -51,14 +52,11 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
   const std::vector<int64_t>& kernel = at.phases[0].kernel;
   Block partial(static_cast<size_t>(segments * groups * sides.gradient) * sizeof(T));
-  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
-  std::vector<Block> memory(static_cast<size_t>(threads));
+  Workers workers(plan.most_threads);
 
   // Each task sums some boxes into the gradients of some of x's channels.
-  parallel_for(groups * segments * at.chunks, threads, [&](int64_t task, int worker) {
-    Block& block = memory[static_cast<size_t>(worker)];
-    if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
-    T *x_panel = block.template as<T>(), *y_panel = x_panel + sides.x_panel;
+  parallel_for(groups * segments * at.chunks, workers.threads(), [&](int64_t task, int worker) {
+    T *x_panel = workers[worker].template memory<T>(static_cast<size_t>(workspace)), *y_panel = x_panel + sides.x_panel;
     const int64_t chunk = task % at.chunks, segment = task / at.chunks % segments, group = task / at.chunks / segments;
     const int64_t first = chunk * plan.chunk, count = std::min(plan.chunk, at.target_channels - first);
     T* sums = partial.template as<T>() + (segment * groups + group) * sides.gradient;

@@ -9,6 +9,7 @@
 #include "memory.hpp"
 #include "panel.hpp"
 #include "threads.hpp"
+#include "workers.hpp"
 
 namespace tconv {
 namespace {
@@ -37,8 +38,8 @@ void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, 
   const Problem& p = plan.problem;
   int64_t origin[3];
   for (int i = 0; i < 3; ++i) origin[i] = box.begin[i + 1] * p.stride[i] - p.lo[i];
-  const int64_t begin = std::max<int64_t>(0, -origin[2]);
-  const int64_t end = std::max(begin, std::min(wide.size[2], p.output[2] - origin[2]));
+  const int64_t begin = std::clamp<int64_t>(-origin[2], 0, wide.size[2]);
+  const int64_t end = std::clamp<int64_t>(p.output[2] - origin[2], begin, wide.size[2]);
   for (int64_t n = 0; n < box.size[0]; ++n)
     for (int64_t z = 0; z < wide.size[0]; ++z)
       for (int64_t r = 0; r < wide.size[1]; ++r, to += wide.size[2]) {
@@ -69,14 +70,11 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
   const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], y_plane = p.output[0] * p.output[1] * p.output[2];
   const int64_t x_batch = p.groups * p.in_channels * x_plane, y_batch = p.groups * p.out_channels * y_plane;
   Block partial(static_cast<size_t>(segments * p.groups * p.out_channels * wide.channel) * sizeof(T));
-  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
-  std::vector<Block> memory(static_cast<size_t>(threads));
+  Workers workers(plan.most_threads);
 
   // Each task sums some boxes into the gradients of some of y's channels.
-  parallel_for(p.groups * segments * chunks, threads, [&](int64_t task, int worker) {
-    Block& block = memory[static_cast<size_t>(worker)];
-    if (!block.bytes()) block = Block(static_cast<size_t>(workspace));
-    T *x_panel = block.template as<T>(), *y_panel = x_panel + wide.x_panel;
+  parallel_for(p.groups * segments * chunks, workers.threads(), [&](int64_t task, int worker) {
+    T *x_panel = workers[worker].template memory<T>(static_cast<size_t>(workspace)), *y_panel = x_panel + wide.x_panel;
     const int64_t chunk = task % chunks, segment = task / chunks % segments, group = task / chunks / segments;
     std::vector<int64_t> rows;
 

@@ -32,14 +32,18 @@ size_t kept_bytes = 0;
 [[maybe_unused]] const int fork_safe =
     pthread_atfork([] { lock.lock(); }, [] { lock.unlock(); }, [] { lock.unlock(); });
 
-size_t rounded(size_t bytes) { return bytes < kKeepFrom ? (bytes + 63) / 64 * 64 : (bytes + kHuge - 1) / kHuge * kHuge; }
+bool large(size_t bytes) { return bytes >= kKeepFrom; }
+size_t rounded(size_t bytes) {
+  const size_t unit = large(bytes) ? kHuge : 64;
+  return (bytes + unit - 1) / unit * unit;
+}
 
 }  // namespace
 
 void* take_block(size_t bytes) {
   const size_t size = rounded(bytes ? bytes : 1);
   if (size < bytes) throw std::bad_alloc();
-  if (size >= kKeepFrom) {
+  if (large(bytes)) {
     std::lock_guard<std::mutex> guard(lock);
     for (size_t i = kept.size(); i-- > 0;)
       if (kept[i].bytes == size) {
@@ -49,17 +53,22 @@ void* take_block(size_t bytes) {
         return block;
       }
   }
-  void* block = std::aligned_alloc(size >= kKeepFrom ? kHuge : 64, size);
+  const size_t alignment = large(bytes) ? kHuge : 64;
+  void* block = std::aligned_alloc(alignment, size);
+  if (!block) {  // what is kept may be what is missing
+    empty_cache();
+    block = std::aligned_alloc(alignment, size);
+  }
   if (!block) throw std::bad_alloc();
 #if defined(__linux__)
-  if (size >= kKeepFrom) madvise(block, size, MADV_HUGEPAGE);
+  if (large(bytes)) madvise(block, size, MADV_HUGEPAGE);
 #endif
   return block;
 }
 
 void give_block(void* block, size_t bytes) noexcept {
   const size_t size = rounded(bytes ? bytes : 1);
-  if (size >= kKeepFrom && size <= kKeepMost) {
+  if (large(bytes) && size <= kKeepMost) {
     std::vector<void*> surplus;
     {
       std::lock_guard<std::mutex> guard(lock);

@@ -1,6 +1,6 @@
 // The plain structs that cross the border from Python: a Problem (what is asked) and a Plan (how it is done).
 //
-// Nothing in core/ decides anything: src/tconv/planning.py fills these fields, run.cpp obeys them.
+// Nothing in core/ decides anything: src/tconv/planning fills these fields, run.cpp obeys them.
 #pragma once
 
 #include <cstdint>

@@ -2,13 +2,12 @@
 #include "run.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <stdexcept>
 
 #include "gradient.hpp"
 #include "panel.hpp"
 #include "table.hpp"
 #include "threads.hpp"
+#include "workers.hpp"
 
 namespace tconv {
 
@@ -119,24 +118,18 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
   const int64_t batch_stride = groups * at.target_channels * at.target_plane;
 
-  struct Worker {
-    Block memory;
-    int64_t packed = -1;  // which box of which group lies in the panel
-  };
-  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
-  std::vector<Worker> workers(static_cast<size_t>(threads));
+  Workers workers(plan.most_threads);
 
-  parallel_for(groups * boxes * at.chunks, threads, [&](int64_t task, int index) {
-    Worker& worker = workers[static_cast<size_t>(index)];
-    if (!worker.memory.bytes()) worker.memory = Block(static_cast<size_t>(workspace_));
-    T* panel = worker.memory.template as<T>();
+  parallel_for(groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
+    Worker& worker = workers[index];  // holds: which box of which group lies in the panel
+    T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
     T* sums = panel + depth * at.panel.channel;
 
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
-    if (worker.packed != task / at.chunks) {
+    if (worker.holds != task / at.chunks) {
       pack_panel(at, kernels, source + group * depth * at.source_plane, groups * depth * at.source_plane, box, panel);
-      worker.packed = task / at.chunks;
+      worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
     const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];

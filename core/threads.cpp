@@ -1,14 +1,15 @@
 #include "threads.hpp"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cfenv>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -39,6 +40,17 @@ struct Job {
   std::atomic<int64_t> next{0};
   std::exception_ptr error;
   std::atomic<bool> failed{false};
+  std::fenv_t mode;  // the caller's: whether denormals are flushed must not depend on which thread computes
+
+  Job() { std::fegetenv(&mode); }
+
+  void help(int worker) {  // on a thread that is not the caller's
+    std::fenv_t own;
+    std::fegetenv(&own);
+    std::fesetenv(&mode);
+    work(worker);
+    std::fesetenv(&own);
+  }
 
   void work(int worker) {
     for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
@@ -63,7 +75,11 @@ void wait_for_change(std::atomic<uint32_t>& value, uint32_t old) {
 class Pool {
  public:
   void run(Job& job, int threads) {
-    grow(threads - 1);
+    try {
+      grow(threads - 1);
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those that there are do the work.
+    }
     job_ = &job;
     pending_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
     allowed_ = threads - 1;
@@ -82,7 +98,7 @@ class Pool {
           wait_for_change(generation_, seen);
           if (generation_.load(std::memory_order_acquire) == seen) continue;
           ++seen;
-          if (worker <= allowed_) job_->work(worker);
+          if (worker <= allowed_) job_->help(worker);
           if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
         }
       });
@@ -97,8 +113,7 @@ class Pool {
 };
 
 std::mutex busy;
-std::atomic<TeamParallel> team{nullptr};
-std::atomic<TeamMost> team_most{nullptr};
+std::atomic<const Team*> team{nullptr};
 Pool* pool = nullptr;
 std::atomic<int> chosen{0};
 thread_local bool inside = false;
@@ -116,15 +131,15 @@ void watch_forks() {
   (void)registered;
 }
 
-void run_on_team(TeamParallel parallel, Job& job, int threads) {
+void run_on_team(const Team& on, Job& job, int threads) {
   struct Shared {
     Job& job;
     std::atomic<int> members{0};
   } shared{job};
-  parallel(
+  on.parallel(
       [](void* data) {
         Shared& all = *static_cast<Shared*>(data);
-        all.job.work(all.members.fetch_add(1, std::memory_order_relaxed));
+        all.job.help(all.members.fetch_add(1, std::memory_order_relaxed));
       },
       &shared, static_cast<unsigned>(threads), 0);
 }
@@ -144,7 +159,7 @@ int quota() {
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     const int count = std::atoi(text);
-    if (count > 0) return count;
+    if (count > 0) return std::min(count, 1024);
   }
   int cpus = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -167,10 +182,10 @@ int num_threads() {
 
 void set_num_threads(int count) { chosen.store(std::max(1, count)); }
 
-void set_team(TeamParallel parallel, TeamMost most) {
+void set_team(const Team& next) {
   watch_forks();
-  team_most = most;
-  team = parallel;
+  // Never freed: another thread may be about to use the one before.
+  team = next.parallel && next.most ? new Team(next) : nullptr;
 }
 
 void parallel_for(int64_t count, int most_threads, const Task& task) {
@@ -179,13 +194,16 @@ void parallel_for(int64_t count, int most_threads, const Task& task) {
   job.task = &task;
   job.count = count;
   int threads = static_cast<int>(std::min<int64_t>({num_threads(), most_threads, count}));
-  const TeamParallel parallel = team.load(std::memory_order_acquire);
-  if (parallel && threads > 1) threads = std::min(threads, team_most.load()());
+  const Team* on = team.load(std::memory_order_acquire);
+  if (on && threads > 1) threads = std::min(threads, on->most());
   if (threads > 1 && !inside && busy.try_lock()) {
     std::lock_guard<std::mutex> guard(busy, std::adopt_lock);
-    inside = true;
-    if (parallel) {
-      run_on_team(parallel, job, threads);
+    struct Inside {
+      Inside() { inside = true; }
+      ~Inside() { inside = false; }
+    } mark;
+    if (on) {
+      run_on_team(*on, job, threads);
     } else {
       if (!pool) {
         watch_forks();
@@ -193,7 +211,6 @@ void parallel_for(int64_t count, int most_threads, const Task& task) {
       }
       pool->run(job, threads);
     }
-    inside = false;
   } else {
     job.work(0);
   }

@@ -11,13 +11,16 @@ namespace tconv {
 int num_threads();
 void set_num_threads(int count);
 
-// Runs on the OpenMP team of a framework in this process instead of the pool: `parallel` is GOMP_parallel of its
-// runtime, `most` omp_get_max_threads. The framework's idle workers spin on the very cores that the pool would need;
-// on its own team they are the ones that work. nullptr: the pool. A forked child, in which an OpenMP team would hang,
+// The OpenMP team of a framework in this process: GOMP_parallel and omp_get_max_threads of its runtime.
+struct Team {
+  void (*parallel)(void (*member)(void*), void* data, unsigned threads, unsigned flags);
+  int (*most)();
+};
+
+// Runs on that team instead of the pool; an empty one ends it. The framework's idle workers spin on the very cores that
+// the pool would need; on its own team they are the ones that work. A forked child, in which an OpenMP team would hang,
 // starts with the pool.
-using TeamParallel = void (*)(void (*member)(void*), void* data, unsigned threads, unsigned flags);
-using TeamMost = int (*)();
-void set_team(TeamParallel parallel, TeamMost most);
+void set_team(const Team& team);
 
 // Calls task(index, worker) once for every index in [0, count), in no fixed order, on at most `most_threads` threads,
 // and returns when all are done.

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "memory.hpp"
 #include "table.hpp"
 #include "threads.hpp"
+#include "workers.hpp"
 
 namespace tconv {
 namespace {
@@ -129,21 +129,14 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const int64_t depth = p.in_channels, target_plane = p.output[1] * p.output[2];
   const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
-  struct Worker {
-    Block memory;
-    int64_t transformed = -1;  // which box of which group
-  };
-  const int threads = std::min(num_threads(), plan.most_threads);  // read once: it may change while this runs
-  std::vector<Worker> workers(static_cast<size_t>(threads));
+  Workers workers(plan.most_threads);
 
-  parallel_for(p.groups * boxes * at.chunks, threads, [&](int64_t task, int index) {
-    Worker& worker = workers[static_cast<size_t>(index)];
-    const bool fresh = !worker.memory.bytes();
-    if (fresh) worker.memory = Block(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
-    T* inputs = worker.memory.template as<T>();
+  parallel_for(p.groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
+    Worker& worker = workers[index];  // holds: which box of which group is transformed
+    T* inputs = worker.template memory<T>(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
     T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.source_rows * kWindow * at.pitch;
     T *stored = lines + at.lines, *zeros = stored + at.stored - at.pitch;
-    if (fresh) {
+    if (worker.fresh()) {
       std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
       std::fill_n(zeros, at.pitch, T(0));
     }
@@ -154,8 +147,8 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     const int64_t batch = std::min(plan.box[0], at.tiles[0] - n0), rows = std::min(plan.box[2], at.tiles[1] - y0);
     const int64_t width = std::min(plan.box[3], at.tiles[2] - x0), tiles = batch * rows * width;
 
-    if (worker.transformed != task / at.chunks) {
-      worker.transformed = task / at.chunks;
+    if (worker.holds != task / at.chunks) {
+      worker.holds = task / at.chunks;
       const int64_t left = x0 * kTile + at.first_x - 1, reach = width * kTile + 1;
       const int64_t begin = std::clamp<int64_t>(-left, 0, reach), end = std::clamp<int64_t>(p.input[2] - left, begin, reach);
       std::fill(staged, staged + begin, T(0));

@@ -61,12 +61,11 @@ def test_table_names_the_machine_and_the_kernel(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_is_the_definition(engine: str) -> None:
     for name, geometry in load_cases()[::7]:
-        if engine == "torch" and any(min(pair) < 0 for pair in geometry.padding):
-            continue
         arrays = integer_arrays(geometry)
-        if engine == "torch" and any(
-            op and lo != hi for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
-        ):
+        uneven = any(lo != hi for lo, hi in geometry.padding) and any(geometry.output_padding)
+        if engine == "torch" and (uneven or any(min(pair) < 0 for pair in geometry.padding)):
+            with pytest.raises(TconvError, match="PyTorch cannot say"):
+                ENGINES[engine](geometry, "float32", arrays, 1)
             continue
         call, note = ENGINES[engine](geometry, "float32", arrays, 1)
         expected = scatter(arrays.x, arrays.weight, geometry)
@@ -101,6 +100,16 @@ def test_an_earlier_run_is_printed_again(tmp_path: Path, capsys: pytest.CaptureF
     kept.write_text("{}", encoding="utf-8")
     assert main(["bench", "--from", str(kept)]) == 2
     assert "run.json is no result" in capsys.readouterr().err
+
+
+def test_what_a_peer_cannot_say_is_its_error_and_not_a_wrong_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
+    assert main(["bench", "n1 c2>2 i5 k3 s3 p2:1 o1", "--json", *QUICK]) == 0
+    layer = json.loads(capsys.readouterr().out)["layers"][0]
+    assert set(layer["seconds"]) == {"tconv"}
+    assert "PyTorch cannot say" in layer["errors"]["torch"]
 
 
 def test_a_wrong_answer_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,16 @@ import itertools
 import os
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, Plan, gradient, isas, phases, plan, winograd
+from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
 from tconv.planning.cost import machine
 from tconv.planning.plans import MAPS, Problem
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
@@ -44,6 +46,21 @@ def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndar
     return out
 
 
+def candidates(geometry: Geometry, map: MapName, isa: str) -> Iterator[dict[str, Any]]:
+    """The fields of all plans that planning weighs, cheap or not."""
+    problem, facts = Problem.of(geometry), machine(isa, "f32")
+    for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, "f32", facts):
+        yield {"algorithm": "phases", **fields}
+    if winograd.applies(problem, map, "f32"):
+        for fields in winograd.candidates(problem, map, "f32", facts):
+            yield {"algorithm": "winograd", **fields}
+
+
+def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
+    problem = Problem.of(geometry)
+    return Plan(geometry=geometry, map=map, dtype="f32", isa=isa, activation=None, problem=problem, **fields)
+
+
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
 def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> None:
     for code, dtype in DTYPES.items():
@@ -62,32 +79,14 @@ def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: G
     if not geometry.batch:
         pytest.skip("an empty batch has no boxes")
     draw = random.Random(name)
-    arrays, problem = integer_arrays(geometry), Problem.of(geometry)
+    arrays = integer_arrays(geometry)
     seen = set()
-    for map in MAPS:
+    for map, isa in itertools.product(MAPS, isas()):
         expected = DEFINITIONS[map](arrays, geometry)
-        facts = machine(isas()[0], "f32")
-        found = [
-            ("phases", fields)
-            for fields in (gradient if map == "weight_gradient" else phases).candidates(
-                problem, map, "f32", facts
-            )
-        ]
-        if winograd.applies(problem, map, "f32"):
-            found += [("winograd", fields) for fields in winograd.candidates(problem, map, "f32", facts)]
-        for algorithm, fields in found:
+        for fields in candidates(geometry, map, isa):
             cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
             for one in (fields, cut):
-                chosen = Plan(
-                    geometry=geometry,
-                    map=map,
-                    dtype="f32",
-                    algorithm=algorithm,
-                    isa=isas()[0],
-                    activation=None,
-                    problem=problem,
-                    **one,
-                )
+                chosen = made(geometry, map, isa, one)
                 assert_same(run(chosen, arrays), expected)
                 seen.add(chosen.lanes)
     assert "positions" in seen
@@ -110,33 +109,43 @@ def test_sizes_around_the_tile(isa: str, around: int) -> None:
                 assert_same(run(plan(geometry, map, isa=isa), arrays), DEFINITIONS[map](arrays, geometry))
 
 
-@pytest.mark.parametrize("threads", [2, 3, 5])
-def test_same_bits_for_any_number_of_threads(threads: int) -> None:
-    """On real numbers, where another order of summation would show."""
-    rng = np.random.default_rng(7)
+@pytest.fixture
+def own_threads() -> Iterator[None]:
     before = _core.get_num_threads()
-    try:
-        for text in (
-            "n3 c37>29 i40x41 k4 s2 p1",
-            "n2 c8>40 i700 k16 s8 p4",
-            "n6 c24>24 i20x20 k3 s2 p1 o1 g3",
-        ):
-            g = Geometry.parse(text)
-            arrays = Arrays(
-                *(
-                    rng.standard_normal(shape, np.float32)
-                    for shape in (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
-                )
-            )
-            for map in MAPS:
-                chosen = plan(g, map)
-                _core.set_num_threads(1)
-                alone = run(chosen, arrays)
+    yield
+    _core.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize("map", MAPS)
+def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
+    """On real numbers, where another order of summation would show, for every kind of tile."""
+    rng = np.random.default_rng(7)
+    kinds = set()
+    for text in ("n3 c37>29 i40x41 k4 s2 p1", "n2 c8>40 i700 k16 s8 p4", "n6 c24>24 i20x20 k3 s2 p1 o1 g3"):
+        g = Geometry.parse(text)
+        shapes = (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
+        arrays = Arrays(*(rng.standard_normal(shape, np.float32) for shape in shapes))
+        for fields in candidates(g, map, isas()[0]):
+            chosen = made(g, map, isas()[0], fields)
+            kinds.add((chosen.algorithm, chosen.lanes))
+            _core.set_num_threads(1)
+            alone = run(chosen, arrays).tobytes()
+            for threads in (2, 3, 5):
                 _core.set_num_threads(threads)
-                for _ in range(3):
-                    assert run(chosen, arrays).tobytes() == alone.tobytes()
-    finally:
-        _core.set_num_threads(before)
+                assert run(chosen, arrays).tobytes() == alone
+    assert len(kinds) == {"conv_transpose": 4, "conv": 1, "weight_gradient": 3}[map]
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_more_threads_than_a_c_int_holds_are_not_asked_for() -> None:
+    huge = plan(Geometry.parse("n16 c512>512 i256x256 k4 s2 p1"), dtype="i8")
+    assert huge.most_threads == 1024
+
+
+def test_an_empty_batch_is_fine_by_any_algorithm() -> None:
+    for algorithm in ALGORITHMS:
+        assert plan(Geometry.parse("n0 c4>4 i8x8 k4 s2 p1"), algorithm=algorithm).algorithm == "reference"
 
 
 def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
@@ -170,7 +179,7 @@ def test_real_numbers_stay_within_the_bound_of_their_sums() -> None:
 def test_winograd_stays_within_its_bound(text: str) -> None:
     """|error| <= 6 an axis * (c_in + 8) * eps * max|x| * sum|w|.
 
-    6 is the product of the norms of A^T, B^T and G, which is 3 * 2 * 1 for F(3, 2) (Higham 2002, section 3.5).
+    6 is the product of the norms of A^T, B^T and G: 3 * 2 * 1 for F(3, 2) (Higham 2002, section 3.5).
     """
     geometry = Geometry.parse(text)
     rng = np.random.default_rng(5)
@@ -224,6 +233,10 @@ def test_packed_weights_of_another_plan_are_refused() -> None:
         ({"isa": "mmx"}, "'mmx'"),
         ({"activation": "gelu"}, "'gelu'"),
         ({"activation": ("clamp", 2, 1)}, "lower bound"),
+        ({"activation": ("clamp", "0", "6")}, "needs numbers"),
+        ({"activation": 3}, "activation=3"),
+        ({"activation": ()}, r"activation=\(\)"),
+        ({"activation": {}}, "activation={}"),
         ({"activation": "relu", "dtype": "i32"}, "i32"),
         ({"algorithm": "phases", "dtype": "i32"}, "phases"),
     ],

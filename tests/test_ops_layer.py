@@ -161,3 +161,12 @@ def test_a_forked_child_computes() -> None:
         assert_same(tconv.conv_transpose(x, weight, stride=2), expected)  # and the parent goes on
     finally:
         tconv.set_num_threads(before)
+
+
+def test_input_sizes_that_are_planned_as_other_kernels_share_no_packed_weights() -> None:
+    """A 1x1 input makes of a 2x2 kernel a 1x4 one: packed for that, the weights lie in another order."""
+    weight = np.arange(56, dtype=np.float32).reshape(1, 14, 2, 2)
+    layer = tconv.prepare(weight, stride=(1, 4))
+    for shape in ((4, 1, 1, 1), (1, 1, 2, 2), (1, 1, 1, 3)):
+        x = np.ones(shape, np.float32)
+        np.testing.assert_array_equal(layer(x), tconv.conv_transpose(x, weight, stride=(1, 4)))

@@ -65,7 +65,7 @@ Sum apply(const Plan& plan, Sum x) {
       case Activation::sigmoid: return 1 / (1 + std::exp(-x));
     }
   }
-  return x;  // planning.py refuses activations of integers and complex numbers
+  return x;  // tconv.planning refuses activations of integers and complex numbers
 }
 
 struct Strides {

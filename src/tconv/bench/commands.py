@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--threads",
         type=int,
-        default=os.cpu_count() or 1,
+        default=_cpus(),
         metavar="N",
         help="threads of every engine (default: %(default)s)",
     )
@@ -71,6 +71,10 @@ def add_parser(subparsers: Any) -> None:
         "--from", dest="earlier", type=Path, metavar="FILE", help="print the table of an earlier --json"
     )
     parser.set_defaults(func=_bench)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _problems(args: argparse.Namespace) -> list[tuple[str, Geometry]]:
@@ -110,7 +114,8 @@ def _bench(args: argparse.Namespace) -> int:
     from tconv.bench.turns import Turns
 
     if args.earlier:
-        print(table(Record.read(args.earlier)))
+        earlier = Record.read(args.earlier)
+        print(json.dumps(earlier.as_json(), indent=1) if args.json else table(earlier))
         return 0
     engines, problems = _check(args), _problems(args)
     results = []

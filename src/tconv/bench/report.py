@@ -66,8 +66,12 @@ class Record:
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             layers = [Result(**layer) for layer in record["layers"]]
-            return cls(record["machine"], record["engines"], layers)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            facts = record["machine"]
+            missing = {"cpu", "instruction_set", "threads", "dtype", "versions"} - facts.keys()
+            if missing:
+                raise ValueError(f"its machine lacks {', '.join(sorted(missing))}")
+            return cls(facts, record["engines"], layers)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TconvError(f"{path} is no result of `tconv bench --json`: {error}") from None
 
 

@@ -122,7 +122,11 @@ class Turns:
         times: dict[str, list[float]] = {engine.name: [] for engine in working}
         for engine in _rounds(working, turns):
             reply = engine.ask(do="time", seconds=seconds)
-            times[engine.name].extend(reply["times"])
+            if "error" in reply:
+                result.errors[engine.name] = reply["error"]
+                times.pop(engine.name, None)
+            elif engine.name in times:
+                times[engine.name].extend(reply["times"])
         result.seconds = {name: statistics.median(values) for name, values in times.items()}
         return result
 

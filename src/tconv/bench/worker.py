@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import integer_arrays
 
@@ -53,6 +54,12 @@ def _torch(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[C
     torch.set_grad_enabled(False)
     x, weight, bias = (torch.from_numpy(a) for a in (arrays.x, arrays.weight, arrays.bias))
     function = getattr(torch.nn.functional, f"conv_transpose{geometry.axes}d")
+    if any(min(pair) < 0 for pair in geometry.padding) or any(
+        op and lo != hi for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
+    ):
+        raise TconvError(
+            f"{geometry}: PyTorch cannot say padding that extends, or uneven with output_padding"
+        )
     # PyTorch crops both sides alike: crop what both share, and take a view of the rest.
     shared = tuple(max(0, min(lo, hi)) for lo, hi in geometry.padding)
     view = tuple(

@@ -105,9 +105,8 @@ def prepare(
     Args:
         weight: (c_in, c_out/groups, *kernel).
         bias: (c_out,), or None.
-        geometry: take stride, padding, output_padding, dilation and groups from here and pack for its input
-            size now
-            rather than at the first call.
+        geometry: take stride, padding, output_padding, dilation and groups from here, and pack for its input
+            size now rather than at the first call.
         stride: this and all other options are those of `conv_transpose`.
 
     Returns:

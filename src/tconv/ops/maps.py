@@ -68,18 +68,20 @@ def conv_transpose(
         bias: (c_out,), or None.
         stride: an int, or one an axis; so are `output_padding` and `dilation`.
         padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an
-            axis
-            (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
+            axis (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
         output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to
-        one input. groups: the channels are cut in so many groups that do not mix.
+            one input.
+        groups: the channels are cut in so many groups that do not mix.
         output_size: spatial sizes wanted; picks `output_padding`.
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way
-        out. layout: "channels_first" or "channels_last", of x and of the answer.
+            out.
+        layout: "channels_first" or "channels_last", of x and of the answer.
         algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
         out: where to write the answer.
 
     Returns:
-        (n, c_out, *output), of the dtype and kind of `x`. Integers are exact and wrap.
+        (n, c_out, *output), of the dtype and kind of `x`. Integers are exact and wrap. Infinities and NaN
+        spoil the outputs that they reach, and with the algorithm `winograd` their neighbours too.
 
     Raises:
         TconvError: what does not fit, with what would.

@@ -85,7 +85,6 @@ def isas() -> tuple[str, ...]:
     return tuple(_core.instruction_sets())
 
 
-@lru_cache(maxsize=4096)
 def plan(
     geometry: Geometry,
     map: MapName = "conv_transpose",
@@ -102,16 +101,31 @@ def plan(
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
         algorithm: "auto" or a name in `ALGORITHMS`.
-        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope), ("clamp", lo,
-        hi). isa: an instruction set of `isas()`; the best one by default.
+        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
+            ("clamp", lo, hi).
+        isa: an instruction set of `isas()`; the best one by default.
 
     Raises:
-        TconvError: an unknown name, an algorithm that does not apply, or an activation that the dtype lacks.
+        TconvError: an unknown name, an algorithm that does not apply, an activation that the dtype lacks, or
+            too little memory for the plan itself.
 
     >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
     Traceback (most recent call last):
     tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd would fit
     """
+    activation_code(activation)  # says what is wrong with it, also where it could be no key
+    if isinstance(activation, list):
+        activation = tuple(activation)
+    try:
+        return _plan(geometry, map, dtype, algorithm, activation, isa)
+    except MemoryError:
+        raise TconvError(f"{geometry}: not enough memory to plan {map}") from None
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    geometry: Geometry, map: MapName, dtype: str, algorithm: str, activation: Activation, isa: str | None
+) -> Plan:
     for name, value, known in (
         ("map", map, MAPS),
         ("dtype", dtype, DTYPES),
@@ -125,13 +139,14 @@ def plan(
     chosen_isa = isa or isas()[0]
     problem = Problem.of(geometry)
     applying = [a for a in ALGORITHMS.values() if a.applies(problem, map, dtype)]
-    if algorithm != "auto":
+    # An empty batch leaves nothing to compute, by whatever algorithm.
+    if algorithm != "auto" and geometry.batch:
         applying = [a for a in applying if a.name == algorithm]
         if not applying:
             raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
     options = [(a.choose(problem, map, dtype, chosen_isa), a.name) for a in applying]
     fields, name = min(options, key=lambda option: option[0]["cost"])
-    fields["most_threads"] = max(1, int(fields["cost"] / THREAD_CYCLES))
+    fields["most_threads"] = min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES)))
     return Plan(
         geometry=geometry,
         map=map,

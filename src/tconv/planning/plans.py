@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tconv import _core
@@ -30,17 +31,17 @@ def activation_code(activation: Activation) -> tuple[int, float, float, float]:
     >>> activation_code(("leaky_relu", 0.2))
     (2, 0.2, 0.0, 0.0)
     """
-    name, *numbers = (activation,) if activation is None or isinstance(activation, str) else activation
+    parts = activation if isinstance(activation, tuple | list) and activation else (activation,)
+    name, numbers = parts[0], parts[1:]
     expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
     if (name is not None and name not in ACTIVATIONS[1:]) or len(numbers) != expected:
         raise TconvError(
             f"activation={activation!r} is unknown; "
             'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
         )
-    try:
-        values = [float(number) for number in numbers]
-    except (TypeError, ValueError):
-        raise TconvError(f"activation={activation!r} needs numbers after the name") from None
+    if not all(isinstance(number, Real) for number in numbers):
+        raise TconvError(f"activation={activation!r} needs numbers after the name")
+    values = [float(number) for number in numbers]
     if name == "leaky_relu":
         return 2, values[0], 0.0, 0.0
     if name == "clamp":
@@ -55,7 +56,7 @@ class Problem:
     """A Geometry as the kernels see it: three axes, channels of one group.
 
     A Geometry with fewer axes gets leading ones of size 1. Where an axis has one input, the stride changes
-    nothing, and the full reach of the kernel takes its place: every phase then has one tap instead of all.
+    nothing, and the size of an undilated kernel takes its place: every phase then has one tap instead of all.
     """
 
     batch: int
@@ -74,7 +75,7 @@ class Problem:
         """The problem that the maps on `geometry` solve."""
 
         axes = [
-            (i, o, k, (k - 1) * d + 1 if i == 1 else s, d, lo)
+            (i, o, k, k if i == d == 1 else s, d, lo)
             for i, o, k, s, d, (lo, _) in zip(
                 geometry.input,
                 geometry.output,
@@ -172,7 +173,7 @@ class Plan:
         chunk = self.chunk if self.algorithm == "winograd" else None
         return (
             *(self.map, self.dtype, self.algorithm, self.isa),
-            *(self.rows, self.vectors, self.lanes, chunk, p.stride),
+            *(self.rows, self.vectors, self.lanes, chunk, p.stride, p.kernel),
         )
 
     def __repr__(self) -> str:

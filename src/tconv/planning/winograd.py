@@ -35,7 +35,7 @@ def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict
 
 
 def _products(problem: Problem) -> int:
-    """Products of a tile, all phases together: a phase of one tap takes 3 along an axis, one of two taps 4."""
+    """Products of a tile, all phases together: along an axis 3 for a phase of one tap, 4 of two."""
     return prod({4: 8, 3: 7, 1: 1}[kernel] for kernel in problem.kernel)
 
 

@@ -1,0 +1,40 @@
+// What each thread of one run keeps for itself.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "memory.hpp"
+#include "threads.hpp"
+
+namespace tconv {
+
+// A block of workspace, taken when the thread's first task needs it, and what the last task left in it.
+class Worker {
+ public:
+  template <class T>
+  T* memory(size_t bytes) {
+    fresh_ = !block_.bytes();
+    if (fresh_) block_ = Block(bytes);
+    return block_.as<T>();
+  }
+  bool fresh() const { return fresh_; }  // whether memory() has just taken it
+  int64_t holds = -1;
+
+ private:
+  Block block_;
+  bool fresh_ = false;
+};
+
+class Workers {
+ public:
+  // The number of threads is read once: another Python thread may change it while this run goes on.
+  explicit Workers(int most_threads) : workers_(static_cast<size_t>(std::min(num_threads(), most_threads))) {}
+  int threads() const { return static_cast<int>(workers_.size()); }
+  Worker& operator[](int worker) { return workers_[static_cast<size_t>(worker)]; }
+
+ private:
+  std::vector<Worker> workers_;
+};
+
+}  // namespace tconv
