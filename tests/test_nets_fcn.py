@@ -173,8 +173,13 @@ def test_every_parameter_learns(upsampling: str, dense: bool) -> None:
     assert not still
 
 
+def test_one_small_picture_is_enough_to_learn_from() -> None:
+    """A picture below 32 pixels has one cell at stride 32, of which batch norm could make nothing."""
+    tiny().train()(torch.rand(1, 1, 20, 9)).sum().backward()
+
+
 def test_at_once_scales_its_skips() -> None:
-    assert tiny("fcn8s-atonce").skip_scale == {}  # batch norm does it
+    assert tiny("fcn8s-atonce").skip_scale == {}  # its norms do it
     plain, at_once = (tiny(net, backbone="vgg16") for net in ("fcn8s", "fcn8s-atonce"))
     scored(plain)
     assert at_once.skip_scale == {16: 1e-2, 8: 1e-4}

@@ -59,10 +59,10 @@ class FCN(nn.Module):
     """Class scores for every pixel: (n, in_channels, h, w) -> (n, num_classes, h, w), for any h and w from 1.
 
     `net`: how many pooling stages are fused: fcn32s, fcn16s, fcn8s, or fcn8s-atonce (skips scaled, so that
-    the whole net can be trained in one go; small, with its batch norm, needs no scales: there it is fcn8s).
-    `backbone`: small, or vgg16.  `upsampling`: learned (starts bilinear; over all pairs of classes if `dense`,
-    as published, else class by class), fixed, stack, nearest, bilinear, bicubic.  `width` replaces the
-    backbone's base width (small 16, vgg16 64).  An unknown name, or a picture that does not fit, raises
+    the whole net can be trained in one go; small, with its norms, needs no scales: there it is fcn8s).
+    `backbone`: small, or vgg16.  `upsampling`: learned (starts bilinear; over all pairs of classes if
+    `dense`, as published, else class by class), fixed, stack, nearest, bilinear, bicubic.  `width` replaces
+    the backbone's base width (small 16, vgg16 64).  An unknown name, or a picture that does not fit, raises
     `TconvError`.
 
     >>> import torch

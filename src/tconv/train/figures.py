@@ -102,7 +102,7 @@ def curves(
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}" fill="currentColor"', 1)
 
 
-def summary_picture(comparison: Comparison, path: Path, *, rows: int = 3) -> None:
+def summary_picture(comparison: Comparison, path: Path, *, rows: int = 4) -> None:
     """Write one PNG of a few pictures, their truth and every variant's labels, for a README.
 
     Raises:
