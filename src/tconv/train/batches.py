@@ -76,8 +76,8 @@ class WholePictures(Dataset[Pair]):
 class EpochOrder(Sampler[Key]):
     """(epoch, index) keys of one rank's share of an epoch, shuffled by (seed, epoch).
 
-    Every batch is full, on every rank: the order starts again from its front where the count does not divide
-    (a last batch of one small picture would leave batch norm nothing to take a deviation of).
+    Every batch is full, on every rank, so that each step is an average over equally many pictures: the order
+    starts again from its front where the count does not divide.
     Lightning calls `set_epoch` before each epoch.
     """
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor
-from torch.nn import BatchNorm2d
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -104,7 +103,6 @@ class Segmenter(lightning.LightningModule):
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        self._check_statistics(batch[0])
         loss, counted = _pixel_loss(self(batch[0]), batch[1])
         self.log(
             "train_loss",
@@ -116,16 +114,6 @@ class Segmenter(lightning.LightningModule):
             sync_dist=True,
         )
         return loss
-
-    def _check_statistics(self, pictures: Tensor) -> None:
-        count, _, height, width = pictures.shape
-        stride = self.network.total_stride
-        normed = any(isinstance(module, BatchNorm2d) for module in self.network.modules())
-        if normed and count == 1 and max(height, width) <= stride:
-            raise TconvError(
-                f"a batch of one picture of {width}x{height} is one cell at stride {stride};"
-                " batch norm needs more: a larger batch, a larger crop or backbone vgg16 would fit"
-            )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         scores = self(batch[0])

@@ -193,7 +193,8 @@ def _checkpoints(out: Path) -> list[Callback]:
         "save_on_train_epoch_end": True,
     }
     return [
-        Movable(filename="best", monitor=METRIC, mode="max", **common),
+        # Only the last one is resumed from: the best needs no optimiser, whose state is twice its size.
+        Movable(filename="best", monitor=METRIC, mode="max", save_weights_only=True, **common),
         Movable(filename="last", **common),
     ]
 
