@@ -19,9 +19,9 @@ def block(result: Path = RESULT) -> str:
     mean = summary(record.results, record.engines)["torch"]
     slower = sum(r.seconds["torch"] < r.seconds["tconv"] for r in record.results)
     return (
-        f"Over {len(record.results)} layers of published networks, {facts['dtype']}, {facts['threads']} threads, "
-        f"batch as published:\n**{mean:.1f} times as fast as PyTorch {facts['versions']['torch']}** in the "
-        f"geometric mean ({slower} of them slower), on {facts['cpu']} with "
+        f"Over {len(record.results)} layers of published networks, {facts['dtype']}, "
+        f"{facts['threads']} threads, batch as published:\n**{mean:.1f} times as fast as PyTorch "
+        f"{facts['versions']['torch']}** in the geometric mean ({slower} of them slower), on {facts['cpu']} with "
         f"{facts['instruction_set'].upper()}.\n`tconv bench` measures it on your machine: each engine in a process "
         "of its own, in turns, answers compared\nfirst, medians.\n\n"
         f"<details><summary>All layers</summary>\n\n{table(record)}\n\n</details>\n"

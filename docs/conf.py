@@ -16,8 +16,10 @@ myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing"]
 
 
-def _plain_asterisks(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def _plain_asterisks(*given: object) -> None:
     """Docstrings write (n, c_in, *input), which is not the beginning of an emphasis."""
+    lines = given[-1]
+    assert isinstance(lines, list)
     example = False
     for i, line in enumerate(lines):
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))

@@ -24,7 +24,7 @@ __all__ = ["folder"]
 
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit(folder, tmp_path_factory.mktemp("runs") / "x", **{**SETTINGS, "epochs": 3, "lr": 1e-2}).last
+    return fit(folder, tmp_path_factory.mktemp("runs") / "x", **{**SETTINGS, "epochs": 6, "lr": 1e-2}).last
 
 
 def test_the_confusion_matrix_is_counted_pixel_by_pixel(trained: Path, folder: Path) -> None:
