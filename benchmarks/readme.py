@@ -22,8 +22,8 @@ def block(result: Path = RESULT) -> str:
         f"Over {len(record.results)} layers of published networks, {facts['dtype']}, "
         f"{facts['threads']} threads, batch as published:\n**{mean:.1f} times as fast as PyTorch "
         f"{facts['versions']['torch']}** in the geometric mean ({slower} of them slower), on {facts['cpu']} "
-        f"with {facts['instruction_set'].upper()}.\n`tconv bench` measures it on your machine: each engine in "
-        "a process of its own, in turns, answers compared\nfirst, medians.\n\n"
+        f"with {facts['instruction_set'].upper()}.\n`tconv bench` measures it on your machine: each engine "
+        "in a process of its own, in turns, answers compared\nfirst, medians.\n\n"
         f"<details><summary>All layers</summary>\n\n{table(record)}\n\n</details>\n"
     )
 
