@@ -130,6 +130,14 @@ def test_a_fault_is_one_line_and_exit_2(
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_too_little_memory_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", folder, "--out", tmp_path / "x", "--crop", 2_000_000) == 2
+    told = capsys.readouterr().err
+    assert told == "tconv train: not enough memory for 48000000000000 bytes; a smaller problem would fit\n"
+
+
 def test_train_prints_its_result_on_stdout_and_the_rest_on_stderr(
     trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

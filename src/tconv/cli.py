@@ -90,6 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as fault:
         return _fault(args, str(fault))
+    except (MemoryError, RuntimeError) as fault:
+        # PyTorch has no class of its own for it on a CPU.
+        if isinstance(fault, RuntimeError) and "can't allocate memory" not in str(fault):
+            raise
+        asked = str(fault).partition("you tried to allocate ")[2].partition(".")[0]
+        return _fault(args, f"not enough memory{asked and ' for '}{asked}; a smaller problem would fit")
     except KeyboardInterrupt:
         return 130
 

@@ -83,7 +83,7 @@ def add_train(subparsers: Any) -> None:
     parser.add_argument(
         "--batch",
         type=int,
-        help=f"pictures a step, over all processes; default: {DEFAULTS['batch']}",
+        help="pictures a step, over all processes; default: 1 for each",
         **absent,
     )
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())

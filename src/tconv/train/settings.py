@@ -23,15 +23,14 @@ class Settings(TypedDict, total=False):
     seed: int
 
 
-LEARNING_RATES = {"small": 1e-2, "vgg16": 1e-4}
+LEARNING_RATES = {"small": 6e-3, "vgg16": 1e-4}
 """First learning rate for each backbone: weights from a classifier want smaller steps than fresh ones."""
 
 DEFAULTS: Settings = {
     "net": "fcn8s",
     "backbone": "small",
     "upsampling": "learned",
-    "epochs": 14,
-    "batch": 4,
+    "epochs": 16,
     "crop": None,
     "augment": False,
     "seed": 0,
@@ -44,14 +43,16 @@ def checked(given: Settings, ranks: int) -> dict[str, Any]:
     Raises:
         TconvError: a value is out of range, or the batch does not divide over ``ranks`` processes.
 
-    >>> checked({"epochs": 3}, ranks=1)["batch"]
-    4
+    >>> checked({"epochs": 3}, ranks=2)["batch"]
+    2
     >>> checked({"batch": 0}, ranks=1)
     Traceback (most recent call last):
     ...
     tconv.errors.TconvError: batch=0: must be at least 1
     """
     settings: dict[str, Any] = {**DEFAULTS, **given}
+    # One picture a step, as FCN's reference code has it: many small steps learn more than few averaged ones.
+    settings.setdefault("batch", ranks)
     settings.setdefault("lr", LEARNING_RATES.get(settings["backbone"], 1e-3))
     for name, least in (("epochs", 1), ("batch", 1), ("crop", 1), ("seed", 0)):
         value = settings[name]
