@@ -205,6 +205,17 @@ def test_resuming_on_other_data_is_refused(unbroken: Run) -> None:
         fit("brain", unbroken.folder, resume=True)
 
 
+def test_what_starts_a_run_is_refused_on_resuming(folder: Path, unbroken: Run) -> None:
+    with pytest.raises(TconvError, match="--init-from and --weights start a run"):
+        fit(folder, unbroken.folder, resume=True, init_from=unbroken.best)
+
+
+def test_a_best_checkpoint_cannot_be_resumed(folder: Path, unbroken: Run, tmp_path: Path) -> None:
+    shutil.copy(unbroken.best, tmp_path / "last.ckpt")
+    with pytest.raises(TconvError, match=r"last.ckpt is not a run's last one, but a best.ckpt"):
+        fit(folder, tmp_path, resume=True)
+
+
 def test_a_run_is_not_overwritten(folder: Path, unbroken: Run) -> None:
     with pytest.raises(TconvError, match="holds a run already; --resume goes on with it"):
         fit(folder, unbroken.folder, **SETTINGS)

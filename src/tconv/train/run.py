@@ -85,9 +85,17 @@ def fit(
         if done is None:
             segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
         else:
+            if init_from is not None or weights is not None:
+                raise TconvError(
+                    f"--resume {out}: it has weights of its own; --init-from and --weights start a run"
+                )
             segmenter = _again(data, done, given, ranks, out)
         log = EpochLog(out)
         if done is not None:
+            if log.state_key not in done.get("callbacks", {}):
+                raise TconvError(
+                    f"--resume {out}: last.ckpt is not a run's last one, but a best.ckpt or the like"
+                )
             log.load_state_dict(done["callbacks"][log.state_key])
         settings = segmenter.hparams
         if len(log.rows) >= settings["epochs"]:
