@@ -43,9 +43,10 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
     }
 }
 
-template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                T* panel) {
+// Source channels into rows of a panel, one after the other.
+template <class T, class Put>
+void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
+                         const Put& put) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
   std::vector<Stretch> stretches;
@@ -60,7 +61,7 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
 
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
   for (int64_t d = 0; d < at.source_channels; ++d) {
-    T* to = panel + d * at.panel.channel;
+    T* to = put(d);
     const int64_t filled = at.panel.dense ? cells : 0;
     std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
     for (int64_t n = 0; n < box.size[0]; ++n) {
@@ -80,6 +81,30 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
       });
     }
   }
+}
+
+template <class T>
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
+                T* panel) {
+  each_source_channel(at, kernels, source, batch_stride, box, [&](int64_t d) { return panel + d * at.panel.channel; });
+}
+
+// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs. `rows`: two channels' worth.
+template <class T>
+void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
+                T* panel, T* rows) {
+  const int64_t channel = at.panel.channel, part = at.blocks * 16 * channel;
+  const auto finish = [&](int64_t channels) {  // the pair that the last of so many channels belongs to
+    const bool both = channels % 2 == 0;
+    kernels.matrix.split_pairs(rows, both ? rows + channel : nullptr, channel, panel + (channels - 1) / 2 * channel, part);
+  };
+  each_source_channel(at, kernels, source, batch_stride, box, [&](int64_t d) {
+    if (d > 0 && d % 2 == 0) finish(d);
+    return rows + d % 2 * channel;
+  });
+  finish(at.source_channels);
+  const int64_t pairs = ceil_div(at.source_channels, 2);
+  for (int64_t p = 0; p < at.depth / at.blocks / 16; ++p) std::fill_n(panel + p * part + pairs * channel, (at.blocks * 16 - pairs) * channel, T(0));
 }
 
 }  // namespace tconv

@@ -45,6 +45,7 @@ struct Plan {
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
   int rows, vectors;     // the register tile: rows x vectors accumulators
   Lanes lanes;           // phases only
+  int parts;             // of a number in matrix registers; 0: the tile is made of vectors
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
