@@ -66,7 +66,7 @@ void Runner::pack_as(const T* weight, T* packed) const {
   });
 }
 
-// For matrix registers: [group][block of rows][phase, unless stacked][tap][block of 32 channels][part][row][channel]
+// For matrix registers: [group][block of rows][phase, unless stacked][block of 32 channels][tap][part][row][channel]
 template <class T>
 void Runner::pack_matrix(const T* weight, T* packed) const {
   const Plan& plan = plan_;
@@ -86,7 +86,7 @@ void Runner::pack_matrix(const T* weight, T* packed) const {
       for (int64_t phase = 0; phase < phases; ++phase) {
         const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
         for (int64_t t = 0; t < static_cast<int64_t>(own.kernel.size()); ++t) {
-          T* to = block + ((own.before + t) * at.blocks + k) * plan.parts * rows * 16;
+          T* to = block + (own.before * at.blocks + k * static_cast<int64_t>(own.kernel.size()) + t) * plan.parts * rows * 16;
           for (int64_t i = 0; i < rows; ++i, to += 16) {
             alignas(64) T row[32] = {};
             if (i < filled) {

@@ -28,8 +28,8 @@ struct TileArgs {
   bool accumulate;
 };
 
-// c[i * c_stride + j] = sum over taps t, blocks k of 32 channels and s < 16 of the products of pairs
-//   a[t][k][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
+// c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
+//   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
 // for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. Of
 // each number there are three parts, whose sum it is; see kernels/matrix.cpp.
 template <class T>

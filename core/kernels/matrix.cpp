@@ -86,9 +86,11 @@ void tile(const MatrixArgs<float>& args) {
   const char* a = reinterpret_cast<const char*>(args.a);
   const int64_t row_bytes = args.b_row * 4;
   Of::clear();
-  for (int64_t t = 0; t < args.taps; ++t) {
-    const float* b = args.b + args.offsets[t];
-    for (int64_t k = 0; k < args.blocks; ++k, a += parts * part, b += 16 * args.b_row) {
+  // Taps inside of channels: they read the same lines, which stay in L1.
+  for (int64_t k = 0; k < args.blocks; ++k) {
+    const float* block = args.b + k * 16 * args.b_row;
+    for (int64_t t = 0; t < args.taps; ++t, a += parts * part) {
+      const float* b = block + args.offsets[t];
       Of::rows(a), Of::columns(b, row_bytes), Of::products();
       if constexpr (parts == 3) {  // an order in which one operand stays where it is
         Of::rows(a + 2 * part), Of::products();

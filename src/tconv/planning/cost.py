@@ -20,6 +20,7 @@ __all__ = [
     "split",
     "stream_cycles",
     "tile_cycles",
+    "uneven",
 ]
 
 #: Bytes of the dtypes that have fast kernels.
@@ -70,6 +71,11 @@ def tile_cycles(rows: int, vectors: int) -> float:
     Half of the vector loads cross a cache line and count twice.
     """
     return max(rows * vectors / 2, (rows + 1.5 * vectors) / 2, 4.0)
+
+
+def uneven(cycles: float, tasks: int) -> float:
+    """By what factor few tasks make a run longer, on as many threads as it is worth."""
+    return 1.0 + min(0.6 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
 
 
 def matrix_cycles(height: int, width: int) -> float:

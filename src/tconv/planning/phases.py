@@ -18,6 +18,7 @@ from tconv.planning.cost import (
     split,
     stream_cycles,
     tile_cycles,
+    uneven,
 )
 from tconv.planning.plans import MapName, Problem
 
@@ -170,6 +171,15 @@ def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[tuple[int,
         )
 
 
+def _boxes(lattice: Lattice, most: int, groups: int, unit: int) -> Iterator[Box]:
+    """Boxes of at most `most` positions; smaller ones too where channels alone make too few tasks."""
+    for panel in PANELS:
+        yield lattice.box(most, panel)
+    pieces = -(-MIN_TASKS // (groups * -(-lattice.target // unit)))
+    if pieces > 1:
+        yield lattice.box(max(16, min(most, lattice.extent(lattice.extents)[0] // pieces)), PANELS[1])
+
+
 def _fields(
     lattice: Lattice, box: Box, groups: int, sums: float, store: float, calls: float, packed: float, unit: int
 ) -> dict[str, Any]:
@@ -183,7 +193,8 @@ def _fields(
     wanted = min(MIN_TASKS, int(cycles / TASK_CYCLES))
     units = -(-lattice.target // unit)
     pieces = max(1, min(units, -(-wanted // (boxes * groups))))
-    return {"box": box, "chunk": -(-units // pieces) * unit, "cost": cycles}
+    idle = uneven(cycles, boxes * groups * pieces)
+    return {"box": box, "chunk": -(-units // pieces) * unit, "cost": cycles * idle}
 
 
 def _lanes_of_positions(
@@ -199,8 +210,7 @@ def _lanes_of_positions(
         unit = rows // gcd(rows, stacked)
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
         most = min(max(64, L2_SUMS // (kept * size)), 4096)
-        for panel in PANELS:
-            box = lattice.box(most, panel)
+        for box in _boxes(lattice, most, groups, unit):
             if (rows, vectors, box) in seen:
                 continue
             seen.add((rows, vectors, box))
@@ -235,8 +245,7 @@ def _lanes_of_channels(
         unit = lanes // gcd(lanes, lattice.phases)  # channels whose phases fill whole tiles
         columns = -(-lattice.target * lattice.phases // lanes)
         most = min(max(most_rows, L2_SUMS // (min(unit, lattice.target) * lattice.phases * size)), 1024)
-        for panel in PANELS:
-            box = lattice.box(most, panel)
+        for box in _boxes(lattice, most, groups, unit):
             if (vectors, box) in seen:
                 continue
             seen.add((vectors, box))
