@@ -43,6 +43,8 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
     }
 }
 
+constexpr int64_t kAhead = 2;  // channels
+
 // Source channels into rows of a panel, one after the other.
 template <class T, class Put>
 void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
@@ -59,6 +61,12 @@ void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T*
     end = std::max(begin, end);
   }
 
+  // What a row reads of the source, all phases together.
+  struct { int64_t begin, end; } whole{at.axis[2].source_size, 0};
+  for (const Stretch& s : stretches)
+    if (s.begin < s.end)
+      whole.begin = std::min(whole.begin, s.origin + s.begin * stride), whole.end = std::max(whole.end, s.origin + (s.end - 1) * stride + 1);
+
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
   for (int64_t d = 0; d < at.source_channels; ++d) {
     T* to = put(d);
@@ -70,6 +78,10 @@ void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T*
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         const T* line = from + index;
         T* row = item + phase * at.panel.row + position;
+        // The processor sees no pattern in stretches that are a plane apart.
+        if (d + kAhead < at.source_channels)
+          for (int64_t i = whole.begin; i < whole.end; i += 64 / static_cast<int64_t>(sizeof(T)))
+            __builtin_prefetch(line + kAhead * at.source_plane + i);
         if (end > begin)
           kernels.deal(line + stretches[0].origin + begin * stride, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {
