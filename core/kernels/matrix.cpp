@@ -104,11 +104,14 @@ void tile(const MatrixArgs<float>& args) {
   Of::keep(args.c, args.c_stride);
 }
 
-// The bits of 16 numbers rounded to bfloat16, and the numbers less what was rounded off them.
-inline __m512i round_off(__m512& values) {
-  const __m512i bits = _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(values)));
-  values = _mm512_sub_ps(values, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
-  return bits;
+// Pairs of bfloat16, low[i] below high[i]: both are rounded to it, and what is rounded off them stays in them.
+inline __m512i round_off(__m512& low, __m512& high) {
+  const __m512i places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20,
+                                          4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i pairs = _mm512_permutexvar_epi16(places, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+  low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)));
+  high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000)))));
+  return pairs;
 }
 
 void split_pairs(const float* even, const float* odd, int64_t count, float* to, int64_t part) {
@@ -116,20 +119,16 @@ void split_pairs(const float* even, const float* odd, int64_t count, float* to, 
     const __mmask16 mask = count - i < 16 ? static_cast<__mmask16>((1u << (count - i)) - 1) : 0xffff;
     __m512 low = _mm512_maskz_loadu_ps(mask, even + i);
     __m512 high = odd ? _mm512_maskz_loadu_ps(mask, odd + i) : _mm512_setzero_ps();
-    for (int p = 0; p < 3; ++p) {
-      const __m512i first = round_off(low), second = round_off(high);
-      _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(_mm512_or_si512(first, _mm512_slli_epi32(second, 16))));
-    }
+    for (int p = 0; p < 3; ++p) _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
   }
 }
 
 void split_row(const float* from, float* to, int64_t part) {
-  __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + 16);
-  for (int p = 0; p < 3; ++p) {
-    const __m512i first = round_off(low), second = round_off(high);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + p * part), _mm512_cvtepi32_epi16(first));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + p * part + 8), _mm512_cvtepi32_epi16(second));
-  }
+  const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512 first = _mm512_loadu_ps(from), second = _mm512_loadu_ps(from + 16);
+  __m512 low = _mm512_permutex2var_ps(first, evens, second);
+  __m512 high = _mm512_permutex2var_ps(first, _mm512_add_epi32(evens, _mm512_set1_epi32(1)), second);
+  for (int p = 0; p < 3; ++p) _mm512_storeu_ps(to + p * part, _mm512_castsi512_ps(round_off(low, high)));
 }
 
 }  // namespace
