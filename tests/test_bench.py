@@ -183,7 +183,7 @@ class Stub:
     ids=["number", "shape", "nan", "count"],
 )
 def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_Engine", Stub)
+    monkeypatch.setattr(turns, "Engine", Stub)
     monkeypatch.setattr(Stub, "wrong", wrong, raising=False)
     with (
         Turns(["tconv", "torch"], 1) as both,
@@ -193,7 +193,7 @@ def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_answer_that_is_close_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "_Engine", Stub)
+    monkeypatch.setattr(turns, "Engine", Stub)
     monkeypatch.setattr(Stub, "wrong", [np.full(3, 2 + 4e-6, np.float32)], raising=False)
     with Turns(["tconv", "torch"], 1) as both:
         result = both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)

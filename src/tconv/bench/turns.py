@@ -25,7 +25,7 @@ from tconv.bench import roofs
 from tconv.bench.task import TOLERANCE, Task
 from tconv.errors import TconvError
 
-__all__ = ["Result", "Turns"]
+__all__ = ["Engine", "Result", "Turns", "distance", "rounds"]
 
 #: Calls of a turn where every call has a new length: all engines then see the same lengths.
 _NEW_LENGTHS = 20
@@ -46,14 +46,24 @@ class Result:
     roof: float | None = None  #: seconds at the machine's best rates
 
 
-class _Engine:
-    def __init__(self, name: str, threads: int, isa: str | None) -> None:
+class Engine:
+    """A process that answers requests, stopped between them."""
+
+    def __init__(self, name: str, threads: int, isa: str | None = None, words: Sequence[str] = ()) -> None:
+        """Start the worker of engine `name`, or Python with other `words`.
+
+        Args:
+            name: the engine's name.
+            threads: what OMP_NUM_THREADS says to the process.
+            isa: the best instruction set that tconv may use there.
+            words: a script with its arguments, one that calls `tconv.bench.worker.serve`.
+        """
         self.name = name
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         if isa is not None:
             environment["TCONV_ISA"] = isa
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tconv.bench.worker", name],
+            [sys.executable, *(words or ("-m", "tconv.bench.worker", name))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -61,6 +71,11 @@ class _Engine:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
+        """The process's reply to a request.
+
+        Raises:
+            TconvError: it has ended.
+        """
         self._process.send_signal(signal.SIGCONT)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -77,6 +92,7 @@ class _Engine:
         return reply
 
     def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -89,7 +105,7 @@ class Turns:
 
     def __init__(self, engines: Sequence[str], threads: int, isa: str | None = None) -> None:
         """Start a process for each engine; `isa` is what ours may use at best."""
-        self._engines = [_Engine(name, threads, isa) for name in engines]
+        self._engines = [Engine(name, threads, isa) for name in engines]
         self._folder = tempfile.TemporaryDirectory(prefix="tconv-bench-")
 
     def __enter__(self) -> Turns:
@@ -117,7 +133,7 @@ class Turns:
             TconvError: an engine's answer differs.
         """
         result = Result(name, str(task.geometry), roof=roofs.roof(task, rates) if rates else None)
-        working: list[_Engine] = []
+        working: list[Engine] = []
         first: list[Any] = []
         for engine in self._engines:
             answer = Path(self._folder.name) / f"{engine.name}.npz"
@@ -129,7 +145,7 @@ class Turns:
                 values = [file[key] for key in file.files]
             answer.unlink()
             first = first or values
-            off = _distance(values, first)
+            off = distance(values, first)
             if off > TOLERANCE[task.dtype]:
                 raise TconvError(
                     f"{name} {task.geometry}: {engine.name} gives another answer than {working[0].name}"
@@ -137,7 +153,7 @@ class Turns:
             result.notes[engine.name] = reply["note"] + (f"; within {off:.0e} of the largest" if off else "")
             working.append(engine)
         times: dict[str, list[float]] = {engine.name: [] for engine in working}
-        for engine in _rounds(working, turns):
+        for engine in rounds(working, turns):
             reply = engine.ask(do="time", seconds=seconds, calls=_NEW_LENGTHS if task.new_lengths else None)
             if "error" in reply:
                 result.errors[engine.name] = reply["error"]
@@ -148,7 +164,7 @@ class Turns:
         return result
 
 
-def _distance(values: Sequence[Any], expected: Sequence[Any]) -> float:
+def distance(values: Sequence[Any], expected: Sequence[Any]) -> float:
     """The largest difference as a share of the largest magnitude; 0 where all are equal."""
     if [a.shape for a in values] != [a.shape for a in expected]:
         return float("inf")
@@ -160,6 +176,7 @@ def _distance(values: Sequence[Any], expected: Sequence[Any]) -> float:
     return off if off == off else float("inf")  # NaN is no answer
 
 
-def _rounds(engines: Sequence[_Engine], turns: int) -> Iterator[_Engine]:
+def rounds(engines: Sequence[Engine], turns: int) -> Iterator[Engine]:
+    """Each engine once a turn, every other turn from the last to the first."""
     for turn in range(turns):
         yield from engines if turn % 2 == 0 else reversed(engines)

@@ -18,7 +18,7 @@ import numpy as np
 from tconv.bench import engines, peers, roofs
 from tconv.bench.task import Builder, Task
 
-__all__ = ["ENGINES", "NEEDS", "main"]
+__all__ = ["ENGINES", "NEEDS", "main", "serve"]
 
 #: Name -> what builds a layer.
 ENGINES: dict[str, Builder] = {
@@ -78,30 +78,37 @@ def _load(engine: str, request: dict[str, Any]) -> tuple[Timer, str]:
     return timer, work.note
 
 
-def main(engine: str) -> None:
-    """Answer requests until standard input ends."""
+def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer requests by `handle` until standard input ends; what it raises is the reply's "error"."""
     # What a runtime prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    timer: Timer | None = None
     for line in sys.stdin:
-        request = json.loads(line)
         try:
-            if request["do"] == "load":
-                timer = None
-                timer, note = _load(engine, request)
-                reply: dict[str, Any] = {"note": note}
-            elif request["do"] == "roofs":
-                reply = roofs.measure(request["dtype"], request["threads"], request["seconds"])
-            else:
-                assert timer is not None
-                reply = {"times": timer(request["calls"], request["seconds"])}
+            reply = handle(json.loads(line))
         except Exception as error:  # the parent reports it beside the other engines' times
             text = " ".join(str(error).split())
-            reply = {
-                "error": text if type(error).__name__ == "TconvError" else f"{type(error).__name__}: {text}"
-            }
+            own = type(error).__name__ == "TconvError"
+            reply = {"error": text if own else f"{type(error).__name__}: {text}"}
         print(json.dumps(reply), file=answers, flush=True)
+
+
+def main(engine: str) -> None:
+    """Serve the layers of one engine."""
+    timer: Timer | None = None
+
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal timer
+        if request["do"] == "load":
+            timer = None  # its arrays go before the next ones come
+            timer, note = _load(engine, request)
+            return {"note": note}
+        if request["do"] == "roofs":
+            return roofs.measure(request["dtype"], request["threads"], request["seconds"])
+        assert timer is not None
+        return {"times": timer(request["calls"], request["seconds"])}
+
+    serve(handle)
 
 
 if __name__ == "__main__":
