@@ -172,12 +172,13 @@ def _progress(names: list[str]) -> Iterator[Iterable[int]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # No thread that redraws: it would take time from the engines.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         shown = bar.add_task("roof", total=len(names))
 
         def reached() -> Iterator[int]:
             for index, name in enumerate(names):
-                bar.update(shown, description=name, completed=index)
+                bar.update(shown, description=name, completed=index, refresh=True)
                 yield index
 
         yield reached()

@@ -206,6 +206,7 @@ def jax(task: Task, arrays: Arrays) -> Work:
     """XLA's convolution, compiled; as many threads as the process may use processors."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.threads])
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it tells how long it folds constants
     import jax
     from jax import lax, numpy
 

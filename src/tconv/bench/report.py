@@ -146,7 +146,7 @@ def table(record: Record) -> str:
         )
     lines += _remarks(results, engines)
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    asked = [f"{facts['threads']} threads", facts["dtype"], *_asked(facts)]
+    asked = [f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}", facts["dtype"], *_asked(facts)]
     lines.append(f"\n{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
     if "roofs" in facts:
         roofs = facts["roofs"]
