@@ -70,6 +70,8 @@ Layout make_layout(const Plan& plan) {
   out.target_channels = transposed ? p.out_channels : p.in_channels;
   out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
   out.target_plane = out.axis[0].target_size * out.axis[1].target_size * out.axis[2].target_size;
+  out.source = make_side(plan, out.source_channels, out.source_plane);
+  out.target = make_side(plan, out.target_channels, out.target_plane);
   out.kernel_cells = p.kernel[0] * p.kernel[1] * p.kernel[2];
   out.row_stride = transposed ? out.kernel_cells : p.out_channels * out.kernel_cells;
   out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
@@ -99,8 +101,10 @@ Layout make_layout(const Plan& plan) {
     out.packed_group = out.rows * out.source_channels * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
-    const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
+    const int64_t kept = plan.last ? 1 : phase_count;  // phases whose rows are stored together
+    const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : kept * plan.rows;
     out.sums = rows * out.sums_pitch;
+    if (plan.last) out.turned = rows / out.stacked * out.positions;
   }
   out.chunks = ceil_div(out.target_channels, plan.chunk);
   return out;

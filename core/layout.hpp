@@ -34,6 +34,7 @@ struct Layout {
   int lanes;                                  // numbers in a vector register
   int64_t source_channels, target_channels;   // of one group
   int64_t source_plane, target_plane;         // numbers of one channel of one batch item
+  Side source, target;
   int64_t kernel_cells;                       // elements of one kernel
   int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
 
@@ -52,6 +53,7 @@ struct Layout {
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
   int64_t sums;                               // scratch of one task
+  int64_t turned;                             // plan.last: sums of a phase as [position][channel]
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {

@@ -47,6 +47,7 @@ struct Plan {
   Lanes lanes;           // phases only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box
+  bool last;             // source and target, or x and y, are [batch][z][y][x][channel], not [batch][channel][z][y][x]
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
   int most_threads;      // more would cost more to wake than they save; the answer does not depend on it
   Activation activation;
@@ -57,5 +58,16 @@ struct Plan {
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+
+// How an array of the caller lies in memory: numbers from a position to the next along x, from a channel, a group and a
+// batch item to the next. Rows and planes of positions follow one another without gaps.
+struct Side {
+  int64_t position, channel, group, batch;
+};
+static inline Side make_side(const Plan& plan, int64_t channels, int64_t plane) {
+  const int64_t all = plan.problem.groups * channels;
+  if (plan.last) return {all, 1, channels, all * plane};
+  return {1, plane, channels * plane, all * plane};
+}
 
 }  // namespace tconv

@@ -24,7 +24,7 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
-    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
+    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums + layout_.turned) * dtype_size(plan.dtype);
   }
 }
 
@@ -32,14 +32,15 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
 
 // Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile]
 // else:             [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
-// A column, and a stacked row, is a target channel with one of its phases.
+// A column, and a stacked row, is a target channel with one of its phases. Phases come first, but where channels are last
+// in the target too: there a chunk's columns are [phase][channel].
 template <class T>
 void Runner::pack_as(const T* weight, T* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
-  const bool channels = plan.lanes == Lanes::channels;
+  const bool channels = plan.lanes == Lanes::channels, by_phase = channels && plan.last;
   const int64_t width = channels ? at.tile_lanes : plan.rows, blocks = ceil_div(channels ? at.columns : at.rows, width);
 
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
@@ -47,13 +48,18 @@ void Runner::pack_as(const T* weight, T* packed) const {
     const int64_t filled = std::min(width, at.rows - first), padded = channels ? width : filled;
     const T* from = weight + group * group_weights;
     T* to = packed + group * at.packed_group + first * depth * at.taps;
+    // The channels among which the phase is the slower index, where it is.
+    const int64_t chunk = first / (plan.chunk * at.stacked) * plan.chunk;
+    const int64_t chunk_channels = std::min(plan.chunk, at.target_channels - chunk);
     std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
     for (int64_t phase = 0; phase < phases; ++phase) {
       const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
       for (size_t t = 0; t < taps; ++t) {
         for (int64_t i = 0; i < filled; ++i) {
-          const int64_t row = first + i, own = phase + row % at.stacked;
-          start[static_cast<size_t>(i)] = row / at.stacked * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
+          const int64_t row = first + i, within = row - chunk * at.stacked;
+          const int64_t channel = by_phase ? chunk + within % chunk_channels : row / at.stacked;
+          const int64_t own = phase + (by_phase ? within / chunk_channels : row % at.stacked);
+          start[static_cast<size_t>(i)] = channel * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
         }
         for (int64_t d = 0; d < depth; ++d, to += padded) {
           for (int64_t i = 0; i < filled; ++i) to[i] = from[start[static_cast<size_t>(i)] + d * at.depth_stride];
@@ -103,6 +109,28 @@ struct Store {
             }
         }
   }
+
+  // Calls row(number of its first cell in the target, position of that cell, cells) for every row of one phase in the box.
+  template <class Row>
+  void each_row_of(int64_t phase, const Box& box, const Row& row) const {
+    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
+    const int64_t rx = phase % x.target_stride, ry = phase / x.target_stride % y.target_stride;
+    const int64_t rz = phase / x.target_stride / y.target_stride, first = box.begin[3] * x.target_stride + rx - x.target_lo;
+    const int64_t begin = std::max<int64_t>(0, -floor_div(first, x.target_stride));
+    const int64_t end = std::min(box.size[3], floor_div(x.target_size - 1 - first, x.target_stride) + 1);
+    if (begin >= end) return;
+    for (int64_t n = 0; n < box.size[0]; ++n)
+      for (int64_t cz = 0; cz < box.size[1]; ++cz) {
+        const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
+        if (tz < 0 || tz >= z.target_size) continue;
+        for (int64_t cy = 0; cy < box.size[2]; ++cy) {
+          const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
+          if (ty < 0 || ty >= y.target_size) continue;
+          const int64_t cell = (tz * y.target_size + ty) * x.target_size + first + begin * x.target_stride;
+          row((box.begin[0] + n) * at.target_plane + cell, at.panel.position(n, cz, cy) + begin, end - begin);
+        }
+      }
+  }
 };
 
 }  // namespace
@@ -116,26 +144,34 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const Store<T> store{at};
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
-  const int64_t batch_stride = groups * at.target_channels * at.target_plane;
 
   Workers workers(plan.most_threads);
 
   parallel_for(groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
-    T* sums = panel + depth * at.panel.channel;
+    T *sums = panel + depth * at.panel.channel, *turned = sums + at.sums;
 
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, source + group * depth * at.source_plane, groups * depth * at.source_plane, box, panel);
+      pack_panel(at, kernels, source + group * at.source.group, box, panel);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
     const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
     const int64_t row_begin = task % at.chunks * plan.chunk;
     const int64_t row_end = std::min(row_begin + plan.chunk, at.target_channels);
-    T* plane = target + (box.begin[0] * groups + group) * at.target_channels * at.target_plane;
+    T* plane = target + box.begin[0] * at.target.batch + group * at.target.group;
+    // Channels last: stores channels [c, end) of one phase, whose sums are [position][pitch].
+    const auto lay_phase = [&](int64_t phase, int64_t c, int64_t end, const T* from, int64_t pitch) {
+      const T* own_bias = bias ? bias + group * at.target_channels + c : nullptr;
+      const int64_t step = at.axis[2].target_stride * at.target.position;
+      store.each_row_of(phase, box, [&](int64_t cell, int64_t position, int64_t count) {
+        T* out = target + cell * at.target.position + group * at.target.group + c;
+        kernels.finish_cells(plan, from + position * pitch, pitch, count, end - c, own_bias, out, step);
+      });
+    };
 
     TileArgs<T> tile{};
     tile.steps = depth;
@@ -156,7 +192,12 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.tile[std::min<int64_t>(plan.rows, positions - i)][vectors](tile);
         }
       }
-      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      if (plan.last) {
+        for (int64_t r = 0; r < at.stacked; ++r)
+          lay_phase(r, row_begin, row_end, sums + r * (row_end - row_begin), at.sums_pitch);
+        return;
+      }
+      store.each_row(box, plane, at.target.batch, [&](T* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t c = row_begin; c < row_end; ++c) {
           T* row = out + c * at.target_plane;
           kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
@@ -173,7 +214,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
     // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
     const auto store_channels = [&](int64_t c, int64_t end, int64_t channel_pitch, int64_t phase_pitch) {
-      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, at.target.batch, [&](T* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t i = 0; i < end - c; ++i) {
           T* row = out + (c + i) * at.target_plane;
           kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
@@ -182,6 +223,10 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.finish(plan, row, span.length);
         }
       });
+    };
+    const auto turn_phase = [&](int64_t phase, int64_t c, int64_t end, const T* from, int64_t pitch) {
+      kernels.transpose(from, pitch, 1, positions, end - c, turned, end - c);
+      lay_phase(phase, c, end, turned, end - c);
     };
     for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
       const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
@@ -192,16 +237,22 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
         tile.a = weights + phase.before * depth * rows;
-        T* c = sums + (at.stacked > 1 ? first - row_begin * at.stacked : r * plan.rows) * at.sums_pitch;
+        T* c = sums;
+        if (at.stacked > 1) c += (first - row_begin * at.stacked) * at.sums_pitch;
+        else if (!plan.last) c += r * plan.rows * at.sums_pitch;
         for (int64_t i = 0; i < positions; i += at.tile_lanes) {
           tile.b = cells + i;
           tile.c = c + i;
           kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
         }
+        if (plan.last && at.stacked == 1) turn_phase(r, first, first + rows, sums, at.sums_pitch);
       }
-      if (at.stacked == 1) store_channels(first, first + rows, 1, plan.rows);
+      if (at.stacked == 1 && !plan.last) store_channels(first, first + rows, 1, plan.rows);
     }
-    if (at.stacked > 1) store_channels(row_begin, row_end, at.stacked, 1);
+    if (at.stacked > 1 && !plan.last) store_channels(row_begin, row_end, at.stacked, 1);
+    if (at.stacked > 1 && plan.last)
+      for (int64_t r = 0; r < at.stacked; ++r)
+        turn_phase(r, row_begin, row_end, sums + r * at.sums_pitch, at.stacked * at.sums_pitch);
   });
 }
 

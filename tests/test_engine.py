@@ -19,7 +19,7 @@ import pytest
 
 from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
+from tconv.planning import ALGORITHMS, LAYOUTS, Layout, MapName, Plan, gradient, isas, phases, plan, winograd
 from tconv.planning.cost import machine
 from tconv.planning.plans import MAPS, Problem
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
@@ -33,27 +33,45 @@ DEFINITIONS = {
 }
 
 
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """A copy in that order."""
+    return np.ascontiguousarray(np.moveaxis(array, 1, -1))
+
+
 def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
     """The plan's answer, in an array that starts as NaN so that a cell left unwritten shows."""
     g = chosen.geometry
     shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
         chosen.map
     ]
-    out = np.full(shape, np.nan, arrays.x.dtype)
     source = arrays.y if chosen.map == "conv" else arrays.x
     weight = arrays.y if chosen.map == "weight_gradient" else arrays.weight
+    if chosen.layout == "channels_last":
+        source = channels_last(source)
+        if chosen.map == "weight_gradient":
+            weight = channels_last(weight)
+        else:
+            shape = (shape[0], *shape[2:], shape[1])
+    out = np.full(shape, np.nan, arrays.x.dtype)
     chosen.runner.run(source, weight, bias, out)
-    return out
+    moved = chosen.layout == "channels_last" and chosen.map != "weight_gradient"
+    return np.moveaxis(out, -1, 1) if moved else out
 
 
-def candidates(geometry: Geometry, map: MapName, isa: str) -> Iterator[dict[str, Any]]:
+def candidates(
+    geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first"
+) -> Iterator[dict[str, Any]]:
     """The fields of all plans that planning weighs, cheap or not."""
     problem, facts = Problem.of(geometry), machine(isa, "f32")
-    for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, "f32", facts):
-        yield {"algorithm": "phases", **fields}
+    if map == "weight_gradient":
+        found = gradient.candidates(problem, map, "f32", facts)
+    else:
+        found = phases.candidates(problem, map, "f32", facts, layout == "channels_last")
+    for fields in found:
+        yield {"algorithm": "phases", "layout": layout, **fields}
     if winograd.applies(problem, map, "f32"):
         for fields in winograd.candidates(problem, map, "f32", facts):
-            yield {"algorithm": "winograd", **fields}
+            yield {"algorithm": "winograd", "layout": layout, **fields}
 
 
 def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
@@ -67,9 +85,10 @@ def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> Non
         arrays = integer_arrays(geometry, dtype)
         for map in MAPS:
             expected = DEFINITIONS[map](arrays, geometry)
-            for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
+            for algorithm, isa, layout in itertools.product(ALGORITHMS.values(), isas(), LAYOUTS):
                 if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
-                    chosen = plan(geometry, map, dtype=code, algorithm=algorithm.name, isa=isa)
+                    words = {"dtype": code, "algorithm": algorithm.name, "layout": layout, "isa": isa}
+                    chosen = plan(geometry, map, **words)
                     assert_same(run(chosen, arrays), expected)
 
 
@@ -81,9 +100,9 @@ def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: G
     draw = random.Random(name)
     arrays = integer_arrays(geometry)
     seen = set()
-    for map, isa in itertools.product(MAPS, isas()):
+    for map, isa, layout in itertools.product(MAPS, isas(), LAYOUTS):
         expected = DEFINITIONS[map](arrays, geometry)
-        for fields in candidates(geometry, map, isa):
+        for fields in candidates(geometry, map, isa, layout):
             cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
             for one in (fields, cut):
                 chosen = made(geometry, map, isa, one)

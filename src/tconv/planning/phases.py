@@ -97,12 +97,16 @@ class Lattice:
         return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
 
 
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
+def choose(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> dict[str, Any]:
     """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+    return min(candidates(problem, map, dtype, machine, last), key=lambda fields: fields["cost"])
 
 
-def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
     yield from _lanes_of_positions(
