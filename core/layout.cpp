@@ -64,7 +64,10 @@ Layout make_layout(const Plan& plan) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, plan.lanes != Lanes::positions);
+  out.by_phase = plan.last && plan.lanes == Lanes::channels && plan.map != Map::weight_gradient;
+  bool share = plan.lanes != Lanes::positions;  // whether phases share a tile
+  for (int i = 0; out.by_phase && i < 3; ++i) share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, share);
   out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
@@ -84,7 +87,7 @@ Layout make_layout(const Plan& plan) {
 
   out.tile_lanes = plan.vectors * out.lanes;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
-  out.stacked = plan.lanes == Lanes::positions ? 1 : phase_count;
+  out.stacked = share ? phase_count : 1;
   if (out.stacked > 1) {
     for (const PhaseTaps& phase : out.phases)
       if (phase.offsets != out.phases[0].offsets)
@@ -92,7 +95,16 @@ Layout make_layout(const Plan& plan) {
     out.taps /= phase_count;
   }
   out.rows = out.target_channels * out.stacked;
-  if (plan.lanes == Lanes::channels) {
+  out.together = 1;
+  out.chunks = ceil_div(out.target_channels, plan.chunk);
+  if (out.by_phase) {
+    out.phase_columns = share ? out.target_channels : round_up(out.target_channels, out.tile_lanes);
+    out.columns = round_up(out.phase_columns * phase_count, out.tile_lanes);
+    out.packed_group = (share ? out.columns : out.phase_columns) * out.source_channels * out.taps;
+    out.chunks = ceil_div(out.columns, plan.chunk);
+    out.sums_pitch = round_up(std::min(plan.chunk, out.columns), out.tile_lanes) + out.lanes;
+    out.sums = out.positions * out.sums_pitch;
+  } else if (plan.lanes == Lanes::channels) {
     out.columns = round_up(out.rows, out.tile_lanes);
     out.packed_group = out.columns * out.source_channels * out.taps;
     out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
@@ -101,12 +113,14 @@ Layout make_layout(const Plan& plan) {
     out.packed_group = out.rows * out.source_channels * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
-    const int64_t kept = plan.last ? 1 : phase_count;  // phases whose rows are stored together
-    const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : kept * plan.rows;
+    int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
+    if (plan.last) {  // stored phase by phase, all channels of a task at once
+      out.together = std::clamp<int64_t>(plan.chunk / out.target_channels, 1, p.groups);
+      rows = std::min(plan.chunk, out.together * out.target_channels) * out.stacked;
+      out.turned = rows / out.stacked * out.positions;
+    }
     out.sums = rows * out.sums_pitch;
-    if (plan.last) out.turned = rows / out.stacked * out.positions;
   }
-  out.chunks = ceil_div(out.target_channels, plan.chunk);
   return out;
 }
 

@@ -53,7 +53,11 @@ struct Layout {
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
   int64_t sums;                               // scratch of one task
-  int64_t turned;                             // plan.last: sums of a phase as [position][channel]
+  // Channels last:
+  bool by_phase;                              // Lanes::channels: columns are [phase][channel]
+  int64_t phase_columns;                      // ... so many a phase
+  int64_t together;                           // groups of one task
+  int64_t turned;                             // scratch of one task: sums of a phase as [position][channel]
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {

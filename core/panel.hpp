@@ -44,7 +44,7 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 }
 
 template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, const Box& box, T* panel) {
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, const Box& box, T* panel) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
   std::vector<Stretch> stretches;
@@ -63,20 +63,20 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     std::memset(panel + d * at.panel.channel + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
   };
   if (at.source.channel == 1) {  // channels last: all channels of a line are turned together
-    for (int64_t d = 0; d < at.source_channels; ++d) clear(d);
+    for (int64_t d = 0; d < channels; ++d) clear(d);
     for (int64_t n = 0; n < box.size[0]; ++n)
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         const T* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
         T* row = panel + at.panel.first + at.panel.position(n, 0, 0) + phase * at.panel.row + position;
         for (const Stretch& s : stretches) {
           kernels.transpose(line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
-                            at.source_channels, s.end - s.begin, row + s.begin, at.panel.channel);
+                            channels, s.end - s.begin, row + s.begin, at.panel.channel);
           row += at.panel.row;
         }
       });
     return;
   }
-  for (int64_t d = 0; d < at.source_channels; ++d) {
+  for (int64_t d = 0; d < channels; ++d) {
     T* to = panel + d * at.panel.channel;
     clear(d);
     for (int64_t n = 0; n < box.size[0]; ++n) {

@@ -20,7 +20,7 @@ enum class Algorithm : int { reference, phases, winograd };
 // which need all phases to have the same taps.
 //   positions  lanes: neighbouring positions;  rows: channels, one phase at a time
 //   stacked    lanes: neighbouring positions;  rows: channels with their phases
-//   channels   lanes: channels with their phases;  rows: neighbouring positions
+//   channels   lanes: channels with their phases;  rows: neighbouring positions; channels last: with any taps
 // and for the weight gradient
 //   positions  lanes: channels of x;                   rows: channels of y
 //   channels   lanes: channels of y;                   rows: channels of x
@@ -47,6 +47,7 @@ struct Plan {
   Lanes lanes;           // phases only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box
+                         // channels last: of Lanes::channels columns; else of several groups where one has fewer
   bool last;             // source and target, or x and y, are [batch][z][y][x][channel], not [batch][channel][z][y][x]
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
   int most_threads;      // more would cost more to wake than they save; the answer does not depend on it

@@ -24,41 +24,51 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
-    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums + layout_.turned) * dtype_size(plan.dtype);
+    workspace_ = (layout_.together * layout_.source_channels * layout_.panel.channel + layout_.sums + layout_.turned) * dtype_size(plan.dtype);
   }
 }
+
+namespace {
+
+// Where the packed weights of the tile that begins with a row or column lie within those of its group.
+int64_t tile_offset(const Layout& at, int64_t first) {
+  if (!at.by_phase || at.stacked > 1) return first * at.source_channels * at.taps;
+  const PhaseTaps& phase = at.phases[static_cast<size_t>(first / at.phase_columns)];
+  const int64_t within = first % at.phase_columns, taps = static_cast<int64_t>(phase.offsets.size());
+  return (phase.before * at.phase_columns + within * taps) * at.source_channels;
+}
+
+}  // namespace
 
 // ---- weights -> panels ----------------------------------------------------------------------------------------------
 
 // Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile]
 // else:             [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
-// A column, and a stacked row, is a target channel with one of its phases. Phases come first, but where channels are last
-// in the target too: there a chunk's columns are [phase][channel].
+// A column, and a stacked row, is a target channel with one of its phases, phases first; but [phase][channel] for columns
+// where channels are last in the target too, and phases whose taps differ then begin with a tile.
 template <class T>
 void Runner::pack_as(const T* weight, T* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
-  const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
+  const bool channels = plan.lanes == Lanes::channels;
+  const bool apart = at.by_phase && at.stacked == 1;  // a tile's columns are all of one phase
+  const int64_t depth = at.source_channels, phases = at.stacked > 1 || apart ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
-  const bool channels = plan.lanes == Lanes::channels, by_phase = channels && plan.last;
   const int64_t width = channels ? at.tile_lanes : plan.rows, blocks = ceil_div(channels ? at.columns : at.rows, width);
 
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
-    const int64_t group = task / blocks, first = task % blocks * width;
-    const int64_t filled = std::min(width, at.rows - first), padded = channels ? width : filled;
+    const int64_t group = task / blocks, first = task % blocks * width, own_phase = apart ? first / at.phase_columns : 0;
+    const int64_t begin = first - own_phase * at.phase_columns;
+    const int64_t filled = std::min(width, at.rows - begin), padded = channels ? width : filled;
     const T* from = weight + group * group_weights;
-    T* to = packed + group * at.packed_group + first * depth * at.taps;
-    // The channels among which the phase is the slower index, where it is.
-    const int64_t chunk = first / (plan.chunk * at.stacked) * plan.chunk;
-    const int64_t chunk_channels = std::min(plan.chunk, at.target_channels - chunk);
+    T* to = packed + group * at.packed_group + tile_offset(at, first);
     std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
-    for (int64_t phase = 0; phase < phases; ++phase) {
+    for (int64_t phase = own_phase; phase < own_phase + phases; ++phase) {
       const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
       for (size_t t = 0; t < taps; ++t) {
         for (int64_t i = 0; i < filled; ++i) {
-          const int64_t row = first + i, within = row - chunk * at.stacked;
-          const int64_t channel = by_phase ? chunk + within % chunk_channels : row / at.stacked;
-          const int64_t own = phase + (by_phase ? within / chunk_channels : row % at.stacked);
+          const int64_t row = begin + i, channel = at.by_phase ? row % at.target_channels : row / at.stacked;
+          const int64_t own = phase + (at.by_phase ? row / at.target_channels : row % at.stacked);
           start[static_cast<size_t>(i)] = channel * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
         }
         for (int64_t d = 0; d < depth; ++d, to += padded) {
@@ -147,44 +157,45 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
 
   Workers workers(plan.most_threads);
 
-  parallel_for(groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
-    Worker& worker = workers[index];  // holds: which box of which group lies in the panel
+  parallel_for(ceil_div(groups, at.together) * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
+    Worker& worker = workers[index];  // holds: which box of which groups lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
-    T *sums = panel + depth * at.panel.channel, *turned = sums + at.sums;
+    T *sums = panel + at.together * depth * at.panel.channel, *turned = sums + at.sums;
 
-    const int64_t group = task / at.chunks / boxes;
+    const int64_t group = task / at.chunks / boxes * at.together, together = std::min(at.together, groups - group);
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, source + group * at.source.group, box, panel);
+      pack_panel(at, kernels, source + group * at.source.group, together * depth, box, panel);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
     const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-    const int64_t row_begin = task % at.chunks * plan.chunk;
-    const int64_t row_end = std::min(row_begin + plan.chunk, at.target_channels);
+    const int64_t row_begin = task % at.chunks * plan.chunk;  // of columns, where they are by phase
+    const int64_t row_end = std::min(row_begin + plan.chunk, at.by_phase ? at.columns : at.target_channels);
     T* plane = target + box.begin[0] * at.target.batch + group * at.target.group;
-    // Channels last: stores channels [c, end) of one phase, whose sums are [position][pitch].
-    const auto lay_phase = [&](int64_t phase, int64_t c, int64_t end, const T* from, int64_t pitch) {
+    // Channels last: stores channels from c on of one phase, whose sums are [position][pitch].
+    const auto lay_phase = [&](int64_t phase, int64_t c, int64_t channels, const T* from, int64_t pitch) {
       const T* own_bias = bias ? bias + group * at.target_channels + c : nullptr;
       const int64_t step = at.axis[2].target_stride * at.target.position;
       store.each_row_of(phase, box, [&](int64_t cell, int64_t position, int64_t count) {
         T* out = target + cell * at.target.position + group * at.target.group + c;
-        kernels.finish_cells(plan, from + position * pitch, pitch, count, end - c, own_bias, out, step);
+        kernels.finish_cells(plan, from + position * pitch, pitch, count, channels, own_bias, out, step);
       });
     };
 
     TileArgs<T> tile{};
     tile.steps = depth;
     if (plan.lanes == Lanes::channels) {
-      const std::vector<int64_t>& offsets = at.phases[0].offsets;
-      tile.taps = at.taps;
-      tile.offsets = offsets.data();
       tile.a_on = 1, tile.a_step = at.panel.channel;
       tile.b_tap = depth * at.tile_lanes, tile.b_step = at.tile_lanes;
       tile.c_stride = at.sums_pitch;
-      const int64_t column_begin = row_begin * at.stacked, columns = (row_end - row_begin) * at.stacked;
+      const int64_t apiece = at.by_phase ? 1 : at.stacked, column_begin = row_begin * apiece, columns = row_end * apiece - column_begin;
       for (int64_t j = 0; j < columns; j += at.tile_lanes) {
-        tile.b = packed + group * at.packed_group + (column_begin + j) * depth * tile.taps;
+        const bool apart = at.by_phase && at.stacked == 1;
+        const PhaseTaps& phase = at.phases[static_cast<size_t>(apart ? (column_begin + j) / at.phase_columns : 0)];
+        tile.taps = static_cast<int64_t>(phase.offsets.size());
+        tile.offsets = phase.offsets.data();
+        tile.b = packed + group * at.packed_group + tile_offset(at, column_begin + j);
         const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, columns - j), at.lanes));
         for (int64_t i = 0; i < positions; i += plan.rows) {
           tile.a = cells + i;
@@ -192,9 +203,12 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.tile[std::min<int64_t>(plan.rows, positions - i)][vectors](tile);
         }
       }
-      if (plan.last) {
-        for (int64_t r = 0; r < at.stacked; ++r)
-          lay_phase(r, row_begin, row_end, sums + r * (row_end - row_begin), at.sums_pitch);
+      if (at.by_phase) {
+        for (int64_t r = row_begin / at.phase_columns; r < static_cast<int64_t>(at.phases.size()); ++r) {
+          const int64_t begin = std::max(row_begin, r * at.phase_columns);
+          const int64_t end = std::min(row_end, r * at.phase_columns + at.target_channels);
+          if (begin < end) lay_phase(r, begin - r * at.phase_columns, end - begin, sums + begin - row_begin, at.sums_pitch);
+        }
         return;
       }
       store.each_row(box, plane, at.target.batch, [&](T* out, int64_t position, int64_t phase, const Span& span) {
@@ -224,35 +238,43 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
         }
       });
     };
-    const auto turn_phase = [&](int64_t phase, int64_t c, int64_t end, const T* from, int64_t pitch) {
-      kernels.transpose(from, pitch, 1, positions, end - c, turned, end - c);
-      lay_phase(phase, c, end, turned, end - c);
-    };
-    for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
+    // Sums one block of rows over the positions of the box.
+    const auto sum = [&](int64_t g, int64_t first, int64_t r, T* c) {
       const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
-      const T* weights = packed + group * at.packed_group + first * depth * at.taps;
+      const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
       tile.a_step = rows, tile.a_tap = depth * rows;
-      for (int64_t r = 0; r < phases; ++r) {
-        const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
-        tile.taps = static_cast<int64_t>(phase.offsets.size());
-        tile.offsets = phase.offsets.data();
-        tile.a = weights + phase.before * depth * rows;
-        T* c = sums;
-        if (at.stacked > 1) c += (first - row_begin * at.stacked) * at.sums_pitch;
-        else if (!plan.last) c += r * plan.rows * at.sums_pitch;
-        for (int64_t i = 0; i < positions; i += at.tile_lanes) {
-          tile.b = cells + i;
-          tile.c = c + i;
-          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
-        }
-        if (plan.last && at.stacked == 1) turn_phase(r, first, first + rows, sums, at.sums_pitch);
+      tile.taps = static_cast<int64_t>(phase.offsets.size());
+      tile.offsets = phase.offsets.data();
+      tile.a = packed + (group + g) * at.packed_group + first * depth * at.taps + phase.before * depth * rows;
+      for (int64_t i = 0; i < positions; i += at.tile_lanes) {
+        tile.b = cells + g * depth * at.panel.channel + i;
+        tile.c = c + i;
+        kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
       }
-      if (at.stacked == 1 && !plan.last) store_channels(first, first + rows, 1, plan.rows);
+    };
+    const int64_t begin = row_begin * at.stacked, end = row_end * at.stacked;
+    if (plan.last) {
+      const int64_t channels = together * (row_end - row_begin);
+      const auto turn_phase = [&](int64_t phase, const T* from, int64_t pitch) {
+        kernels.transpose(from, pitch, 1, positions, channels, turned, channels);
+        lay_phase(phase, row_begin, channels, turned, channels);
+      };
+      for (int64_t r = 0; r < phases; ++r) {
+        for (int64_t g = 0; g < together; ++g)
+          for (int64_t first = begin; first < end; first += plan.rows)
+            sum(g, first, r, sums + (g * (end - begin) + first - begin) * at.sums_pitch);
+        if (at.stacked == 1) turn_phase(r, sums, at.sums_pitch);
+      }
+      for (int64_t r = 0; at.stacked > 1 && r < at.stacked; ++r)
+        turn_phase(r, sums + r * at.sums_pitch, at.stacked * at.sums_pitch);
+      return;
     }
-    if (at.stacked > 1 && !plan.last) store_channels(row_begin, row_end, at.stacked, 1);
-    if (at.stacked > 1 && plan.last)
-      for (int64_t r = 0; r < at.stacked; ++r)
-        turn_phase(r, row_begin, row_end, sums + r * at.sums_pitch, at.stacked * at.sums_pitch);
+    for (int64_t first = begin; first < end; first += plan.rows) {
+      for (int64_t r = 0; r < phases; ++r)
+        sum(0, first, r, sums + (at.stacked > 1 ? first - begin : r * plan.rows) * at.sums_pitch);
+      if (at.stacked == 1) store_channels(first, std::min(first + plan.rows, end), 1, plan.rows);
+    }
+    if (at.stacked > 1) store_channels(row_begin, row_end, at.stacked, 1);
   });
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd, prod
+from math import gcd, lcm, prod
 from typing import Any
 
 from tconv.planning.cost import (
@@ -23,6 +23,9 @@ from tconv.planning.plans import MapName, Problem
 __all__ = ["candidates", "choose", "tiles_cycles"]
 
 Box = tuple[int, int, int, int]
+
+#: Channels last: numbers of a run that are worth reading or writing by themselves.
+_RUN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,16 @@ def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
 class Lattice:
     """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
 
-    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int) -> None:
-        """`size`: bytes of a number."""
+    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int, together: int = 1) -> None:
+        """`size`: bytes of a number; `together`: groups in one panel."""
         self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
         self.extents = (problem.batch, *(axis.cells for axis in self.axes))
         pair = problem.in_channels, problem.out_channels
         self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
         self.phases = prod(axis.phases for axis in self.axes)
         self.taps = prod(axis.taps for axis in self.axes)
-        self._bytes = self.depth * prod(axis.source_phases for axis in self.axes) * size
+        self.together = together
+        self._bytes = together * self.depth * prod(axis.source_phases for axis in self.axes) * size
 
     def extent(self, box: Box) -> tuple[int, int]:
         """Positions from a box's first cell to its last, and bytes of its panel."""
@@ -109,9 +113,11 @@ def candidates(
 ) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
-    yield from _lanes_of_positions(
-        Lattice(problem, map, False, size), "positions", problem.groups, size, machine
-    )
+    channels = problem.out_channels if map == "conv_transpose" else problem.in_channels
+    # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
+    together = min(problem.groups, -(-_RUN // channels)) if last else 1
+    apart = Lattice(problem, map, False, size, together)
+    yield from _lanes_of_positions(apart, "positions", problem.groups, size, machine, last)
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     # Phases can share a tile where each has the same taps.
     if (
@@ -119,9 +125,15 @@ def candidates(
         and prod(problem.stride) > 1
         and all(d == 1 and k % s == 0 for k, s, d in axes)
     ):
-        aligned = Lattice(problem, map, True, size)
-        yield from _lanes_of_positions(aligned, "stacked", problem.groups, size, machine)
-        yield from _lanes_of_channels(aligned, problem.groups, size, machine)
+        aligned = Lattice(problem, map, True, size, together)
+        yield from _lanes_of_positions(aligned, "stacked", problem.groups, size, machine, last)
+        if last:
+            shared = Lattice(problem, map, True, size)
+            yield from _columns_by_phase(shared, shared.phases, problem.groups, size, machine)
+        else:
+            yield from _lanes_of_channels(aligned, problem.groups, size, machine)
+    elif last:
+        yield from _columns_by_phase(Lattice(problem, map, False, size), 1, problem.groups, size, machine)
 
 
 def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
@@ -149,17 +161,21 @@ def _fields(
 
 
 def _lanes_of_positions(
-    lattice: Lattice, lanes: str, groups: int, size: int, machine: Machine
+    lattice: Lattice, lanes: str, groups: int, size: int, machine: Machine, last: bool
 ) -> Iterator[dict[str, Any]]:
     stacked = lattice.phases if lanes == "stacked" else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
     store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
+    if last:  # sums are turned, then laid in runs of channels
+        store = 0.5 + 8.0 / min(_RUN, lattice.target * lattice.together)
     seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):
         rows = split(total_rows, most_rows)
         # Stacked rows are whole channels, stored together once a task has summed them.
         unit = rows // gcd(rows, stacked)
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
+        if last:
+            kept = max(kept, min(_RUN, lattice.target * lattice.together) * stacked)
         most = min(max(64, L2_SUMS // (kept * size)), 4096)
         for panel in PANELS:
             box = lattice.box(most, panel)
@@ -180,9 +196,11 @@ def _lanes_of_positions(
                 total_rows * taps * lattice.depth * size,
                 unit,
             )
-            if stacked > 1:
+            if stacked > 1 or last:
                 fits = L2_SUMS // (positions * stacked * size) // unit * unit
                 fields["chunk"] = max(unit, min(fields["chunk"], fits))
+            if last and lattice.together > 1:
+                fields["chunk"] = lattice.target * lattice.together
             work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
             yield {"rows": rows, "vectors": vectors, "lanes": lanes, "computed_macs": work, **fields}
 
@@ -219,3 +237,45 @@ def _lanes_of_channels(
             fields["chunk"] = max(unit, min(fields["chunk"], fits))
             work = positions * columns * lanes * taps * lattice.depth * lattice.boxes(box) * groups
             yield {"rows": rows, "vectors": vectors, "lanes": "channels", "computed_macs": work, **fields}
+
+
+def _columns_by_phase(
+    lattice: Lattice, stacked: int, groups: int, size: int, machine: Machine
+) -> Iterator[dict[str, Any]]:
+    """Channels last: columns are [phase][channel], so that sums are stored as they lie.
+
+    Tiles cover all columns where all phases share their taps (`stacked`: how many), else those of one phase.
+    """
+    seen = set()
+    for vectors, most_rows in enumerate(machine.rows, 1):
+        lanes = vectors * machine.lanes
+        tiles = -(-lattice.target * stacked // lanes) * (lattice.phases // stacked)
+        narrow = -(-lattice.target * stacked // machine.lanes) * (lattice.phases // stacked)  # vectors
+        most = min(max(most_rows, L2_SUMS // (min(tiles * lanes, 4 * lanes) * size)), 1024)
+        for panel in PANELS:
+            box = lattice.box(most, panel)
+            if (vectors, box) in seen:
+                continue
+            seen.add((vectors, box))
+            positions, _ = lattice.extent(box)
+            rows = split(positions, most_rows)
+            taps = lattice.taps / lattice.phases  # of a tile, on the mean
+            fields = _fields(
+                lattice,
+                box,
+                groups,
+                tiles_cycles(positions, rows, narrow, vectors) * taps,
+                positions * lattice.target * lattice.phases * (0.15 + 6.0 / lattice.target),
+                tiles * -(-positions // rows) * 12.0,
+                tiles * lanes * taps * lattice.depth * size,
+                1,
+            )
+            # A task takes whole tiles, and whole phases where they end with one.
+            pieces = max(1, min(tiles, MIN_TASKS // (lattice.boxes(box) * groups)))
+            whole = lcm(lattice.target, lanes) // lanes if stacked > 1 else tiles // lattice.phases
+            fits = min(L2_SUMS // (positions * size) // lanes, -(-tiles // pieces))
+            chunk = max(1, fits // whole * whole or fits)
+            fields["chunk"] = chunk * lanes
+            work = positions * narrow * machine.lanes * taps * lattice.depth * lattice.boxes(box) * groups
+            fields["computed_macs"] = int(work)
+            yield {"rows": rows, "vectors": vectors, "lanes": "channels", **fields}

@@ -186,7 +186,7 @@ class Plan:
         """Plans with equal packing read the same packed weights."""
         p = self.problem
         by_phase = self.lanes == "channels" and self.layout == "channels_last"
-        chunk = self.chunk if self.algorithm == "winograd" or by_phase else None
+        chunk = self.chunk if self.algorithm == "winograd" else None
         return (
             *(self.map, self.dtype, self.algorithm, self.isa),
             *(self.rows, self.vectors, self.lanes, by_phase, chunk, p.stride, p.kernel),
