@@ -64,7 +64,8 @@ Layout make_layout(const Plan& plan) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  out.by_phase = plan.last && plan.lanes == Lanes::channels && plan.map != Map::weight_gradient;
+  const bool all = p.groups * (transposed ? p.out_channels : p.in_channels) > 1;  // see make_side
+  out.by_phase = plan.last && all && plan.lanes == Lanes::channels && plan.map != Map::weight_gradient;
   bool share = plan.lanes != Lanes::positions;  // whether phases share a tile
   for (int i = 0; out.by_phase && i < 3; ++i) share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
   for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, share);
@@ -104,6 +105,7 @@ Layout make_layout(const Plan& plan) {
     out.chunks = ceil_div(out.columns, plan.chunk);
     out.sums_pitch = round_up(std::min(plan.chunk, out.columns), out.tile_lanes) + out.lanes;
     out.sums = out.positions * out.sums_pitch;
+    out.turned = out.axis[2].target_stride * out.target_channels;  // a bias for every column of a row of phases
   } else if (plan.lanes == Lanes::channels) {
     out.columns = round_up(out.rows, out.tile_lanes);
     out.packed_group = out.columns * out.source_channels * out.taps;
@@ -114,7 +116,7 @@ Layout make_layout(const Plan& plan) {
     out.sums_pitch = round_up(out.positions, out.lanes);
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
     int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
-    if (plan.last) {  // stored phase by phase, all channels of a task at once
+    if (out.target.position > 1) {  // stored phase by phase, all channels of a task at once
       out.together = std::clamp<int64_t>(plan.chunk / out.target_channels, 1, p.groups);
       rows = std::min(plan.chunk, out.together * out.target_channels) * out.stacked;
       out.turned = rows / out.stacked * out.positions;

@@ -57,7 +57,7 @@ struct Layout {
   bool by_phase;                              // Lanes::channels: columns are [phase][channel]
   int64_t phase_columns;                      // ... so many a phase
   int64_t together;                           // groups of one task
-  int64_t turned;                             // scratch of one task: sums of a phase as [position][channel]
+  int64_t turned;                             // scratch of one task: sums of a phase as [position][channel], or biases
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {

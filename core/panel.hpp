@@ -62,7 +62,7 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     const int64_t filled = at.panel.dense ? cells : 0;
     std::memset(panel + d * at.panel.channel + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
   };
-  if (at.source.channel == 1) {  // channels last: all channels of a line are turned together
+  if (at.source.position > 1) {  // channels last: all channels of a line are turned together
     for (int64_t d = 0; d < channels; ++d) clear(d);
     for (int64_t n = 0; n < box.size[0]; ++n)
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {

@@ -61,13 +61,14 @@ static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
 
 // How an array of the caller lies in memory: numbers from a position to the next along x, from a channel, a group and a
-// batch item to the next. Rows and planes of positions follow one another without gaps.
+// batch item to the next. Rows and planes of positions follow one another without gaps. Channels are last where position
+// is more than 1: a single channel lies the same way in both layouts.
 struct Side {
   int64_t position, channel, group, batch;
 };
 static inline Side make_side(const Plan& plan, int64_t channels, int64_t plane) {
   const int64_t all = plan.problem.groups * channels;
-  if (plan.last) return {all, 1, channels, all * plane};
+  if (plan.last && all > 1) return {all, 1, channels, all * plane};
   return {1, plane, channels * plane, all * plane};
 }
 

@@ -120,15 +120,44 @@ struct Store {
         }
   }
 
+  // Calls row(number in the target of the first cell's first phase, position of that cell, cells, first and last phase of
+  // each) for every row of cells in the box and for one phase along z and y: whole cells together, cropped ones alone.
+  template <class Row>
+  void each_row_of_cells(int64_t phase, const Box& box, const Row& row) const {
+    const Lattice& x = at.axis[2];
+    const int64_t stride = x.target_stride, first = box.begin[3] * stride - x.target_lo, cells = box.size[3];
+    const int64_t begin = std::clamp<int64_t>(-floor_div(first, stride), 0, cells);
+    const int64_t end = std::clamp<int64_t>(floor_div(x.target_size - first, stride), begin, cells);
+    each_line_of(phase, box, [&](int64_t line, int64_t position) {
+      if (begin < end) row(line + first + begin * stride, position + begin, end - begin, 0, stride);
+      for (int64_t c = 0; c < cells; ++c) {
+        if (c == begin && begin < end) c = end;
+        if (c == cells) break;
+        const int64_t at_x = first + c * stride;
+        row(line + at_x, position + c, 1, std::max<int64_t>(0, -at_x), std::min(stride, x.target_size - at_x));
+      }
+    });
+  }
+
   // Calls row(number of its first cell in the target, position of that cell, cells) for every row of one phase in the box.
   template <class Row>
   void each_row_of(int64_t phase, const Box& box, const Row& row) const {
-    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
-    const int64_t rx = phase % x.target_stride, ry = phase / x.target_stride % y.target_stride;
-    const int64_t rz = phase / x.target_stride / y.target_stride, first = box.begin[3] * x.target_stride + rx - x.target_lo;
+    const Lattice& x = at.axis[2];
+    const int64_t first = box.begin[3] * x.target_stride + phase % x.target_stride - x.target_lo;
     const int64_t begin = std::max<int64_t>(0, -floor_div(first, x.target_stride));
     const int64_t end = std::min(box.size[3], floor_div(x.target_size - 1 - first, x.target_stride) + 1);
     if (begin >= end) return;
+    each_line_of(phase / x.target_stride, box, [&](int64_t line, int64_t position) {
+      row(line + first + begin * x.target_stride, position + begin, end - begin);
+    });
+  }
+
+  // Calls line(number of its first cell in the target, position of the box's cell there) for every line of the target in
+  // the box that has one phase along z and y.
+  template <class Line>
+  void each_line_of(int64_t phase, const Box& box, const Line& line) const {
+    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
+    const int64_t ry = phase % y.target_stride, rz = phase / y.target_stride;
     for (int64_t n = 0; n < box.size[0]; ++n)
       for (int64_t cz = 0; cz < box.size[1]; ++cz) {
         const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
@@ -136,8 +165,8 @@ struct Store {
         for (int64_t cy = 0; cy < box.size[2]; ++cy) {
           const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
           if (ty < 0 || ty >= y.target_size) continue;
-          const int64_t cell = (tz * y.target_size + ty) * x.target_size + first + begin * x.target_stride;
-          row((box.begin[0] + n) * at.target_plane + cell, at.panel.position(n, cz, cy) + begin, end - begin);
+          line((box.begin[0] + n) * at.target_plane + (tz * y.target_size + ty) * x.target_size,
+               at.panel.position(n, cz, cy));
         }
       }
   }
@@ -196,12 +225,29 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
         tile.b = packed + group * at.packed_group + tile_offset(at, column_begin + j);
-        const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, columns - j), at.lanes));
+        const int64_t filled = apart ? at.target_channels - (column_begin + j) % at.phase_columns : columns - j;
+        const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, filled), at.lanes));
         for (int64_t i = 0; i < positions; i += plan.rows) {
           tile.a = cells + i;
           tile.c = sums + i * at.sums_pitch + j;
           kernels.tile[std::min<int64_t>(plan.rows, positions - i)][vectors](tile);
         }
+      }
+      const int64_t row_columns = at.axis[2].target_stride * at.target_channels;  // of all phases along x
+      if (at.by_phase && at.stacked > 1 && at.target.position == at.target_channels) {
+        for (int64_t i = 0; bias && i < row_columns; ++i) turned[i] = bias[i % at.target_channels];
+        for (int64_t q = row_begin / row_columns; q * row_columns < std::min(row_end, at.rows); ++q) {
+          const int64_t first = q * row_columns, begin = std::max(row_begin, first) - first;
+          const int64_t end = std::min(row_end - first, row_columns);
+          store.each_row_of_cells(q, box, [&](int64_t cell, int64_t position, int64_t count, int64_t from, int64_t to) {
+            from = std::max(from * at.target_channels, begin), to = std::min(to * at.target_channels, end);
+            if (from < to)
+              kernels.finish_cells(plan, sums + position * at.sums_pitch + first - row_begin + from, at.sums_pitch, count,
+                                   to - from, bias ? turned + from : nullptr, target + cell * at.target_channels + from,
+                                   row_columns);
+          });
+        }
+        return;
       }
       if (at.by_phase) {
         for (int64_t r = row_begin / at.phase_columns; r < static_cast<int64_t>(at.phases.size()); ++r) {
@@ -253,7 +299,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
       }
     };
     const int64_t begin = row_begin * at.stacked, end = row_end * at.stacked;
-    if (plan.last) {
+    if (at.target.position > 1) {
       const int64_t channels = together * (row_end - row_begin);
       const auto turn_phase = [&](int64_t phase, const T* from, int64_t pitch) {
         kernels.transpose(from, pitch, 1, positions, channels, turned, channels);

@@ -73,7 +73,7 @@ Winograd make_winograd(const Plan& plan) {
   out.lines = out.block * (out.source_rows * kWindow * out.pitch + out.reach);
   // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
   out.stored = (out.block * out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
-  if (plan.last) out.turned = kTile * p.stride[2] * out.pitch * out.block;
+  if (out.target.position > 1) out.turned = kTile * p.stride[2] * out.pitch * out.block;
   return out;
 }
 
@@ -209,6 +209,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     const int64_t left = x0 * wide - at.x.target_lo, skip = std::max<int64_t>(-left, 0);
     const int64_t length = std::min(width * wide, p.output[2] - left) - skip;
     if (length <= 0) return;
+    const bool last = at.target.position > 1;
     for (int64_t c0 = 0; c0 < count; c0 += at.block) {
       const int64_t channels = std::min(at.block, count - c0), stored_channel = high * wide * at.pitch;
       for (int64_t i = 0; i < channels * at.phases; ++i) {
@@ -225,7 +226,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
                                 p.stride[1] * wide * at.pitch, p.stride[2] * at.pitch);
       }
       const int64_t channel = group * p.out_channels + first + c0;
-      for (int64_t h = 0; plan.last && h < high; ++h) {
+      for (int64_t h = 0; last && h < high; ++h) {
         for (int64_t x = 0; x < wide; ++x)
           kernels.transpose(stored + (h * wide + x) * at.pitch, stored_channel, 1, tiles, channels,
                             turned + x * at.pitch * channels, channels);
@@ -243,7 +244,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
           }
         }
       }
-      for (int64_t n = 0; !plan.last && n < batch; ++n) {
+      for (int64_t n = 0; !last && n < batch; ++n) {
         T* plane = target + (n0 + n) * at.target.batch + channel * at.target.channel;
         for (int64_t ty = 0; ty < rows; ++ty)
           for (int64_t h = 0; h < high; ++h) {

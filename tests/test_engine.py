@@ -70,7 +70,7 @@ def candidates(
     for fields in found:
         yield {"algorithm": "phases", "layout": layout, **fields}
     if winograd.applies(problem, map, "f32"):
-        for fields in winograd.candidates(problem, map, "f32", facts):
+        for fields in winograd.candidates(problem, map, "f32", facts, layout == "channels_last"):
             yield {"algorithm": "winograd", "layout": layout, **fields}
 
 

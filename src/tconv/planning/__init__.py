@@ -60,7 +60,7 @@ def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) ->
 
 
 def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
-    return winograd.choose(problem, map, dtype, machine(isa, dtype))
+    return winograd.choose(problem, map, dtype, machine(isa, dtype), last)
 
 
 def _nominal(problem: Problem) -> int:

@@ -114,6 +114,7 @@ def candidates(
     """All plans that are weighed."""
     size = BYTES[dtype]
     channels = problem.out_channels if map == "conv_transpose" else problem.in_channels
+    last = last and problem.groups * channels > 1  # a single channel lies the same way in both layouts
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-_RUN // channels)) if last else 1
     apart = Lattice(problem, map, False, size, together)
