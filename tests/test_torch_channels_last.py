@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.library import opcheck
 
-import tconv.torch
 from tconv import _core
 from tconv.geometry import Geometry
 from tconv.ops.running import execute
@@ -41,12 +40,14 @@ def test_answers_gradients_and_strides_are_pytorchs(name: str) -> None:
     for ours, theirs in zip(made[:2], made[2:], strict=True):
         assert all(map(torch.equal, ours, theirs))
         for one, other in zip(ours[:2], theirs[:2], strict=True):
-            assert one.stride() == other.stride()
+            if g.axes == 2:  # over three axes PyTorch keeps the order for some shapes and dtypes alone
+                assert one.stride() == other.stride()
+            assert one.stride() == turned(one).stride()
 
 
 @pytest.mark.parametrize(
     "shape",
-    [(2, 3, 4, 5), (2, 3, 1, 1), (2, 1, 4, 5), (1, 3, 4, 1), (3, 1, 1, 1), (1, 2, 3, 4, 5), (2, 3, 4)],
+    [(2, 3, 4, 5), (2, 3, 1, 1), (2, 1, 4, 5), (1, 3, 4, 1), (3, 1, 1, 1), (2, 3, 4)],
 )
 def test_which_tensors_are_channels_last(shape: tuple[int, ...]) -> None:
     """As PyTorch takes them: by the strides of its answer to a convolution with one weight a channel."""
@@ -85,9 +86,7 @@ def test_no_copy_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["reference", "phases", "winograd"])
-def test_a_large_answer_comes_from_the_cache(name: str) -> None:
-    del name
+def test_a_large_answer_comes_from_the_cache() -> None:
     layer = ConvTranspose2d(8, 32, 2, 2, bias=False)
     _core.empty_cache()
     with torch.no_grad():
@@ -116,13 +115,12 @@ def test_operators() -> None:
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-@pytest.mark.parametrize("backend", ["aot_eager"])
-def test_compiled(dynamic: bool, backend: str) -> None:
+def test_compiled(dynamic: bool) -> None:
     torch._dynamo.reset()
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), ConvTranspose2d(4, 2, 4, 2, 1))
     plain = plain.to(memory_format=torch.channels_last)
-    compiled = torch.compile(plain, fullgraph=True, backend=backend, dynamic=dynamic)
+    compiled = torch.compile(plain, fullgraph=True, backend="aot_eager", dynamic=dynamic)
     for size in ((2, 3, 8, 6), (3, 3, 5, 7)):
         x = turned(torch.randn(size))
         made, expected = compiled(x), plain(x)
@@ -137,14 +135,19 @@ def test_compiled(dynamic: bool, backend: str) -> None:
 
 
 def test_transforms_take_them_too() -> None:
-    x, weight, _, _ = tensors(MIXED)
+    x, weight, _, y = tensors(MIXED)
     call = lambda t: conv_transpose2d(t, weight, **options(MIXED)).square().sum()  # noqa: E731
     assert torch.equal(torch.func.grad(call)(turned(x)), torch.func.grad(call)(x))
     each = torch.vmap(lambda t: conv_transpose2d(t, weight, **options(MIXED)))
     assert torch.equal(each(turned(x)), each(x))
-    _, made = torch.func.jvp(call, (turned(x),), (x,))
-    _, expected = torch.func.jvp(call, (x,), (x,))
-    assert torch.equal(made, expected)
+    inputs = turned(x).requires_grad_(), x.clone().requires_grad_()
+    made, expected = (
+        torch.autograd.grad(
+            conv_transpose2d(t, weight, **options(MIXED)), t, y.expand(3, *y.shape), is_grads_batched=True
+        )
+        for t in inputs
+    )
+    assert torch.equal(*made, *expected)
 
 
 def test_a_model_made_channels_last_stays_so() -> None:
@@ -156,4 +159,3 @@ def test_a_model_made_channels_last_stays_so() -> None:
     torch.testing.assert_close(made, expected)
     made.sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-    assert tconv.torch.ConvTranspose2d is ConvTranspose2d

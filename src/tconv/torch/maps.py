@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from tconv.torch import eager
@@ -74,7 +75,7 @@ class Map(Function):
         ctx.sizes = first.shape[2:], second.shape[2:]
         ctx.options = inputs[2:]
         # Gradients travel in the format of the forward's input, as in PyTorch.
-        ctx.last = None if transformed() else channels_last(first)
+        ctx.last = _order(first)
         if transformed():
             ctx.save_for_forward(first, second)
             ctx.made = output.shape
@@ -105,11 +106,16 @@ def _conjugate(tensor: Tensor) -> Tensor:
     return tensor.conj_physical() if tensor.is_complex() else tensor
 
 
+def _order(tensor: Tensor) -> bool | None:
+    """Whether channels come last in memory; None where a transform hides the strides."""
+    return None if transformed() or is_legacy_batchedtensor(tensor) else channels_last(tensor)
+
+
 def _in_format(grad: Tensor, last: bool | None) -> Tensor:
-    """`grad` with channels last in memory or first; as it is where transforms hide its strides (None)."""
-    if last is None or last == channels_last(grad):
+    """`grad` with channels last in memory or first; as it is where that is not known (None)."""
+    if last is None or _order(grad) in (None, last):
         return grad
-    return grad.contiguous(memory_format=memory_format(grad.dim(), last))
+    return grad.clone(memory_format=memory_format(grad.dim(), last))
 
 
 class ConvTranspose(Map):
