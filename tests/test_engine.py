@@ -11,6 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,30 @@ def test_more_threads_than_a_c_int_holds_are_not_asked_for() -> None:
 def test_an_empty_batch_is_fine_by_any_algorithm() -> None:
     for algorithm in ALGORITHMS:
         assert plan(Geometry.parse("n0 c4>4 i8x8 k4 s2 p1"), algorithm=algorithm).algorithm == "reference"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n2 c6>10 i5x7 k4 s2 p1",
+        "n2 c9>6 i4x5 k4 s2 p1 g3",
+        "c40>40 i9x7 k4 s2 p1 g40",
+        "c5>21 i3x5 k8 s4 p2",
+        "n2 c12>36 i6x5 k3 s2 p1 o1 g2",
+        "c7>1 i5x6 k4 s2 p1",
+        "n3 c3>17 i4x3x5 k3 s2x1x2 d1x2x1",
+    ],
+)
+def test_bias_and_activation_of_every_candidate(text: str, layout: Layout) -> None:
+    geometry = Geometry.parse(text)
+    arrays = integer_arrays(geometry)
+    expected = views.scatter(arrays.x, arrays.weight, geometry)
+    expected = np.maximum(expected + arrays.bias.reshape(-1, *(1,) * geometry.axes), 0)
+    for isa in isas():
+        for fields in candidates(geometry, "conv_transpose", isa, layout):
+            chosen = replace(made(geometry, "conv_transpose", isa, fields), activation="relu")
+            assert_same(run(chosen, arrays, arrays.bias), expected)
 
 
 def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
