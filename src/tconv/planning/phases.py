@@ -183,7 +183,8 @@ def _lanes_of_positions(
             if (vectors, box) in seen:
                 continue
             seen.add((vectors, box))
-            positions, _ = lattice.extent(box)
+            positions, panel_bytes = lattice.extent(box)
+            read = panel_bytes / size * 4.0 / lattice.depth / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
             step = tiles_cycles(total_rows, rows, columns, vectors) * taps
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
@@ -192,7 +193,7 @@ def _lanes_of_positions(
                 box,
                 groups,
                 step,
-                positions * lattice.phases * lattice.target * store,
+                positions * lattice.phases * lattice.target * store + read,
                 calls,
                 total_rows * taps * lattice.depth * size,
                 unit,
@@ -258,7 +259,8 @@ def _columns_by_phase(
             if (vectors, box) in seen:
                 continue
             seen.add((vectors, box))
-            positions, _ = lattice.extent(box)
+            positions, panel_bytes = lattice.extent(box)
+            read = panel_bytes / size * 4.0 / lattice.depth
             rows = split(positions, most_rows)
             taps = lattice.taps / lattice.phases  # of a tile, on the mean
             fields = _fields(
@@ -266,7 +268,7 @@ def _columns_by_phase(
                 box,
                 groups,
                 tiles_cycles(positions, rows, narrow, vectors) * taps,
-                positions * lattice.target * lattice.phases * (0.15 + 6.0 / lattice.target),
+                positions * lattice.target * lattice.phases * (0.15 + 6.0 / lattice.target) + read,
                 tiles * -(-positions // rows) * 12.0,
                 tiles * lanes * taps * lattice.depth * size,
                 1,
