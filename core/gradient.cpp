@@ -47,8 +47,6 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   const Sides sides(plan, at);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments;
-  const int64_t x_batch = groups * at.target_channels * at.target_plane;
-  const int64_t y_batch = groups * at.source_channels * at.source_plane;
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
   const std::vector<int64_t>& kernel = at.phases[0].kernel;
   Block partial(static_cast<size_t>(segments * groups * sides.gradient) * sizeof(T));
@@ -69,20 +67,20 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
       std::vector<Stretch> stretches;
       for (int64_t phase : at.axis[2].source_phases) stretches.emplace_back(at.axis[2], box, phase);
       for (int64_t n = 0; n < box.size[0]; ++n) {
-        const T* y_item = y + (box.begin[0] + n) * y_batch + group * at.source_channels * at.source_plane;
+        const T* y_item = y + (box.begin[0] + n) * at.source.batch + group * at.source.group;
         each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           for (const Stretch& s : stretches)
-            kernels.transpose(y_item + index + s.origin + s.begin * at.axis[2].source_stride, at.source_plane,
-                              at.axis[2].source_stride, s.end - s.begin, at.source_channels,
+            kernels.transpose(y_item + (index + s.origin + s.begin * at.axis[2].source_stride) * at.source.position,
+                              at.source.channel, at.axis[2].source_stride * at.source.position, s.end - s.begin, at.source_channels,
                               y_panel + (phase++ * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position + s.begin) * sides.y_pitch,
                               sides.y_pitch);
         });
-        const T* x_item = x + (box.begin[0] + n) * x_batch + (group * at.target_channels + first) * at.target_plane;
+        const T* x_item = x + (box.begin[0] + n) * at.target.batch + group * at.target.group + first * at.target.channel;
         for (int64_t cz = 0; cz < box.size[1]; ++cz)
           for (int64_t cy = 0; cy < box.size[2]; ++cy) {
             const int64_t row = static_cast<int64_t>(rows.size());
-            kernels.transpose(x_item + ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3],
-                              at.target_plane, 1, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
+            const int64_t cell = ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3];
+            kernels.transpose(x_item + cell * at.target.position, at.target.channel, at.target.position, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
             rows.push_back(at.panel.position(n, cz, cy) * sides.y_pitch);
           }
       }

@@ -34,7 +34,8 @@ struct Wide {
 
 // Copies one channel's part of y that a box reads, zeros where it reaches outside.
 template <class T>
-void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, int64_t batch_stride, T* to) {
+void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Wide& wide, const Box& box, const T* y, const Side& side,
+                T* to) {
   const Problem& p = plan.problem;
   int64_t origin[3];
   for (int i = 0; i < 3; ++i) origin[i] = box.begin[i + 1] * p.stride[i] - p.lo[i];
@@ -48,8 +49,9 @@ void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, 
         const int64_t first = inside ? begin : wide.size[2], last = inside ? end : wide.size[2];
         std::fill(to, to + first, T(0));
         if (inside && last > first)
-          std::copy_n(y + (box.begin[0] + n) * batch_stride + (sz * p.output[1] + sy) * p.output[2] + origin[2] + first,
-                      last - first, to + first);
+          kernels.gather(y + (box.begin[0] + n) * side.batch +
+                             ((sz * p.output[1] + sy) * p.output[2] + origin[2] + first) * side.position,
+                         side.position, last - first, to + first);
         std::fill(to + last, to + wide.size[2], T(0));
       }
 }
@@ -67,8 +69,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
   const Wide wide(plan, at);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const int64_t boxes = at.box_count(), segments = plan.segments, chunks = ceil_div(p.out_channels, plan.chunk);
-  const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], y_plane = p.output[0] * p.output[1] * p.output[2];
-  const int64_t x_batch = p.groups * p.in_channels * x_plane, y_batch = p.groups * p.out_channels * y_plane;
+  const Side &x_side = at.target, &y_side = at.source;
   Block partial(static_cast<size_t>(segments * p.groups * p.out_channels * wide.channel) * sizeof(T));
   Workers workers(plan.most_threads);
 
@@ -86,8 +87,8 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
         for (int64_t z = 0; z < box.size[1]; ++z)
           for (int64_t r = 0; r < box.size[2]; ++r) {
             const int64_t cell = ((box.begin[1] + z) * p.input[1] + box.begin[2] + r) * p.input[2] + box.begin[3];
-            kernels.transpose(x + (box.begin[0] + n) * x_batch + group * p.in_channels * x_plane + cell, x_plane, 1,
-                              box.size[3], p.in_channels,
+            kernels.transpose(x + (box.begin[0] + n) * x_side.batch + group * x_side.group + cell * x_side.position,
+                              x_side.channel, x_side.position, box.size[3], p.in_channels,
                               x_panel + static_cast<int64_t>(rows.size()) * box.size[3] * p.in_channels, p.in_channels);
             rows.push_back(((n * wide.size[0] + z * p.stride[0]) * wide.size[1] + r * p.stride[1]) * wide.size[2]);
           }
@@ -102,7 +103,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
       tile.accumulate = b != begin;
       for (int64_t o = chunk * plan.chunk; o < std::min((chunk + 1) * plan.chunk, p.out_channels); ++o) {
         const int64_t channel = group * p.out_channels + o;
-        copy_plane(plan, wide, box, y + channel * y_plane, y_batch, y_panel);
+        copy_plane(plan, kernels, wide, box, y + group * y_side.group + o * y_side.channel, y_side, y_panel);
         T* sums = partial.template as<T>() + (segment * p.groups * p.out_channels + channel) * wide.channel;
         for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
           for (int64_t ky = 0; ky < p.kernel[1]; ++ky, sums += p.in_channels * wide.row)

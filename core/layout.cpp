@@ -64,12 +64,18 @@ Layout make_layout(const Plan& plan) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, plan.lanes != Lanes::positions);
+  const bool all = p.groups * (transposed ? p.out_channels : p.in_channels) > 1;  // see make_side
+  out.by_phase = plan.last && all && plan.lanes == Lanes::channels && plan.map != Map::weight_gradient;
+  bool share = plan.lanes != Lanes::positions;  // whether phases share a tile
+  for (int i = 0; out.by_phase && i < 3; ++i) share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, share);
   out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
   out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
   out.target_plane = out.axis[0].target_size * out.axis[1].target_size * out.axis[2].target_size;
+  out.source = make_side(plan, out.source_channels, out.source_plane);
+  out.target = make_side(plan, out.target_channels, out.target_plane);
   out.kernel_cells = p.kernel[0] * p.kernel[1] * p.kernel[2];
   out.row_stride = transposed ? out.kernel_cells : p.out_channels * out.kernel_cells;
   out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
@@ -82,9 +88,10 @@ Layout make_layout(const Plan& plan) {
 
   out.blocks = ceil_div(out.source_channels, 32);
   out.depth = plan.parts ? plan.parts * out.blocks * 16 : out.source_channels;
+  out.staged = !plan.parts ? 0 : out.source.position > 1 ? 16 : 2;
   out.tile_lanes = plan.vectors * out.lanes;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
-  out.stacked = plan.lanes == Lanes::positions ? 1 : phase_count;
+  out.stacked = share ? phase_count : 1;
   if (out.stacked > 1) {
     for (const PhaseTaps& phase : out.phases)
       if (phase.offsets != out.phases[0].offsets)
@@ -92,7 +99,17 @@ Layout make_layout(const Plan& plan) {
     out.taps /= phase_count;
   }
   out.rows = out.target_channels * out.stacked;
-  if (plan.lanes == Lanes::channels) {
+  out.together = 1;
+  out.chunks = ceil_div(out.target_channels, plan.chunk);
+  if (out.by_phase) {
+    out.phase_columns = share ? out.target_channels : round_up(out.target_channels, out.tile_lanes);
+    out.columns = round_up(out.phase_columns * phase_count, out.tile_lanes);
+    out.packed_group = (share ? out.columns : out.phase_columns) * out.source_channels * out.taps;
+    out.chunks = ceil_div(out.columns, plan.chunk);
+    out.sums_pitch = round_up(std::min(plan.chunk, out.columns), out.tile_lanes) + out.lanes;
+    out.sums = out.positions * out.sums_pitch;
+    out.turned = out.axis[2].target_stride * out.target_channels;  // a bias for every column of a row of phases
+  } else if (plan.lanes == Lanes::channels) {
     out.columns = round_up(out.rows, out.tile_lanes);
     out.packed_group = out.columns * out.source_channels * out.taps;
     out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
@@ -103,10 +120,15 @@ Layout make_layout(const Plan& plan) {
     out.sums_pitch = round_up(out.positions, out.lanes);
     if (out.sums_pitch * dtype_size(plan.dtype) % 2048 == 0) out.sums_pitch += out.lanes;
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
-    const int64_t rows = out.stacked > 1 ? round_up(std::min(plan.chunk * out.stacked, out.rows), unit) : phase_count * plan.rows;
+    int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
+    if (out.target.position > 1) {  // stored phase by phase, all channels of a task at once
+      out.together = plan.parts ? 1 : std::clamp<int64_t>(plan.chunk / out.target_channels, 1, p.groups);
+      rows = std::min(plan.chunk, out.together * out.target_channels) * out.stacked;
+      out.turned = rows / out.stacked * out.positions;
+    }
+    rows = round_up(rows, unit);
     out.sums = rows * out.sums_pitch;
   }
-  out.chunks = ceil_div(out.target_channels, plan.chunk);
   return out;
 }
 

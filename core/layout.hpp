@@ -34,6 +34,7 @@ struct Layout {
   int lanes;                                  // numbers in a vector register
   int64_t source_channels, target_channels;   // of one group
   int64_t source_plane, target_plane;         // numbers of one channel of one batch item
+  Side source, target;
   int64_t kernel_cells;                       // elements of one kernel
   int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
 
@@ -46,6 +47,7 @@ struct Layout {
   int64_t rows;                               // target channels x stacked
   int64_t blocks;                             // of 32 source channels, where the tile is of matrix registers
   int64_t depth;                              // rows of floats a panel holds: source channels, or parts x pairs of them
+  int64_t staged;                             // source channels that are packed before they are cut in parts
   int64_t taps;                               // of all phases together, or of the stacked ones, which share them
 
   int64_t tile_lanes;                         // vectors * lanes
@@ -54,6 +56,11 @@ struct Layout {
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
   int64_t sums;                               // scratch of one task
+  // Channels last:
+  bool by_phase;                              // Lanes::channels: columns are [phase][channel]
+  int64_t phase_columns;                      // ... so many a phase
+  int64_t together;                           // groups of one task
+  int64_t turned;                             // scratch of one task: sums of a phase as [position][channel], or biases
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {

@@ -45,43 +45,65 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 
 constexpr int64_t kAhead = 2;  // channels
 
-// Source channels into rows of a panel, one after the other.
-template <class T, class Put>
-void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                         const Put& put) {
-  const Lattice& x = at.axis[2];
-  const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
-  std::vector<Stretch> stretches;
-  for (int64_t phase : x.source_phases) stretches.emplace_back(x, box, phase);
-  // Where all phases of a big stride are read, the cells that all of them find in the source are dealt out together.
-  int64_t begin = 0, end = 0;
-  if (stride > 2 && phases == stride && std::is_sorted(x.source_phases.begin(), x.source_phases.end())) {
-    begin = stretches.front().begin, end = stretches.back().end;
-    for (const Stretch& s : stretches) begin = std::max(begin, s.begin), end = std::min(end, s.end);
-    end = std::max(begin, end);
+// Copies source channels into the rows of a panel, for one box.
+template <class T>
+class PanelPacker {
+ public:
+  PanelPacker(const Layout& layout, const KernelSet<T>& set, const Box& place) : at(layout), kernels(set), box(place) {
+    const Lattice& x = at.axis[2];
+    const int64_t phases = static_cast<int64_t>(x.source_phases.size());
+    for (int64_t phase : x.source_phases) stretches.emplace_back(x, box, phase);
+    // Where all phases of a big stride are read, the cells that all of them find in the source are dealt out together.
+    if (stride > 2 && phases == stride && std::is_sorted(x.source_phases.begin(), x.source_phases.end())) {
+      begin = stretches.front().begin, end = stretches.back().end;
+      for (const Stretch& s : stretches) begin = std::max(begin, s.begin), end = std::min(end, s.end);
+      end = std::max(begin, end);
+    }
+    for (const Stretch& s : stretches)
+      if (s.begin < s.end) {
+        first = std::min(first, s.origin + s.begin * stride);
+        past = std::max(past, s.origin + (s.end - 1) * stride + 1);
+      }
   }
 
-  // What a row reads of the source, all phases together.
-  struct { int64_t begin, end; } whole{at.axis[2].source_size, 0};
-  for (const Stretch& s : stretches)
-    if (s.begin < s.end)
-      whole.begin = std::min(whole.begin, s.origin + s.begin * stride), whole.end = std::max(whole.end, s.origin + (s.end - 1) * stride + 1);
+  // `ahead`: of so many channels after these, the first ones are asked for early.
+  void pack(const T* source, int64_t channels, int64_t ahead, T* panel) const {
+    for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.panel.channel);
+    if (at.source.position > 1) return turn(source, channels, panel);
+    for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.panel.channel);
+  }
 
-  const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-  for (int64_t d = 0; d < at.source_channels; ++d) {
-    T* to = put(d);
+ private:
+  void clear(T* row) const {
+    const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
     const int64_t filled = at.panel.dense ? cells : 0;
-    std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
+    std::memset(row + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
+  }
+
+  // Channels last: all channels of a line are turned together.
+  void turn(const T* source, int64_t channels, T* panel) const {
+    for (int64_t n = 0; n < box.size[0]; ++n)
+      each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
+        const T* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
+        T* row = panel + at.panel.first + at.panel.position(n, 0, 0) + phase * at.panel.row + position;
+        for (const Stretch& s : stretches) {
+          kernels.transpose(line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
+                            channels, s.end - s.begin, row + s.begin, at.panel.channel);
+          row += at.panel.row;
+        }
+      });
+  }
+
+  void copy(const T* source, bool ask, T* to) const {
     for (int64_t n = 0; n < box.size[0]; ++n) {
-      const T* from = source + (box.begin[0] + n) * batch_stride + d * at.source_plane;
+      const T* from = source + (box.begin[0] + n) * at.source.batch;
       T* item = to + at.panel.first + at.panel.position(n, 0, 0);
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         const T* line = from + index;
         T* row = item + phase * at.panel.row + position;
         // The processor sees no pattern in stretches that are a plane apart.
-        if (d + kAhead < at.source_channels)
-          for (int64_t i = whole.begin; i < whole.end; i += 64 / static_cast<int64_t>(sizeof(T)))
-            __builtin_prefetch(line + kAhead * at.source_plane + i);
+        for (int64_t i = first; ask && i < past; i += 64 / static_cast<int64_t>(sizeof(T)))
+          __builtin_prefetch(line + kAhead * at.source.channel + i);
         if (end > begin)
           kernels.deal(line + stretches[0].origin + begin * stride, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {
@@ -93,30 +115,34 @@ void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T*
       });
     }
   }
-}
+
+  const Layout& at;
+  const KernelSet<T>& kernels;
+  const Box& box;
+  const int64_t stride = at.axis[2].source_stride;
+  std::vector<Stretch> stretches;
+  int64_t begin = 0, end = 0;                       // cells that are dealt out
+  int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
+};
 
 template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                T* panel) {
-  each_source_channel(at, kernels, source, batch_stride, box, [&](int64_t d) { return panel + d * at.panel.channel; });
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, const Box& box, T* panel) {
+  PanelPacker<T>(at, kernels, box).pack(source, channels, 0, panel);
 }
 
-// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs. `rows`: two channels' worth.
+// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few channels'.
 template <class T>
-void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                T* panel, T* rows) {
-  const int64_t channel = at.panel.channel, part = at.blocks * 16 * channel;
-  const auto finish = [&](int64_t channels) {  // the pair that the last of so many channels belongs to
-    const bool both = channels % 2 == 0;
-    kernels.matrix.split_pairs(rows, both ? rows + channel : nullptr, channel, panel + (channels - 1) / 2 * channel, part);
-  };
-  each_source_channel(at, kernels, source, batch_stride, box, [&](int64_t d) {
-    if (d > 0 && d % 2 == 0) finish(d);
-    return rows + d % 2 * channel;
-  });
-  finish(at.source_channels);
-  const int64_t pairs = ceil_div(at.source_channels, 2);
-  for (int64_t p = 0; p < at.depth / at.blocks / 16; ++p) std::fill_n(panel + p * part + pairs * channel, (at.blocks * 16 - pairs) * channel, T(0));
+void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const T* source, const Box& box, T* panel, T* rows) {
+  const PanelPacker<T> packer(at, kernels, box);
+  const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
+  for (int64_t d = 0; d < depth; d += at.staged) {
+    const int64_t channels = std::min(at.staged, depth - d);
+    packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
+    for (int64_t i = 0; i < channels; i += 2)
+      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row, panel + (d + i) / 2 * row, part);
+  }
+  const int64_t pairs = ceil_div(depth, 2), blank = at.blocks * 16 - pairs;
+  for (int64_t p = 0; p * at.blocks * 16 < at.depth; ++p) std::fill_n(panel + p * part + pairs * row, blank * row, T(0));
 }
 
 }  // namespace tconv

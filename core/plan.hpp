@@ -20,7 +20,7 @@ enum class Algorithm : int { reference, phases, winograd };
 // which need all phases to have the same taps.
 //   positions  lanes: neighbouring positions;  rows: channels, one phase at a time
 //   stacked    lanes: neighbouring positions;  rows: channels with their phases
-//   channels   lanes: channels with their phases;  rows: neighbouring positions
+//   channels   lanes: channels with their phases;  rows: neighbouring positions; channels last: with any taps
 // and for the weight gradient
 //   positions  lanes: channels of x;                   rows: channels of y
 //   channels   lanes: channels of y;                   rows: channels of x
@@ -48,6 +48,8 @@ struct Plan {
   int parts;             // of a number in matrix registers; 0: the tile is made of vectors
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box
+                         // channels last: of Lanes::channels columns; else of several groups where one has fewer
+  bool last;             // source and target, or x and y, are [batch][z][y][x][channel], not [batch][channel][z][y][x]
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
   int most_threads;      // more would cost more to wake than they save; the answer does not depend on it
   Activation activation;
@@ -58,5 +60,17 @@ struct Plan {
 static inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static inline int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a % b < 0) != (b < 0)); }
+
+// How an array of the caller lies in memory: numbers from a position to the next along x, from a channel, a group and a
+// batch item to the next. Rows and planes of positions follow one another without gaps. Channels are last where position
+// is more than 1: a single channel lies the same way in both layouts.
+struct Side {
+  int64_t position, channel, group, batch;
+};
+static inline Side make_side(const Plan& plan, int64_t channels, int64_t plane) {
+  const int64_t all = plan.problem.groups * channels;
+  if (plan.last && all > 1) return {all, 1, channels, all * plane};
+  return {1, plane, channels * plane, all * plane};
+}
 
 }  // namespace tconv

@@ -99,9 +99,12 @@ struct KernelSet {
   void (*gather)(const T* from, int64_t stride, int64_t count, T* to);
   // to[r * to_stride + i] = from[i * stride + r], i in [0, count), r in [0, stride)
   void (*deal)(const T* from, int64_t stride, int64_t count, T* to, int64_t to_stride);
-  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels)
+  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels). Quick where from_stride
+  // or step is 1.
   void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
                     int64_t to_stride);
+  // to[i * to_stride + c] = from[i * from_stride + c] + bias[c], or without a bias where that is null; ranges likewise
+  void (*lay)(const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias, T* to, int64_t to_stride);
   void (*activate)(T* row, int64_t count, Activation what, T slope, T lo, T hi);
   WinogradSet<T> winograd;
   MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
@@ -110,6 +113,13 @@ struct KernelSet {
     if (plan.activation != Activation::none)
       activate(row, count, plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo),
                static_cast<T>(plan.clamp_hi));
+  }
+  // `lay`, then the activation.
+  void finish_cells(const Plan& plan, const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias,
+                    T* to, int64_t to_stride) const {
+    lay(from, from_stride, count, channels, bias, to, to_stride);
+    if (plan.activation != Activation::none)
+      for (int64_t i = 0; i < count; ++i) finish(plan, to + i * to_stride, channels);
   }
 };
 

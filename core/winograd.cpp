@@ -66,9 +66,14 @@ Winograd make_winograd(const Plan& plan) {
   out.chunks = ceil_div(p.out_channels, plan.chunk);
   out.inputs = out.frequencies * p.in_channels * out.pitch;
   out.sums = out.products * std::min(plan.chunk, p.out_channels) * out.pitch;
-  out.lines = out.source_rows * kWindow * out.pitch + kTile * box[2] + 1;
+  out.source = make_side(plan, p.in_channels, p.input[1] * p.input[2]);
+  out.target = make_side(plan, p.out_channels, p.output[1] * p.output[2]);
+  out.block = plan.last ? out.lanes : 1;
+  out.reach = kTile * box[2] + 1;
+  out.lines = out.block * (out.source_rows * kWindow * out.pitch + out.reach);
   // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
-  out.stored = (out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
+  out.stored = (out.block * out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
+  if (out.target.position > 1) out.turned = kTile * p.stride[2] * out.pitch * out.block;
   return out;
 }
 
@@ -77,7 +82,7 @@ int64_t winograd_packed(const Plan& plan, const Winograd& at) {
   return p.groups * p.in_channels * p.out_channels * at.products;
 }
 
-int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored; }
+int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored + at.turned; }
 
 // [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being a target
 // channel with one active phase.
@@ -127,15 +132,15 @@ template <class T>
 void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target) {
   const Problem& p = plan.problem;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const int64_t depth = p.in_channels, target_plane = p.output[1] * p.output[2];
+  const int64_t depth = p.in_channels;
   const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
   Workers workers(plan.most_threads);
 
   parallel_for(p.groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group is transformed
     T* inputs = worker.template memory<T>(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
-    T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.source_rows * kWindow * at.pitch;
-    T *stored = lines + at.lines, *zeros = stored + at.stored - at.pitch;
+    T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.lines - at.block * at.reach;
+    T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch;
     if (worker.fresh()) {
       std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
       std::fill_n(zeros, at.pitch, T(0));
@@ -151,23 +156,31 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
       worker.holds = task / at.chunks;
       const int64_t left = x0 * kTile + at.first_x - 1, reach = width * kTile + 1;
       const int64_t begin = std::clamp<int64_t>(-left, 0, reach), end = std::clamp<int64_t>(p.input[2] - left, begin, reach);
-      std::fill(staged, staged + begin, T(0));
-      std::fill(staged + end, staged + reach, T(0));
-      for (int64_t d = 0; d < depth; ++d) {
+      for (int64_t j = 0; j < at.block; ++j) {
+        std::fill(staged + j * at.reach, staged + j * at.reach + begin, T(0));
+        std::fill(staged + j * at.reach + end, staged + j * at.reach + reach, T(0));
+      }
+      const int64_t window = at.source_rows * kWindow * at.pitch;  // of one channel
+      for (int64_t d = 0; d < depth; d += at.block) {
+        const int64_t channels = std::min(at.block, depth - d);
         for (int64_t n = 0; n < batch; ++n)
           for (int64_t ty = 0; ty < rows; ++ty)
             for (int64_t r = 0; r < at.source_rows; ++r) {
               const int64_t sy = (y0 + ty) * at.tile_rows + at.first_y - at.tall + r;
               T* line = lines + r * kWindow * at.pitch + (n * rows + ty) * width;
               if (sy < 0 || sy >= p.input[1]) {
-                for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + i * at.pitch, width, T(0));
+                for (int64_t j = 0; j < channels; ++j)
+                  for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + j * window + i * at.pitch, width, T(0));
               } else {
-                const T* row = source + ((((n0 + n) * p.groups + group) * depth + d) * p.input[1] + sy) * p.input[2];
-                std::copy(row + left + begin, row + left + end, staged + begin);
-                kernels.winograd.deal(staged, width, line, at.pitch);
+                const T* row = source + (n0 + n) * at.source.batch + group * at.source.group + d * at.source.channel;
+                kernels.transpose(row + (sy * p.input[2] + left + begin) * at.source.position, at.source.position,
+                                  at.source.channel, channels, end - begin, staged + begin, at.reach);
+                for (int64_t j = 0; j < channels; ++j)
+                  kernels.winograd.deal(staged + j * at.reach, width, line + j * window, at.pitch);
               }
             }
-        kernels.winograd.input(lines, at.tall, at.pitch, tiles, inputs + d * at.pitch, depth * at.pitch);
+        for (int64_t j = 0; j < channels; ++j)
+          kernels.winograd.input(lines + j * window, at.tall, at.pitch, tiles, inputs + (d + j) * at.pitch, depth * at.pitch);
       }
     }
 
@@ -196,8 +209,11 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     const int64_t left = x0 * wide - at.x.target_lo, skip = std::max<int64_t>(-left, 0);
     const int64_t length = std::min(width * wide, p.output[2] - left) - skip;
     if (length <= 0) return;
-    for (int64_t c = 0; c < count; ++c) {
-      for (int64_t r = 0; r < at.phases; ++r) {
+    const bool last = at.target.position > 1;
+    for (int64_t c0 = 0; c0 < count; c0 += at.block) {
+      const int64_t channels = std::min(at.block, count - c0), stored_channel = high * wide * at.pitch;
+      for (int64_t i = 0; i < channels * at.phases; ++i) {
+        const int64_t c = c0 + i / at.phases, r = i % at.phases;
         const T* products[kPoints * kPoints];
         for (int64_t f = 0; f < at.frequencies; ++f) {
           const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
@@ -206,12 +222,30 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
               place < 0 ? zeros : sums + (at.before[static_cast<size_t>(f)] * count + c * active + place) * at.pitch;
         }
         const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
-        kernels.winograd.output(products, at.tall, tiles, stored + (ry * wide + rx) * at.pitch,
+        kernels.winograd.output(products, at.tall, tiles, stored + (c - c0) * stored_channel + (ry * wide + rx) * at.pitch,
                                 p.stride[1] * wide * at.pitch, p.stride[2] * at.pitch);
       }
-      const int64_t channel = group * p.out_channels + first + c;
-      for (int64_t n = 0; n < batch; ++n) {
-        T* plane = target + ((n0 + n) * p.groups * p.out_channels + channel) * target_plane;
+      const int64_t channel = group * p.out_channels + first + c0;
+      for (int64_t h = 0; last && h < high; ++h) {
+        for (int64_t x = 0; x < wide; ++x)
+          kernels.transpose(stored + (h * wide + x) * at.pitch, stored_channel, 1, tiles, channels,
+                            turned + x * at.pitch * channels, channels);
+        for (int64_t row = 0; row < batch * rows; ++row) {
+          const int64_t oy = (y0 + row % rows) * high + h - at.y.target_lo;
+          if (oy < 0 || oy >= p.output[1]) continue;
+          T* out = target + (n0 + row / rows) * at.target.batch + oy * p.output[2] * at.target.position + channel;
+          for (int64_t x = 0; x < wide; ++x) {
+            const int64_t begin = std::max<int64_t>(0, -floor_div(left + x, wide));
+            const int64_t end = std::min(width, floor_div(p.output[2] - 1 - left - x, wide) + 1);
+            if (begin < end)
+              kernels.finish_cells(plan, turned + (x * at.pitch + row * width + begin) * channels, channels, end - begin, channels,
+                        bias ? bias + channel : nullptr, out + (left + x + begin * wide) * at.target.position,
+                        wide * at.target.position);
+          }
+        }
+      }
+      for (int64_t n = 0; !last && n < batch; ++n) {
+        T* plane = target + (n0 + n) * at.target.batch + channel * at.target.channel;
         for (int64_t ty = 0; ty < rows; ++ty)
           for (int64_t h = 0; h < high; ++h) {
             const int64_t oy = (y0 + ty) * high + h - at.y.target_lo;

@@ -29,7 +29,10 @@ struct Winograd {
   int lanes;
   int64_t pitch;                // tiles of a box, padded to whole vectors
   int64_t chunks;
-  int64_t inputs, sums, lines, stored;  // numbers of each part of the workspace
+  Side source, target;
+  int64_t block;                // channels that are read and stored together: a vector of them where they are last, else 1
+  int64_t reach;                // source cells of a box's row
+  int64_t inputs, sums, lines, stored, turned;  // numbers of each part of the workspace
 };
 
 Winograd make_winograd(const Plan& plan);

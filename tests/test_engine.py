@@ -11,6 +11,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
+from tconv.planning import ALGORITHMS, LAYOUTS, Layout, MapName, Plan, gradient, isas, phases, plan, winograd
 from tconv.planning.cost import machine
 from tconv.planning.plans import MAPS, Problem
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
@@ -33,27 +34,45 @@ DEFINITIONS = {
 }
 
 
+def channels_last(array: np.ndarray) -> np.ndarray:
+    """A copy in that order."""
+    return np.ascontiguousarray(np.moveaxis(array, 1, -1))
+
+
 def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
     """The plan's answer, in an array that starts as NaN so that a cell left unwritten shows."""
     g = chosen.geometry
     shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
         chosen.map
     ]
-    out = np.full(shape, np.nan, arrays.x.dtype)
     source = arrays.y if chosen.map == "conv" else arrays.x
     weight = arrays.y if chosen.map == "weight_gradient" else arrays.weight
+    if chosen.layout == "channels_last":
+        source = channels_last(source)
+        if chosen.map == "weight_gradient":
+            weight = channels_last(weight)
+        else:
+            shape = (shape[0], *shape[2:], shape[1])
+    out = np.full(shape, np.nan, arrays.x.dtype)
     chosen.runner.run(source, weight, bias, out)
-    return out
+    moved = chosen.layout == "channels_last" and chosen.map != "weight_gradient"
+    return np.moveaxis(out, -1, 1) if moved else out
 
 
-def candidates(geometry: Geometry, map: MapName, isa: str) -> Iterator[dict[str, Any]]:
+def candidates(
+    geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first"
+) -> Iterator[dict[str, Any]]:
     """The fields of all plans that planning weighs, cheap or not."""
     problem, facts = Problem.of(geometry), machine(isa, "f32")
-    for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, "f32", facts):
-        yield {"algorithm": "phases", **fields}
+    if map == "weight_gradient":
+        found = gradient.candidates(problem, map, "f32", facts)
+    else:
+        found = phases.candidates(problem, map, "f32", facts, layout == "channels_last")
+    for fields in found:
+        yield {"algorithm": "phases", "layout": layout, **fields}
     if winograd.applies(problem, map, "f32"):
-        for fields in winograd.candidates(problem, map, "f32", facts):
-            yield {"algorithm": "winograd", **fields}
+        for fields in winograd.candidates(problem, map, "f32", facts, layout == "channels_last"):
+            yield {"algorithm": "winograd", "layout": layout, **fields}
 
 
 def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
@@ -67,9 +86,10 @@ def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> Non
         arrays = integer_arrays(geometry, dtype)
         for map in MAPS:
             expected = DEFINITIONS[map](arrays, geometry)
-            for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
+            for algorithm, isa, layout in itertools.product(ALGORITHMS.values(), isas(), LAYOUTS):
                 if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
-                    chosen = plan(geometry, map, dtype=code, algorithm=algorithm.name, isa=isa)
+                    words = {"dtype": code, "algorithm": algorithm.name, "layout": layout, "isa": isa}
+                    chosen = plan(geometry, map, **words)
                     assert_same(run(chosen, arrays), expected)
 
 
@@ -81,9 +101,9 @@ def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: G
     draw = random.Random(name)
     arrays = integer_arrays(geometry)
     seen = set()
-    for map, isa in itertools.product(MAPS, isas()):
+    for map, isa, layout in itertools.product(MAPS, isas(), LAYOUTS):
         expected = DEFINITIONS[map](arrays, geometry)
-        for fields in candidates(geometry, map, isa):
+        for fields in candidates(geometry, map, isa, layout):
             cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
             for one in (fields, cut):
                 chosen = made(geometry, map, isa, one)
@@ -146,6 +166,30 @@ def test_more_threads_than_a_c_int_holds_are_not_asked_for() -> None:
 def test_an_empty_batch_is_fine_by_any_algorithm() -> None:
     for algorithm in ALGORITHMS:
         assert plan(Geometry.parse("n0 c4>4 i8x8 k4 s2 p1"), algorithm=algorithm).algorithm == "reference"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n2 c6>10 i5x7 k4 s2 p1",
+        "n2 c9>6 i4x5 k4 s2 p1 g3",
+        "c40>40 i9x7 k4 s2 p1 g40",
+        "c5>21 i3x5 k8 s4 p2",
+        "n2 c12>36 i6x5 k3 s2 p1 o1 g2",
+        "c7>1 i5x6 k4 s2 p1",
+        "n3 c3>17 i4x3x5 k3 s2x1x2 d1x2x1",
+    ],
+)
+def test_bias_and_activation_of_every_candidate(text: str, layout: Layout) -> None:
+    geometry = Geometry.parse(text)
+    arrays = integer_arrays(geometry)
+    expected = views.scatter(arrays.x, arrays.weight, geometry)
+    expected = np.maximum(expected + arrays.bias.reshape(-1, *(1,) * geometry.axes), 0)
+    for isa in isas():
+        for fields in candidates(geometry, "conv_transpose", isa, layout):
+            chosen = replace(made(geometry, "conv_transpose", isa, fields), activation="relu")
+            assert_same(run(chosen, arrays, arrays.bias), expected)
 
 
 def test_bias_reaches_outputs_that_no_tap_reaches() -> None:

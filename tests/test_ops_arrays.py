@@ -9,6 +9,9 @@ import tconv
 from layer_options import layer_options, shared_options
 from tconv import TconvError, views
 from tconv.geometry import Geometry
+from tconv.ops import layer, maps, running
+from tconv.ops.running import execute
+from tconv.planning import Plan
 from tconv.testing import assert_same, integer_arrays
 
 G = Geometry.parse("n2 c6>4 i4x5 k3x4 s2x3 p1:0x-1:2 o1x0 d1x2 g2")
@@ -169,6 +172,47 @@ def test_channels_last(problem: str) -> None:
     out = np.empty_like(expected)
     tconv.conv_transpose(last, weight, bias, layout="channels_last", out=out, **layer_options(g))
     assert_same(out, expected)
+
+
+def test_channels_last_weight_gradient() -> None:
+    x, _, _, y = integer_arrays(G, "f4", seed=34)
+    words = {"kernel": G.kernel, **shared_options(G)}
+    made = tconv.conv_weight_gradient(
+        np.moveaxis(x, 1, -1), np.moveaxis(y, 1, -1), layout="channels_last", **words
+    )
+    assert_same(made, tconv.conv_weight_gradient(x, y, **words))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "c8"])
+def test_channels_last_is_read_and_written_where_it_lies(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias, y = integer_arrays(G, dtype, seed=35)
+    last, back = (np.ascontiguousarray(np.moveaxis(a, 1, -1)) for a in (x, y))
+    seen: list[tuple[object, ...]] = []
+
+    def watched(chosen: Plan, *arrays: object) -> None:
+        assert chosen.layout == "channels_last"
+        seen.append(arrays)
+        execute(chosen, *arrays)
+
+    for module in (running, maps, layer):
+        monkeypatch.setattr(module, "execute", watched)
+    made = tconv.conv_transpose(last, weight, bias, layout="channels_last", **OPTIONS)
+    expected = seen[-1]
+    assert expected[0] is last
+    assert expected[3] is made
+    out = np.full_like(made, 9)
+    tconv.conv_transpose(last, weight, bias, layout="channels_last", out=out, **OPTIONS)
+    assert seen[-1][0] is last
+    assert np.shares_memory(seen[-1][3], out)
+    assert_same(out, made)
+    prepared = tconv.prepare(weight, bias, layout="channels_last", **OPTIONS)
+    assert_same(prepared(last), made)
+    assert seen[-1][0] is last
+    assert prepared(last, out=out) is out
+    assert np.shares_memory(seen[-1][3], out)
+    tconv.conv_weight_gradient(last, back, kernel=G.kernel, layout="channels_last", **shared_options(G))
+    assert seen[-1][0] is last
+    assert seen[-1][1] is back
 
 
 def test_out_is_written_in_place() -> None:

@@ -106,7 +106,6 @@ def test_any_strides() -> None:
     x, weight, bias, y = tensors(MIXED)
     expected = functional.conv_transpose2d(x, weight, bias, **options(MIXED))
     for turned in (
-        x.to(memory_format=torch.channels_last),
         x.transpose(2, 3).contiguous().transpose(2, 3),
         torch.cat([x, x], 1)[:, : x.shape[1]],
     ):

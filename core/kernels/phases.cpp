@@ -144,9 +144,111 @@ void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict
   }
 }
 
+template <int... index>
+struct Indices {};
+template <int count, int... index>
+struct Count : Count<count - 1, count - 1, index...> {};
+template <int... index>
+struct Count<0, index...> {
+  typedef Indices<index...> Type;
+};
+
+// Swaps the squares of `side` numbers that lie off the diagonal of two rows of squares of twice that side.
+template <int side, class Vector, int... lane>
+inline void swap_squares(Vector& upper, Vector& lower, Indices<lane...>) {
+  constexpr int lanes = sizeof...(lane);
+  const Vector u = upper, l = lower;
+  upper = __builtin_shufflevector(u, l, (lane & side ? lanes + lane - side : lane)...);
+  lower = __builtin_shufflevector(u, l, (lane & side ? lanes + lane : lane + side)...);
+}
+
+template <class T, int side>
+inline void turn_square(typename Simd<T>::Vector* rows) {
+  if constexpr (side < Simd<T>::lanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Simd<T>::lanes; ++i)
+      if (!(i & side)) swap_squares<side>(rows[i], rows[i + side], typename Count<Simd<T>::lanes>::Type{});
+    turn_square<T, 2 * side>(rows);
+  }
+}
+
+// `count` numbers, at least 1 and fewer than 2 * width, as two pieces that may overlap.
+template <class T, int width>
+inline void copy_some(const T* from, int64_t count, T* to) {
+  if constexpr (width > 1) {
+    if (count < width) return copy_some<T, width / 2>(from, count, to);
+  }
+  T first[width], second[width];
+  __builtin_memcpy(first, from, sizeof first);
+  __builtin_memcpy(second, from + count - width, sizeof second);
+  __builtin_memcpy(to, first, sizeof first);
+  __builtin_memcpy(to + count - width, second, sizeof second);
+}
+
+// A matrix turned, in squares held in registers: to[i * to_stride + c] = from[c * from_stride + i]. The last squares
+// overlap those before them.
+template <class T>
+void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, T* __restrict to,
+          int64_t to_stride) {
+  constexpr int64_t lanes = Simd<T>::lanes;
+  for (int64_t next = 0; next < channels; next += lanes) {
+    const int64_t c0 = channels < lanes ? 0 : next + lanes > channels ? channels - lanes : next;
+    const int64_t width = channels < lanes ? channels : lanes;
+    if (count < lanes || width < lanes / 2) {
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t c = c0; c < c0 + width; ++c) to[i * to_stride + c] = from[c * from_stride + i];
+      continue;
+    }
+    for (int64_t begin = 0; begin < count; begin += lanes) {
+      const int64_t i0 = begin + lanes > count ? count - lanes : begin;
+      typename Simd<T>::Vector rows[lanes];
+      const T* square = from + c0 * from_stride + i0;
+      T* out = to + i0 * to_stride + c0;
+      if (width == lanes) {
+#pragma GCC unroll 16
+        for (int c = 0; c < lanes; ++c) rows[c] = Simd<T>::load(square + c * from_stride);
+        turn_square<T, 1>(rows);
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) Simd<T>::store(out + i * to_stride, rows[i]);
+      } else {
+#pragma GCC unroll 16
+        for (int c = 0; c < lanes; ++c) rows[c] = Simd<T>::load(square + (c < width ? c : 0) * from_stride);
+        turn_square<T, 1>(rows);
+        T turned[lanes * lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) Simd<T>::store(turned + i * lanes, rows[i]);
+        for (int i = 0; i < lanes; ++i) copy_some<T, lanes / 2>(turned + i * lanes, width, out + i * to_stride);
+      }
+    }
+  }
+}
+
+template <class T>
+void lay(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, const T* __restrict bias,
+         T* __restrict to, int64_t to_stride) {
+  constexpr int64_t lanes = Simd<T>::lanes;
+  if (!bias && channels == from_stride && channels == to_stride) channels *= count, count = 1;
+  if (channels == 0) return;
+  for (int64_t i = 0; i < count; ++i, from += from_stride, to += to_stride) {
+    if (channels < lanes) {
+      if (bias)
+        for (int64_t c = 0; c < channels; ++c) to[c] = from[c] + bias[c];
+      else
+        copy_some<T, lanes / 2>(from, channels, to);
+      continue;
+    }
+    for (int64_t next = 0; next < channels; next += lanes) {
+      const int64_t c = next + lanes > channels ? channels - lanes : next;
+      Simd<T>::store(to + c, bias ? Simd<T>::load(from + c) + Simd<T>::load(bias + c) : Simd<T>::load(from + c));
+    }
+  }
+}
+
 template <class T>
 void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int64_t count, int64_t channels,
                T* __restrict to, int64_t to_stride) {
+  if (step == 1) return turn(from, from_stride, count, channels, to, to_stride);
+  if (from_stride == 1) return lay<T>(from, step, count, channels, nullptr, to, to_stride);
   // Blocks of 16 channels keep the lines being written in L1.
   for (int64_t c0 = 0; c0 < channels; c0 += 16) {
     const int64_t width = channels - c0 < 16 ? channels - c0 : 16;
@@ -200,6 +302,7 @@ void fill_set(KernelSet<T>& set) {
   set.gather = gather<T>;
   set.deal = deal<T>;
   set.transpose = transpose<T>;
+  set.lay = lay<T>;
   set.activate = activate<T>;
 }
 

@@ -69,8 +69,21 @@ Sum apply(const Plan& plan, Sum x) {
 }
 
 struct Strides {
+  int64_t batch, group, channel, z, y, x;
+  Strides(const Plan& plan, const int64_t size[3], int64_t channels) {
+    const Side side = make_side(plan, channels, size[0] * size[1] * size[2]);
+    batch = side.batch, group = side.group, channel = side.channel;
+    x = side.position, y = size[2] * x, z = size[1] * y;
+  }
+  // Of a channel that is counted over all groups of all batch items.
+  int64_t place(const Problem& p, int64_t index, int64_t channels) const {
+    return index / (p.groups * channels) * batch + index / channels % p.groups * group + index % channels * channel;
+  }
+};
+
+struct KernelStrides {
   int64_t channel, z, y;
-  explicit Strides(const int64_t size[3]) : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
+  explicit KernelStrides(const int64_t size[3]) : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
 };
 
 // The coarse index along one axis that kernel element k joins to fine index u, or -1.
@@ -91,11 +104,12 @@ void transposed_channel(const Plan& plan, int64_t task, const T* x, const T* w, 
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
-  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+  const KernelStrides ker(p.kernel);
   const int64_t channels = p.groups * p.out_channels, c = task % channels, g = c / p.out_channels;
-  x += (task / channels * p.groups + g) * p.in_channels * in.channel;
+  x += in.place(p, (task / channels * p.groups + g) * p.in_channels, p.in_channels);
   w += (g * p.in_channels * p.out_channels + c % p.out_channels) * ker.channel;
-  y += task * out.channel;
+  y += out.place(p, task, p.out_channels);
   for (int64_t oz = 0; oz < p.output[0]; ++oz)
     for (int64_t oy = 0; oy < p.output[1]; ++oy)
       for (int64_t ox = 0; ox < p.output[2]; ++ox) {
@@ -109,7 +123,7 @@ void transposed_channel(const Plan& plan, int64_t task, const T* x, const T* w, 
             for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
               const int64_t ix = coarse(p, 2, ox, kx);
               if (ix < 0) continue;
-              const T* cell = x + iz * in.z + iy * in.y + ix;
+              const T* cell = x + iz * in.z + iy * in.y + ix * in.x;
               const T* weight = w + kz * ker.z + ky * ker.y + kx;
               for (int64_t i = 0; i < p.in_channels; ++i)
                 sum += A::load(cell[i * in.channel]) * A::load(weight[i * p.out_channels * ker.channel]);
@@ -117,7 +131,7 @@ void transposed_channel(const Plan& plan, int64_t task, const T* x, const T* w, 
           }
         }
         if (bias) sum += A::load(bias[c]);
-        y[oz * out.z + oy * out.y + ox] = A::store(apply(plan, sum));
+        y[oz * out.z + oy * out.y + ox * out.x] = A::store(apply(plan, sum));
       }
 }
 
@@ -126,11 +140,12 @@ void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, con
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
-  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+  const KernelStrides ker(p.kernel);
   const int64_t channels = p.groups * p.in_channels, c = task % channels, g = c / p.in_channels;
-  y += (task / channels * p.groups + g) * p.out_channels * out.channel;
+  y += out.place(p, (task / channels * p.groups + g) * p.out_channels, p.out_channels);
   w += c * p.out_channels * ker.channel;
-  x += task * in.channel;
+  x += in.place(p, task, p.in_channels);
   for (int64_t iz = 0; iz < p.input[0]; ++iz)
     for (int64_t iy = 0; iy < p.input[1]; ++iy)
       for (int64_t ix = 0; ix < p.input[2]; ++ix) {
@@ -144,7 +159,7 @@ void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, con
             for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
               const int64_t ox = fine(p, 2, ix, kx);
               if (ox < 0) continue;
-              const T* cell = y + oz * out.z + oy * out.y + ox;
+              const T* cell = y + oz * out.z + oy * out.y + ox * out.x;
               const T* weight = w + kz * ker.z + ky * ker.y + kx;
               for (int64_t o = 0; o < p.out_channels; ++o)
                 sum += A::load(cell[o * out.channel]) * A::load(weight[o * ker.channel]);
@@ -152,7 +167,7 @@ void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, con
           }
         }
         if (bias) sum += A::load(bias[c]);
-        x[iz * in.z + iy * in.y + ix] = A::store(apply(plan, sum));
+        x[iz * in.z + iy * in.y + ix * in.x] = A::store(apply(plan, sum));
       }
 }
 
@@ -161,18 +176,18 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
-  const Strides in(p.input), out(p.output), ker(p.kernel);
+  const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+  const KernelStrides ker(p.kernel);
   const int64_t i = task / p.out_channels, o = task % p.out_channels, g = i / p.in_channels;
-  x += i * in.channel;
-  y += (g * p.out_channels + o) * out.channel;
+  x += in.place(p, i, p.in_channels);
+  y += out.place(p, g * p.out_channels + o, p.out_channels);
   dw += task * ker.channel;
   for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
     for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
       for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
         Sum sum{};
         for (int64_t n = 0; n < p.batch; ++n) {
-          const T* xn = x + n * p.groups * p.in_channels * in.channel;
-          const T* yn = y + n * p.groups * p.out_channels * out.channel;
+          const T *xn = x + n * in.batch, *yn = y + n * out.batch;
           for (int64_t iz = 0; iz < p.input[0]; ++iz) {
             const int64_t oz = fine(p, 0, iz, kz);
             if (oz < 0) continue;
@@ -182,7 +197,7 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
               for (int64_t ix = 0; ix < p.input[2]; ++ix) {
                 const int64_t ox = fine(p, 2, ix, kx);
                 if (ox < 0) continue;
-                sum += A::load(xn[iz * in.z + iy * in.y + ix]) * A::load(yn[oz * out.z + oy * out.y + ox]);
+                sum += A::load(xn[iz * in.z + iy * in.y + ix * in.x]) * A::load(yn[oz * out.z + oy * out.y + ox * out.x]);
               }
             }
           }

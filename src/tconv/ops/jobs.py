@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import whole
-from tconv.planning import Activation, MapName, Plan, plan
+from tconv.planning import Activation, Layout, MapName, Plan, plan
 
-__all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for"]
+__all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for", "moved_first", "moved_last"]
 
 
 def frozen(name: str, value: Any) -> Any:
@@ -38,6 +38,7 @@ class Options(NamedTuple):
     size: Any = None  #: output_size of conv_transpose, input_size of conv
     activation: Activation = None
     algorithm: str = "auto"
+    layout: Layout = "channels_first"
 
     @classmethod
     def of(cls, *values: Any) -> Options:
@@ -46,6 +47,16 @@ class Options(NamedTuple):
         numbers = {name: frozen(name, getattr(made, name)) for name in _NUMBERS}
         activation = tuple(made.activation) if isinstance(made.activation, list) else made.activation
         return made._replace(activation=activation, **numbers)
+
+
+def moved_first(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """A channels_last shape in channels_first order."""
+    return (*shape[: -1 - axes], shape[-1], *shape[-1 - axes : -1])
+
+
+def moved_last(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """A channels_first shape in channels_last order."""
+    return (*shape[: -1 - axes], *shape[-axes:], shape[-1 - axes])
 
 
 class Job(NamedTuple):
@@ -103,18 +114,38 @@ def geometry_of(
 def job_for(
     map: MapName, code: str, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options
 ) -> Job:
-    """The plan of a call, found again for the same shapes and options."""
+    """The plan of a call, found again for the same shapes and options.
+
+    `shape` and that of the answer are in the order of `options.layout`.
+    """
+    axes = len(weight_shape) - 2
+    last = options.layout == "channels_last" and len(shape) in (axes + 1, axes + 2)
+    if last:
+        shape = moved_first(shape, axes)
     geometry, batched = geometry_of(map, shape, weight_shape, options)
-    chosen = plan(geometry, map, dtype=code, algorithm=options.algorithm, activation=options.activation)
+    chosen = plan(
+        geometry,
+        map,
+        dtype=code,
+        algorithm=options.algorithm,
+        activation=options.activation,
+        layout=options.layout,
+    )
     full = geometry.output_shape if map == "conv_transpose" else geometry.input_shape
-    return Job(chosen, full if batched else full[1:], full[1])
+    made = full if batched else full[1:]
+    return Job(chosen, moved_last(made, axes) if last else made, full[1])
 
 
 @lru_cache(maxsize=4096)
 def gradient_job(
     code: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel: Any, options: Options
 ) -> Job:
-    """The plan of a weight gradient, found again for the same shapes and options."""
+    """The plan of a weight gradient, found again for the same shapes and options.
+
+    Shapes are in the order of `options.layout`.
+    """
+    if options.layout == "channels_last":
+        x_shape, y_shape = (moved_first(shape, len(shape) - 2) for shape in (x_shape, y_shape))
     geometry = Geometry.make(
         batch=x_shape[0],
         in_channels=x_shape[1],
@@ -127,5 +158,5 @@ def gradient_job(
         groups=options.groups,
         output_size=y_shape[2:],
     )
-    chosen = plan(geometry, "weight_gradient", dtype=code, algorithm=options.algorithm)
+    chosen = plan(geometry, "weight_gradient", dtype=code, algorithm=options.algorithm, layout=options.layout)
     return Job(chosen, geometry.weight_shape, geometry.in_channels)

@@ -10,9 +10,9 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import Padding, PerAxis
 from tconv.ops.arrays import Array, allocate, operand
-from tconv.ops.jobs import Options, geometry_of, job_for
-from tconv.ops.running import LAYOUTS, Layout, Ready, bias_operand, carry_out, execute
-from tconv.planning import Activation, Plan
+from tconv.ops.jobs import Options, geometry_of, job_for, moved_last
+from tconv.ops.running import Ready, bias_operand, carry_out, check_layout, execute
+from tconv.planning import Activation, Layout, Plan
 
 __all__ = ["Layer", "prepare"]
 
@@ -27,19 +27,17 @@ class Layer:
     called from several threads at once.
     """
 
-    def __init__(
-        self, weight: Array, code: str, bias: Array | None, options: Options, layout: Layout
-    ) -> None:
+    def __init__(self, weight: Array, code: str, bias: Array | None, options: Options) -> None:
         """See `prepare`, which checks what comes here."""
         self._weight, self._code, self._bias = weight, code, bias
-        self._options, self._layout = options, layout
+        self._options = options
         self._packed: dict[Any, Any] = {}
         self._ready: dict[tuple[int, ...], Ready] = {}
         # Arrays that need no conversion take the short way of __call__.
-        self._plain_dtype = weight.dtype if layout == "channels_first" and code != "bf16" else None
+        self._plain_dtype = weight.dtype if code != "bf16" else None
 
     def plan_for(self, shape: tuple[int, ...]) -> Plan:
-        """The plan for an input of `shape`, in channels_first order."""
+        """The plan for an input of `shape`, in the layer's layout."""
         return self._prepared(shape).job.plan
 
     def _prepared(self, shape: tuple[int, ...]) -> Ready:
@@ -73,7 +71,7 @@ class Layer:
             raise TconvError(
                 f"input is {source.code} and weight is {self._code}; one dtype for both would fit"
             )
-        return carry_out(x, source, self._prepared, self._weight.ndim - 2, self._layout, out)
+        return carry_out(x, source, self._prepared, out)
 
     def __repr__(self) -> str:
         """The weight and every option that is not its default."""
@@ -119,6 +117,7 @@ def prepare(
     >>> layer(np.array([[[1, 2]]], np.float32))
     array([[[1., 1., 2., 2.]]], dtype=float32)
     """
+    check_layout(layout)
     made = operand("weight", weight)
     axes = max(0, made.array.ndim - 2)
     if geometry is not None:
@@ -131,19 +130,18 @@ def prepare(
             raise TconvError(f"{geometry}: options come from the geometry; leave out those given beside it")
         options = Options(
             geometry.stride, geometry.padding, geometry.output_padding, geometry.dilation, geometry.groups
-        )._replace(activation=activation, algorithm=algorithm)
+        )._replace(activation=activation, algorithm=algorithm, layout=layout)
     else:
         options = Options.of(
-            stride, padding, output_padding, dilation, groups, output_size, activation, algorithm
+            stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
         )
-    if layout not in LAYOUTS:
-        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
     # A large input shows now, and not at the first call, what is wrong with the options.
     large = (1, made.array.shape[0], *(1 << 15,) * axes)
     geometry_of("conv_transpose", large, made.array.shape, options._replace(size=None))
     b = bias_operand(bias, made.array.shape[1] * options.groups, made)
     own = made.array.copy()
-    layer = Layer(own, made.code, None if b is None else b.copy(), options, layout)
+    layer = Layer(own, made.code, None if b is None else b.copy(), options)
     if geometry is not None:
-        layer.plan_for(geometry.input_shape)
+        shape = geometry.input_shape
+        layer.plan_for(moved_last(shape, axes) if layout == "channels_last" else shape)
     return layer

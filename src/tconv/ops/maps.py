@@ -22,15 +22,14 @@ from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis
 from tconv.ops.arrays import Array, allocate, operand, returned
 from tconv.ops.jobs import Options, frozen, gradient_job, job_for
-from tconv.ops.running import Layout, Ready, bias_operand, carry_out, execute, same_dtype
-from tconv.planning import Activation, MapName
+from tconv.ops.running import Ready, bias_operand, carry_out, check_layout, execute, same_dtype
+from tconv.planning import Activation, Layout, MapName
 
 __all__ = ["conv", "conv_transpose", "conv_weight_gradient"]
 
 
-def _map(
-    map: MapName, source: Any, weight: Any, bias: Any, options: Options, layout: Layout, out: Any
-) -> Any:
+def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, out: Any) -> Any:
+    check_layout(options.layout)
     x, w = operand("input", source), operand("weight", weight)
     same_dtype("input", x, "weight", w)
 
@@ -38,7 +37,7 @@ def _map(
         job = job_for(map, x.code, shape, w.array.shape, options)
         return Ready(job, w.array, bias_operand(bias, job.channels, x))
 
-    return carry_out(source, x, prepared, w.array.ndim - 2, layout, out)
+    return carry_out(source, x, prepared, out)
 
 
 def conv_transpose(
@@ -91,9 +90,9 @@ def conv_transpose(
     (1, 1, 6)
     """
     options = Options.of(
-        stride, padding, output_padding, dilation, groups, output_size, activation, algorithm
+        stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
     )
-    return _map("conv_transpose", x, weight, bias, options, layout, out)
+    return _map("conv_transpose", x, weight, bias, options, out)
 
 
 def conv(
@@ -126,8 +125,8 @@ def conv(
     >>> conv(y, np.ones((1, 1, 2)), stride=2)
     array([[[1., 5.]]])
     """
-    options = Options.of(stride, padding, 0, dilation, groups, input_size, activation, algorithm)
-    return _map("conv", y, weight, bias, options, layout, out)
+    options = Options.of(stride, padding, 0, dilation, groups, input_size, activation, algorithm, layout)
+    return _map("conv", y, weight, bias, options, out)
 
 
 def conv_weight_gradient(
@@ -139,6 +138,7 @@ def conv_weight_gradient(
     padding: Padding = 0,
     dilation: PerAxis = 1,
     groups: int = 1,
+    layout: Layout = "channels_first",
     algorithm: str = "auto",
 ) -> Any:
     """The gradient of the weights: sum over batch and i of x[:, a, i] * y[:, b, i*stride + t*dilation - lo].
@@ -150,6 +150,7 @@ def conv_weight_gradient(
         x: (n, c_in, *input).
         y: (n, c_out, *output).
         kernel: an int, or one an axis.
+        layout: "channels_first" or "channels_last", of x and of y.
 
     Returns:
         (c_in, c_out/groups, *kernel).
@@ -158,18 +159,20 @@ def conv_weight_gradient(
     >>> conv_weight_gradient(x, y, kernel=2, stride=2)  # 1*1 + 10*3, 1*2 + 10*4
     array([[[31., 42.]]])
     """
+    check_layout(layout)
     a, b = operand("x", x), operand("y", y)
     same_dtype("x", a, "y", b)
     axes = a.array.ndim - 2
-    if a.array.ndim != b.array.ndim or not 1 <= axes <= 3 or a.array.shape[0] != b.array.shape[0]:
-        raise TconvError(
-            f"x has shape {a.array.shape} and y {b.array.shape}; "
-            "(n, c_in, *input) and (n, c_out, *output) would fit"
-        )
-    options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm)
-    job = gradient_job(a.code, a.array.shape, b.array.shape, frozen("kernel", kernel), options)
+    x_shape, y_shape = a.array.shape, b.array.shape
+    if len(x_shape) != len(y_shape) or not 1 <= axes <= 3 or x_shape[0] != y_shape[0]:
+        fits = "(n, c_in, *input) and (n, c_out, *output)"
+        if layout == "channels_last":
+            fits = "(n, *input, c_in) and (n, *output, c_out)"
+        raise TconvError(f"x has shape {x_shape} and y {y_shape}; {fits} would fit")
+    options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm, layout)
+    job = gradient_job(a.code, x_shape, y_shape, frozen("kernel", kernel), options)
     out = allocate(str(job.plan.geometry), job.shape, a.array.dtype)
-    if a.array.shape[0] == 0:
+    if x_shape[0] == 0:
         out[...] = 0
     else:
         execute(job.plan, a.array, b.array, None, out)

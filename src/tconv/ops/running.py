@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,21 +11,17 @@ from tconv import _core
 from tconv.errors import TconvError
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.jobs import Job
-from tconv.planning import Plan
+from tconv.planning import LAYOUTS, Plan
 
 __all__ = [
-    "LAYOUTS",
-    "Layout",
     "Ready",
     "bias_operand",
     "carry_out",
+    "check_layout",
     "execute",
     "same_dtype",
     "set_num_threads",
 ]
-
-Layout: TypeAlias = Literal["channels_first", "channels_last"]
-LAYOUTS: tuple[Layout, ...] = ("channels_first", "channels_last")
 
 
 class Ready(NamedTuple):
@@ -34,6 +30,12 @@ class Ready(NamedTuple):
     job: Job
     weight: Any
     bias: Array | None
+
+
+def check_layout(layout: Any) -> None:
+    """Refuse an unknown word."""
+    if layout not in LAYOUTS:
+        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
 
 
 def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:
@@ -66,33 +68,23 @@ def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> N
         ) from None
 
 
-def carry_out(
-    given: Any, x: Operand, prepared: Callable[[tuple[int, ...]], Ready], axes: int, layout: Any, out: Any
-) -> Any:
+def carry_out(given: Any, x: Operand, prepared: Callable[[tuple[int, ...]], Ready], out: Any) -> Any:
     """Run a map on `x`, which the caller gave as `given`, and hand back the answer in the caller's terms."""
-    if layout not in LAYOUTS:
-        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
-    # A wrong rank keeps its axes where they are, so that the message shows the shape as it was given.
-    last = layout == "channels_last" and x.array.ndim in (axes + 1, axes + 2)
-    source = np.ascontiguousarray(np.moveaxis(x.array, -1, -1 - axes)) if last else x.array
-    job, weight, bias = prepared(source.shape)
-    shape, what = job.shape, str(job.plan.geometry)
-    if last:
-        shape = (*shape[: -1 - axes], *shape[-axes:], shape[-1 - axes])
+    job, weight, bias = prepared(x.array.shape)
     if out is not None:
         weights = weight if isinstance(weight, np.ndarray) else None
-        _check_out(out, shape, x, (x.array, weights, bias))
-    in_place = not last and out is not None and out.flags.c_contiguous
-    target = out.view(source.dtype) if in_place else allocate(what, job.shape, source.dtype)
+        _check_out(out, job.shape, x, (x.array, weights, bias))
+    in_place = out is not None and out.flags.c_contiguous
+    dtype = x.array.dtype
+    target = out.view(dtype) if in_place else allocate(job.plan.geometry, job.shape, dtype)
     if target.size:
-        execute(job.plan, source, weight, bias, target)
+        execute(job.plan, x.array, weight, bias, target)
     if in_place:
         return out
-    answer = np.moveaxis(target, -1 - axes, -1) if last else target
     if out is not None:
-        out.view(source.dtype)[...] = answer
+        out.view(dtype)[...] = target
         return out
-    return returned(np.ascontiguousarray(answer), x, given)
+    return returned(target, x, given)
 
 
 def _overlap(one: Array, other: Array) -> bool:

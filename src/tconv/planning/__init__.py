@@ -25,15 +25,17 @@ from tconv.planning import gradient, phases, winograd
 from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
+    LAYOUTS,
     MAPS,
     Activation,
+    Layout,
     MapName,
     Plan,
     Problem,
     activation_code,
 )
 
-__all__ = ["ALGORITHMS", "Activation", "Algorithm", "MapName", "Plan", "isas", "plan"]
+__all__ = ["ALGORITHMS", "LAYOUTS", "Activation", "Algorithm", "Layout", "MapName", "Plan", "isas", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +45,23 @@ class Algorithm:
     name: str
     applies: Callable[[Problem, MapName, str], bool]
     #: Fields of the plan, the estimated `cost` in cycles among them.
-    choose: Callable[[Problem, MapName, str, str], dict[str, Any]]
+    choose: Callable[[Problem, MapName, str, str, bool], dict[str, Any]]
 
 
-def _reference(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
     macs = _nominal(problem)
     return {"computed_macs": macs, "cost": macs * 8.0}
 
 
-def _phases(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
     facts: Machine = machine(isa, dtype)
-    choose = gradient.choose if map == "weight_gradient" else phases.choose
-    return choose(problem, map, dtype, facts)
+    if map == "weight_gradient":
+        return gradient.choose(problem, map, dtype, facts)
+    return phases.choose(problem, map, dtype, facts, last)
 
 
-def _winograd(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
-    return winograd.choose(problem, map, dtype, machine(isa, dtype))
+def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
+    return winograd.choose(problem, map, dtype, machine(isa, dtype), last)
 
 
 def _nominal(problem: Problem) -> int:
@@ -103,6 +106,7 @@ def plan(
     dtype: str = "f32",
     algorithm: str = "auto",
     activation: Activation = None,
+    layout: Layout = "channels_first",
     isa: str | None = None,
 ) -> Plan:
     """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
@@ -114,6 +118,7 @@ def plan(
         algorithm: "auto" or a name in `ALGORITHMS`.
         activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
             ("clamp", lo, hi).
+        layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `isas()`; the best one by default.
 
     Raises:
@@ -128,19 +133,26 @@ def plan(
     if isinstance(activation, list):
         activation = tuple(activation)
     try:
-        return _plan(geometry, map, dtype, algorithm, activation, isa)
+        return _plan(geometry, map, dtype, algorithm, activation, layout, isa)
     except MemoryError:
         raise TconvError(f"{geometry}: not enough memory to plan {map}") from None
 
 
 @lru_cache(maxsize=4096)
 def _plan(
-    geometry: Geometry, map: MapName, dtype: str, algorithm: str, activation: Activation, isa: str | None
+    geometry: Geometry,
+    map: MapName,
+    dtype: str,
+    algorithm: str,
+    activation: Activation,
+    layout: Layout,
+    isa: str | None,
 ) -> Plan:
     for name, value, known in (
         ("map", map, MAPS),
         ("dtype", dtype, DTYPES),
         ("algorithm", algorithm, ("auto", *ALGORITHMS)),
+        ("layout", layout, LAYOUTS),
         ("isa", isa or isas()[0], isas()),
     ):
         if value not in known:
@@ -155,7 +167,7 @@ def _plan(
         applying = [a for a in applying if a.name == algorithm]
         if not applying:
             raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
-    options = [(a.choose(problem, map, dtype, chosen_isa), a.name) for a in applying]
+    options = [(a.choose(problem, map, dtype, chosen_isa, layout == LAYOUTS[1]), a.name) for a in applying]
     fields, name = min(options, key=lambda option: option[0]["cost"])
     fields["most_threads"] = min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES)))
     return Plan(
@@ -165,6 +177,7 @@ def _plan(
         algorithm=name,
         isa=chosen_isa,
         activation=activation,
+        layout=layout,
         problem=problem,
         **fields,
     )

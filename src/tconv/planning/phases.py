@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import gcd, prod
+from math import gcd, lcm, prod
 from typing import Any
 
 from tconv.planning.cost import (
@@ -28,6 +28,8 @@ Box = tuple[int, int, int, int]
 
 #: Parts of a float32 in matrix registers: three times the 8 bits of a bfloat16.
 PARTS = 3
+#: Channels last: numbers of a run that are worth reading or writing by themselves.
+_RUN = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +62,27 @@ def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
 class Lattice:
     """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
 
-    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int, parts: int = 0) -> None:
-        """`size`: bytes of a number; `parts` of it in matrix registers."""
+    def __init__(
+        self,
+        problem: Problem,
+        map: MapName,
+        aligned: bool,
+        size: int,
+        *,
+        parts: int = 0,
+        together: int = 1,
+    ) -> None:
+        """`size`: bytes of a number; `parts` of it in matrix registers; `together`: groups in one panel."""
         self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
         self.extents = (problem.batch, *(axis.cells for axis in self.axes))
         pair = problem.in_channels, problem.out_channels
         self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
         self.phases = prod(axis.phases for axis in self.axes)
         self.taps = prod(axis.taps for axis in self.axes)
-        self.size, self.parts = size, parts
+        self.size, self.parts, self.together = size, parts, together
         self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
         self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
-        self._bytes = self.rows * prod(axis.source_phases for axis in self.axes) * size
+        self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
 
     def extent(self, box: Box) -> tuple[int, int]:
         """Positions from a box's first cell to its last, and bytes of its panel."""
@@ -105,18 +116,28 @@ class Lattice:
         return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
 
 
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
+def choose(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> dict[str, Any]:
     """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+    return min(candidates(problem, map, dtype, machine, last), key=lambda fields: fields["cost"])
 
 
-def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
-    modes = (0, PARTS) if machine.matrices and dtype == "f32" else (0,)
-    for parts in modes:
-        lattice = Lattice(problem, map, False, size, parts)
-        yield from _lanes_of_positions(lattice, "positions", problem.groups, machine)
+    channels = problem.out_channels if map == "conv_transpose" else problem.in_channels
+    last = last and problem.groups * channels > 1  # a single channel lies the same way in both layouts
+    # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
+    together = min(problem.groups, -(-_RUN // channels)) if last else 1
+    kinds = [{"together": together}]
+    if machine.matrices and dtype == "f32":
+        kinds.append({"parts": PARTS})
+    for kind in kinds:
+        apart = Lattice(problem, map, False, size, **kind)
+        yield from _lanes_of_positions(apart, "positions", problem.groups, machine, last)
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     # Phases can share a tile where each has the same taps.
     if (
@@ -124,10 +145,16 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
         and prod(problem.stride) > 1
         and all(d == 1 and k % s == 0 for k, s, d in axes)
     ):
-        for parts in modes:
-            aligned = Lattice(problem, map, True, size, parts)
-            yield from _lanes_of_positions(aligned, "stacked", problem.groups, machine)
-        yield from _lanes_of_channels(Lattice(problem, map, True, size), problem.groups, size, machine)
+        for kind in kinds:
+            aligned = Lattice(problem, map, True, size, **kind)
+            yield from _lanes_of_positions(aligned, "stacked", problem.groups, machine, last)
+        shared = Lattice(problem, map, True, size)
+        if last:
+            yield from _columns_by_phase(shared, shared.phases, problem.groups, size, machine)
+        else:
+            yield from _lanes_of_channels(shared, problem.groups, size, machine)
+    elif last:
+        yield from _columns_by_phase(Lattice(problem, map, False, size), 1, problem.groups, size, machine)
 
 
 def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
@@ -150,7 +177,9 @@ def _matrix_cycles(rows: int, height: int, columns: int, width: int) -> float:
     return total
 
 
-def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[tuple[int, int, Callable[[int], float]]]:
+def _tiles(
+    lattice: Lattice, rows: int, machine: Machine
+) -> Iterator[tuple[int, int, Callable[[int], float]]]:
     """(rows, vectors, cycles of all source channels and one tap over so many columns) of each tile."""
     if lattice.parts:
         for height, width in machine.matrices:
@@ -159,7 +188,9 @@ def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[tuple[int,
                 yield (
                     height * 16,
                     width,
-                    lambda columns, h=height, w=width: lattice.blocks * _matrix_cycles(registers, h, columns, w),
+                    lambda columns, h=height, w=width: (
+                        lattice.blocks * _matrix_cycles(registers, h, columns, w)
+                    ),
                 )
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
@@ -198,23 +229,28 @@ def _fields(
 
 
 def _lanes_of_positions(
-    lattice: Lattice, lanes: str, groups: int, machine: Machine
+    lattice: Lattice, lanes: str, groups: int, machine: Machine, last: bool
 ) -> Iterator[dict[str, Any]]:
     size = lattice.size
     stacked = lattice.phases if lanes == "stacked" else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
     store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
+    if last:  # sums are turned, then laid in runs of channels
+        store = 0.5 + 8.0 / min(_RUN, lattice.target * lattice.together)
     seen = set()
     for rows, vectors, cycles in _tiles(lattice, total_rows, machine):
         # Stacked rows are whole channels, stored together once a task has summed them.
         unit = rows // gcd(rows, stacked)
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
+        if last:
+            kept = max(kept, min(_RUN, lattice.target * lattice.together) * stacked)
         most = min(max(64, L2_SUMS // (kept * size)), 4096)
         for box in _boxes(lattice, most, groups, unit):
             if (rows, vectors, box) in seen:
                 continue
             seen.add((rows, vectors, box))
-            positions, _ = lattice.extent(box)
+            positions, panel_bytes = lattice.extent(box)
+            read = panel_bytes / size * 4.0 / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
             fields = _fields(
@@ -222,14 +258,16 @@ def _lanes_of_positions(
                 box,
                 groups,
                 cycles(columns) * taps,
-                positions * lattice.phases * lattice.target * store,
+                positions * lattice.phases * lattice.target * store + read,
                 calls,
                 total_rows * taps * lattice.rows * size,
                 unit,
             )
-            if stacked > 1:
+            if stacked > 1 or last:
                 fits = L2_SUMS // (positions * stacked * size) // unit * unit
                 fields["chunk"] = max(unit, min(fields["chunk"], fits))
+            if last and lattice.together > 1:
+                fields["chunk"] = lattice.target * lattice.together
             work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
             tile = {"rows": rows, "vectors": vectors, "lanes": lanes, "parts": lattice.parts}
             yield {**tile, "computed_macs": work, **fields}
@@ -266,3 +304,46 @@ def _lanes_of_channels(
             fields["chunk"] = max(unit, min(fields["chunk"], fits))
             work = positions * columns * lanes * taps * lattice.depth * lattice.boxes(box) * groups
             yield {"rows": rows, "vectors": vectors, "lanes": "channels", "computed_macs": work, **fields}
+
+
+def _columns_by_phase(
+    lattice: Lattice, stacked: int, groups: int, size: int, machine: Machine
+) -> Iterator[dict[str, Any]]:
+    """Channels last: columns are [phase][channel], so that sums are stored as they lie.
+
+    Tiles cover all columns where all phases share their taps (`stacked`: how many), else those of one phase.
+    """
+    seen = set()
+    for vectors, most_rows in enumerate(machine.rows, 1):
+        lanes = vectors * machine.lanes
+        tiles = -(-lattice.target * stacked // lanes) * (lattice.phases // stacked)
+        narrow = -(-lattice.target * stacked // machine.lanes) * (lattice.phases // stacked)  # vectors
+        most = min(max(most_rows, L2_SUMS // (min(tiles * lanes, 4 * lanes) * size)), 1024)
+        for panel in PANELS:
+            box = lattice.box(most, panel)
+            if (vectors, box) in seen:
+                continue
+            seen.add((vectors, box))
+            positions, panel_bytes = lattice.extent(box)
+            read = panel_bytes / size * 4.0 / lattice.depth
+            rows = split(positions, most_rows)
+            taps = lattice.taps / lattice.phases  # of a tile, on the mean
+            fields = _fields(
+                lattice,
+                box,
+                groups,
+                tiles_cycles(positions, rows, narrow, vectors) * taps * lattice.depth,
+                positions * lattice.target * lattice.phases * (0.15 + 6.0 / lattice.target) + read,
+                tiles * -(-positions // rows) * 12.0,
+                tiles * lanes * taps * lattice.depth * size,
+                1,
+            )
+            # A task takes whole tiles, and whole phases where they end with one.
+            pieces = max(1, min(tiles, MIN_TASKS // (lattice.boxes(box) * groups)))
+            whole = lcm(lattice.target, lanes) // lanes if stacked > 1 else tiles // lattice.phases
+            fits = min(L2_SUMS // (positions * size) // lanes, -(-tiles // pieces))
+            chunk = max(1, fits // whole * whole or fits)
+            fields["chunk"] = chunk * lanes
+            work = positions * narrow * machine.lanes * taps * lattice.depth * lattice.boxes(box) * groups
+            fields["computed_macs"] = int(work)
+            yield {"rows": rows, "vectors": vectors, "lanes": "channels", **fields}

@@ -12,14 +12,27 @@ from tconv.errors import TconvError
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
 
-__all__ = ["ACTIVATIONS", "DTYPES", "MAPS", "Activation", "MapName", "Plan", "Problem", "activation_code"]
+__all__ = [
+    "ACTIVATIONS",
+    "DTYPES",
+    "LAYOUTS",
+    "MAPS",
+    "Activation",
+    "Layout",
+    "MapName",
+    "Plan",
+    "Problem",
+    "activation_code",
+]
 
 MapName: TypeAlias = Literal["conv_transpose", "conv", "weight_gradient"]
+Layout: TypeAlias = Literal["channels_first", "channels_last"]
 Activation: TypeAlias = str | tuple[str | float, ...] | None
 
 #: The codes of core/plan.hpp, in its order.
 MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
+LAYOUTS: tuple[Layout, ...] = ("channels_first", "channels_last")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
 _ALGORITHMS = ("reference", "phases", "winograd")
 _LANES = ("positions", "channels", "stacked", "kernel")
@@ -116,6 +129,7 @@ class Plan:
     isa: str
     activation: Activation
     problem: Problem
+    layout: Layout = "channels_first"  #: of source and target; of x and y for the weight gradient
     rows: int = 1
     vectors: int = 1
     lanes: str = "positions"
@@ -154,6 +168,7 @@ class Plan:
             parts=self.parts,
             box=self.box,
             chunk=self.chunk,
+            last=self.layout == "channels_last",
             segments=self.segments,
             most_threads=self.most_threads,
             activation=code,
@@ -172,10 +187,11 @@ class Plan:
     def packing(self) -> tuple[object, ...]:
         """Plans with equal packing read the same packed weights."""
         p = self.problem
+        by_phase = self.lanes == "channels" and self.layout == "channels_last"
         chunk = self.chunk if self.algorithm == "winograd" else None
         return (
             *(self.map, self.dtype, self.algorithm, self.isa),
-            *(self.rows, self.vectors, self.lanes, self.parts, chunk, p.stride, p.kernel),
+            *(self.rows, self.vectors, self.lanes, self.parts, by_phase, chunk, p.stride, p.kernel),
         )
 
     def __repr__(self) -> str:
@@ -184,6 +200,7 @@ class Plan:
         lines = [
             ("problem", str(self.geometry)),
             ("map", self.map if self.activation is None else f"{self.map}, then {self.activation}"),
+            ("layout", self.layout),
             ("kernel", self.kernel),
             ("multiplications", f"{nominal:,} nominal, {self.computed_macs:,} computed"),
         ]

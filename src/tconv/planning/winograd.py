@@ -29,9 +29,11 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
     )
 
 
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
+def choose(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> dict[str, Any]:
     """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+    return min(candidates(problem, map, dtype, machine, last), key=lambda fields: fields["cost"])
 
 
 def _products(problem: Problem) -> int:
@@ -39,7 +41,9 @@ def _products(problem: Problem) -> int:
     return prod({4: 8, 3: 7, 1: 1}[kernel] for kernel in problem.kernel)
 
 
-def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(
+    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
+) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
     tall = problem.kernel[1] > 1
@@ -53,6 +57,9 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
     packed = products * depth * target * size
     # What one number costs on its way through a transform, in cycles.
     move_in, move_out = 0.6, 0.9
+    if last:  # turned in squares of channels and positions; filled badly where a group has few channels
+        move_in += 0.3 * machine.lanes / min(machine.lanes, depth)
+        move_out += 0.6 * machine.lanes / min(machine.lanes, target)
     seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):
         for panel in PANELS:
@@ -67,6 +74,8 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
             work = products * depth * target * prod(tiles) * problem.groups / machine.lanes / 2
             wanted = min(MIN_TASKS, int(work / TASK_CYCLES)) or 1
             chunk = split(target, min(fits, -(-target // -(-wanted // (boxes * problem.groups)))))
+            if last and chunk < target:  # channels are stored a vector at a time
+                chunk = -(-chunk // machine.lanes) * machine.lanes
             per_frequency = products // frequencies
             rows = split(chunk * per_frequency, most_rows)
             step = (

@@ -14,7 +14,7 @@ from torch import Tensor
 from tconv.ops.arrays import allocate
 from tconv.ops.running import execute
 from tconv.torch import jobs
-from tconv.torch.jobs import Job
+from tconv.torch.jobs import Job, channels_last
 
 __all__ = ["conv", "conv_transpose", "correlated_job", "strided_job", "transposed_job", "weight_gradient"]
 
@@ -25,8 +25,10 @@ _FROM_CACHE = 16 << 20
 
 def _empty(job: Job) -> Tensor:
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
-        return torch.empty(job.shape, dtype=job.dtype)
-    return torch.from_numpy(allocate(job.plan.geometry, job.shape, job.array))
+        made = torch.empty(job.shape, dtype=job.dtype)
+    else:
+        made = torch.from_numpy(allocate(job.plan.geometry, job.shape, job.array))
+    return made.movedim(-1, 1) if job.last else made
 
 
 def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -36,7 +38,8 @@ def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -
         bias = bias if bias is None else bias.to(job.dtype)
     if target.numel():
         # Names hold the tensors while their addresses are in use.
-        source, weight = source.contiguous(), weight.contiguous()
+        source = source.contiguous(memory_format=job.formats[0])
+        weight = weight.contiguous(memory_format=job.formats[1])
         bias = bias if bias is None else bias.contiguous()
         at = None if bias is None else bias.data_ptr()
         execute(job.plan, source.data_ptr(), weight.data_ptr(), at, target.data_ptr())
@@ -46,18 +49,22 @@ def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -
 def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Job:
     """The job of `conv_transpose` on these tensors."""
     if bias is None:
-        return jobs.transposed(x.shape, weight.shape, None, (x.dtype, weight.dtype), *options)
-    return jobs.transposed(x.shape, weight.shape, bias.shape, (x.dtype, weight.dtype, bias.dtype), *options)
+        return jobs.transposed(
+            x.shape, weight.shape, None, (x.dtype, weight.dtype), channels_last(x), *options
+        )
+    dtypes = x.dtype, weight.dtype, bias.dtype
+    return jobs.transposed(x.shape, weight.shape, bias.shape, dtypes, channels_last(x), *options)
 
 
 def strided_job(y: Tensor, weight: Tensor, *options: Any) -> Job:
     """The job of `conv` on these tensors."""
-    return jobs.strided(y.shape, weight.shape, (y.dtype, weight.dtype), *options)
+    return jobs.strided(y.shape, weight.shape, (y.dtype, weight.dtype), channels_last(y), *options)
 
 
 def correlated_job(x: Tensor, y: Tensor, *options: Any) -> Job:
     """The job of `weight_gradient` on these tensors."""
-    return jobs.correlated(x.shape, y.shape, (x.dtype, y.dtype), *options)
+    last = channels_last(x) and channels_last(y)  # else both are read channels first
+    return jobs.correlated(x.shape, y.shape, (x.dtype, y.dtype), last, *options)
 
 
 def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:

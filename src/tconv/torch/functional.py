@@ -54,7 +54,8 @@ def conv_transpose2d(
     torch.func transforms inside torch.compile go to PyTorch's own operator.
 
     Args:
-        input: (n, c_in, h, w), or (c_in, h, w). Any strides; the answer is contiguous.
+        input: (n, c_in, h, w), or (c_in, h, w). Any strides; the answer is contiguous,
+            or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
         stride: an int, or one an axis; so are `padding`, `output_padding` and `dilation`.

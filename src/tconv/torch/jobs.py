@@ -12,10 +12,21 @@ from tconv.errors import TconvError
 from tconv.geometry.arguments import per_axis, whole
 from tconv.ops.jobs import Job as ArrayJob
 from tconv.ops.jobs import Options as ArrayOptions
-from tconv.ops.jobs import gradient_job, job_for
-from tconv.planning import Plan
+from tconv.ops.jobs import gradient_job, job_for, moved_last
+from tconv.planning import LAYOUTS, Plan
 
-__all__ = ["DTYPES", "Ints", "Job", "correlated", "options", "spelled_out", "strided", "transposed"]
+__all__ = [
+    "DTYPES",
+    "Ints",
+    "Job",
+    "channels_last",
+    "correlated",
+    "memory_format",
+    "options",
+    "spelled_out",
+    "strided",
+    "transposed",
+]
 
 Ints: TypeAlias = tuple[int, ...]
 Dtypes: TypeAlias = tuple[torch.dtype, ...]
@@ -53,9 +64,30 @@ class Job(NamedTuple):
     """A plan, the shape of what it makes, and the dtype of its arithmetic."""
 
     plan: Plan
-    shape: Ints
+    shape: Ints  #: as it lies in memory
     dtype: torch.dtype
     array: np.dtype[np.generic]
+    last: bool  #: whether the answer's channels come last in memory
+    formats: tuple[torch.memory_format, torch.memory_format]  #: in which both factors are read
+
+
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def memory_format(dim: int, last: bool) -> torch.memory_format:
+    """PyTorch's name of the order in which tensors of `dim` axes lie."""
+    return _LAST[dim] if last else torch.contiguous_format
+
+
+def channels_last(tensor: torch.Tensor) -> bool:
+    """Whether PyTorch counts `tensor` (n, c, ...) as one whose channels come last in memory."""
+    format = _LAST.get(tensor.dim())
+    if format is None or not tensor.is_contiguous(memory_format=format):
+        return False
+    # With one channel or one position both orders are the same; the strides say which is meant.
+    return not tensor.is_contiguous() or (
+        tensor.stride(1) == 1 != tensor.stride(0) and tensor.stride(-1) == tensor.shape[1]
+    )
 
 
 def spelled_out(
@@ -96,8 +128,15 @@ def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:
     return found
 
 
-def _job(made: ArrayJob, arithmetic: Arithmetic) -> Job:
-    return Job(made.plan, made.shape, arithmetic.dtype, arithmetic.array)
+def _job(made: ArrayJob, arithmetic: Arithmetic, axes: int) -> Job:
+    last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
+    formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
+    return Job(made.plan, made.shape, arithmetic.dtype, arithmetic.array, last and not gradient, formats)
+
+
+def _in_order(shape: Ints, last: bool) -> Ints:
+    shape = tuple(shape)  # of ints alone, as messages show them
+    return moved_last(shape, len(shape) - 2) if last else shape
 
 
 @lru_cache(maxsize=4096)
@@ -106,25 +145,29 @@ def transposed(
     weight: Ints,
     bias: Ints | None,
     dtypes: Dtypes,
+    last: bool,
     stride: Ints,
     padding: Ints,
     output_padding: Ints,
     dilation: Ints,
     groups: int,
 ) -> Job:
-    """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias."""
+    """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias.
+
+    `last`: x is channels_last, and the answer too.
+    """
     arithmetic = _one(dtypes, ("input", "weight", "bias"))
-    x, weight = tuple(x), tuple(weight)  # of ints alone, as messages show them
+    weight = tuple(weight)
     axes = len(stride)
     if len(weight) != axes + 2:
         raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
-    given = ArrayOptions(stride, padding, output_padding, dilation, groups)
-    job = job_for("conv_transpose", arithmetic.code, x, weight, given)
+    given = ArrayOptions(stride, padding, output_padding, dilation, groups, layout=LAYOUTS[last])
+    job = job_for("conv_transpose", arithmetic.code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(
             f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
         )
-    return _job(job, arithmetic)
+    return _job(job, arithmetic, axes)
 
 
 @lru_cache(maxsize=4096)
@@ -132,26 +175,40 @@ def strided(
     y: Ints,
     weight: Ints,
     dtypes: Dtypes,
+    last: bool,
     stride: Ints,
     padding: Ints,
     dilation: Ints,
     groups: int,
     size: Ints,
 ) -> Job:
-    """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight."""
+    """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight.
+
+    `last`: y is channels_last, and the answer too.
+    """
     arithmetic = _one(dtypes, ("input", "weight"))
-    given = ArrayOptions(stride, padding, 0, dilation, groups, tuple(size))
-    return _job(job_for("conv", arithmetic.code, tuple(y), tuple(weight), given), arithmetic)
+    given = ArrayOptions(stride, padding, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
+    job = job_for("conv", arithmetic.code, _in_order(y, last), tuple(weight), given)
+    return _job(job, arithmetic, len(stride))
 
 
 @lru_cache(maxsize=4096)
 def correlated(
-    x: Ints, y: Ints, dtypes: Dtypes, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+    x: Ints,
+    y: Ints,
+    dtypes: Dtypes,
+    last: bool,
+    kernel: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
 ) -> Job:
-    """The job of `weight_gradient`; `dtypes` are those of x and y."""
+    """The job of `weight_gradient`; `dtypes` are those of x and y, which are channels_last if `last`."""
     arithmetic = _one(dtypes, ("x", "y"))
     x, y = tuple(x), tuple(y)
     if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
         raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
-    given = ArrayOptions(stride, padding, 0, dilation, groups)
-    return _job(gradient_job(arithmetic.code, x, y, tuple(kernel), given), arithmetic)
+    given = ArrayOptions(stride, padding, 0, dilation, groups, layout=LAYOUTS[last])
+    job = gradient_job(arithmetic.code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
+    return _job(job, arithmetic, len(stride))

@@ -17,11 +17,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from tconv.torch import eager
 from tconv.torch.batching import Batched, batched_layer, into_groups
-from tconv.torch.jobs import Ints
+from tconv.torch.jobs import Ints, channels_last, memory_format
 from tconv.torch.plain import plain, recorded, transformed
 
 __all__ = ["Conv", "ConvTranspose", "Map", "WeightGradient"]
@@ -73,6 +74,8 @@ class Map(Function):
         ctx.save_for_backward(first if second_needed else None, second if first_needed else None)
         ctx.sizes = first.shape[2:], second.shape[2:]
         ctx.options = inputs[2:]
+        # Gradients travel in the format of the forward's input, as in PyTorch.
+        ctx.last = _order(first)
         if transformed():
             ctx.save_for_forward(first, second)
             ctx.made = output.shape
@@ -103,6 +106,18 @@ def _conjugate(tensor: Tensor) -> Tensor:
     return tensor.conj_physical() if tensor.is_complex() else tensor
 
 
+def _order(tensor: Tensor) -> bool | None:
+    """Whether channels come last in memory; None where a transform hides the strides."""
+    return None if transformed() or is_legacy_batchedtensor(tensor) else channels_last(tensor)
+
+
+def _in_format(grad: Tensor, last: bool | None) -> Tensor:
+    """`grad` with channels last in memory or first; as it is where that is not known (None)."""
+    if last is None or _order(grad) in (None, last):
+        return grad
+    return grad.clone(memory_format=memory_format(grad.dim(), last))
+
+
 class ConvTranspose(Map):
     """y from (x, weight, bias, stride, padding, output_padding, dilation, groups)."""
 
@@ -114,6 +129,7 @@ class ConvTranspose(Map):
     def backward(ctx: Any, grad: Tensor) -> Gradients:
         x, weight = ctx.saved_tensors
         (sizes, kernel), (_, stride, padding, _, dilation, groups) = ctx.sizes, ctx.options
+        grad = _in_format(grad, ctx.last)
         for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
             for_x = Conv.call(grad, _conjugate(weight), stride, padding, dilation, groups, sizes)
@@ -144,6 +160,7 @@ class Conv(Map):
     def backward(ctx: Any, grad: Tensor) -> Gradients:
         y, weight = ctx.saved_tensors
         (sizes, kernel), (*options, _) = ctx.sizes, ctx.options
+        grad = _in_format(grad, ctx.last)
         for_y = for_weight = None
         if ctx.needs_input_grad[0]:
             for_y = _transposed_to(sizes, grad, _conjugate(weight), *options)

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from tconv.ops.jobs import moved_last
 from tconv.torch import eager
+from tconv.torch.jobs import channels_last
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
 __all__: list[str] = []
@@ -113,11 +115,11 @@ def _register(operator: Operator) -> None:
 
     def fake(*args: Any) -> Tensor:
         if all(isinstance(size, int) for size in _sizes(args)):
-            shape = operator.job(*_hashable(args)).shape  # checks all arguments, as a real run would
-        else:
-            shape = operator.shape(*args)
-        made: Tensor = args[0].new_empty(shape)
-        return made
+            operator.job(*_hashable(args))  # checks all arguments, as a real run would
+        shape = tuple(operator.shape(*args))
+        last = map is not WeightGradient and channels_last(args[0])
+        made: Tensor = args[0].new_empty(moved_last(shape, len(shape) - 2) if last else shape)
+        return made.movedim(-1, 1) if last else made
 
     def differentiable(*args: Any) -> Tensor:
         made: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
