@@ -255,8 +255,8 @@ def test_plans_say_what_they_do() -> None:
 
 def test_workspace_stays_small() -> None:
     for _, geometry in CASES:
-        for map in MAPS:
-            assert plan(geometry, map).runner.workspace_bytes <= 8 << 20
+        for map, layout in itertools.product(MAPS, LAYOUTS):
+            assert plan(geometry, map, layout=layout).runner.workspace_bytes <= 8 << 20
 
 
 def test_packed_weights_of_another_plan_are_refused() -> None:

@@ -236,7 +236,7 @@ def _lanes_of_positions(
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
     store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
     if last:  # sums are turned, then laid in runs of channels
-        store = 0.5 + 8.0 / min(_RUN, lattice.target * lattice.together)
+        store = 0.5
     seen = set()
     for rows, vectors, cycles in _tiles(lattice, total_rows, machine):
         # Stacked rows are whole channels, stored together once a task has summed them.
@@ -266,8 +266,11 @@ def _lanes_of_positions(
             if stacked > 1 or last:
                 fits = L2_SUMS // (positions * stacked * size) // unit * unit
                 fields["chunk"] = max(unit, min(fields["chunk"], fits))
-            if last and lattice.together > 1:
-                fields["chunk"] = lattice.target * lattice.together
+            if last:
+                if lattice.together > 1:
+                    fields["chunk"] = lattice.target * lattice.together
+                runs = positions * lattice.phases * lattice.boxes(box) * groups * lattice.target
+                fields["cost"] += runs * 8.0 / min(_RUN, fields["chunk"], lattice.target * lattice.together)
             work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
             tile = {"rows": rows, "vectors": vectors, "lanes": lanes, "parts": lattice.parts}
             yield {**tile, "computed_macs": work, **fields}
