@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from math import gcd, lcm, prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from tconv.planning.cost import (
     BYTES,
@@ -20,100 +20,15 @@ from tconv.planning.cost import (
     tile_cycles,
     uneven,
 )
+from tconv.planning.lattice import Box, Lattice
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["candidates", "choose", "tiles_cycles"]
-
-Box = tuple[int, int, int, int]
 
 #: Parts of a float32 in matrix registers: three times the 8 bits of a bfloat16.
 PARTS = 3
 #: Channels last: numbers of a run that are worth reading or writing by themselves.
 _RUN = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One axis of the target's lattice, as core/lattice.cpp builds it."""
-
-    cells: int
-    phases: int  #: of the target
-    margin: int  #: cells read past a box, both sides together
-    gap: int  #: cells between rows where a box spans the axis
-    source_phases: int
-    taps: int  #: of all phases together
-
-
-def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
-    i, o, k = problem.input[a], problem.output[a], problem.kernel[a]
-    s, d, lo = problem.stride[a], problem.dilation[a], problem.lo[a]
-    reach = d * (k - 1)
-    if map != "conv_transpose":
-        far = reach // s
-        return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k)
-    if aligned:  # distances count from the cell that holds the first output
-        near, far, cells = lo // s - reach // s, lo // s, -(-(o + lo % s) // s)
-    else:  # ... and from each phase's own first output
-        near, far, cells = -((reach - lo) // s), (s - 1 + lo) // s, -(-o // s)
-    near, far = min(near, 0), max(far, 0)
-    return Axis(cells, s, far - near, far - near if i > cells else max(far, -near), 1, k)
-
-
-class Lattice:
-    """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
-
-    def __init__(
-        self,
-        problem: Problem,
-        map: MapName,
-        aligned: bool,
-        size: int,
-        *,
-        parts: int = 0,
-        together: int = 1,
-    ) -> None:
-        """`size`: bytes of a number; `parts` of it in matrix registers; `together`: groups in one panel."""
-        self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
-        self.extents = (problem.batch, *(axis.cells for axis in self.axes))
-        pair = problem.in_channels, problem.out_channels
-        self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
-        self.phases = prod(axis.phases for axis in self.axes)
-        self.taps = prod(axis.taps for axis in self.axes)
-        self.size, self.parts, self.together = size, parts, together
-        self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
-        self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
-        self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
-
-    def extent(self, box: Box) -> tuple[int, int]:
-        """Positions from a box's first cell to its last, and bytes of its panel."""
-        z, y, x = self.axes
-        row = box[3] + (x.gap if box[3] >= x.cells else x.margin)
-        plane = row * (box[2] + (y.gap if box[2] >= y.cells else y.margin))
-        volume = plane * (box[1] + (z.gap if box[1] >= z.cells else z.margin))
-        positions = (box[0] - 1) * volume + (box[1] - 1) * plane + (box[2] - 1) * row + box[3]
-        return positions, (positions + z.margin * plane + y.margin * row + x.margin + 16) * self._bytes
-
-    def box(self, most_positions: int, most_bytes: int) -> Box:
-        """Whole rows, as many as fit; part of one row where even that is too much."""
-        sizes = [1, 1, 1, 1]
-        for axis in (3, 2, 1, 0):
-            low, high = 1, self.extents[axis]
-            while low < high:  # the largest that fits
-                sizes[axis] = (low + high + 1) // 2
-                positions, panel = self.extent((sizes[0], sizes[1], sizes[2], sizes[3]))
-                if positions <= most_positions and panel <= most_bytes:
-                    low = sizes[axis]
-                else:
-                    high = sizes[axis] - 1
-            # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
-            sizes[axis] = split(self.extents[axis], max(low, 64) if axis == 3 else low)
-            if sizes[axis] < self.extents[axis]:
-                break
-        return sizes[0], sizes[1], sizes[2], sizes[3]
-
-    def boxes(self, box: Box) -> int:
-        """How many boxes there are."""
-        return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
 
 
 def choose(
@@ -167,39 +82,36 @@ def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> 
     return total
 
 
-def _matrix_cycles(rows: int, height: int, columns: int, width: int) -> float:
-    """Cycles of one block of channels over `rows` x `columns` matrix registers, the last tiles cut."""
+def _vector_cycles(depth: int, rows: int, height: int, vectors: int, columns: int) -> float:
+    return depth * tiles_cycles(rows, height, columns, vectors)
+
+
+def _matrix_cycles(blocks: int, rows: int, height: int, width: int, columns: int) -> float:
+    """Cycles of blocks of channels over `rows` x `columns` matrix registers, the last tiles cut."""
     total = 0.0
     for h, h_count in ((height, rows // height), (rows % height, 1)):
         for w, w_count in ((width, columns // width), (columns % width, 1)):
             if h and w:
                 total += matrix_cycles(h, w) * h_count * w_count
-    return total
+    return total * blocks
 
 
-def _tiles(
-    lattice: Lattice, rows: int, machine: Machine
-) -> Iterator[tuple[int, int, Callable[[int], float]]]:
-    """(rows, vectors, cycles of all source channels and one tap over so many columns) of each tile."""
+#: Rows and vectors of a register tile, and its cycles of one tap and all channels over so many columns.
+_Tile: TypeAlias = tuple[int, int, Callable[[int], float]]
+
+
+def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[_Tile]:
+    """What sums may be made in."""
     if lattice.parts:
+        registers = -(-rows // 16)
         for height, width in machine.matrices:
-            registers = -(-rows // 16)
             if height <= registers:
-                yield (
-                    height * 16,
-                    width,
-                    lambda columns, h=height, w=width: (
-                        lattice.blocks * _matrix_cycles(registers, h, columns, w)
-                    ),
-                )
+                cycles = partial(_matrix_cycles, lattice.blocks, registers, height, width)
+                yield height * 16, width, cycles
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
         height = split(rows, most_rows)
-        yield (
-            height,
-            vectors,
-            lambda columns, h=height, v=vectors: lattice.depth * tiles_cycles(rows, h, columns, v),
-        )
+        yield height, vectors, partial(_vector_cycles, lattice.depth, rows, height, vectors)
 
 
 def _boxes(lattice: Lattice, most: int, groups: int, unit: int) -> Iterator[Box]:

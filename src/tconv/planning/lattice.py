@@ -1,0 +1,100 @@
+"""The lattice of cells that the phases of a map are correlated over, and boxes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import TypeAlias
+
+from tconv.planning.cost import split
+from tconv.planning.plans import MapName, Problem
+
+__all__ = ["Box", "Lattice"]
+
+#: Cells along batch, z, y, x.
+Box: TypeAlias = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of the target's lattice, as core/lattice.cpp builds it."""
+
+    cells: int
+    phases: int  #: of the target
+    margin: int  #: cells read past a box, both sides together
+    gap: int  #: cells between rows where a box spans the axis
+    source_phases: int
+    taps: int  #: of all phases together
+
+
+def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
+    i, o, k = problem.input[a], problem.output[a], problem.kernel[a]
+    s, d, lo = problem.stride[a], problem.dilation[a], problem.lo[a]
+    reach = d * (k - 1)
+    if map != "conv_transpose":
+        far = reach // s
+        return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k)
+    if aligned:  # distances count from the cell that holds the first output
+        near, far, cells = lo // s - reach // s, lo // s, -(-(o + lo % s) // s)
+    else:  # ... and from each phase's own first output
+        near, far, cells = -((reach - lo) // s), (s - 1 + lo) // s, -(-o // s)
+    near, far = min(near, 0), max(far, 0)
+    return Axis(cells, s, far - near, far - near if i > cells else max(far, -near), 1, k)
+
+
+class Lattice:
+    """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        map: MapName,
+        aligned: bool,
+        size: int,
+        *,
+        parts: int = 0,
+        together: int = 1,
+    ) -> None:
+        """`size`: bytes of a number; `parts` of it in matrix registers; `together`: groups in one panel."""
+        self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
+        z, y, x = self.axes
+        self.extents: Box = problem.batch, z.cells, y.cells, x.cells
+        pair = problem.in_channels, problem.out_channels
+        self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
+        self.phases = prod(axis.phases for axis in self.axes)
+        self.taps = prod(axis.taps for axis in self.axes)
+        self.size, self.parts, self.together = size, parts, together
+        self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
+        self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
+        self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
+
+    def extent(self, box: Box) -> tuple[int, int]:
+        """Positions from a box's first cell to its last, and bytes of its panel."""
+        z, y, x = self.axes
+        row = box[3] + (x.gap if box[3] >= x.cells else x.margin)
+        plane = row * (box[2] + (y.gap if box[2] >= y.cells else y.margin))
+        volume = plane * (box[1] + (z.gap if box[1] >= z.cells else z.margin))
+        positions = (box[0] - 1) * volume + (box[1] - 1) * plane + (box[2] - 1) * row + box[3]
+        return positions, (positions + z.margin * plane + y.margin * row + x.margin + 16) * self._bytes
+
+    def box(self, most_positions: int, most_bytes: int) -> Box:
+        """Whole rows, as many as fit; part of one row where even that is too much."""
+        sizes = [1, 1, 1, 1]
+        for axis in (3, 2, 1, 0):
+            low, high = 1, self.extents[axis]
+            while low < high:  # the largest that fits
+                sizes[axis] = (low + high + 1) // 2
+                positions, panel = self.extent((sizes[0], sizes[1], sizes[2], sizes[3]))
+                if positions <= most_positions and panel <= most_bytes:
+                    low = sizes[axis]
+                else:
+                    high = sizes[axis] - 1
+            # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
+            sizes[axis] = split(self.extents[axis], max(low, 64) if axis == 3 else low)
+            if sizes[axis] < self.extents[axis]:
+                break
+        return sizes[0], sizes[1], sizes[2], sizes[3]
+
+    def boxes(self, box: Box) -> int:
+        """How many boxes there are."""
+        return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
