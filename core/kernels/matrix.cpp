@@ -158,7 +158,6 @@ void fill_matrix(MatrixSet<float>& set) {
   set.tile[1][3] = tile<1, 3, 3>;
   set.tile[2][1] = tile<2, 1, 3>;
   set.tile[2][2] = tile<2, 2, 3>;
-  set.tile[3][1] = tile<3, 1, 3>;
   set.split_pairs = split_pairs;
   set.split_row = split_row;
 }
