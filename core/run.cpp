@@ -42,22 +42,29 @@ void Runner::pack_as(const T* weight, T* packed) const {
   const bool channels = plan.lanes == Lanes::channels;
   const int64_t width = channels ? at.tile_lanes : plan.rows, blocks = ceil_div(channels ? at.columns : at.rows, width);
 
+  constexpr int64_t kDepthBlock = 16;
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks, first = task % blocks * width;
     const int64_t filled = std::min(width, at.rows - first), padded = channels ? width : filled;
     const T* from = weight + group * group_weights;
     T* to = packed + group * at.packed_group + first * depth * at.taps;
-    std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
-    for (int64_t phase = 0; phase < phases; ++phase) {
-      const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
-      for (size_t t = 0; t < taps; ++t) {
-        for (int64_t i = 0; i < filled; ++i) {
-          const int64_t row = first + i, own = phase + row % at.stacked;
-          start[static_cast<size_t>(i)] = row / at.stacked * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
-        }
-        for (int64_t d = 0; d < depth; ++d, to += padded) {
-          for (int64_t i = 0; i < filled; ++i) to[i] = from[start[static_cast<size_t>(i)] + d * at.depth_stride];
-          for (int64_t i = filled; i < padded; ++i) to[i] = T(0);
+    std::vector<int64_t> row_start(static_cast<size_t>(filled)), start(row_start);  // of each row in the weight array
+    for (int64_t i = 0; i < filled; ++i) row_start[static_cast<size_t>(i)] = (first + i) / at.stacked * at.row_stride;
+    // A few source channels at a time: all their taps lie in the same lines.
+    for (int64_t begin = 0; begin < depth; begin += kDepthBlock) {
+      const int64_t end = std::min(begin + kDepthBlock, depth);
+      T* tap = to + begin * padded;
+      for (int64_t phase = 0; phase < phases; ++phase) {
+        const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
+        for (size_t t = 0; t < taps; ++t, tap += depth * padded) {
+          for (int64_t i = 0, own = first % at.stacked; i < filled; ++i, own = own + 1 < at.stacked ? own + 1 : 0)
+            start[static_cast<size_t>(i)] = row_start[static_cast<size_t>(i)] + at.phases[static_cast<size_t>(phase + own)].kernel[t];
+          T* out = tap;
+          for (int64_t d = begin; d < end; ++d, out += padded) {
+            const T* own = from + d * at.depth_stride;
+            for (int64_t i = 0; i < filled; ++i) out[i] = own[start[static_cast<size_t>(i)]];
+            for (int64_t i = filled; i < padded; ++i) out[i] = T(0);
+          }
         }
       }
     }
