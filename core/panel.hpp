@@ -44,8 +44,8 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 }
 
 template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                T* panel) {
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, int64_t batch_stride,
+                const Box& box, T* panel) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
   std::vector<Stretch> stretches;
@@ -59,7 +59,7 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
   }
 
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-  for (int64_t d = 0; d < at.source_channels; ++d) {
+  for (int64_t d = 0; d < channels; ++d) {
     T* to = panel + d * at.panel.channel;
     const int64_t filled = at.panel.dense ? cells : 0;
     std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));

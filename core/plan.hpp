@@ -14,7 +14,7 @@ enum class DType : int { f32, f64, f16, bf16, c64, c128, i8, i16, i32, i64, u8, 
 // weight_gradient correlates x with y, one number a weight.
 enum class Map : int { conv_transpose, conv, weight_gradient };
 
-enum class Algorithm : int { reference, phases, winograd };
+enum class Algorithm : int { reference, phases, winograd, dots };
 
 // What the register tile is made of. The phases of a channel, x fastest, count as further channels for the last two,
 // which need all phases to have the same taps.
@@ -43,7 +43,7 @@ struct Plan {
   DType dtype;
   Algorithm algorithm;
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
-  int rows, vectors;     // the register tile: rows x vectors accumulators
+  int rows, vectors;     // the register tile: rows x vectors accumulators; for dots, rows x columns
   Lanes lanes;           // phases only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box

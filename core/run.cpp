@@ -5,6 +5,7 @@
 
 #include "gradient.hpp"
 #include "panel.hpp"
+#include "segments.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -21,7 +22,13 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
   }
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
-    workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
+    const auto workspace = plan.algorithm == Algorithm::dots ? dot_gradient_workspace
+                           : plan.lanes == Lanes::kernel     ? wide_gradient_workspace
+                                                             : gradient_workspace;
+    workspace_ = workspace(plan_, layout_);
+    shared_ = segments_beside(plan) * dtype_size(plan.dtype);
+  } else if (plan.algorithm == Algorithm::dots) {
+    workspace_ = dot_conv_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
     workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
@@ -135,7 +142,7 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, source + group * depth * at.source_plane, groups * depth * at.source_plane, box, panel);
+      pack_panel(at, kernels, source + group * depth * at.source_plane, depth, groups * depth * at.source_plane, box, panel);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
@@ -235,11 +242,16 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
   const auto as = [&](auto type) {
     using T = decltype(type);
     if (plan_.map == Map::weight_gradient) {
-      const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<T> : run_gradient<T>;
+      const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<T>
+                            : plan_.lanes == Lanes::kernel     ? run_wide_gradient<T>
+                                                               : run_gradient<T>;
       gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
                static_cast<T*>(target));
     } else if (plan_.algorithm == Algorithm::winograd) {
       run_winograd(plan_, winograd_, static_cast<const T*>(source), static_cast<const T*>(weight),
+                   static_cast<const T*>(bias), static_cast<T*>(target));
+    } else if (plan_.algorithm == Algorithm::dots) {
+      run_dot_conv(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
                    static_cast<const T*>(bias), static_cast<T*>(target));
     } else {
       run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),

@@ -19,7 +19,7 @@ import pytest
 
 from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
+from tconv.planning import ALGORITHMS, MapName, Plan, dots, gradient, isas, phases, plan, winograd
 from tconv.planning.cost import machine
 from tconv.planning.plans import MAPS, Problem
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
@@ -54,6 +54,9 @@ def candidates(geometry: Geometry, map: MapName, isa: str) -> Iterator[dict[str,
     if winograd.applies(problem, map, "f32"):
         for fields in winograd.candidates(problem, map, "f32", facts):
             yield {"algorithm": "winograd", **fields}
+    if dots.applies(problem, map, "f32"):
+        for fields in dots.candidates(problem, map, "f32", facts):
+            yield {"algorithm": "dots", **fields}
 
 
 def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
@@ -134,7 +137,7 @@ def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
             for threads in (2, 3, 5):
                 _core.set_num_threads(threads)
                 assert run(chosen, arrays).tobytes() == alone
-    assert len(kinds) == {"conv_transpose": 4, "conv": 1, "weight_gradient": 3}[map]
+    assert len(kinds) == {"conv_transpose": 4, "conv": 2, "weight_gradient": 4}[map]
 
 
 @pytest.mark.usefixtures("own_threads")

@@ -21,7 +21,7 @@ Activation: TypeAlias = str | tuple[str | float, ...] | None
 MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
-_ALGORITHMS = ("reference", "phases", "winograd")
+_ALGORITHMS = ("reference", "phases", "winograd", "dots")
 _LANES = ("positions", "channels", "stacked", "kernel")
 
 
@@ -193,7 +193,8 @@ class Plan:
                 (
                     "memory",
                     f"{self.runner.packed_bytes:,} B packed weights, "
-                    f"{self.runner.workspace_bytes:,} B workspace a thread",
+                    f"{self.runner.workspace_bytes:,} B workspace a thread, "
+                    f"{self.runner.shared_bytes:,} B shared",
                 ),
                 ("estimate", f"{self.cost:,.0f} cycles of one core"),
             ]
