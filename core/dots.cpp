@@ -108,7 +108,9 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
   const Problem& p = plan.problem;
   const Wide wide(plan);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const int64_t boxes = at.box_count(), depth = at.source_channels, some = ceil_div(depth, plan.segments);
+  const int64_t boxes = at.box_count(), depth = at.source_channels;
+  // A sum takes whole channels of y, or a part of the taps of one.
+  const int64_t some = ceil_div(depth, plan.segments), most_taps = ceil_div(some * p.kernel[0] * p.kernel[1], ceil_div(plan.segments, depth));
   const int64_t batch_stride = p.groups * at.target_channels * at.target_plane;
 
   // One tap is one row of one kernel.
@@ -137,7 +139,7 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
     T* target = x + box.begin[0] * batch_stride + (group * at.target_channels + first) * at.target_plane;
     DotArgs<T> dots{};
     dots.a_row = depth * at.kernel_cells, dots.a_tap = p.kernel[2];
-    dots.b = panel, dots.columns = columns.data(), dots.offsets = offsets.data();
+    dots.b = panel, dots.columns = columns.data();
     dots.steps = p.kernel[2] / at.lanes;
     dots.c = target, dots.c_stride = at.target_plane, dots.places = places.data();
     for (int64_t o = 0; o < depth; o += some) {
@@ -147,10 +149,14 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
           copy_plane(plan, wide, box, y + (group * depth + o + i) * at.source_plane, p.groups * depth * at.source_plane,
                      panel + i * wide.y_panel);
       worker.holds = task / at.chunks;
-      dots.a = weight + ((group * at.target_channels + first) * depth + o) * at.kernel_cells;
-      dots.taps = taken * p.kernel[0] * p.kernel[1];
-      dots.accumulate = o > 0;
-      run_tiles(plan, kernels, dots, count, static_cast<int64_t>(columns.size()));
+      const int64_t taps = taken * p.kernel[0] * p.kernel[1];
+      for (int64_t t = 0; t < taps; t += most_taps) {
+        dots.a = weight + ((group * at.target_channels + first) * depth + o) * at.kernel_cells + t * p.kernel[2];
+        dots.offsets = offsets.data() + t;
+        dots.taps = std::min(most_taps, taps - t);
+        dots.accumulate = o + t > 0;
+        run_tiles(plan, kernels, dots, count, static_cast<int64_t>(columns.size()));
+      }
     }
     if (!bias && plan.activation == Activation::none) return;
     for (int64_t c = 0; c < count; ++c)

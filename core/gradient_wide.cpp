@@ -25,13 +25,16 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
   const Problem& p = plan.problem;
   const Wide wide(plan);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const int64_t boxes = at.box_count(), segments = plan.segments, chunks = ceil_div(p.out_channels, plan.chunk);
+  const int64_t boxes = at.box_count(), segments = plan.segments;
+  // The gradient is cut into stretches of rows of kernels, one vector tile wide, which tasks share among them.
+  const int64_t across = ceil_div(p.kernel[2], at.tile_lanes), of_one = p.kernel[0] * p.kernel[1] * across;
+  const int64_t stretches = p.out_channels * of_one, chunks = ceil_div(stretches, plan.chunk);
   const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], y_plane = p.output[0] * p.output[1] * p.output[2];
   const int64_t x_batch = p.groups * p.in_channels * x_plane, y_batch = p.groups * p.out_channels * y_plane;
   const Segments<T> sums(plan, gradient);
   Workers workers(plan.most_threads);
 
-  // Each task sums some boxes into the gradients of some of y's channels.
+  // Each task sums some boxes into some stretches.
   parallel_for(p.groups * segments * chunks, workers.threads(), [&](int64_t task, int worker) {
     T *x_panel = workers[worker].template memory<T>(static_cast<size_t>(workspace)), *y_panel = x_panel + wide.x_panel;
     const int64_t chunk = task % chunks, segment = task / chunks % segments, group = task / chunks / segments;
@@ -59,20 +62,20 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
       tile.b_on = 1, tile.b_step = p.stride[2];
       tile.c_stride = p.out_channels * at.kernel_cells;
       tile.accumulate = b != begin;
-      for (int64_t o = chunk * plan.chunk; o < std::min((chunk + 1) * plan.chunk, p.out_channels); ++o) {
-        const int64_t channel = group * p.out_channels + o;
-        copy_plane(plan, wide, box, y + channel * y_plane, y_batch, y_panel);
-        T* to = sums[segment] + (group * p.in_channels * p.out_channels + o) * at.kernel_cells;
-        for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
-          for (int64_t ky = 0; ky < p.kernel[1]; ++ky, to += p.kernel[2])
-            for (int64_t j = 0; j < p.kernel[2]; j += at.tile_lanes)
-              for (int64_t i = 0; i < p.in_channels; i += plan.rows) {
-                tile.a = x_panel + i;
-                tile.b = y_panel + (kz * p.dilation[0] * wide.size[1] + ky * p.dilation[1]) * wide.size[2] + j;
-                tile.c = to + i * tile.c_stride + j;
-                kernels.tile[std::min<int64_t>(plan.rows, p.in_channels - i)]
-                            [std::min(at.tile_lanes, p.kernel[2] - j) / at.lanes](tile);
-              }
+      int64_t copied = -1;  // the channel of y in the panel
+      for (int64_t u = chunk * plan.chunk; u < std::min((chunk + 1) * plan.chunk, stretches); ++u) {
+        const int64_t o = u / of_one, kz = u % of_one / across / p.kernel[1], ky = u / across % p.kernel[1];
+        const int64_t j = u % across * at.tile_lanes;
+        if (copied != o) copy_plane(plan, wide, box, y + (group * p.out_channels + o) * y_plane, y_batch, y_panel);
+        copied = o;
+        tile.b = y_panel + (kz * p.dilation[0] * wide.size[1] + ky * p.dilation[1]) * wide.size[2] + j;
+        for (int64_t i = 0; i < p.in_channels; i += plan.rows) {
+          tile.a = x_panel + i;
+          tile.c = sums[segment] + (group * p.in_channels + i) * tile.c_stride + o * at.kernel_cells +
+                   (kz * p.kernel[1] + ky) * p.kernel[2] + j;
+          kernels.tile[std::min<int64_t>(plan.rows, p.in_channels - i)]
+                      [std::min(at.tile_lanes, p.kernel[2] - j) / at.lanes](tile);
+        }
       }
     }
   });

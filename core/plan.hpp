@@ -46,7 +46,8 @@ struct Plan {
   int rows, vectors;     // the register tile: rows x vectors accumulators; for dots, rows x columns
   Lanes lanes;           // phases only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
-  int64_t chunk;         // target channels a task walks over with one packed box
+  int64_t chunk;         // target channels a task walks over with one packed box; channels of y for dots' weight
+                         // gradient, and stretches of kernels' rows for Lanes::kernel
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut
   int most_threads;      // more would cost more to wake than they save; the answer does not depend on it
   Activation activation;

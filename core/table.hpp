@@ -82,7 +82,7 @@ struct KernelSet {
   static constexpr int kMaxRows = 16, kMaxVectors = 4;
   int lanes;  // numbers of T in one vector register
   void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where the registers do not suffice
-  static constexpr int kMaxDotRows = 4, kMaxDotColumns = 8;
+  static constexpr int kMaxDotRows = 4, kMaxDotColumns = 6;
   void (*dots[kMaxDotRows + 1][kMaxDotColumns + 1])(const DotArgs<T>&);  // likewise
   void (*interleave)(const InterleaveArgs<T>&);
   void (*runs)(const RunsArgs<T>&);

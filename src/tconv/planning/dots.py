@@ -26,6 +26,9 @@ __all__ = ["applies", "candidates", "choose"]
 
 Box = tuple[int, int, int, int]
 
+#: Bytes of y's panel that stay in the second-level cache while x's pass.
+_NEAR = 768 << 10
+
 #: Bytes of a vector register, the widest there is.
 _VECTOR = 64
 
@@ -75,6 +78,7 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
     x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
     lattice, kernel = Lattice(problem, "weight_gradient", False, size), prod(problem.kernel)
     weights = x_channels * y_channels * kernel * groups * size
+    move = 0.7 if lattice.axes[2].source_phases <= 2 else 3.0  # cycles a number of y, on its way to its phase
     source_phases = prod(axis.source_phases for axis in lattice.axes)
     boxes = [lattice.box(min(most, (1 << 20) // (x_channels * size)), 1 << 62) for most in (512, 1024, 2048)]
     for box in sorted({*boxes, (1, 1, 1, 1)}):
@@ -83,11 +87,13 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
         x_bytes = (positions + 2 * machine.lanes) * x_channels * size
         if x_bytes + y_bytes > MOST_WORKSPACE:
             continue
-        count, steps = lattice.boxes(box), -(-positions // machine.lanes)
+        count, steps, lines = lattice.boxes(box), -(-positions // machine.lanes), prod(box[:3])
         for most_rows, most_columns in _tiles(machine):
             rows, columns = split(x_channels, most_rows), split(y_channels * kernel, most_columns)
+            chunk = max(1, min(y_channels, _NEAR // y_bytes))
             busy = _cycles(steps, x_channels, rows, y_channels * kernel, columns)
-            busy += y_channels * y_bytes / size * 0.5 + x_bytes / size * 0.2 + 200.0
+            busy += y_channels * (y_bytes / size * move + lines * source_phases * 12.0)
+            busy += (x_bytes / size * 0.2 + 200.0) * -(-y_channels // chunk) + x_channels * lines * 8.0
             cycles = busy * count * groups
             wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
             segments = max(1, min(count, -(-wanted // groups), 1 + MOST_PARTIAL // weights))
@@ -98,7 +104,7 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
                 "vectors": columns,
                 "box": box,
                 "segments": segments,
-                "chunk": min(-(-y_channels // pieces), most),
+                "chunk": min(-(-y_channels // pieces), chunk, most),
                 "computed_macs": count * steps * machine.lanes * x_channels * y_channels * kernel * groups,
                 "cost": cycles + (segments - 1) * weights / size * 0.5,
             }
@@ -107,6 +113,7 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
 def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
     x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
     kernel_bytes = prod(problem.kernel) * size
+    kernel_rows = problem.kernel[0] * problem.kernel[1]
     some = max(1, min(y_channels, _ROW // kernel_bytes))  # channels of y in one sum
     extents = (problem.batch, *problem.input)
     seen = set()
@@ -119,8 +126,9 @@ def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, A
             continue
         seen.add(box)
         boxes = prod(-(-e // b) for e, b in zip(extents, box, strict=True))
-        sums = -(-y_channels // some)
-        steps = -(-y_channels // sums) * kernel_bytes // size // machine.lanes
+        pieces_of_one = min(-(-kernel_bytes // _ROW), kernel_rows) if some == 1 else 1
+        sums = -(-y_channels // some) * pieces_of_one
+        steps = -(-y_channels * kernel_bytes // (size * machine.lanes * sums))
         for most_rows, most_columns in _tiles(machine):
             rows, columns = split(x_channels, most_rows), split(prod(box), most_columns)
             busy = _cycles(steps, x_channels, rows, prod(box), columns) * sums

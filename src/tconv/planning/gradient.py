@@ -26,6 +26,9 @@ Box = tuple[int, int, int, int]
 #: Cycles to enter a register tile and to write its sums.
 _CALL = 60.0
 
+#: Cycles of a register tile here, against those of the same tile where panels are walked in order.
+_TURNED = 1.2
+
 #: Bytes of sums of one task that stay in the second-level cache beside its panels.
 _TASK_SUMS = 1 << 20
 
@@ -80,8 +83,8 @@ def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[d
             columns = -(-width // lanes)
             padded = height * columns * lanes
             calls = -(-height // rows) * -(-columns // vectors) * taps * _boxes(problem, box)
-            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells + calls * _CALL
-            cycles = (cycles + turned + taps * padded * 3.0) * problem.groups
+            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells * _TURNED + calls * _CALL
+            cycles = (cycles + turned + taps * padded * 1.5) * problem.groups
             unit = rows if y_lanes else vectors * lanes  # channels of x
             unit_bytes = unit * (taps * y_pitch + prod(box)) * size
             room = MOST_WORKSPACE - y_panel * y_pitch * size
@@ -110,8 +113,11 @@ def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[dic
         rows = split(problem.in_channels, most_rows)
         step = tiles_cycles(problem.in_channels, rows, columns, vectors) * problem.out_channels * kernel_rows
         calls = -(-problem.in_channels // rows) * -(-columns // vectors) * problem.out_channels * kernel_rows
-        moved = weights * 0.5 + prod(problem.output) * problem.out_channels * problem.batch * 0.3
-        cycles = (step * cells + calls * _boxes(problem, box) * _CALL + moved) * problem.groups
+        stretches = problem.out_channels * kernel_rows * -(-columns // vectors)
+        # Sums larger than the second-level cache travel for every box.
+        far = 0.5 if weights * size <= 1 << 20 else 0.5 * _boxes(problem, box)
+        moved = weights * far + prod(problem.output) * problem.out_channels * problem.batch * 0.3
+        cycles = (step * cells * _TURNED + calls * _boxes(problem, box) * _CALL + moved) * problem.groups
         yield {
             "rows": rows,
             "vectors": vectors,
@@ -119,7 +125,7 @@ def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[dic
             "computed_macs": cells * weights * problem.groups,
             **_fields(
                 *(problem, box, cycles, problem.groups * weights * size),
-                *(problem.out_channels, 1, problem.out_channels),
+                *(stretches, 1, stretches),
             ),
         }
 
@@ -141,7 +147,7 @@ def _phases(problem: Problem) -> int:
 
 def _wide_box(problem: Problem, dtype: str) -> Box:
     """Cells whose x, all channels, and y, one channel, stay in the cache."""
-    most = PANELS[1] // BYTES[dtype]
+    most = PANELS[2] // BYTES[dtype]
     sizes = [1, 1, 1, 1]
 
     extents = (problem.batch, *problem.input)
