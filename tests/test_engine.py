@@ -212,10 +212,43 @@ def test_plans_say_what_they_do() -> None:
     assert f"{256 * 64 * 64 * 64 * 16:,} nominal" in shown
 
 
-def test_workspace_stays_small() -> None:
+def drawn(draw: random.Random) -> Geometry:
+    """Any geometry up to what the largest layers of published networks ask for, on one to three axes."""
+    while True:
+        axes, groups = draw.randint(1, 3), draw.choice([1, 1, 1, 2, 7, 64])
+        far = (4096, 512, 64)[axes - 1]
+
+        def sizes(most: int, axes: int = axes) -> str:
+            return "x".join(str(int(most ** draw.random())) for _ in range(axes))
+
+        channels = [groups * int(2048 ** draw.random()) for _ in range(2)]
+        text = f"n{draw.choice([1, 1, 3, 64])} c{channels[0]}>{channels[1]} i{sizes(far)} k{sizes(64)}"
+        text += f" s{sizes(32)} d{sizes(4)} g{groups} p{draw.randint(-2, 8)}:{draw.randint(0, 4)}"
+        try:
+            return Geometry.parse(text)
+        except TconvError:  # nothing would be left of the output
+            continue
+
+
+def test_workspace_of_the_cases_stays_small() -> None:
     for _, geometry in CASES:
         for map in MAPS:
             assert plan(geometry, map).runner.workspace_bytes <= 8 << 20
+
+
+@pytest.mark.parametrize("map", ["weight_gradient"])
+@pytest.mark.parametrize("seed", range(8))
+def test_workspace_stays_small(map: MapName, seed: int) -> None:
+    """8 MiB a thread, whichever plan is chosen, and 16 MiB of partial gradients beside the gradient."""
+    draw = random.Random(seed)
+    for isa in isas():
+        for _ in range(100):
+            geometry = drawn(draw)
+            for fields in candidates(geometry, map, isa):
+                runner = made(geometry, map, isa, fields).runner
+                assert runner.workspace_bytes <= 8 << 20, geometry
+                assert runner.shared_bytes <= 16 << 20, geometry
+            assert plan(geometry, map, isa=isa).runner.workspace_bytes <= 8 << 20
 
 
 def test_packed_weights_of_another_plan_are_refused() -> None:

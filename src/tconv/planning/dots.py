@@ -98,6 +98,8 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
             wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
             segments = max(1, min(count, -(-wanted // groups), 1 + MOST_PARTIAL // weights))
             pieces = max(1, min(y_channels, -(-wanted // (groups * segments))))
+            # A single task leaves other cores idle.
+            alone = 2.0 if wanted > 1 and groups * segments * pieces == 1 else 1.0
             most = (MOST_WORKSPACE - x_bytes) // y_bytes
             yield {
                 "rows": rows,
@@ -106,7 +108,7 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
                 "segments": segments,
                 "chunk": min(-(-y_channels // pieces), chunk, most),
                 "computed_macs": count * steps * machine.lanes * x_channels * y_channels * kernel * groups,
-                "cost": cycles + (segments - 1) * weights / size * 0.5,
+                "cost": cycles * alone + (segments - 1) * weights / size * 0.5,
             }
 
 

@@ -24,7 +24,7 @@ __all__ = ["candidates", "choose"]
 Box = tuple[int, int, int, int]
 
 #: Cycles to enter a register tile and to write its sums.
-_CALL = 60.0
+_CALL = 100.0
 
 #: Cycles of a register tile here, against those of the same tile where panels are walked in order.
 _TURNED = 1.2
