@@ -160,6 +160,17 @@ def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
         assert_same(run(plan(geometry, algorithm=algorithm), arrays, arrays.bias), expected)
 
 
+def test_bias_and_activation_follow_dot_products() -> None:
+    geometry = Geometry.parse("n2 c5>6 i3x7 k2x16 s1x8 p0x5 g1")
+    arrays = integer_arrays(geometry)
+    bias = np.arange(-2, 3, dtype=np.float32) * 400
+    expected = views.gather(arrays.y, arrays.weight, geometry) + bias[:, None, None]
+    assert np.any(expected < 0)
+    for isa in isas():
+        chosen = plan(geometry, "conv", algorithm="dots", activation="relu", isa=isa)
+        assert_same(run(chosen, arrays, bias), np.maximum(expected, 0))
+
+
 def test_real_numbers_stay_within_the_bound_of_their_sums() -> None:
     """|error| <= terms * eps * sum of |products|, for any order of summation (Higham 2002, section 3.1)."""
     geometry = Geometry.parse("n2 c48>20 i19x23 k4 s2 p1")
