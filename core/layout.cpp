@@ -80,6 +80,8 @@ Layout make_layout(const Plan& plan) {
   out.phases = make_phases(p, out);
   for (const PhaseTaps& phase : out.phases) out.taps += static_cast<int64_t>(phase.offsets.size());
 
+  out.blocks = ceil_div(out.source_channels, 32);
+  out.depth = plan.parts ? plan.parts * out.blocks * 16 : out.source_channels;
   out.tile_lanes = plan.vectors * out.lanes;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
   out.stacked = plan.lanes == Lanes::positions ? 1 : phase_count;
@@ -96,10 +98,12 @@ Layout make_layout(const Plan& plan) {
     out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
     out.sums = out.positions * out.sums_pitch;
   } else {
-    out.packed_group = out.rows * out.source_channels * out.taps;
+    const int64_t unit = plan.parts ? 16 : 1;  // rows of a matrix register
+    out.packed_group = round_up(out.rows, unit) * out.depth * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
+    if (out.sums_pitch * dtype_size(plan.dtype) % 2048 == 0) out.sums_pitch += out.lanes;
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
-    const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
+    const int64_t rows = out.stacked > 1 ? round_up(std::min(plan.chunk * out.stacked, out.rows), unit) : phase_count * plan.rows;
     out.sums = rows * out.sums_pitch;
   }
   out.chunks = ceil_div(out.target_channels, plan.chunk);

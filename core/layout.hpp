@@ -44,6 +44,8 @@ struct Layout {
   std::vector<PhaseTaps> phases;              // of the target, x fastest
   int64_t stacked;                            // phases that count as channels: 1, or all of them
   int64_t rows;                               // target channels x stacked
+  int64_t blocks;                             // of 32 source channels, where the tile is of matrix registers
+  int64_t depth;                              // rows of floats a panel holds: source channels, or parts x pairs of them
   int64_t taps;                               // of all phases together, or of the stacked ones, which share them
 
   int64_t tile_lanes;                         // vectors * lanes

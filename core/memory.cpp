@@ -15,7 +15,6 @@
 namespace tconv {
 namespace {
 
-constexpr size_t kHuge = size_t{2} << 20;     // a huge page
 constexpr size_t kKeepFrom = size_t{1} << 20;  // smaller blocks are malloc's business
 constexpr size_t kKeepMost = size_t{256} << 20;
 
@@ -34,7 +33,7 @@ size_t kept_bytes = 0;
 
 bool large(size_t bytes) { return bytes >= kKeepFrom; }
 size_t rounded(size_t bytes) {
-  const size_t unit = large(bytes) ? kHuge : 64;
+  const size_t unit = large(bytes) ? kHugePage : 64;
   return (bytes + unit - 1) / unit * unit;
 }
 
@@ -53,7 +52,7 @@ void* take_block(size_t bytes) {
         return block;
       }
   }
-  const size_t alignment = large(bytes) ? kHuge : 64;
+  const size_t alignment = large(bytes) ? kHugePage : 64;
   void* block = std::aligned_alloc(alignment, size);
   if (!block) {  // what is kept may be what is missing
     empty_cache();

@@ -9,6 +9,8 @@
 
 namespace tconv {
 
+constexpr size_t kHugePage = size_t{2} << 20;
+
 void* take_block(size_t bytes);   // 64-byte aligned; throws std::bad_alloc
 void give_block(void* block, size_t bytes) noexcept;
 void empty_cache() noexcept;      // gives all kept blocks back to the system

@@ -43,9 +43,12 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
     }
 }
 
-template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, int64_t batch_stride,
-                const Box& box, T* panel) {
+constexpr int64_t kAhead = 2;  // channels
+
+// Source channels into rows of a panel, one after the other.
+template <class T, class Put>
+void each_source_channel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, int64_t batch_stride,
+                         const Box& box, const Put& put) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
   std::vector<Stretch> stretches;
@@ -58,9 +61,15 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     end = std::max(begin, end);
   }
 
+  // What a row reads of the source, all phases together.
+  struct { int64_t begin, end; } whole{at.axis[2].source_size, 0};
+  for (const Stretch& s : stretches)
+    if (s.begin < s.end)
+      whole.begin = std::min(whole.begin, s.origin + s.begin * stride), whole.end = std::max(whole.end, s.origin + (s.end - 1) * stride + 1);
+
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
   for (int64_t d = 0; d < channels; ++d) {
-    T* to = panel + d * at.panel.channel;
+    T* to = put(d);
     const int64_t filled = at.panel.dense ? cells : 0;
     std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
     for (int64_t n = 0; n < box.size[0]; ++n) {
@@ -69,6 +78,10 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         const T* line = from + index;
         T* row = item + phase * at.panel.row + position;
+        // The processor sees no pattern in stretches that are a plane apart.
+        if (d + kAhead < channels)
+          for (int64_t i = whole.begin; i < whole.end; i += 64 / static_cast<int64_t>(sizeof(T)))
+            __builtin_prefetch(line + kAhead * at.source_plane + i);
         if (end > begin)
           kernels.deal(line + stretches[0].origin + begin * stride, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {
@@ -80,6 +93,30 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
       });
     }
   }
+}
+
+template <class T>
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, int64_t batch_stride,
+                const Box& box, T* panel) {
+  each_source_channel(at, kernels, source, channels, batch_stride, box, [&](int64_t d) { return panel + d * at.panel.channel; });
+}
+
+// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs. `rows`: two channels' worth.
+template <class T>
+void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
+                T* panel, T* rows) {
+  const int64_t channel = at.panel.channel, part = at.blocks * 16 * channel;
+  const auto finish = [&](int64_t channels) {  // the pair that the last of so many channels belongs to
+    const bool both = channels % 2 == 0;
+    kernels.matrix.split_pairs(rows, both ? rows + channel : nullptr, channel, panel + (channels - 1) / 2 * channel, part);
+  };
+  each_source_channel(at, kernels, source, at.source_channels, batch_stride, box, [&](int64_t d) {
+    if (d > 0 && d % 2 == 0) finish(d);
+    return rows + d % 2 * channel;
+  });
+  finish(at.source_channels);
+  const int64_t pairs = ceil_div(at.source_channels, 2);
+  for (int64_t p = 0; p < at.depth / at.blocks / 16; ++p) std::fill_n(panel + p * part + pairs * channel, (at.blocks * 16 - pairs) * channel, T(0));
 }
 
 }  // namespace tconv

@@ -31,7 +31,8 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
     workspace_ = dot_conv_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
-    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
+    const int64_t rows = layout_.depth + (plan.parts ? 2 : 0);  // two more to make pairs from
+    workspace_ = (rows * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
   }
 }
 
@@ -42,6 +43,7 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
 // A column, and a stacked row, is a target channel with one of its phases.
 template <class T>
 void Runner::pack_as(const T* weight, T* packed) const {
+  if (plan_.parts) return pack_matrix(weight, packed);
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
@@ -78,6 +80,42 @@ void Runner::pack_as(const T* weight, T* packed) const {
   });
 }
 
+// For matrix registers: [group][block of rows][phase, unless stacked][block of 32 channels][tap][part][row][channel]
+template <class T>
+void Runner::pack_matrix(const T* weight, T* packed) const {
+  const Plan& plan = plan_;
+  const Layout& at = layout_;
+  const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
+  const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
+  const int64_t blocks = ceil_div(at.rows, plan.rows);
+
+  parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / blocks, first = task % blocks * plan.rows, filled = std::min<int64_t>(plan.rows, at.rows - first);
+    const int64_t rows = round_up(filled, 16);
+    const T* from = weight + group * group_weights;
+    T* block = packed + group * at.packed_group + first * at.depth * at.taps;
+    for (int64_t k = 0; k < at.blocks; ++k) {  // outside of the taps, so that the weights of 32 channels stay in the cache
+      const int64_t channels = std::min<int64_t>(32, depth - 32 * k);
+      for (int64_t phase = 0; phase < phases; ++phase) {
+        const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
+        for (int64_t t = 0; t < static_cast<int64_t>(own.kernel.size()); ++t) {
+          T* to = block + (own.before * at.blocks + k * static_cast<int64_t>(own.kernel.size()) + t) * plan.parts * rows * 16;
+          for (int64_t i = 0; i < rows; ++i, to += 16) {
+            alignas(64) T row[32] = {};
+            if (i < filled) {
+              const int64_t r = first + i, taps = phase + r % at.stacked;
+              const T* start = from + r / at.stacked * at.row_stride + at.phases[static_cast<size_t>(taps)].kernel[static_cast<size_t>(t)];
+              for (int64_t d = 0; d < channels; ++d) row[d] = start[(32 * k + d) * at.depth_stride];
+            }
+            kernels.matrix.split_row(row, to, rows * 16);
+          }
+        }
+      }
+    }
+  });
+}
+
 // ---- sums -> target -------------------------------------------------------------------------------------------------
 
 namespace {
@@ -91,6 +129,23 @@ struct Span {
     skip = begin - first;
     length = std::min(first + cells * axis.target_stride, axis.target_size) - begin;
   }
+};
+
+// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
+template <class T>
+class MatrixUse {
+ public:
+  MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
+    if (on) kernels.matrix.begin();
+  }
+  ~MatrixUse() {
+    if (end_) end_();
+  }
+  MatrixUse(const MatrixUse&) = delete;
+  MatrixUse& operator=(const MatrixUse&) = delete;
+
+ private:
+  void (*end_)();
 };
 
 template <class T>
@@ -137,12 +192,15 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   parallel_for(groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
-    T* sums = panel + depth * at.panel.channel;
+    T* sums = panel + at.depth * at.panel.channel;
 
+    const MatrixUse<T> use(kernels, plan.parts > 0);
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, source + group * depth * at.source_plane, depth, groups * depth * at.source_plane, box, panel);
+      const T* from = source + group * depth * at.source_plane;
+      if (plan.parts) pack_pairs(at, kernels, from, groups * depth * at.source_plane, box, panel, sums + at.sums);
+      else pack_panel(at, kernels, from, depth, groups * depth * at.source_plane, box, panel);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
@@ -199,18 +257,23 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     };
     for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
       const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
-      const T* weights = packed + group * at.packed_group + first * depth * at.taps;
+      const T* weights = packed + group * at.packed_group + first * at.depth * at.taps;
       tile.a_step = rows, tile.a_tap = depth * rows;
       for (int64_t r = 0; r < phases; ++r) {
         const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
-        tile.a = weights + phase.before * depth * rows;
+        tile.a = weights + phase.before * at.depth * (plan.parts ? round_up(rows, 16) : rows);
         T* c = sums + (at.stacked > 1 ? first - row_begin * at.stacked : r * plan.rows) * at.sums_pitch;
         for (int64_t i = 0; i < positions; i += at.tile_lanes) {
           tile.b = cells + i;
           tile.c = c + i;
-          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
+          const int64_t vectors = ceil_div(std::min(at.tile_lanes, positions - i), at.lanes);
+          if (plan.parts)
+            kernels.matrix.tile[ceil_div(rows, 16)][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
+                                                             tile.offsets, tile.taps, at.blocks, tile.c, tile.c_stride});
+          else
+            kernels.tile[rows][vectors](tile);
         }
       }
       if (at.stacked == 1) store_channels(first, first + rows, 1, plan.rows);

@@ -24,6 +24,7 @@ class Runner {
 
  private:
   template <class T> void pack_as(const T* weight, T* packed) const;
+  template <class T> void pack_matrix(const T* weight, T* packed) const;
   template <class T> void run_as(const T* source, const T* packed, const T* bias, T* target) const;
 
   Plan plan_;

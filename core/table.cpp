@@ -2,6 +2,12 @@
 
 #include <stdexcept>
 
+#if defined(TCONV_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace tconv {
 
 // What the kernel files of one instruction set define, and how its two sets are filled from them.
@@ -15,12 +21,29 @@ namespace tconv {
     fill_phases_##isa(f32, f64);                                          \
     fill_dots_##isa(f32, f64);                                            \
     fill_winograd_##isa(f32.winograd, f64.winograd);                      \
-    return {#isa, &f32, &f64};                                            \
+    return {#isa, #isa, &f32, &f64};                                            \
   }
 TCONV_INSTRUCTION_SET(baseline)
 #if defined(__x86_64__)
 TCONV_INSTRUCTION_SET(avx2)
 TCONV_INSTRUCTION_SET(avx512)
+#endif
+#if defined(TCONV_AMX)
+void fill_matrix(MatrixSet<float>& set);
+// Vectors are those of avx512.
+static IsaKernels amx_kernels() {
+  static KernelSet<float> f32 = *avx512_kernels().f32;
+  fill_matrix(f32.matrix);
+  return {"amx", "avx512", &f32, avx512_kernels().f64};
+}
+// The registers exist, and the system lets this process use them, which it must be asked for.
+static bool amx_allowed() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return false;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return false;  // avx512_bf16
+  constexpr long kAskForState = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+}
 #endif
 
 // Best first. A new instruction set is a line above, one here, and one in CMakeLists.txt.
@@ -30,8 +53,12 @@ const std::vector<IsaKernels>& isa_kernels() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")) {
+#if defined(TCONV_AMX)
+      if (amx_allowed()) list.push_back(amx_kernels());
+#endif
       list.push_back(avx512_kernels());
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(avx2_kernels());
 #endif
     list.push_back(baseline_kernels());
@@ -68,7 +95,7 @@ std::string kernel_name(const Plan& plan) {
   static constexpr const char* names[] = {"", "_phases_", "_winograd_", "_dots_"};
   const std::string dtype = dtype_name(plan.dtype);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
-  return dtype + names[static_cast<int>(plan.algorithm)] + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
+  return dtype + names[static_cast<int>(plan.algorithm)] + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + (plan.parts ? plan.isa : find_isa(plan.isa).vectors);
 }
 
 }  // namespace tconv

@@ -44,6 +44,20 @@ struct DotArgs {
   bool accumulate;
 };
 
+// c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
+//   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
+// for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. Of
+// each number there are three parts, whose sum it is; see kernels/matrix.cpp.
+template <class T>
+struct MatrixArgs {
+  const T *a, *b;
+  int64_t b_row, b_part;
+  const int64_t* offsets;
+  int64_t taps, blocks;
+  T* c;
+  int64_t c_stride;
+};
+
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
 // keeping only the indices from `skip` on, `length` of them.
@@ -77,6 +91,19 @@ struct WinogradSet {
   void (*output)(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch, int64_t column_pitch);
 };
 
+// Matrix registers: `begin` and `end` stand around their use by a thread.
+template <class T>
+struct MatrixSet {
+  static constexpr int kMost = 3;
+  void (*begin)();
+  void (*end)();
+  void (*tile[kMost + 1][kMost + 1])(const MatrixArgs<T>&);  // [height][width] in registers; null where they do not suffice
+  // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
+  void (*split_pairs)(const T* even, const T* odd, int64_t count, T* to, int64_t part);
+  // The parts of 32 numbers, in order, in the place of 16.
+  void (*split_row)(const T* from, T* to, int64_t part);
+};
+
 template <class T>
 struct KernelSet {
   static constexpr int kMaxRows = 16, kMaxVectors = 4;
@@ -95,6 +122,7 @@ struct KernelSet {
                     int64_t to_stride);
   void (*activate)(T* row, int64_t count, Activation what, T slope, T lo, T hi);
   WinogradSet<T> winograd;
+  MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
 
   void finish(const Plan& plan, T* row, int64_t count) const {
     if (plan.activation != Activation::none)
@@ -109,6 +137,7 @@ using ReferenceKernel = void (*)(const Plan& plan, int64_t task, const void* sou
 
 struct IsaKernels {
   const char* isa;
+  const char* vectors;  // whose vectors these are: its own, or those of a lesser instruction set
   const KernelSet<float>* f32;
   const KernelSet<double>* f64;
 };

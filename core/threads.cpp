@@ -34,15 +34,36 @@ constexpr int kSpins = 2000;
 
 using Task = std::function<void(int64_t, int)>;
 
+// Tasks that lie side by side share a packed box, so each thread is given a stretch of them. Who is done takes from the
+// far end of another's stretch.
+class Stretch {
+ public:
+  void set(int64_t begin, int64_t end) { begin_ = begin, end_ = end; }
+  bool take(bool own, int64_t* task) {
+    std::lock_guard<std::mutex> guard(lock_);
+    if (begin_ == end_) return false;
+    *task = own ? begin_++ : --end_;
+    return true;
+  }
+
+ private:
+  std::mutex lock_;
+  int64_t begin_ = 0, end_ = 0;
+};
+
 struct Job {
-  const Task* task = nullptr;
-  int64_t count = 0;
-  std::atomic<int64_t> next{0};
+  const Task& task;
+  const int64_t count;
+  std::vector<Stretch> stretches;  // one a thread; none where one thread does all
   std::exception_ptr error;
   std::atomic<bool> failed{false};
   std::fenv_t mode;  // the caller's: whether denormals are flushed must not depend on which thread computes
 
-  Job() { std::fegetenv(&mode); }
+  Job(const Task& what, int64_t tasks, int threads) : task(what), count(tasks), stretches(threads > 1 ? static_cast<size_t>(threads) : 0) {
+    std::fegetenv(&mode);
+    for (int64_t i = 0; i < static_cast<int64_t>(stretches.size()); ++i)
+      stretches[static_cast<size_t>(i)].set(count * i / threads, count * (i + 1) / threads);
+  }
 
   void help(int worker) {  // on a thread that is not the caller's
     std::fenv_t own;
@@ -53,14 +74,24 @@ struct Job {
   }
 
   void work(int worker) {
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-      if (failed.load(std::memory_order_relaxed)) return;
-      try {
-        (*task)(i, worker);
-      } catch (...) {
-        if (!failed.exchange(true)) error = std::current_exception();
-      }
+    if (stretches.empty()) {
+      for (int64_t i = 0; i < count && run(i, worker); ++i) continue;
+      return;
     }
+    for (size_t k = 0; k < stretches.size(); ++k)
+      for (int64_t i; stretches[(static_cast<size_t>(worker) + k) % stretches.size()].take(k == 0, &i);)
+        if (!run(i, worker)) return;
+  }
+
+ private:
+  bool run(int64_t index, int worker) {
+    if (failed.load(std::memory_order_relaxed)) return false;
+    try {
+      task(index, worker);
+    } catch (...) {
+      if (!failed.exchange(true)) error = std::current_exception();
+    }
+    return true;
   }
 };
 
@@ -190,14 +221,13 @@ void set_team(const Team& next) {
 
 void parallel_for(int64_t count, int most_threads, const Task& task) {
   if (count <= 0) return;
-  Job job;
-  job.task = &task;
-  job.count = count;
   int threads = static_cast<int>(std::min<int64_t>({num_threads(), most_threads, count}));
   const Team* on = team.load(std::memory_order_acquire);
   if (on && threads > 1) threads = std::min(threads, on->most());
-  if (threads > 1 && !inside && busy.try_lock()) {
-    std::lock_guard<std::mutex> guard(busy, std::adopt_lock);
+  std::unique_lock<std::mutex> guard(busy, std::defer_lock);
+  if (threads > 1 && (inside || !guard.try_lock())) threads = 1;
+  Job job(task, count, threads);
+  if (threads > 1) {
     struct Inside {
       Inside() { inside = true; }
       ~Inside() { inside = false; }

@@ -15,7 +15,8 @@ class Worker {
   template <class T>
   T* memory(size_t bytes) {
     fresh_ = !block_.bytes();
-    if (fresh_) block_ = Block(bytes);
+    // From 64 KiB on a huge page: panels are read across their rows, each of which may be a small page of its own.
+    if (fresh_) block_ = Block(bytes < (size_t{64} << 10) ? bytes : std::max(bytes, kHugePage));
     return block_.as<T>();
   }
   bool fresh() const { return fresh_; }  // whether memory() has just taken it

@@ -1,77 +1,63 @@
-"""`tconv bench`: what it measures, checks and prints. No test looks at how long anything takes."""
+"""`tconv bench`: what it checks, prints and refuses. No test looks at how long anything takes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import tconv
 from tconv import TconvError
-from tconv.bench import turns
-from tconv.bench.report import summary
+from tconv.bench import commands, turns
+from tconv.bench.report import Record, summary, table
+from tconv.bench.task import Task
 from tconv.bench.turns import Result, Turns
-from tconv.bench.worker import ENGINES
 from tconv.cli import main
 from tconv.geometry import Geometry
-from tconv.testing import assert_same, integer_arrays, load_cases, read_cases
-from tconv.views import scatter
+from tconv.testing import read_cases
 
 QUICK = ["--turns", "1", "--seconds", "0.001", "--threads", "1"]
+NO_TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch, the peer, is not installed")
 
 
-@pytest.fixture
-def own_threads() -> Iterator[None]:
-    """An engine called in this process sets its runtime's threads, and PyTorch's gradients, for good."""
-    torch = pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
-    before = torch.get_num_threads(), torch.is_grad_enabled(), tconv.get_num_threads()
-    yield
-    torch.set_num_threads(before[0])
-    torch.set_grad_enabled(before[1])
-    tconv.set_num_threads(before[2])
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["bench", *words, "--json", *QUICK]) == 0
+    record: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return record
 
 
+@NO_TORCH
 def test_all_engines_answer_alike_and_are_timed(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
     peers = ["torch", "tconv-unprepared"]
     problem = "n1 c3>2 i5x4 k3 s2 p0:1x1"
-    assert main(["bench", problem, "--peers", ",".join(peers), "--json", *QUICK]) == 0
-    record = json.loads(capsys.readouterr().out)
-    assert record["layers"][0]["problem"] == str(Geometry.parse(problem))
-    assert set(record["layers"][0]["seconds"]) == {"tconv", *peers}
-    assert record["layers"][0]["errors"] == {}
+    record = run(capsys, problem, "--peers", ",".join(peers))
+    layer = record["layers"][0]
+    assert layer["problem"] == str(Geometry.parse(problem))
+    assert set(layer["seconds"]) == {"tconv", *peers}
+    assert layer["errors"] == {}
+    assert layer["roof"] > 0
     assert set(record["geometric_mean"]) == set(peers)
-    assert record["machine"]["threads"] == 1
-    assert record["machine"]["versions"]["numpy"] == np.__version__
+    facts = record["machine"]
+    assert facts["threads"] == 1
+    assert facts["versions"]["numpy"] == np.__version__
+    assert facts["roofs"]["gflops"] > 0
+    assert facts["roofs"]["gbytes"] > 0
 
 
-def test_table_names_the_machine_and_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_names_the_machine_the_kernel_and_the_roof(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--only", "gtcrn", "--peers", "tconv-unprepared", *QUICK]) == 0
     shown = capsys.readouterr().out
     assert "gtcrn_up" in shown
     assert "f32_phases_" in shown
     assert "geometric mean against tconv-unprepared" in shown
-
-
-@pytest.mark.usefixtures("own_threads")
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_is_the_definition(engine: str) -> None:
-    for name, geometry in load_cases()[::7]:
-        arrays = integer_arrays(geometry)
-        uneven = any(lo != hi for lo, hi in geometry.padding) and any(geometry.output_padding)
-        if engine == "torch" and (uneven or any(min(pair) < 0 for pair in geometry.padding)):
-            with pytest.raises(TconvError, match="PyTorch cannot say"):
-                ENGINES[engine](geometry, "float32", arrays, 1)
-            continue
-        call, note = ENGINES[engine](geometry, "float32", arrays, 1)
-        expected = scatter(arrays.x, arrays.weight, geometry)
-        expected += arrays.bias.reshape(-1, *(1,) * geometry.axes)
-        assert_same(np.asarray(call()), expected)
-        assert note, name
+    assert "Gflop/s" in shown
+    assert "| roof" in shown
 
 
 def test_the_suite_ships_and_parses() -> None:
@@ -80,57 +66,149 @@ def test_the_suite_ships_and_parses() -> None:
     assert dict(layers)["fcn32_up32"].kernel == (64, 64)
 
 
-def test_mean_is_geometric_and_skips_what_failed() -> None:
+def test_means_are_geometric_and_the_best_peer_is_each_layer_s() -> None:
     results = [
-        Result("a", "", {"tconv": 1.0, "torch": 2.0}),
-        Result("b", "", {"tconv": 1.0, "torch": 8.0}),
+        Result("a", "", {"tconv": 1.0, "torch": 2.0, "jax": 8.0}),
+        Result("b", "", {"tconv": 1.0, "torch": 8.0, "jax": 0.5}),
         Result("c", "", {"tconv": 1.0}, errors={"torch": "no"}),
     ]
-    assert summary(results, ["tconv", "torch", "other"]) == {"torch": 4.0}
+    assert summary(results, ["tconv", "torch", "other"]) == {"torch": 4.0, "best peer": 1.0}
+    assert summary(results, ["tconv", "tconv-plain", "jax"]) == {"jax": 2.0}
+    facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
+    shown = table(Record(facts, ["tconv", "torch", "jax"], results))
+    assert "against the best peer of each layer: 1.00 times as fast (1 of 2 layers slower)" in shown
+    assert "torch has no time for c: no" in shown
 
 
-def test_an_earlier_run_is_printed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_earlier_run_is_printed_and_drawn_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["bench", "c1>1 i3 k2", "--peers", "tconv-unprepared", "--json", *QUICK]) == 0
     kept = tmp_path / "run.json"
     kept.write_text(capsys.readouterr().out, encoding="utf-8")
     assert main(["bench", "--from", str(kept)]) == 0
     shown = capsys.readouterr().out
-    seconds = json.loads(kept.read_text(encoding="utf-8"))["layers"][0]["seconds"]
-    assert f"{seconds['tconv'] * 1e3:.3f}" in shown
+    record = json.loads(kept.read_text(encoding="utf-8"))
+    assert f"{record['layers'][0]['seconds']['tconv'] * 1e3:.3f}" in shown
+    assert main(["bench", "--from", str(kept), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == record
     kept.write_text("{}", encoding="utf-8")
     assert main(["bench", "--from", str(kept)]) == 2
     assert "run.json is no result" in capsys.readouterr().err
 
 
-def test_what_a_peer_cannot_say_is_its_error_and_not_a_wrong_answer(
-    capsys: pytest.CaptureFixture[str],
+def test_a_chart_shows_every_layer_and_the_best_peer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch", reason="PyTorch, the peer, is not installed")
-    assert main(["bench", "n1 c2>2 i5 k3 s3 p2:1 o1", "--json", *QUICK]) == 0
-    layer = json.loads(capsys.readouterr().out)["layers"][0]
-    assert set(layer["seconds"]) == {"tconv"}
-    assert "PyTorch cannot say" in layer["errors"]["torch"]
+    pytest.importorskip("matplotlib", reason="matplotlib, which draws, is not installed")
+    facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {"jax": "7"}}
+    results = [
+        Result("layer_one", "", {"tconv": 1.0, "torch": 4.0, "jax": 2.5}),
+        Result("layer_two", "", {"tconv": 1.0}),
+    ]
+    kept, first, second = (tmp_path / name for name in ("run.json", "one.svg", "two.svg"))
+    kept.write_text(json.dumps(Record(facts, ["tconv", "torch", "jax"], results).as_json()))
+    for path in (first, second):
+        assert main(["bench", "--from", str(kept), "--chart", str(path)]) == 0
+    drawn = first.read_text(encoding="utf-8")
+    assert drawn == second.read_text(encoding="utf-8")
+    assert "layer_one" in drawn
+    assert "layer_two" not in drawn
+    assert "2.5" in drawn
+    assert "fastest peer: jax 7" in drawn
+    assert main(["bench", "--from", str(kept), "--chart", str(tmp_path / "one.png")]) == 0
+    assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+    kept.write_text(json.dumps(Record(facts, ["tconv"], results[1:]).as_json()))
+    capsys.readouterr()
+    assert main(["bench", "--from", str(kept), "--chart", str(first)]) == 2
+    assert "no layer has times" in capsys.readouterr().err
 
 
-def test_a_wrong_answer_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong:
-        def __init__(self, name: str, threads: int) -> None:
-            self.name = name
+def test_options_reach_the_engines(capsys: pytest.CaptureFixture[str]) -> None:
+    record = run(capsys, "c2>3 i4x4 k3 s2", "--peers", "", "--unprepared", "--isa", "baseline")
+    assert record["engines"] == ["tconv-unprepared"]
+    assert record["layers"][0]["notes"]["tconv-unprepared"].endswith("__baseline")
+    assert record["machine"]["instruction_set"] == "baseline"
+    record = run(capsys, "c2>3 i4 k3", "--peers", "", "--activation", "clamp:0:6", "--new-lengths")
+    assert list(record["layers"][0]["seconds"]) == ["tconv", "tconv-plain", "tconv-separate"]
+    assert record["machine"]["activation"] == ["clamp", 0, 6]
+    assert record["machine"]["new_lengths"]
 
-        def ask(self, **request: Any) -> dict[str, Any]:
-            assert request["do"] == "load", "timed a wrong answer"
-            np.save(request["answer"], np.full(3, self.name == "torch"))
-            return {"note": self.name}
 
-        def close(self) -> None:
-            pass
+def test_new_lengths_takes_the_layers_of_one_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--only", "fcn", "--new-lengths", *QUICK]) == 2
+    assert "no layer of one axis" in capsys.readouterr().err
+    assert main(["bench", "c1>1 i3x3 k2", "--new-lengths", *QUICK]) == 2
+    assert "has 2 axes; one would fit" in capsys.readouterr().err
 
-    monkeypatch.setattr(turns, "_Engine", Wrong)
+
+def test_the_environment_switches_instruction_sets_off() -> None:
+    code = "from tconv.planning import isas; print(isas())"
+    environment = {**os.environ, "TCONV_ISA": "baseline"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "('baseline',)"
+    environment["TCONV_ISA"] = "mmx"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith("tconv.errors.TconvError: TCONV_ISA='mmx' is unknown")
+
+
+class Stub:
+    """An engine that answers with `wrong` where it is not ours."""
+
+    wrong: Any
+
+    def __init__(self, name: str, threads: int, isa: str | None) -> None:
+        self.name = name
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        if request["do"] == "time":
+            return {"times": [1.0]}
+        values = [np.full(3, 2, np.float32)] if self.name == "tconv" else self.wrong
+        with open(request["answer"], "wb") as file:
+            np.savez(file, *values)
+        return {"note": self.name}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [np.full(3, 2.1, np.float32)],
+        [np.full(4, 2, np.float32)],
+        [np.full(3, np.nan, np.float32)],
+        [np.full(3, 2, np.float32)] * 2,
+    ],
+    ids=["number", "shape", "nan", "count"],
+)
+def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "Engine", Stub)
+    monkeypatch.setattr(Stub, "wrong", wrong, raising=False)
     with (
         Turns(["tconv", "torch"], 1) as both,
         pytest.raises(TconvError, match="torch gives another answer than tconv"),
     ):
-        both.measure("up", Geometry.parse("c1>1 i3 k2 s2"), "float32", 1, 0.001)
+        both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
+
+
+def test_an_answer_that_is_close_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "Engine", Stub)
+    monkeypatch.setattr(Stub, "wrong", [np.full(3, 2 + 4e-6, np.float32)], raising=False)
+    with Turns(["tconv", "torch"], 1) as both:
+        result = both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
+    assert result.notes["torch"] == "torch; within 2e-06 of the largest"
+    facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
+    shown = table(Record(facts, ["tconv", "torch"], [result]))
+    assert "torch: 1 answers are not equal to ours, but within 2e-06 of the largest number" in shown
+
+
+def test_a_peer_that_is_not_installed_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    assert main(["bench", "c1>1 i3 k2", "--peers", "onnxruntime"]) == 2
+    assert "pip install 'tconv[bench]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -139,9 +217,21 @@ def test_a_wrong_answer_is_never_timed(monkeypatch: pytest.MonkeyPatch) -> None:
         (["n1 c2 i3 k2"], "c2"),
         (["--peers", "mkl"], "'mkl'"),
         (["--threads", "0"], "--threads 0"),
+        (["--turns", "0"], "--turns 0"),
         (["--only", "nothing-like-it"], "'nothing-like-it'"),
         (["--suite", "no-such-file.txt"], "no-such-file.txt"),
         (["c1>1 i3 k2", "--only", "fcn"], "--only"),
+        (["--isa", "mmx"], "--isa 'mmx'"),
+        (["--activation", "gelu"], "--activation 'gelu'"),
+        (["--activation", "clamp:0"], "--activation 'clamp:0'"),
+        (["--activation", "leaky_relu:x"], "--activation 'leaky_relu:x'"),
+        (["--grad", "--peers", "openvino"], "--grad: openvino cannot; torch, jax would fit"),
+        (["--grad", "--unprepared"], "--grad and --unprepared"),
+        (["--grad", "--activation", "relu"], "--grad and --activation"),
+        (["--layout", "channels_last", "--peers", "jax"], "--layout channels_last: jax cannot"),
+        (["--new-lengths", "--peers", "onnxruntime"], "--new-lengths: onnxruntime cannot"),
+        (["--chart", "speed.pdf"], "'.pdf'"),
+        (["--chart", "no-such-folder/speed.svg"], "no-such-folder"),
     ],
 )
 def test_bad_words_are_named(words: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:

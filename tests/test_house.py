@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
+import importlib
 import pkgutil
 import re
 import subprocess
@@ -47,16 +47,6 @@ def test_readme_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
-
-
-def test_the_readme_s_speed_is_what_was_measured() -> None:
-    specification = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks/readme.py")
-    assert specification is not None
-    assert specification.loader is not None
-    readme = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(readme)
-    shown = readme.MARKS.search((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert shown[0] == shown[1] + readme.block() + shown[2], "run `python benchmarks/readme.py`"
 
 
 def test_import_is_light() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
-import platform
 import sys
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,61 +19,69 @@ from tconv.geometry import Geometry
 
 __all__ = ["add_parser"]
 
-_EPILOG = """\
+_EXAMPLE = """\
 example:
   tconv bench                                        # every layer that ships with tconv, against PyTorch
   tconv bench "n1 c256>64 i64x64 k4 s2 p1" --threads 1 --json
+  tconv bench --peers torch,onnxruntime,openvino --json > run.json
+  tconv bench --from run.json --chart run.svg
 
-Each engine runs in a process of its own and they take turns; ratios are of medians, above 1 means that tconv
-is faster. Every answer is compared before it is timed."""
+Each engine runs in a process of its own and they take turns; those whose turn it is not are stopped. Every
+answer is compared before it is timed. Times are medians; ratios above 1 mean that tconv is faster. Weights
+are packed beforehand, by tconv and by every runtime that does so. What an engine lacks is said in a line."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `bench` to the commands."""
-    parser = subparsers.add_parser(
-        "bench",
-        help="time layers against PyTorch",
-        description=_EPILOG,
+    parser = subparsers.add_parser("bench", help="time layers against other engines", description=_EXAMPLE)
+    add = parser.add_argument
+    add("problems", nargs="*", metavar="PROBLEM", help="such as 'n1 c256>64 i64x64 k4 s2 p1'")
+    add(
+        "--suite", type=Path, metavar="FILE", help="NAME PROBLEM lines; default: layers of published networks"
     )
-    parser.add_argument("problems", nargs="*", metavar="PROBLEM", help="such as 'n1 c256>64 i64x64 k4 s2 p1'")
-    parser.add_argument(
-        "--suite",
-        type=Path,
-        metavar="FILE",
-        help="a list of NAME PROBLEM lines; default: layers of published networks",
-    )
-    parser.add_argument("--only", metavar="TEXT", help="of the suite, the layers whose name contains TEXT")
-    parser.add_argument(
+    add("--only", metavar="TEXT", help="of the suite, the layers whose name contains TEXT")
+    add(
         "--peers",
         default="torch",
         metavar="NAMES",
-        help="engines to compare with, by comma (default: %(default)s)",
+        help="by comma: torch, onnxruntime, openvino, jax, and tconv-unprepared (default: %(default)s)",
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=_cpus(),
-        metavar="N",
-        help="threads of every engine (default: %(default)s)",
+    add("--threads", type=int, default=_cpus(), metavar="N", help="of every engine (default: %(default)s)")
+    add("--dtype", default="float32", choices=_DTYPES, help="default: %(default)s")
+    add(
+        "--grad", action="store_true", help="time a training step (forward, both gradients) in PyTorch or JAX"
     )
-    parser.add_argument(
-        "--dtype", default="float32", choices=("float32", "float64"), help="default: %(default)s"
+    add(
+        "--layout",
+        default="channels_first",
+        choices=("channels_first", "channels_last"),
+        help="of input and output (default: %(default)s)",
     )
-    parser.add_argument(
-        "--turns",
-        type=int,
-        default=5,
-        metavar="N",
-        help="turns of each engine a layer (default: %(default)s)",
+    add(
+        "--activation",
+        metavar="NAME",
+        help="fused in our layer, after theirs: relu, tanh, sigmoid, leaky_relu:SLOPE, clamp:LO:HI; adds "
+        "tconv-plain (none) and tconv-separate (a pass of NumPy's)",
     )
-    parser.add_argument(
-        "--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--from", dest="earlier", type=Path, metavar="FILE", help="print the table of an earlier --json"
-    )
+    add("--isa", metavar="NAME", help="the best instruction set that tconv may use, such as avx2")
+    add("--unprepared", action="store_true", help="tconv packs its weights at every call; the others do not")
+    add("--new-lengths", action="store_true", help="one axis: every call has a length never seen before")
+    add("--turns", type=int, default=5, metavar="N", help="of each engine a layer (default: %(default)s)")
+    add("--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)")
+    add("--json", action="store_true", help="print JSON")
+    add("--chart", type=Path, metavar="FILE", help="draw the ratios to the best peer as an SVG or PNG")
+    add("--from", dest="earlier", type=Path, metavar="FILE", help="print or draw an earlier --json")
     parser.set_defaults(func=_bench)
+
+
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64")
+
+#: Option -> the peers that can follow it.
+_CAPABLE = {
+    "grad": ("torch", "jax"),
+    "layout channels_last": ("torch",),
+    "new-lengths": ("torch",),
+}
 
 
 def _cpus() -> int:
@@ -83,57 +94,134 @@ def _problems(args: argparse.Namespace) -> list[tuple[str, Geometry]]:
     if args.problems and (args.suite or args.only):
         raise TconvError("PROBLEM and --suite or --only were given; one of the two would fit")
     if args.problems:
-        return [(f"problem{i}", Geometry.parse(text)) for i, text in enumerate(args.problems, 1)]
+        given = [(f"problem{i}", Geometry.parse(text)) for i, text in enumerate(args.problems, 1)]
+        for _, geometry in given:
+            if args.new_lengths and geometry.axes != 1:
+                raise TconvError(f"--new-lengths: {geometry} has {geometry.axes} axes; one would fit")
+        return given
     source = args.suite or files("tconv.bench").joinpath("layers.txt")
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise TconvError(f"--suite {args.suite} cannot be read: {error}") from None
     found = [(name, g) for name, g in read_cases(text) if not args.only or args.only in name]
+    if args.new_lengths:
+        found = [(name, g) for name, g in found if g.axes == 1]
     if not found:
-        raise TconvError(f"no layer of {args.suite or 'the suite'} has {args.only!r} in its name")
+        kind = "layer of one axis" if args.new_lengths else "layer"
+        raise TconvError(f"no {kind} of {args.suite or 'the suite'} has {args.only or ''!r} in its name")
     return found
 
 
 def _check(args: argparse.Namespace) -> list[str]:
+    """The engines of a run, ours first."""
+    from tconv.bench.task import activation_of
     from tconv.bench.worker import ENGINES
+    from tconv.planning import isas
 
-    peers = [name for name in args.peers.split(",") if name]
-    for name in peers:
-        if name not in ENGINES or name == "tconv":
-            known = ", ".join(engine for engine in ENGINES if engine != "tconv")
-            raise TconvError(f"--peers {name!r} is unknown; {known} would fit")
     for option, least in (("threads", 1), ("turns", 1), ("seconds", 0.0)):
         if getattr(args, option) < least:
             raise TconvError(f"--{option} {getattr(args, option)}; at least {least} would fit")
-    return ["tconv", *dict.fromkeys(peers)]
+    if args.isa is not None and args.isa not in isas():
+        raise TconvError(f"--isa {args.isa!r} is unknown on this CPU; {', '.join(isas())} would fit")
+    args.activation = args.activation and activation_of(args.activation)
+    alone = [name for name in ("grad", "unprepared", "new_lengths") if getattr(args, name)]
+    if args.grad and (len(alone) > 1 or args.activation):
+        other = "--activation" if args.activation else f"--{alone[1].replace('_', '-')}"
+        raise TconvError(f"--grad and {other} were given; one of the two would fit")
+    ours = "tconv-unprepared" if args.unprepared else "tconv"
+    variants = ["tconv-plain", "tconv-separate"] if args.activation else []
+    peers = [name for name in args.peers.split(",") if name]
+    wanted = [name for name, said in zip(_CAPABLE, _said(args), strict=True) if said]
+    fitting = [n for n in ENGINES if n not in (ours, "tconv", "tconv-plain", "tconv-separate")]
+    for name in peers:
+        if name not in fitting:
+            raise TconvError(f"--peers {name!r} is unknown; {', '.join(fitting)} would fit")
+        for option in wanted:
+            if name not in _CAPABLE[option] and (name != "tconv-unprepared" or args.grad):
+                raise TconvError(f"--{option}: {name} cannot; {', '.join(_CAPABLE[option])} would fit")
+    _installed([*peers, *["torch"] * args.grad], args)
+    return list(dict.fromkeys((ours, *peers, *variants)))
+
+
+def _said(args: argparse.Namespace) -> tuple[bool, ...]:
+    return args.grad, args.layout == "channels_last", args.new_lengths
+
+
+def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
+    """Say what is missing before anything is measured."""
+    from tconv.bench.worker import NEEDS
+
+    for engine in engines:
+        for package in NEEDS.get(engine, ()):
+            if find_spec(package) is None:
+                raise TconvError(
+                    f"{engine} needs {package}, which is not installed: pip install 'tconv[bench]'"
+                )
+    if args.dtype == "bfloat16":
+        import_module("ml_dtypes")
+
+
+@contextlib.contextmanager
+def _progress(names: list[str]) -> Iterator[Iterable[int]]:
+    """The indices of `names`, shown on a terminal as they are reached."""
+    if not sys.stderr.isatty():
+        yield range(len(names))
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # No thread that redraws: it would take time from the engines.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        shown = bar.add_task("roof", total=len(names))
+
+        def reached() -> Iterator[int]:
+            for index, name in enumerate(names):
+                bar.update(shown, description=name, completed=index, refresh=True)
+                yield index
+
+        yield reached()
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from tconv.bench.report import Record, machine, table
-    from tconv.bench.turns import Turns
+    from tconv.bench.report import Record, table
 
-    if args.earlier:
-        earlier = Record.read(args.earlier)
-        print(json.dumps(earlier.as_json(), indent=1) if args.json else table(earlier))
-        return 0
-    engines, problems = _check(args), _problems(args)
-    results = []
-    with Turns(engines, args.threads) as turns:
-        for number, (name, geometry) in enumerate(problems, 1):
-            if sys.stderr.isatty():
-                print(f"\r\033[K{number}/{len(problems)} {name}", end="", file=sys.stderr, flush=True)
-            results.append(turns.measure(name, geometry, args.dtype, args.turns, args.seconds))
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
-    facts = {
-        **machine(),
-        "python": platform.python_version(),
-        "threads": args.threads,
-        "dtype": args.dtype,
-        "turns": args.turns,
-        "seconds": args.seconds,
-    }
-    record = Record(facts, engines, results)
+    if args.chart:
+        from tconv.bench.chart import check, draw
+
+        check(args.chart)
+    record = Record.read(args.earlier) if args.earlier else _measured(args)
     print(json.dumps(record.as_json(), indent=1) if args.json else table(record))
+    if args.chart:
+        draw(record, args.chart)
     return 0
+
+
+def _measured(args: argparse.Namespace) -> Any:
+    from tconv.bench.report import Record, machine
+    from tconv.bench.task import Task
+    from tconv.bench.turns import Turns
+    from tconv.bench.worker import NEEDS
+
+    engines, problems = _check(args), _problems(args)
+    options = {
+        name: getattr(args, name)
+        for name in ("dtype", "threads", "layout", "activation", "grad", "new_lengths")
+    }
+    results = []
+    with (
+        _progress([name for name, _ in problems]) as indices,
+        Turns(engines, args.threads, args.isa) as turns,
+    ):
+        rates = turns.roofs(args.dtype, args.threads, args.turns * args.seconds)
+        for index in indices:
+            name, geometry = problems[index]
+            task = Task(geometry, **options)
+            results.append(turns.measure(name, task, args.turns, args.seconds, rates))
+    used = [package for engine in engines for package in NEEDS.get(engine, ())]
+    facts = machine([*used, *["torch"] * args.grad])
+    if args.isa is not None:
+        facts["instruction_set"] = args.isa
+    facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates}
+    return Record(facts, engines, results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 from tconv.bench.turns import Result
 from tconv.errors import TconvError
 
-__all__ = ["Record", "machine", "summary", "table"]
+__all__ = ["BEST", "Record", "best_peer", "machine", "ratios", "summary", "table"]
+
+#: What the fastest peer of each layer is called beside the peers' names.
+BEST = "best peer"
 
 
-def machine() -> dict[str, Any]:
-    """The processor, its instruction set in use, and the versions of what was compared."""
+def machine(packages: Iterable[str] = ("torch",)) -> dict[str, Any]:
+    """The processor, the best instruction set in use, and the versions of ours, NumPy and `packages`."""
     from importlib.metadata import PackageNotFoundError, version
 
     from tconv.planning import isas
@@ -31,12 +34,18 @@ def machine() -> dict[str, Any]:
     except OSError:
         pass  # not Linux: the name that platform knows stands
     versions = {}
-    for package in ("tconv", "torch", "numpy"):
+    for package in dict.fromkeys(("tconv", *packages, "numpy")):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {"cpu": name, "instruction_set": isas()[0], "versions": versions}
+    return {
+        "cpu": name,
+        "instruction_set": isas()[0],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class Record:
     """One run of the bench."""
 
     machine: Mapping[str, Any]
-    engines: Sequence[str]  #: tconv first
+    engines: Sequence[str]  #: ours first
     results: Sequence[Result]
 
     def as_json(self) -> dict[str, Any]:
@@ -75,65 +84,112 @@ class Record:
             raise TconvError(f"{path} is no result of `tconv bench --json`: {error}") from None
 
 
-def _ratios(results: Sequence[Result], engine: str) -> list[float]:
-    return [
-        r.seconds[engine] / r.seconds["tconv"]
-        for r in results
-        if engine in r.seconds and "tconv" in r.seconds
-    ]
+def _peers(engines: Iterable[str]) -> list[str]:
+    """The engines that are not ours."""
+    return [engine for engine in engines if not engine.startswith("tconv")]
+
+
+def best_peer(result: Result) -> str | None:
+    """The fastest peer on this layer; None if there is none."""
+    return min(_peers(result.seconds), key=result.seconds.__getitem__, default=None)
+
+
+def ratios(results: Sequence[Result], ours: str, engine: str) -> list[float]:
+    """(the engine's time / ours) on each layer that both have; `engine` may be `BEST`."""
+    pairs = [(r, best_peer(r) if engine == BEST else engine) for r in results]
+    return [r.seconds[e] / r.seconds[ours] for r, e in pairs if e in r.seconds and ours in r.seconds]
 
 
 def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, float]:
-    """The geometric mean of (peer's time / ours) for each peer.
+    """The geometric mean of (time / ours) for each engine, and for the best peer where there are several.
 
     >>> runs = [Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch": 8.0})]
     >>> summary(runs, ["tconv", "torch"])
     {'torch': 4.0}
     """
+    several = [BEST] if len(_peers(engines)) > 1 else []
     means = {}
-    for engine in engines[1:]:
-        ratios = _ratios(results, engine)
-        if ratios:
-            means[engine] = round(statistics.geometric_mean(ratios), 6)
+    for engine in [*engines[1:], *several]:
+        found = ratios(results, engines[0], engine)
+        if found:
+            means[engine] = round(statistics.geometric_mean(found), 6)
     return means
 
 
 def table(record: Record) -> str:
-    """The results as a Markdown table with a line on the machine."""
+    """The results as a Markdown table with the means, what failed, and the machine."""
     results, engines, facts = record.results, record.engines, record.machine
-    head = [
-        "layer",
-        "problem",
-        *(f"{engine} ms" for engine in engines),
-        *(f"/ {e}" for e in engines[1:]),
-        "kernel",
-    ]
-    rows = []
+    ours, others, roofed = engines[0], engines[1:], any(r.roof for r in results)
+    several = len(_peers(engines)) > 1
+    compared = ["best peer", "/ best"] if several else [f"/ {e}" for e in others]
+    head = ["layer", "problem", *(f"{e} ms" for e in engines), *compared, *["roof"] * roofed, "kernel"]
+    rows = [head]
     for r in results:
-        cells = [r.name, f"`{r.problem}`"]
-        cells += [f"{r.seconds[e] * 1e3:.3f}" if e in r.seconds else "failed" for e in engines]
-        ours = r.seconds.get("tconv")
-        cells += [f"{r.seconds[e] / ours:.2f}" if ours and e in r.seconds else "" for e in engines[1:]]
-        rows.append([*cells, r.notes.get("tconv", "")])
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in [head, *rows]
-    ]
+        mine, cells = r.seconds.get(ours), [r.name, f"`{r.problem}`"]
+        cells += [f"{r.seconds[e] * 1e3:.3f}" if e in r.seconds else "-" for e in engines]
+        if several:
+            best = best_peer(r)
+            cells += [best or "", f"{r.seconds[best] / mine:.2f}" if best and mine else ""]
+        else:
+            cells += [f"{r.seconds[e] / mine:.2f}" if mine and e in r.seconds else "" for e in others]
+        cells += [f"{r.roof / mine:.0%}" if r.roof and mine else ""] * roofed
+        rows.append([*cells, r.notes.get(ours, "")])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    means = summary(results, engines)
-    for engine, mean in means.items():
-        ratios = _ratios(results, engine)
-        slower = sum(ratio < 1 for ratio in ratios)
+    for engine, mean in summary(results, engines).items():
+        found = ratios(results, ours, engine)
+        against = f"the {BEST} of each layer" if engine == BEST else engine
         lines.append(
-            f"\ngeometric mean against {engine}: {mean:.2f} times as fast "
-            f"({slower} of {len(ratios)} layers slower)"
+            f"\ngeometric mean against {against}: {mean:.2f} times as fast "
+            f"({sum(ratio < 1 for ratio in found)} of {len(found)} layers slower)"
         )
-    for r in results:
-        lines += [f"{r.name}: {engine} failed: {error}" for engine, error in r.errors.items()]
+    lines += _remarks(results, engines)
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    lines.append(
-        f"\n{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, {facts['dtype']}; "
-        f"{versions}"
-    )
+    asked = [f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}", facts["dtype"], *_asked(facts)]
+    lines.append(f"\n{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
+    if "roofs" in facts:
+        roofs = facts["roofs"]
+        lines.append(f"\nroof: {roofs['gflops']:g} Gflop/s, {roofs['gbytes']:g} GB/s ({roofs['how']})")
     return "\n".join(lines)
+
+
+def _asked(facts: Mapping[str, Any]) -> list[str]:
+    """The options that are not their defaults, in words."""
+    activation = facts.get("activation")
+    words = {
+        "a training step": facts.get("grad"),
+        "channels_last": facts.get("layout") == "channels_last",
+        "a new length every call": facts.get("new_lengths"),
+        f"then {activation}": activation is not None,
+    }
+    return [word for word, said in words.items() if said]
+
+
+def _remarks(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
+    """A line for each reason why engines have no time, and for each engine whose answers are not equal."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for r in results:
+        for engine, error in r.errors.items():
+            # A problem in front of its reason would make every reason another.
+            reason = error.removeprefix(f"{r.problem}: ")
+            reasons.setdefault((engine, reason), []).append(r.name)
+    lines = [
+        f"\n{engine} has no time for {_listed(names, len(results))}: {error}"
+        for (engine, error), names in reasons.items()
+    ]
+    for engine in engines:
+        off = [note.partition("; within ")[2] for r in results for e, note in r.notes.items() if e == engine]
+        shares = [float(share.split()[0]) for share in off if share]
+        if shares:
+            lines.append(
+                f"\n{engine}: {len(shares)} answers are not equal to ours, "
+                f"but within {max(shares):.0e} of the largest number"
+            )
+    return lines
+
+
+def _listed(names: Sequence[str], of: int) -> str:
+    if len(names) == of > 1:
+        return "any layer"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,29 +21,49 @@ from typing import Any
 
 import numpy as np
 
+from tconv.bench import roofs
+from tconv.bench.task import TOLERANCE, Task
 from tconv.errors import TconvError
-from tconv.geometry import Geometry
 
-__all__ = ["Result", "Turns"]
+__all__ = ["Engine", "Result", "Turns", "distance", "rounds"]
+
+#: Calls of a turn where every call has a new length: all engines then see the same lengths.
+_NEW_LENGTHS = 20
 
 
 @dataclass(slots=True)
 class Result:
-    """One problem: seconds a call (median) and a note for each engine, or why there is none."""
+    """One problem: seconds a call (median) and a note for each engine, or why there is none.
+
+    A note says what ran it, and after a semicolon how far its answer lies from ours where it is not equal.
+    """
 
     name: str
     problem: str
     seconds: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    roof: float | None = None  #: seconds at the machine's best rates
 
 
-class _Engine:
-    def __init__(self, name: str, threads: int) -> None:
+class Engine:
+    """A process that answers requests, stopped between them."""
+
+    def __init__(self, name: str, threads: int, isa: str | None = None, words: Sequence[str] = ()) -> None:
+        """Start the worker of engine `name`, or Python with other `words`.
+
+        Args:
+            name: the engine's name.
+            threads: what OMP_NUM_THREADS says to the process.
+            isa: the best instruction set that tconv may use there.
+            words: a script with its arguments, one that calls `tconv.bench.worker.serve`.
+        """
         self.name = name
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        if isa is not None:
+            environment["TCONV_ISA"] = isa
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tconv.bench.worker", name],
+            [sys.executable, *(words or ("-m", "tconv.bench.worker", name))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -51,6 +71,11 @@ class _Engine:
         )
 
     def ask(self, **request: Any) -> dict[str, Any]:
+        """The process's reply to a request.
+
+        Raises:
+            TconvError: it has ended.
+        """
         self._process.send_signal(signal.SIGCONT)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -67,6 +92,7 @@ class _Engine:
         return reply
 
     def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -75,11 +101,11 @@ class _Engine:
 
 
 class Turns:
-    """A set of engines at work; use it as a context manager."""
+    """A set of engines at work, the first of them ours; use it as a context manager."""
 
-    def __init__(self, engines: Sequence[str], threads: int) -> None:
-        self._threads = threads
-        self._engines = [_Engine(name, threads) for name in engines]
+    def __init__(self, engines: Sequence[str], threads: int, isa: str | None = None) -> None:
+        """Start a process for each engine; `isa` is what ours may use at best."""
+        self._engines = [Engine(name, threads, isa) for name in engines]
         self._folder = tempfile.TemporaryDirectory(prefix="tconv-bench-")
 
     def __enter__(self) -> Turns:
@@ -94,34 +120,41 @@ class Turns:
             engine.close()
         self._folder.cleanup()
 
-    def measure(self, name: str, geometry: Geometry, dtype: str, turns: int, seconds: float) -> Result:
+    def roofs(self, dtype: str, threads: int, seconds: float) -> dict[str, Any]:
+        """The machine's best rates, as `tconv.bench.roofs.measure` gives them."""
+        return self._engines[0].ask(do="roofs", dtype=dtype, threads=threads, seconds=seconds)
+
+    def measure(
+        self, name: str, task: Task, turns: int, seconds: float, rates: Mapping[str, Any] | None = None
+    ) -> Result:
         """Check that all engines give the first one's answer, then time them in turns.
 
         Raises:
             TconvError: an engine's answer differs.
         """
-        result = Result(name, str(geometry))
-        working = []
-        first: Any = None
+        result = Result(name, str(task.geometry), roof=roofs.roof(task, rates) if rates else None)
+        working: list[Engine] = []
+        first: list[Any] = []
         for engine in self._engines:
-            answer = Path(self._folder.name) / f"{engine.name}.npy"
-            reply = engine.ask(
-                do="load", problem=str(geometry), dtype=dtype, threads=self._threads, answer=str(answer)
-            )
+            answer = Path(self._folder.name) / f"{engine.name}.npz"
+            reply = engine.ask(do="load", answer=str(answer), **task.as_json())
             if "error" in reply:
                 result.errors[engine.name] = reply["error"]
                 continue
-            result.notes[engine.name] = reply["note"]
-            values = np.load(answer)
-            first = values if first is None else first
-            if not np.array_equal(first, values):
+            with np.load(answer) as file:
+                values = [file[key] for key in file.files]
+            answer.unlink()
+            first = first or values
+            off = distance(values, first)
+            if off > TOLERANCE[task.dtype]:
                 raise TconvError(
-                    f"{name} {geometry}: {engine.name} gives another answer than {self._engines[0].name}"
+                    f"{name} {task.geometry}: {engine.name} gives another answer than {working[0].name}"
                 )
+            result.notes[engine.name] = reply["note"] + (f"; within {off:.0e} of the largest" if off else "")
             working.append(engine)
         times: dict[str, list[float]] = {engine.name: [] for engine in working}
-        for engine in _rounds(working, turns):
-            reply = engine.ask(do="time", seconds=seconds)
+        for engine in rounds(working, turns):
+            reply = engine.ask(do="time", seconds=seconds, calls=_NEW_LENGTHS if task.new_lengths else None)
             if "error" in reply:
                 result.errors[engine.name] = reply["error"]
                 times.pop(engine.name, None)
@@ -131,6 +164,19 @@ class Turns:
         return result
 
 
-def _rounds(engines: Sequence[_Engine], turns: int) -> Iterator[_Engine]:
+def distance(values: Sequence[Any], expected: Sequence[Any]) -> float:
+    """The largest difference as a share of the largest magnitude; 0 where all are equal."""
+    if [a.shape for a in values] != [a.shape for a in expected]:
+        return float("inf")
+    shares = [0.0]
+    for a, b in zip(values, expected, strict=True):
+        if not np.array_equal(a, b):
+            shares.append(float(np.abs(a - b).max() / (np.abs(b).max() or 1)))
+    off = float(np.max(shares))
+    return off if off == off else float("inf")  # NaN is no answer
+
+
+def rounds(engines: Sequence[Engine], turns: int) -> Iterator[Engine]:
+    """Each engine once a turn, every other turn from the last to the first."""
     for turn in range(turns):
         yield from engines if turn % 2 == 0 else reversed(engines)

@@ -1,127 +1,114 @@
 """One engine in a process of its own: reads requests as JSON lines, answers as JSON lines.
 
-A request is {"do": "load", ...} to build a layer and write its answer to a file, or {"do": "time",
-"seconds": s} to call it for that long. Run by `tconv.bench.turns`, never by hand.
+A request is {"do": "load", ...} to build a layer and write its answer to a file, {"do": "time", ...} to call
+it for some seconds, or {"do": "roofs", ...} to measure the machine. Run by `tconv.bench.turns`, not by hand.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from tconv.errors import TconvError
-from tconv.geometry import Geometry
-from tconv.testing import integer_arrays
+from tconv.bench import engines, peers, roofs
+from tconv.bench.task import Builder, Task
 
-__all__ = ["ENGINES", "main"]
+__all__ = ["ENGINES", "NEEDS", "main", "serve"]
 
-Call = Callable[[], Any]
-
-
-def _tconv(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[Call, str]:
-    import tconv
-
-    tconv.set_num_threads(threads)
-    layer = tconv.prepare(arrays.weight, arrays.bias, geometry=geometry)
-    return (lambda: layer(arrays.x)), layer.plan_for(arrays.x.shape).kernel
-
-
-def _unprepared(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[Call, str]:
-    import tconv
-
-    tconv.set_num_threads(threads)
-    options: dict[str, Any] = {
-        "stride": geometry.stride,
-        "padding": geometry.padding,
-        "output_padding": geometry.output_padding,
-        "dilation": geometry.dilation,
-        "groups": geometry.groups,
-    }
-    return (
-        lambda: tconv.conv_transpose(arrays.x, arrays.weight, arrays.bias, **options)
-    ), "weights packed each call"
-
-
-def _torch(geometry: Geometry, dtype: str, arrays: Any, threads: int) -> tuple[Call, str]:
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)
-    x, weight, bias = (torch.from_numpy(a) for a in (arrays.x, arrays.weight, arrays.bias))
-    function = getattr(torch.nn.functional, f"conv_transpose{geometry.axes}d")
-    if any(min(pair) < 0 for pair in geometry.padding) or any(
-        op and lo != hi for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
-    ):
-        raise TconvError(
-            f"{geometry}: PyTorch cannot say padding that extends, or uneven with output_padding"
-        )
-    # PyTorch crops both sides alike: crop what both share, and take a view of the rest.
-    shared = tuple(max(0, min(lo, hi)) for lo, hi in geometry.padding)
-    view = tuple(
-        slice(lo - p, lo - p + o)
-        for (lo, _), p, o in zip(geometry.padding, shared, geometry.output, strict=True)
-    )
-    extra = tuple(
-        op if lo == hi else 0 for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
-    )
-    whole = all(lo == hi for lo, hi in geometry.padding)
-
-    def call() -> Any:
-        y = function(x, weight, bias, geometry.stride, shared, extra, geometry.groups, geometry.dilation)
-        return y if whole else y[(..., *view)]
-
-    return call, f"torch {torch.__version__}"
-
-
-#: Name -> what builds a call and says what will run it.
-ENGINES: dict[str, Callable[[Geometry, str, Any, int], tuple[Call, str]]] = {
-    "tconv": _tconv,
-    "tconv-unprepared": _unprepared,
-    "torch": _torch,
+#: Name -> what builds a layer.
+ENGINES: dict[str, Builder] = {
+    "tconv": engines.ours,
+    "tconv-unprepared": engines.unprepared,
+    "tconv-plain": engines.plain,
+    "tconv-separate": engines.separate,
+    "torch": peers.torch,
+    "onnxruntime": peers.onnxruntime,
+    "openvino": peers.openvino,
+    "jax": peers.jax,
 }
 
+#: Packages that an engine of others needs, those that the version of a result names first.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "torch": ("torch",),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "openvino": ("openvino", "onnx"),
+    "jax": ("jax",),
+}
 
-def _load(engine: str, request: dict[str, Any]) -> tuple[Call, str]:
-    geometry = Geometry.parse(request["problem"])
-    arrays = integer_arrays(geometry, request["dtype"], seed=0)
-    call, note = ENGINES[engine](geometry, request["dtype"], arrays, request["threads"])
-    np.save(request["answer"], np.asarray(call()))
+#: (calls wanted or None, seconds) -> seconds of each call.
+Timer: TypeAlias = Callable[[int | None, float], list[float]]
+
+
+def _load(engine: str, request: dict[str, Any]) -> tuple[Timer, str]:
+    task = Task.read(request)
+    arrays = task.arrays()
+    work = ENGINES[engine](task, arrays)
+    x = work.native(arrays.x)
+    answers = [np.asarray(a) for a in work.answers(work.call(x))]
+    half = task.dtype in ("float16", "bfloat16")
+    with open(request["answer"], "wb") as file:
+        np.savez(file, *[a.astype(np.float32) if half else a for a in answers])
     for _ in range(2):
-        call()
-    return call, note
+        work.call(x)
+    seen = task.geometry.input[-1]
+
+    def next_input() -> Any:
+        nonlocal seen
+        if not task.new_lengths:
+            return x
+        seen += 1
+        return work.native(np.resize(arrays.x, (*arrays.x.shape[:2], seen)))
+
+    def timer(calls: int | None, seconds: float) -> list[float]:
+        times: list[float] = []
+        end = time.perf_counter() + seconds
+        while not times or (len(times) < calls if calls else time.perf_counter() < end):
+            given = next_input()
+            start = time.perf_counter()
+            answer = work.call(given)
+            times.append(time.perf_counter() - start)
+            del answer
+        return times
+
+    return timer, work.note
 
 
-def _time(call: Call, seconds: float) -> list[float]:
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        answer = call()
-        times.append(time.perf_counter() - start)
-        del answer
-    return times
+def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer requests by `handle` until standard input ends; what it raises is the reply's "error"."""
+    # What a runtime prints must not stand between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        try:
+            reply = handle(json.loads(line))
+        except Exception as error:  # the parent reports it beside the other engines' times
+            text = " ".join(str(error).split())
+            own = type(error).__name__ == "TconvError"
+            reply = {"error": text if own else f"{type(error).__name__}: {text}"}
+        print(json.dumps(reply), file=answers, flush=True)
 
 
 def main(engine: str) -> None:
-    """Answer requests until standard input ends."""
-    call: Call | None = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if request["do"] == "load":
-                call, note = _load(engine, request)
-                reply: dict[str, Any] = {"note": note}
-            else:
-                assert call is not None
-                reply = {"times": _time(call, request["seconds"])}
-        except Exception as error:  # the parent reports it beside the other engines' times
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), flush=True)
+    """Serve the layers of one engine."""
+    timer: Timer | None = None
+
+    def handle(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal timer
+        if request["do"] == "load":
+            timer = None  # its arrays go before the next ones come
+            timer, note = _load(engine, request)
+            return {"note": note}
+        if request["do"] == "roofs":
+            return roofs.measure(request["dtype"], request["threads"], request["seconds"])
+        assert timer is not None
+        return {"times": timer(request["calls"], request["seconds"])}
+
+    serve(handle)
 
 
 if __name__ == "__main__":

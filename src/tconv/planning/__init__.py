@@ -11,6 +11,7 @@ threads.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -87,8 +88,18 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 
 @cache
 def isas() -> tuple[str, ...]:
-    """The instruction sets that this CPU runs and that have kernels, best first."""
-    return tuple(_core.instruction_sets())
+    """The instruction sets that this CPU runs and that have kernels, best first.
+
+    The environment variable TCONV_ISA switches those better than the one it names off; it is read once.
+
+    Raises:
+        TconvError: TCONV_ISA names none of them.
+    """
+    known = tuple(_core.instruction_sets())
+    best = os.environ.get("TCONV_ISA") or known[0]
+    if best not in known:
+        raise TconvError(f"TCONV_ISA={best!r} is unknown on this CPU; {', '.join(known)} would fit")
+    return known[known.index(best) :]
 
 
 def plan(

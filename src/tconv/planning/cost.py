@@ -18,9 +18,11 @@ __all__ = [
     "THREAD_CYCLES",
     "Machine",
     "machine",
+    "matrix_cycles",
     "split",
     "stream_cycles",
     "tile_cycles",
+    "uneven",
 ]
 
 #: Bytes of the dtypes that have fast kernels.
@@ -59,6 +61,7 @@ class Machine(NamedTuple):
     lanes: int
     rows: tuple[int, ...]  #: most rows of a tile with 1, 2, ... vectors
     dots: tuple[tuple[int, int], ...]  #: rows and columns of tiles of dot products
+    matrices: tuple[tuple[int, int], ...]  #: (height, width) of tiles in matrix registers, if it has any
 
 
 @cache
@@ -68,7 +71,8 @@ def machine(isa: str, dtype: str) -> Machine:
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
-    return Machine(isa, facts["lanes"], tuple(most[v] for v in sorted(most)), facts["dots"])
+    rows = tuple(most[v] for v in sorted(most))
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"])
 
 
 def tile_cycles(rows: int, vectors: int) -> float:
@@ -77,6 +81,19 @@ def tile_cycles(rows: int, vectors: int) -> float:
     Half of the vector loads cross a cache line and count twice.
     """
     return max(rows * vectors / 2, (rows + 1.5 * vectors) / 2, 4.0)
+
+
+def uneven(cycles: float, tasks: int) -> float:
+    """By what factor few tasks make a run longer, on as many threads as it is worth."""
+    return 1.0 + min(0.6 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
+
+
+def matrix_cycles(height: int, width: int) -> float:
+    """Cycles of one block of 32 channels in a tile of matrix registers.
+
+    Six products of three parts each, 16 cycles apart; one register can be added to every 52 cycles.
+    """
+    return 6 * max(16.0 * height * width, 52.0) * 1.2
 
 
 def split(extent: int, most: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
@@ -14,15 +14,20 @@ from tconv.planning.cost import (
     PANELS,
     TASK_CYCLES,
     Machine,
+    matrix_cycles,
     split,
     stream_cycles,
     tile_cycles,
+    uneven,
 )
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["candidates", "choose", "tiles_cycles"]
 
 Box = tuple[int, int, int, int]
+
+#: Parts of a float32 in matrix registers: three times the 8 bits of a bfloat16.
+PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +60,18 @@ def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
 class Lattice:
     """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
 
-    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int) -> None:
-        """`size`: bytes of a number."""
+    def __init__(self, problem: Problem, map: MapName, aligned: bool, size: int, parts: int = 0) -> None:
+        """`size`: bytes of a number; `parts` of it in matrix registers."""
         self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
         self.extents = (problem.batch, *(axis.cells for axis in self.axes))
         pair = problem.in_channels, problem.out_channels
         self.depth, self.target = pair if map == "conv_transpose" else pair[::-1]
         self.phases = prod(axis.phases for axis in self.axes)
         self.taps = prod(axis.taps for axis in self.axes)
-        self._bytes = self.depth * prod(axis.source_phases for axis in self.axes) * size
+        self.size, self.parts = size, parts
+        self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
+        self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
+        self._bytes = self.rows * prod(axis.source_phases for axis in self.axes) * size
 
     def extent(self, box: Box) -> tuple[int, int]:
         """Positions from a box's first cell to its last, and bytes of its panel."""
@@ -105,9 +113,10 @@ def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     size = BYTES[dtype]
-    yield from _lanes_of_positions(
-        Lattice(problem, map, False, size), "positions", problem.groups, size, machine
-    )
+    modes = (0, PARTS) if machine.matrices and dtype == "f32" else (0,)
+    for parts in modes:
+        lattice = Lattice(problem, map, False, size, parts)
+        yield from _lanes_of_positions(lattice, "positions", problem.groups, machine)
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     # Phases can share a tile where each has the same taps.
     if (
@@ -115,9 +124,10 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
         and prod(problem.stride) > 1
         and all(d == 1 and k % s == 0 for k, s, d in axes)
     ):
-        aligned = Lattice(problem, map, True, size)
-        yield from _lanes_of_positions(aligned, "stacked", problem.groups, size, machine)
-        yield from _lanes_of_channels(aligned, problem.groups, size, machine)
+        for parts in modes:
+            aligned = Lattice(problem, map, True, size, parts)
+            yield from _lanes_of_positions(aligned, "stacked", problem.groups, machine)
+        yield from _lanes_of_channels(Lattice(problem, map, True, size), problem.groups, size, machine)
 
 
 def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
@@ -130,57 +140,99 @@ def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> 
     return total
 
 
+def _matrix_cycles(rows: int, height: int, columns: int, width: int) -> float:
+    """Cycles of one block of channels over `rows` x `columns` matrix registers, the last tiles cut."""
+    total = 0.0
+    for h, h_count in ((height, rows // height), (rows % height, 1)):
+        for w, w_count in ((width, columns // width), (columns % width, 1)):
+            if h and w:
+                total += matrix_cycles(h, w) * h_count * w_count
+    return total
+
+
+def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[tuple[int, int, Callable[[int], float]]]:
+    """(rows, vectors, cycles of all source channels and one tap over so many columns) of each tile."""
+    if lattice.parts:
+        for height, width in machine.matrices:
+            registers = -(-rows // 16)
+            if height <= registers:
+                yield (
+                    height * 16,
+                    width,
+                    lambda columns, h=height, w=width: lattice.blocks * _matrix_cycles(registers, h, columns, w),
+                )
+        return
+    for vectors, most_rows in enumerate(machine.rows, 1):
+        height = split(rows, most_rows)
+        yield (
+            height,
+            vectors,
+            lambda columns, h=height, v=vectors: lattice.depth * tiles_cycles(rows, h, columns, v),
+        )
+
+
+def _boxes(lattice: Lattice, most: int, groups: int, unit: int) -> Iterator[Box]:
+    """Boxes of at most `most` positions; smaller ones too where channels alone make too few tasks."""
+    for panel in PANELS:
+        yield lattice.box(most, panel)
+    pieces = -(-MIN_TASKS // (groups * -(-lattice.target // unit)))
+    if pieces > 1:
+        yield lattice.box(max(16, min(most, lattice.extent(lattice.extents)[0] // pieces)), PANELS[1])
+
+
 def _fields(
-    lattice: Lattice, box: Box, groups: int, step: float, store: float, calls: float, packed: float, unit: int
+    lattice: Lattice, box: Box, groups: int, sums: float, store: float, calls: float, packed: float, unit: int
 ) -> dict[str, Any]:
-    """The fields that all kinds of tile share; `step`: cycles of one tap and source channel over a box."""
+    """The fields that all kinds of tile share; `sums`: cycles of the tiles of a box."""
     boxes = lattice.boxes(box)
     panel = lattice.extent(box)[1]
-    busy = step * lattice.depth * (1.0 if panel <= PANELS[1] else 1.1) + store + calls
+    busy = sums * (1.0 if panel <= PANELS[1] else 1.1) + store + calls
+    if lattice.parts:
+        busy += panel / lattice.parts / lattice.size * 2 * 0.5  # a number is cut in its parts
     cycles = (busy + panel * 0.04) * boxes * groups + stream_cycles(packed, boxes) * groups
     wanted = min(MIN_TASKS, int(cycles / TASK_CYCLES))
     units = -(-lattice.target // unit)
     pieces = max(1, min(units, -(-wanted // (boxes * groups))))
-    return {"box": box, "chunk": -(-units // pieces) * unit, "cost": cycles}
+    idle = uneven(cycles, boxes * groups * pieces)
+    return {"box": box, "chunk": -(-units // pieces) * unit, "cost": cycles * idle}
 
 
 def _lanes_of_positions(
-    lattice: Lattice, lanes: str, groups: int, size: int, machine: Machine
+    lattice: Lattice, lanes: str, groups: int, machine: Machine
 ) -> Iterator[dict[str, Any]]:
+    size = lattice.size
     stacked = lattice.phases if lanes == "stacked" else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
     store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
     seen = set()
-    for vectors, most_rows in enumerate(machine.rows, 1):
-        rows = split(total_rows, most_rows)
+    for rows, vectors, cycles in _tiles(lattice, total_rows, machine):
         # Stacked rows are whole channels, stored together once a task has summed them.
         unit = rows // gcd(rows, stacked)
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
         most = min(max(64, L2_SUMS // (kept * size)), 4096)
-        for panel in PANELS:
-            box = lattice.box(most, panel)
-            if (vectors, box) in seen:
+        for box in _boxes(lattice, most, groups, unit):
+            if (rows, vectors, box) in seen:
                 continue
-            seen.add((vectors, box))
+            seen.add((rows, vectors, box))
             positions, _ = lattice.extent(box)
             columns = -(-positions // machine.lanes)
-            step = tiles_cycles(total_rows, rows, columns, vectors) * taps
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
             fields = _fields(
                 lattice,
                 box,
                 groups,
-                step,
+                cycles(columns) * taps,
                 positions * lattice.phases * lattice.target * store,
                 calls,
-                total_rows * taps * lattice.depth * size,
+                total_rows * taps * lattice.rows * size,
                 unit,
             )
             if stacked > 1:
                 fits = L2_SUMS // (positions * stacked * size) // unit * unit
                 fields["chunk"] = max(unit, min(fields["chunk"], fits))
             work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
-            yield {"rows": rows, "vectors": vectors, "lanes": lanes, "computed_macs": work, **fields}
+            tile = {"rows": rows, "vectors": vectors, "lanes": lanes, "parts": lattice.parts}
+            yield {**tile, "computed_macs": work, **fields}
 
 
 def _lanes_of_channels(
@@ -193,19 +245,18 @@ def _lanes_of_channels(
         unit = lanes // gcd(lanes, lattice.phases)  # channels whose phases fill whole tiles
         columns = -(-lattice.target * lattice.phases // lanes)
         most = min(max(most_rows, L2_SUMS // (min(unit, lattice.target) * lattice.phases * size)), 1024)
-        for panel in PANELS:
-            box = lattice.box(most, panel)
+        for box in _boxes(lattice, most, groups, unit):
             if (vectors, box) in seen:
                 continue
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             rows = split(positions, most_rows)
-            step = tiles_cycles(positions, rows, columns * vectors, vectors) * taps
+            sums = tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
             fields = _fields(
                 lattice,
                 box,
                 groups,
-                step,
+                sums,
                 positions * lattice.target * lattice.phases * (1.5 / run + 0.15),
                 columns * -(-positions // rows) * 12.0,
                 columns * lanes * taps * lattice.depth * size,

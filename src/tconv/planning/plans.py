@@ -119,6 +119,7 @@ class Plan:
     rows: int = 1
     vectors: int = 1
     lanes: str = "positions"
+    parts: int = 0
     box: tuple[int, int, int, int] = (1, 1, 1, 1)
     chunk: int = 1
     segments: int = 1
@@ -150,6 +151,7 @@ class Plan:
             rows=self.rows,
             vectors=self.vectors,
             lanes=_LANES.index(self.lanes),
+            parts=self.parts,
             box=self.box,
             chunk=self.chunk,
             segments=self.segments,
@@ -173,7 +175,7 @@ class Plan:
         chunk = self.chunk if self.algorithm == "winograd" else None
         return (
             *(self.map, self.dtype, self.algorithm, self.isa),
-            *(self.rows, self.vectors, self.lanes, chunk, p.stride, p.kernel),
+            *(self.rows, self.vectors, self.lanes, self.parts, chunk, p.stride, p.kernel),
         )
 
     def __repr__(self) -> str:

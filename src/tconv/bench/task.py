@@ -1,0 +1,118 @@
+"""What one process is asked to time, and what an engine makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.planning import Activation
+from tconv.testing import Array, Arrays, integer_arrays
+
+__all__ = ["DTYPES", "TOLERANCE", "Builder", "Task", "Work", "activate", "activation_of", "name_and_numbers"]
+
+#: How far an answer may lie from ours, as a share of the largest magnitude, where it is not equal.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12, "complex64": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
+DTYPES = tuple(TOLERANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One layer and how it is to be called."""
+
+    geometry: Geometry
+    dtype: str = "float32"
+    threads: int = 1
+    layout: str = "channels_first"
+    activation: Activation = None
+    grad: bool = False  #: a training step, not the forward pass alone
+    new_lengths: bool = False  #: every call has an input length that was never seen before
+
+    def as_json(self) -> dict[str, Any]:
+        """What `read` reads."""
+        facts = {name: value for name, value in asdict(self).items() if name != "geometry"}
+        return {"problem": str(self.geometry), **facts}
+
+    @classmethod
+    def read(cls, request: Mapping[str, Any]) -> Task:
+        """The task of a request."""
+        facts = {name: request[name] for name in cls.__slots__ if name != "geometry"}
+        if isinstance(facts["activation"], list):
+            facts["activation"] = tuple(facts["activation"])
+        return cls(Geometry.parse(request["problem"]), **facts)
+
+    def arrays(self) -> Arrays:
+        """Small whole numbers, the same in every process; bfloat16 as ml_dtypes has it."""
+        if self.dtype == "bfloat16":
+            import ml_dtypes
+
+            return integer_arrays(self.geometry, ml_dtypes.bfloat16, seed=0)
+        return integer_arrays(self.geometry, self.dtype, seed=0)
+
+
+class Work(NamedTuple):
+    """A layer that is ready to be called."""
+
+    note: str  #: what will run it
+    call: Callable[[Any], Any]  #: what is timed
+    native: Callable[[Array], Any]  #: an input as the engine takes it, made before the clock starts
+    answers: Callable[[Any], list[Array]]  #: what `call` gave, as arrays with channels first
+
+
+Builder: TypeAlias = Callable[[Task, Arrays], Work]
+
+
+def activation_of(text: str) -> Activation:
+    """An activation as the command line spells it: relu, leaky_relu:0.2, clamp:0:6.
+
+    >>> activation_of("clamp:0:6")
+    ('clamp', 0.0, 6.0)
+    """
+    name, *numbers = text.split(":")
+    try:
+        values = tuple(float(number) for number in numbers)
+    except ValueError:
+        values = (0.0,) * 9
+    known = {"relu": 0, "tanh": 0, "sigmoid": 0, "leaky_relu": 1, "clamp": 2}
+    if known.get(name) != len(values):
+        raise TconvError(
+            f"--activation {text!r} is unknown; "
+            "relu, tanh, sigmoid, leaky_relu:SLOPE or clamp:LO:HI would fit"
+        )
+    made: Any = (name, *values) if values else name
+    return made  # type: ignore[no-any-return]
+
+
+def name_and_numbers(activation: Activation) -> tuple[str, list[float]]:
+    """An activation taken apart; the name is "" where there is none.
+
+    >>> name_and_numbers(("leaky_relu", 0.2))
+    ('leaky_relu', [0.2])
+    """
+    if isinstance(activation, tuple):
+        name, *numbers = activation
+        return str(name), [float(number) for number in numbers]
+    return activation or "", []
+
+
+def activate(y: Array, activation: Activation) -> Array:
+    """A pass over `y`, in place."""
+    name, numbers = name_and_numbers(activation)
+    if name == "relu":
+        np.maximum(y, 0, out=y)
+    elif name == "tanh":
+        np.tanh(y, out=y)
+    elif name == "sigmoid":
+        np.negative(y, out=y)
+        np.exp(y, out=y)
+        np.add(y, 1, out=y)
+        np.reciprocal(y, out=y)
+    elif name == "leaky_relu":
+        np.multiply(y, numbers[0], out=y, where=y < 0)
+    elif name == "clamp":
+        np.clip(y, *numbers, out=y)
+    return y

@@ -1,0 +1,171 @@
+"""The engines of `tconv bench`: each, in whatever way it is called, is the definition."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tconv
+from tconv import TconvError
+from tconv.bench.task import TOLERANCE, Task, activate
+from tconv.bench.worker import ENGINES, NEEDS
+from tconv.cli import main
+from tconv.geometry import Geometry
+from tconv.testing import Arrays, load_cases
+from tconv.views import scatter
+
+QUICK = ["--turns", "1", "--seconds", "0.001", "--threads", "1"]
+ALL = {
+    name: pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            any(find_spec(package) is None for package in NEEDS.get(name, ())),
+            reason=f"a package of the engine {name} is not installed",
+        ),
+    )
+    for name in ENGINES
+}
+OURS = [name for name in ENGINES if name.startswith("tconv")]
+
+
+def answers(engine: str, task: Task) -> list[Any]:
+    arrays = task.arrays()
+    work = ENGINES[engine](task, arrays)
+    assert work.note
+    return work.answers(work.call(work.native(arrays.x)))
+
+
+@pytest.fixture(autouse=True)
+def _own_threads() -> Any:
+    """An engine called in this process sets its runtime's threads and processors for good."""
+    import os
+
+    before, cpus = tconv.get_num_threads(), os.sched_getaffinity(0)
+    threads = None
+    if find_spec("torch"):
+        import torch
+
+        threads = torch.get_num_threads()
+    yield
+    tconv.set_num_threads(before)
+    os.sched_setaffinity(0, cpus)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def definition(task: Task) -> Any:
+    arrays = task.arrays()
+    if task.dtype in ("float16", "bfloat16"):
+        arrays = Arrays(*(array.astype(np.float32) for array in arrays))
+    expected = scatter(arrays.x, arrays.weight, task.geometry)
+    expected += arrays.bias.reshape(-1, *(1,) * task.geometry.axes)
+    return activate(expected, task.activation)
+
+
+@pytest.mark.parametrize("engine", ALL.values())
+def test_every_engine_is_the_definition(engine: str) -> None:
+    refused = 0
+    for name, geometry in load_cases()[::7]:
+        task = Task(geometry)
+        try:
+            (actual,) = answers(engine, task)
+        except Exception:
+            assert not engine.startswith("tconv"), name
+            refused += 1
+            continue
+        np.testing.assert_array_equal(actual, definition(task), err_msg=name)
+    assert refused < 5
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", ("leaky_relu", 0.2), ("clamp", -1.0, 6.0)])
+@pytest.mark.parametrize("engine", ALL.values())
+def test_every_engine_applies_the_activation(engine: str, activation: Any) -> None:
+    task = Task(Geometry.parse("n2 c4>6 i3x4 k3 s2 p1 g2"), activation=activation)
+    (actual,) = answers(engine, task)
+    np.testing.assert_allclose(actual, definition(task), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("engine", [*OURS, ALL["torch"]])
+@pytest.mark.parametrize("problem", ["n2 c4>6 i3x4 k3 s2 p0:1", "n2 c3>4 i2x3x4 k3 s2"])
+def test_channels_last_is_the_same_answer(engine: str, problem: str) -> None:
+    task = Task(Geometry.parse(problem), layout="channels_last", activation="relu")
+    (actual,) = answers(engine, task)
+    np.testing.assert_array_equal(actual, definition(task))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "complex64"])
+@pytest.mark.parametrize("engine", [ALL["tconv"], *(ALL[name] for name in NEEDS)])
+def test_other_dtypes_are_the_definition_rounded_or_refused(engine: str, dtype: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes", reason="ml_dtypes is not installed")
+    task = Task(Geometry.parse("n1 c4>6 i3x4 k3 s2 p1"), dtype)
+    lacks = {("onnxruntime", "bfloat16"), ("openvino", "float64")}
+    lacks |= {("onnxruntime", "complex64"), ("openvino", "complex64")}
+    if (engine, dtype) in lacks:
+        with pytest.raises(TconvError, match=dtype):
+            answers(engine, task)
+        return
+    if (engine, dtype) == ("onnxruntime", "float64"):
+        with pytest.raises(Exception, match="implementation"):
+            answers(engine, task)
+        return
+    try:
+        (actual,) = answers(engine, task)
+    except TconvError as error:
+        if engine == "openvino" and "on this CPU" in str(error):
+            pytest.skip(str(error))
+        raise
+    whole = "complex64" if dtype == "complex64" else "float64"
+    exact = definition(task).astype(whole)
+    far = np.abs(np.asarray(actual).astype(whole) - exact).max() / np.abs(exact).max()
+    assert far <= (TOLERANCE[dtype] if dtype in ("float16", "bfloat16") else 0)
+
+
+@pytest.mark.parametrize("engine", [ALL["torch"], ALL["jax"], "tconv"])
+@pytest.mark.parametrize("problem", ["n2 c4>6 i3x4 k3 s2 p1 g2", "n1 c2>3 i5 k4 s2 p2:1"])
+def test_a_training_step_gives_both_gradients(engine: str, problem: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch, which the training step needs, is not installed")
+    task = Task(Geometry.parse(problem), grad=True)
+    arrays, g = task.arrays(), task.geometry
+    y, dx, dw = answers(engine, task)
+    np.testing.assert_array_equal(y, definition(task))
+    options: dict[str, Any] = {"stride": g.stride, "padding": g.padding, "groups": g.groups}
+    np.testing.assert_array_equal(
+        dx, tconv.conv(arrays.y, arrays.weight, algorithm="reference", input_size=g.input, **options)
+    )
+    np.testing.assert_array_equal(
+        dw,
+        tconv.conv_weight_gradient(arrays.x, arrays.y, kernel=g.kernel, algorithm="reference", **options),
+    )
+
+
+@pytest.mark.parametrize("peer", [ALL[name] for name in NEEDS])
+def test_every_peer_is_timed_in_its_process(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "c3>2 i5x4 k3 s2 p0:1x1", "--peers", peer, "--json", *QUICK]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record["layers"][0]["seconds"]) == {"tconv", peer}
+    assert record["layers"][0]["notes"][peer].startswith(f"{peer} ")
+    assert record["machine"]["versions"][peer]
+    assert record["layers"][0]["errors"] == {}
+
+
+@pytest.mark.parametrize("peer", [ALL["torch"]])
+def test_a_training_step_is_timed(peer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "c3>2 i5x4 k3 s2", "--grad", "--peers", peer, "--json", *QUICK]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record["layers"][0]["seconds"]) == {"tconv", peer}
+    assert record["machine"]["grad"]
+
+
+@pytest.mark.parametrize("peer", [ALL["torch"]])
+def test_what_a_peer_cannot_say_is_its_error_and_not_a_wrong_answer(
+    peer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "n1 c2>2 i5 k3 s3 p2:1 o1", "--peers", peer, "--json", *QUICK]) == 0
+    layer = json.loads(capsys.readouterr().out)["layers"][0]
+    assert set(layer["seconds"]) == {"tconv"}
+    assert "PyTorch cannot say" in layer["errors"]["torch"]
