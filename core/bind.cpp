@@ -137,14 +137,20 @@ nb::ndarray<nb::array_api> as_bfloat16(const nb::ndarray<uint16_t, nb::device::c
                                     nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1});
 }
 
-// What a register tile can be, so that planning knows: [(rows, vectors), ...] and the numbers in a vector.
+// What a register tile can be, so that planning knows: [(rows, vectors), ...], of dot products [(rows, columns), ...],
+// and the numbers in a vector.
 template <class T>
 nb::dict describe(const tconv::KernelSet<T>& set) {
   nb::list tiles;
   for (int rows = 1; rows <= set.kMaxRows; ++rows)
     for (int vectors = 1; vectors <= set.kMaxVectors; ++vectors)
       if (set.tile[rows][vectors]) tiles.append(nb::make_tuple(rows, vectors));
+  nb::list dots;
+  for (int rows = 1; rows <= set.kMaxDotRows; ++rows)
+    for (int columns = 1; columns <= set.kMaxDotColumns; ++columns)
+      if (set.dots[rows][columns]) dots.append(nb::make_tuple(rows, columns));
   nb::dict out;
+  out["dots"] = nb::tuple(dots);
   out["lanes"] = set.lanes;
   out["tiles"] = nb::tuple(tiles);
   nb::list matrices;  // the same in matrix registers of 16 x 16, for whoever has them
@@ -177,6 +183,7 @@ NB_MODULE(_core, m) {
   nb::class_<Runner>(m, "Runner", "A plan made ready to run.")
       .def_prop_ro("kernel", [](const Runner& r) { return tconv::kernel_name(r.plan()); }, "Name of the kernel.")
       .def_prop_ro("workspace_bytes", &Runner::workspace_bytes, "Scratch memory of each thread.")
+      .def_prop_ro("shared_bytes", &Runner::shared_bytes, "Scratch memory of all threads together.")
       .def_prop_ro("packed_bytes", &Runner::packed_bytes, "Size of the packed weights; 0 if they are read as they are.")
       .def("pack", &pack, "weight"_a, "Packs a weight array once, for many runs.")
       .def("run", &run, "source"_a, "weight"_a, "bias"_a.none(), "target"_a,

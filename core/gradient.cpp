@@ -9,6 +9,7 @@
 #include "gradient.hpp"
 #include "memory.hpp"
 #include "panel.hpp"
+#include "segments.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
 
@@ -19,8 +20,8 @@ struct Sides {
   int64_t x_channels, y_channels;  // of one task, padded where they are lanes
   int64_t x_pitch, y_pitch;        // numbers of one position
   int64_t x_panel, y_panel;
-  int64_t columns;                 // sums of one row, padded to whole vectors
-  int64_t gradient;                // sums of one group
+  int64_t rows, columns;           // sums of one element of the kernel; columns padded to whole vectors
+  int64_t sums;
   bool y_lanes;
 
   Sides(const Plan& plan, const Layout& at) : y_lanes(plan.lanes == Lanes::channels) {
@@ -30,8 +31,9 @@ struct Sides {
     y_pitch = y_lanes ? round_up(y_channels, at.lanes) : y_channels;
     x_panel = plan.box[0] * plan.box[1] * plan.box[2] * plan.box[3] * x_pitch;
     y_panel = at.panel.channel * y_pitch;
-    columns = y_lanes ? y_pitch : x_pitch * at.chunks;
-    gradient = at.kernel_cells * (y_lanes ? at.target_channels : y_channels) * columns;
+    rows = y_lanes ? x_channels : y_channels;
+    columns = y_lanes ? y_pitch : x_pitch;
+    sums = at.kernel_cells * rows * columns;
   }
 };
 
@@ -39,7 +41,7 @@ struct Sides {
 
 int64_t gradient_workspace(const Plan& plan, const Layout& at) {
   const Sides sides(plan, at);
-  return (sides.x_panel + sides.y_panel) * dtype_size(plan.dtype);
+  return (sides.x_panel + sides.y_panel + sides.sums) * dtype_size(plan.dtype);
 }
 
 template <class T>
@@ -49,15 +51,15 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments;
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
   const std::vector<int64_t>& kernel = at.phases[0].kernel;
-  Block partial(static_cast<size_t>(segments * groups * sides.gradient) * sizeof(T));
+  const Segments<T> segment_sums(plan, gradient);
   Workers workers(plan.most_threads);
 
   // Each task sums some boxes into the gradients of some of x's channels.
   parallel_for(groups * segments * at.chunks, workers.threads(), [&](int64_t task, int worker) {
     T *x_panel = workers[worker].template memory<T>(static_cast<size_t>(workspace)), *y_panel = x_panel + sides.x_panel;
+    T* sums = y_panel + sides.y_panel;
     const int64_t chunk = task % at.chunks, segment = task / at.chunks % segments, group = task / at.chunks / segments;
     const int64_t first = chunk * plan.chunk, count = std::min(plan.chunk, at.target_channels - first);
-    T* sums = partial.template as<T>() + (segment * groups + group) * sides.gradient;
     std::vector<int64_t> rows;
 
     for (int64_t b = boxes * segment / segments, end = boxes * (segment + 1) / segments, begin = b; b < end; ++b) {
@@ -96,8 +98,7 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
       const int64_t width = sides.y_lanes ? sides.y_channels : count;
       for (size_t k = 0; k < offsets.size(); ++k) {
         const T* shifted = y_panel + (at.panel.first + offsets[k]) * sides.y_pitch;
-        T* c = sums + kernel[k] * (sides.y_lanes ? at.target_channels : sides.y_channels) * sides.columns +
-               (sides.y_lanes ? first * sides.columns : first);
+        T* c = sums + kernel[k] * sides.rows * sides.columns;
         for (int64_t i = 0; i < height; i += plan.rows)
           for (int64_t j = 0; j < width; j += at.tile_lanes) {
             const T *own = x_panel + (sides.y_lanes ? i : j), *other = shifted + (sides.y_lanes ? j : i);
@@ -113,22 +114,14 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
           }
       }
     }
-  });
 
-  // Add the segments in order and turn [element][row][column] into the weights' own layout.
-  parallel_for(groups * at.target_channels, plan.most_threads, [&](int64_t task, int) {
-    const int64_t group = task / at.target_channels, i = task % at.target_channels;
-    const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels, weights = at.source_channels * at.kernel_cells;
-    T* out = gradient + task * weights;
-    std::vector<T> turned(static_cast<size_t>(segments > 1 ? weights : 0));
-    for (int64_t s = 0; s < segments; ++s) {
-      const T* from = partial.template as<T>() + (s * groups + group) * sides.gradient + (sides.y_lanes ? i * sides.columns : i);
-      kernels.transpose(from, height * sides.columns, sides.y_lanes ? 1 : sides.columns, at.source_channels,
-                        at.kernel_cells, s ? turned.data() : out, at.kernel_cells);
-      if (s)
-        for (int64_t w = 0; w < weights; ++w) out[w] += turned[static_cast<size_t>(w)];
-    }
+    // Turn [element][row][column] into the weights' own layout.
+    T* out = segment_sums[segment] + (group * at.target_channels + first) * at.source_channels * at.kernel_cells;
+    for (int64_t i = 0; i < count; ++i, out += at.source_channels * at.kernel_cells)
+      kernels.transpose(sums + (sides.y_lanes ? i * sides.columns : i), sides.rows * sides.columns,
+                        sides.y_lanes ? 1 : sides.columns, at.source_channels, at.kernel_cells, out, at.kernel_cells);
   });
+  segment_sums.add();
 }
 
 template void run_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);

@@ -1,4 +1,5 @@
-// The weight gradient, in two ways: with channels as lanes, or with elements of wide kernels.
+// The weight gradient, in three ways: with channels as lanes, with elements of wide kernels, or as dot products along
+// positions; and the convolution as dot products along wide kernels.
 #pragma once
 
 #include "layout.hpp"
@@ -7,10 +8,17 @@ namespace tconv {
 
 int64_t gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t wide_gradient_workspace(const Plan& plan, const Layout& layout);
+int64_t dot_gradient_workspace(const Plan& plan, const Layout& layout);
+int64_t dot_conv_workspace(const Plan& plan, const Layout& layout);
 
 template <class T>
 void run_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
 template <class T>
 void run_wide_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
+template <class T>
+void run_dot_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
+template <class T>
+void run_dot_conv(const Plan& plan, const Layout& layout, int64_t workspace, const T* y, const T* weight, const T* bias,
+                  T* x);
 
 }  // namespace tconv

@@ -14,7 +14,7 @@ enum class DType : int { f32, f64, f16, bf16, c64, c128, i8, i16, i32, i64, u8, 
 // weight_gradient correlates x with y, one number a weight.
 enum class Map : int { conv_transpose, conv, weight_gradient };
 
-enum class Algorithm : int { reference, phases, winograd };
+enum class Algorithm : int { reference, phases, winograd, dots };
 
 // What the register tile is made of. The phases of a channel, x fastest, count as further channels for the last two,
 // which need all phases to have the same taps.
@@ -43,11 +43,12 @@ struct Plan {
   DType dtype;
   Algorithm algorithm;
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
-  int rows, vectors;     // the register tile: rows x vectors accumulators
+  int rows, vectors;     // the register tile: rows x vectors accumulators; for dots, rows x columns
   Lanes lanes;           // phases only
   int parts;             // of a number in matrix registers; 0: the tile is made of vectors
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
-  int64_t chunk;         // target channels a task walks over with one packed box
+  int64_t chunk;         // target channels a task walks over with one packed box; channels of y for dots' weight
+                         // gradient, and stretches of kernels' rows for Lanes::kernel
                          // channels last: of Lanes::channels columns; else of several groups where one has fewer
   bool last;             // source and target, or x and y, are [batch][z][y][x][channel], not [batch][channel][z][y][x]
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut

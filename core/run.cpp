@@ -5,6 +5,7 @@
 
 #include "gradient.hpp"
 #include "panel.hpp"
+#include "segments.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -21,7 +22,13 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
   }
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
-    workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
+    const auto workspace = plan.algorithm == Algorithm::dots ? dot_gradient_workspace
+                           : plan.lanes == Lanes::kernel     ? wide_gradient_workspace
+                                                             : gradient_workspace;
+    workspace_ = workspace(plan_, layout_);
+    shared_ = segments_beside(plan) * dtype_size(plan.dtype);
+  } else if (plan.algorithm == Algorithm::dots) {
+    workspace_ = dot_conv_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
     const int64_t rows = layout_.together * layout_.depth + layout_.staged;
@@ -58,24 +65,35 @@ void Runner::pack_as(const T* weight, T* packed) const {
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
   const int64_t width = channels ? at.tile_lanes : plan.rows, blocks = ceil_div(channels ? at.columns : at.rows, width);
 
+  constexpr int64_t kDepthBlock = 16;
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks, first = task % blocks * width, own_phase = apart ? first / at.phase_columns : 0;
     const int64_t begin = first - own_phase * at.phase_columns;
     const int64_t filled = std::min(width, at.rows - begin), padded = channels ? width : filled;
     const T* from = weight + group * group_weights;
     T* to = packed + group * at.packed_group + tile_offset(at, first);
-    std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
-    for (int64_t phase = own_phase; phase < own_phase + phases; ++phase) {
-      const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
-      for (size_t t = 0; t < taps; ++t) {
-        for (int64_t i = 0; i < filled; ++i) {
-          const int64_t row = begin + i, channel = at.by_phase ? row % at.target_channels : row / at.stacked;
-          const int64_t own = phase + (at.by_phase ? row / at.target_channels : row % at.stacked);
-          start[static_cast<size_t>(i)] = channel * at.row_stride + at.phases[static_cast<size_t>(own)].kernel[t];
-        }
-        for (int64_t d = 0; d < depth; ++d, to += padded) {
-          for (int64_t i = 0; i < filled; ++i) to[i] = from[start[static_cast<size_t>(i)] + d * at.depth_stride];
-          for (int64_t i = filled; i < padded; ++i) to[i] = T(0);
+    const size_t rows = static_cast<size_t>(filled);
+    std::vector<int64_t> row_start(rows), row_phase(rows), start(rows);  // of each row in the weight array
+    for (int64_t i = 0; i < filled; ++i) {
+      const int64_t row = begin + i, channel = at.by_phase ? row % at.target_channels : row / at.stacked;
+      row_start[static_cast<size_t>(i)] = channel * at.row_stride;
+      row_phase[static_cast<size_t>(i)] = at.by_phase ? row / at.target_channels : row % at.stacked;
+    }
+    // A few source channels at a time: all their taps lie in the same lines.
+    for (int64_t block = 0; block < depth; block += kDepthBlock) {
+      const int64_t end = std::min(block + kDepthBlock, depth);
+      T* tap = to + block * padded;
+      for (int64_t phase = own_phase; phase < own_phase + phases; ++phase) {
+        const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
+        for (size_t t = 0; t < taps; ++t, tap += depth * padded) {
+          for (size_t i = 0; i < rows; ++i)
+            start[i] = row_start[i] + at.phases[static_cast<size_t>(phase + row_phase[i])].kernel[t];
+          T* out = tap;
+          for (int64_t d = block; d < end; ++d, out += padded) {
+            const T* own = from + d * at.depth_stride;
+            for (int64_t i = 0; i < filled; ++i) out[i] = own[start[static_cast<size_t>(i)]];
+            for (int64_t i = filled; i < padded; ++i) out[i] = T(0);
+          }
         }
       }
     }
@@ -411,11 +429,16 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
   const auto as = [&](auto type) {
     using T = decltype(type);
     if (plan_.map == Map::weight_gradient) {
-      const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<T> : run_gradient<T>;
+      const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<T>
+                            : plan_.lanes == Lanes::kernel     ? run_wide_gradient<T>
+                                                               : run_gradient<T>;
       gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
                static_cast<T*>(target));
     } else if (plan_.algorithm == Algorithm::winograd) {
       run_winograd(plan_, winograd_, static_cast<const T*>(source), static_cast<const T*>(weight),
+                   static_cast<const T*>(bias), static_cast<T*>(target));
+    } else if (plan_.algorithm == Algorithm::dots) {
+      run_dot_conv(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
                    static_cast<const T*>(bias), static_cast<T*>(target));
     } else {
       run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),

@@ -14,6 +14,7 @@ class Runner {
 
   const Plan& plan() const { return plan_; }
   int64_t workspace_bytes() const { return workspace_; }  // of one thread
+  int64_t shared_bytes() const { return shared_; }        // of all threads together
   int64_t packed_bytes() const { return packed_; }        // 0: this plan reads the weights as they are
 
   void pack(const void* weight, void* packed) const;
@@ -29,7 +30,7 @@ class Runner {
   Plan plan_;
   Layout layout_;      // of `phases`
   Winograd winograd_;  // of `winograd`
-  int64_t workspace_ = 0, packed_ = 0;
+  int64_t workspace_ = 0, shared_ = 0, packed_ = 0;
 };
 
 }  // namespace tconv

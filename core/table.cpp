@@ -13,11 +13,13 @@ namespace tconv {
 // What the kernel files of one instruction set define, and how its two sets are filled from them.
 #define TCONV_INSTRUCTION_SET(isa)                                        \
   void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);     \
+  void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
   void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
   static IsaKernels isa##_kernels() {                                     \
     static KernelSet<float> f32{};                                        \
     static KernelSet<double> f64{};                                       \
     fill_phases_##isa(f32, f64);                                          \
+    fill_dots_##isa(f32, f64);                                            \
     fill_winograd_##isa(f32.winograd, f64.winograd);                      \
     return {#isa, #isa, &f32, &f64};                                            \
   }
@@ -90,9 +92,10 @@ const char* dtype_name(DType dtype) { return kDTypes[static_cast<int>(dtype)].na
 int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; }
 
 std::string kernel_name(const Plan& plan) {
+  static constexpr const char* names[] = {"", "_phases_", "_winograd_", "_dots_"};
   const std::string dtype = dtype_name(plan.dtype);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
-  return dtype + (plan.algorithm == Algorithm::winograd ? "_winograd_" : "_phases_") + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + (plan.parts ? plan.isa : find_isa(plan.isa).vectors);
+  return dtype + names[static_cast<int>(plan.algorithm)] + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + (plan.parts ? plan.isa : find_isa(plan.isa).vectors);
 }
 
 }  // namespace tconv

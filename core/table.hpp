@@ -28,6 +28,22 @@ struct TileArgs {
   bool accumulate;
 };
 
+// A tile of dot products along whole vectors:
+//   c[i * c_stride + places[j]] (+)= sum over taps t and n in [0, steps * lanes) of
+//     a[i * a_row + t * a_tap + n] * b[columns[j] + offsets[t] + n]
+// for i in [0, rows) and j in [0, columns).
+template <class T>
+struct DotArgs {
+  const T *a, *b;
+  int64_t a_row, a_tap;
+  const int64_t *columns, *offsets;
+  int64_t taps, steps;
+  T* c;
+  int64_t c_stride;
+  const int64_t* places;
+  bool accumulate;
+};
+
 // c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
 //   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
 // for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. Of
@@ -93,6 +109,8 @@ struct KernelSet {
   static constexpr int kMaxRows = 16, kMaxVectors = 4;
   int lanes;  // numbers of T in one vector register
   void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where the registers do not suffice
+  static constexpr int kMaxDotRows = 4, kMaxDotColumns = 6;
+  void (*dots[kMaxDotRows + 1][kMaxDotColumns + 1])(const DotArgs<T>&);  // likewise
   void (*interleave)(const InterleaveArgs<T>&);
   void (*runs)(const RunsArgs<T>&);
   // to[i] = from[i * stride]

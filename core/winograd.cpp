@@ -10,19 +10,30 @@ namespace tconv {
 namespace {
 
 constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axis
+constexpr int64_t kMostKernel = 4, kMostPhases = 4;
 
-// The two taps of a phase in the order of the window, far one first; 0 where the kernel ends before.
-template <class T>
-void phase_taps(const T* kernel, int64_t step, int64_t size, int64_t phase, T taps[2]) {
-  for (int64_t j = 0; j < 2; ++j) taps[1 - j] = phase + 2 * j < size ? kernel[(phase + 2 * j) * step] : T(0);
-}
+constexpr int kDepth = 16;  // source channels whose weights are transformed together
 
+// A row of numbers, one a source channel.
 template <class T>
-void transform_taps(const T taps[2], int64_t step, T* to) {  // G g, with halves for the points 1 and -1
-  to[0] = taps[0];
-  to[step] = (taps[0] + taps[1]) / 2;
-  to[2 * step] = (taps[1] - taps[0]) / 2;
-  to[3 * step] = taps[1];
+struct Row {
+  T number[kDepth];
+};
+
+// The two taps of a phase, in the order of the window, the far one first, into the four products: G g, with halves for
+// the points 1 and -1. A null tap lies past the kernel's end.
+template <class T>
+void transform_taps(const Row<T>* far, const Row<T>* near, int64_t step, Row<T>* to) {
+  static constexpr Row<T> none{};
+  if (!far) far = &none;
+  if (!near) near = &none;
+  for (int i = 0; i < kDepth; ++i) {
+    const T one = far->number[i], other = near->number[i];
+    to[0].number[i] = one;
+    to[step].number[i] = (one + other) / 2;
+    to[2 * step].number[i] = (other - one) / 2;
+    to[3 * step].number[i] = other;
+  }
 }
 
 }  // namespace
@@ -89,42 +100,45 @@ int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at
 template <class T>
 void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed) {
   const Problem& p = plan.problem;
-  const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels;
-  parallel_for(p.groups * at.chunks, plan.most_threads, [&](int64_t task, int) {
-    const int64_t group = task / at.chunks, first = task % at.chunks * plan.chunk;
+  const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels, blocks = ceil_div(depth, kDepth);
+  parallel_for(p.groups * at.chunks * blocks, plan.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / blocks / at.chunks, first = task / blocks % at.chunks * plan.chunk;
+    const int64_t begin = task % blocks * kDepth, end = std::min(begin + kDepth, depth);
     const int64_t count = std::min(plan.chunk, p.out_channels - first);
     T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
-    for (int64_t d = 0; d < depth; ++d)
-      for (int64_t c = 0; c < count; ++c) {
-        const T* kernel = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
-        for (int64_t r = 0; r < at.phases; ++r) {
-          T half[2][kPoints], full[kPoints * kPoints], taps[2];
-          const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
-          if (at.tall) {
-            for (int64_t j = 0; j < 2; ++j) {  // j: the window's far and near row
-              const int64_t ky = ry + 2 * (1 - j);
-              if (ky < p.kernel[1]) phase_taps(kernel + ky * p.kernel[2], 1, p.kernel[2], rx, taps);
-              else taps[0] = taps[1] = T(0);
-              transform_taps(taps, 1, half[j]);
-            }
-            for (int64_t x = 0; x < kPoints; ++x) {
-              const T column[2] = {half[0][x], half[1][x]};
-              transform_taps(column, kPoints, full + x);
-            }
-          } else {
-            phase_taps(kernel, 1, p.kernel[2], rx, taps);
-            transform_taps(taps, 1, full);
+    Row<T> kernel[kMostKernel * kMostKernel]{}, half[2][kPoints], full[kMostPhases][kPoints * kPoints];
+    for (int64_t c = 0; c < count; ++c) {
+      for (int64_t d = begin; d < end; ++d) {
+        const T* from = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
+        for (int64_t k = 0; k < cells; ++k) kernel[k].number[d - begin] = from[k];
+      }
+      const auto tap = [&](int64_t ky, int64_t kx) {
+        return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[ky * p.kernel[2] + kx] : nullptr;
+      };
+      for (int64_t r = 0; r < at.phases; ++r) {
+        const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
+        if (at.tall) {
+          for (int64_t j = 0; j < 2; ++j) {  // j: the window's far and near row
+            const int64_t ky = ry + 2 * (1 - j);
+            transform_taps(tap(ky, rx + 2), tap(ky, rx), 1, half[j]);
           }
-          for (int64_t f = 0; f < at.frequencies; ++f) {
-            const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
-            if (place < 0) continue;
-            const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size());
-            const int64_t rows = count * active, row = c * active + place, block = row / plan.rows * plan.rows;
-            T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth;
-            to[d * std::min<int64_t>(plan.rows, rows - block) + row - block] = full[f];
-          }
+          for (int64_t x = 0; x < kPoints; ++x) transform_taps(&half[0][x], &half[1][x], kPoints, full[r] + x);
+        } else {
+          transform_taps(tap(0, rx + 2), tap(0, rx), 1, full[r]);
         }
       }
+      for (int64_t f = 0; f < at.frequencies; ++f) {
+        const std::vector<int64_t>& phases = at.active[static_cast<size_t>(f)];
+        const int64_t active = static_cast<int64_t>(phases.size()), rows = count * active;
+        for (int64_t i = 0; i < active; ++i) {
+          const int64_t row = c * active + i, block = row / plan.rows * plan.rows;
+          const int64_t step = std::min<int64_t>(plan.rows, rows - block);
+          T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth + begin * step + row - block;
+          const T* made = full[phases[static_cast<size_t>(i)]][f].number;
+          for (int64_t d = 0; d < end - begin; ++d) to[d * step] = made[d];
+        }
+      }
+    }
   });
 }
 

@@ -27,6 +27,10 @@ class Runner:
         """Scratch memory of each thread."""
 
     @property
+    def shared_bytes(self) -> int:
+        """Scratch memory of all threads together."""
+
+    @property
     def packed_bytes(self) -> int:
         """Size of the packed weights; 0 if they are read as they are."""
 

@@ -21,7 +21,7 @@ from typing import Any
 from tconv import _core
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.planning import gradient, phases, winograd
+from tconv.planning import dots, gradient, phases, winograd
 from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
@@ -44,8 +44,8 @@ class Algorithm:
 
     name: str
     applies: Callable[[Problem, MapName, str], bool]
-    #: Fields of the plan, the estimated `cost` in cycles among them.
-    choose: Callable[[Problem, MapName, str, str, bool], dict[str, Any]]
+    #: Fields of the plan, the estimated `cost` in cycles among them; None where none keeps to the workspace.
+    choose: Callable[[Problem, MapName, str, str, bool], dict[str, Any] | None]
 
 
 def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
@@ -53,11 +53,15 @@ def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool)
     return {"computed_macs": macs, "cost": macs * 8.0}
 
 
-def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
+def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any] | None:
     facts: Machine = machine(isa, dtype)
     if map == "weight_gradient":
         return gradient.choose(problem, map, dtype, facts)
     return phases.choose(problem, map, dtype, facts, last)
+
+
+def _dots(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any] | None:
+    return dots.choose(problem, map, dtype, machine(isa, dtype))
 
 
 def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
@@ -78,6 +82,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
             Algorithm("phases", lambda problem, map, dtype: dtype in BYTES and problem.batch > 0, _phases),
             Algorithm("winograd", winograd.applies, _winograd),
+            Algorithm("dots", dots.applies, _dots),
         )
     }
 )
@@ -127,7 +132,7 @@ def plan(
 
     >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
     Traceback (most recent call last):
-    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd would fit
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
     """
     activation_code(activation)  # says what is wrong with it, also where it could be no key
     if isinstance(activation, list):
@@ -165,9 +170,10 @@ def _plan(
     # An empty batch leaves nothing to compute, by whatever algorithm.
     if algorithm != "auto" and geometry.batch:
         applying = [a for a in applying if a.name == algorithm]
-        if not applying:
-            raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
-    options = [(a.choose(problem, map, dtype, chosen_isa, layout == LAYOUTS[1]), a.name) for a in applying]
+    weighed = [(a.choose(problem, map, dtype, chosen_isa, layout == LAYOUTS[1]), a.name) for a in applying]
+    options = [(fields, name) for fields, name in weighed if fields is not None]
+    if not options:
+        raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
     fields, name = min(options, key=lambda option: option[0]["cost"])
     fields["most_threads"] = min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES)))
     return Plan(

@@ -13,6 +13,8 @@ __all__ = [
     "L2_SUMS",
     "LINE",
     "MIN_TASKS",
+    "MOST_PARTIAL",
+    "MOST_WORKSPACE",
     "PANELS",
     "ROW",
     "TASK_CYCLES",
@@ -41,6 +43,12 @@ PANELS = (384 << 10, 768 << 10, 1536 << 10)
 #: Bytes of sums that stay in the second-level cache beside a panel.
 L2_SUMS = 384 << 10
 
+#: Bytes of workspace of a thread.
+MOST_WORKSPACE = 8 << 20
+
+#: Bytes of partial gradients beside the gradient itself, of all threads together.
+MOST_PARTIAL = 16 << 20
+
 #: A run is cut in at least so many tasks where each is then still worth TASK_CYCLES, so that threads of
 #: uneven speed finish together. The number of threads is not looked at: a plan is the same for any.
 MIN_TASKS = 12
@@ -61,6 +69,7 @@ class Machine(NamedTuple):
     isa: str
     lanes: int
     rows: tuple[int, ...]  #: most rows of a tile with 1, 2, ... vectors
+    dots: tuple[tuple[int, int], ...]  #: rows and columns of tiles of dot products
     matrices: tuple[tuple[int, int], ...]  #: (height, width) of tiles in matrix registers, if it has any
 
 
@@ -71,7 +80,8 @@ def machine(isa: str, dtype: str) -> Machine:
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
-    return Machine(isa, facts["lanes"], tuple(most[v] for v in sorted(most)), facts["matrices"])
+    rows = tuple(most[v] for v in sorted(most))
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"])
 
 
 def tile_cycles(rows: int, vectors: int) -> float:

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from math import gcd, prod
 from typing import Any
 
-from tconv.planning.cost import BYTES, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split
+from tconv.planning.cost import (
+    BYTES,
+    MIN_TASKS,
+    MOST_PARTIAL,
+    MOST_WORKSPACE,
+    PANELS,
+    TASK_CYCLES,
+    Machine,
+    split,
+)
+from tconv.planning.lattice import Lattice
 from tconv.planning.phases import tiles_cycles
 from tconv.planning.plans import MapName, Problem
 
@@ -15,34 +25,41 @@ __all__ = ["candidates", "choose"]
 Box = tuple[int, int, int, int]
 
 #: Cycles to enter a register tile and to write its sums.
-_CALL = 60.0
+_CALL = 100.0
 
-#: Bytes of partial gradients, all segments together.
-_MOST_PARTIAL = 16 << 20
+#: Cycles of a register tile here, against those of the same tile where panels are walked in order.
+_TURNED = 1.2
+
+#: Bytes of sums of one task that stay in the second-level cache beside its panels.
+_TASK_SUMS = 1 << 20
 
 
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any]:
+def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any] | None:
     """The cheapest register tile, box, chunk and number of segments, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine), key=lambda fields: fields["cost"])
+    return min(
+        candidates(problem, map, dtype, machine), key=lambda fields: float(fields["cost"]), default=None
+    )
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     yield from _over_channels(problem, dtype, machine)
-    if problem.dilation[2] == 1:
+    if problem.dilation[2] == 1 and problem.kernel[2] % machine.lanes == 0:
         yield from _over_kernel(problem, dtype, machine)
 
 
 def _fields(
-    problem: Problem, box: Box, cycles: float, partial: int, split_channels: int, unit: int
+    problem: Problem, box: Box, cycles: float, partial: int, split_channels: int, unit: int, most: int
 ) -> dict[str, Any]:
-    """Segments and chunks for enough tasks; `partial`: bytes of one segment's gradient."""
+    """Segments and chunks for enough tasks; `partial`: bytes of the gradient, `most`: units in a chunk."""
     boxes = _boxes(problem, box)
     wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
-    segments = max(1, min(boxes, -(-wanted // problem.groups), _MOST_PARTIAL // max(1, partial)))
+    segments = max(1, min(boxes, -(-wanted // problem.groups), 1 + MOST_PARTIAL // partial))
     units = -(-split_channels // unit)
     pieces = max(1, min(units, -(-wanted // (problem.groups * segments))))
-    return {"box": box, "segments": segments, "chunk": -(-units // pieces) * unit, "cost": cycles}
+    chunk = min(-(-units // pieces), most) * unit
+    cycles += (segments - 1) * partial * 0.12
+    return {"box": box, "segments": segments, "chunk": chunk, "cost": cycles}
 
 
 def _boxes(problem: Problem, box: Box) -> int:
@@ -51,90 +68,112 @@ def _boxes(problem: Problem, box: Box) -> int:
 
 def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     x_channels, y_channels = problem.in_channels, problem.out_channels
-    taps = prod(problem.kernel)
+    taps, size, lanes = prod(problem.kernel), BYTES[dtype], machine.lanes
     cells = prod(problem.input) * problem.batch
     box = _box(problem, dtype, machine)
+    lattice = Lattice(problem, "weight_gradient", False, size)
+    y_panel = lattice.extent(box)[1] // size // y_channels + 3 * lanes * _phases(problem)  # of one channel
+    # Both sides are turned, element by element, and so are the sums.
+    turned = cells * x_channels * 0.7 + y_panel * y_channels * 1.0 * _boxes(problem, box)
     for lanes_over in ("channels", "positions"):  # y's channels, x's channels
         y_lanes = lanes_over == "channels"
         height, width = (x_channels, y_channels) if y_lanes else (y_channels, x_channels)
+        y_pitch = -(-y_channels // lanes) * lanes if y_lanes else y_channels
         for vectors, most_rows in enumerate(machine.rows, 1):
             rows = split(height, most_rows)
-            columns = -(-width // machine.lanes)
-            padded = height * columns * machine.lanes
+            columns = -(-width // lanes)
+            padded = height * columns * lanes
             calls = -(-height // rows) * -(-columns // vectors) * taps * _boxes(problem, box)
-            # Sums are then turned into the weights' own layout, with a stride.
-            moved = taps * padded * 4.0
-            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells + calls * _CALL + moved
-            cycles *= problem.groups
+            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells * _TURNED + calls * _CALL
+            cycles = (cycles + turned + taps * padded * 1.5) * problem.groups
+            unit = rows if y_lanes else vectors * lanes  # channels of x
+            unit_bytes = unit * (taps * y_pitch + prod(box)) * size
+            room = MOST_WORKSPACE - y_panel * y_pitch * size
+            if unit_bytes > room:
+                continue
+            most = max(1, min(_TASK_SUMS, room) // unit_bytes)
+            weights = problem.groups * taps * x_channels * y_channels * size
             yield {
                 "rows": rows,
                 "vectors": vectors,
                 "lanes": lanes_over,
                 "computed_macs": cells * taps * padded * problem.groups,
-                **_fields(
-                    problem,
-                    box,
-                    cycles,
-                    problem.groups * taps * padded * BYTES[dtype],
-                    x_channels,
-                    rows if y_lanes else vectors * machine.lanes,
-                ),
+                **_fields(problem, box, cycles, weights, x_channels, unit, most),
             }
 
 
 def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
-    cells = prod(problem.input) * problem.batch
+    cells, size = prod(problem.input) * problem.batch, BYTES[dtype]
     kernel_rows = problem.kernel[0] * problem.kernel[1]
-    columns = -(-problem.kernel[2] // machine.lanes)
-    padded = problem.in_channels * problem.out_channels * kernel_rows * columns * machine.lanes
+    columns = problem.kernel[2] // machine.lanes
+    weights = problem.in_channels * problem.out_channels * kernel_rows * problem.kernel[2]
     box = _wide_box(problem, dtype)
+    if _wide_numbers(problem, box) * size > MOST_WORKSPACE:
+        return
     for vectors, most_rows in enumerate(machine.rows, 1):
         rows = split(problem.in_channels, most_rows)
         step = tiles_cycles(problem.in_channels, rows, columns, vectors) * problem.out_channels * kernel_rows
         calls = -(-problem.in_channels // rows) * -(-columns // vectors) * problem.out_channels * kernel_rows
-        moved = padded * 1.5 + prod(problem.output) * problem.out_channels * problem.batch * 0.3
-        cycles = (step * cells + calls * _boxes(problem, box) * _CALL + moved) * problem.groups
+        stretches = problem.out_channels * kernel_rows * -(-columns // vectors)
+        # Sums larger than the second-level cache travel for every box.
+        far = 0.5 if weights * size <= 1 << 20 else 0.5 * _boxes(problem, box)
+        moved = weights * far + prod(problem.output) * problem.out_channels * problem.batch * 0.3
+        cycles = (step * cells * _TURNED + calls * _boxes(problem, box) * _CALL + moved) * problem.groups
         yield {
             "rows": rows,
             "vectors": vectors,
             "lanes": "kernel",
-            "computed_macs": cells * padded * problem.groups,
-            **_fields(problem, box, cycles, problem.groups * padded * BYTES[dtype], problem.out_channels, 1),
+            "computed_macs": cells * weights * problem.groups,
+            **_fields(
+                *(problem, box, cycles, problem.groups * weights * size),
+                *(stretches, 1, stretches),
+            ),
         }
+
+
+def _wide_numbers(problem: Problem, box: Box) -> int:
+    """Numbers of x, all channels, and of y, one channel, that a box of cells reads."""
+    y = prod(
+        (b - 1) * s + d * (k - 1) + 1
+        for b, s, d, k in zip(box[1:], problem.stride, problem.dilation, problem.kernel, strict=True)
+    )
+    return prod(box) * problem.in_channels + y * box[0]
+
+
+def _phases(problem: Problem) -> int:
+    """Phases of y that some tap reads."""
+    axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
+    return prod(min(k, s // gcd(s, d)) for k, s, d in axes)
 
 
 def _wide_box(problem: Problem, dtype: str) -> Box:
     """Cells whose x, all channels, and y, one channel, stay in the cache."""
-    most = PANELS[1] // BYTES[dtype]
+    most = PANELS[2] // BYTES[dtype]
     sizes = [1, 1, 1, 1]
-
-    def numbers() -> int:
-        x = prod(sizes) * problem.in_channels
-        y = prod(
-            (b - 1) * s + d * (k - 1) + 1
-            for b, s, d, k in zip(sizes[1:], problem.stride, problem.dilation, problem.kernel, strict=True)
-        )
-        return x + y * sizes[0]
 
     extents = (problem.batch, *problem.input)
     for axis in (3, 2, 1, 0):
         low, high = 1, extents[axis]
         while low < high:  # the largest that fits
             sizes[axis] = (low + high + 1) // 2
-            low, high = (sizes[axis], high) if numbers() <= most else (low, sizes[axis] - 1)
+            low, high = (
+                (sizes[axis], high)
+                if _wide_numbers(problem, _four(sizes)) <= most
+                else (low, sizes[axis] - 1)
+            )
         sizes[axis] = split(extents[axis], low)
         if sizes[axis] < extents[axis]:
             break
+    return _four(sizes)
+
+
+def _four(sizes: list[int]) -> Box:
     return sizes[0], sizes[1], sizes[2], sizes[3]
 
 
 def _box(problem: Problem, dtype: str, machine: Machine) -> Box:
     """Rows of cells of one or more batch items whose two transposed panels stay in the cache."""
-    phases = prod(
-        min(k, s // gcd(s, d))
-        for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)
-    )
-    lanes = machine.lanes
+    lanes, phases = machine.lanes, _phases(problem)
     pitch = problem.in_channels + lanes + (problem.out_channels + lanes) * phases
     most = max(1, PANELS[1] // (pitch * BYTES[dtype]))  # cells
     sizes = [1, 1, 1, 1]
@@ -149,4 +188,4 @@ def _box(problem: Problem, dtype: str, machine: Machine) -> Box:
         if sizes[axis] < extents[axis]:
             break
         most //= sizes[axis] + margin
-    return sizes[0], sizes[1], sizes[2], sizes[3]
+    return _four(sizes)

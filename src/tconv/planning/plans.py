@@ -34,7 +34,7 @@ MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 LAYOUTS: tuple[Layout, ...] = ("channels_first", "channels_last")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
-_ALGORITHMS = ("reference", "phases", "winograd")
+_ALGORITHMS = ("reference", "phases", "winograd", "dots")
 _LANES = ("positions", "channels", "stacked", "kernel")
 
 
@@ -212,7 +212,8 @@ class Plan:
                 (
                     "memory",
                     f"{self.runner.packed_bytes:,} B packed weights, "
-                    f"{self.runner.workspace_bytes:,} B workspace a thread",
+                    f"{self.runner.workspace_bytes:,} B workspace a thread, "
+                    f"{self.runner.shared_bytes:,} B shared",
                 ),
                 ("estimate", f"{self.cost:,.0f} cycles of one core"),
             ]

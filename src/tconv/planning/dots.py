@@ -1,0 +1,162 @@
+"""Planning of `dots`: tiles of dot products, both of whose operands are read along the reduction.
+
+The weight gradient of few channels reduces over positions, the convolution with wide kernels over their
+elements. Neither turns its operands, and the convolution reads weights as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from tconv.planning.cost import (
+    BYTES,
+    MIN_TASKS,
+    MOST_PARTIAL,
+    MOST_WORKSPACE,
+    TASK_CYCLES,
+    Machine,
+    split,
+)
+from tconv.planning.lattice import Lattice
+from tconv.planning.plans import MapName, Problem
+
+__all__ = ["applies", "candidates", "choose"]
+
+Box = tuple[int, int, int, int]
+
+#: Bytes of y's panel that stay in the second-level cache while x's pass.
+_NEAR = 768 << 10
+
+#: Bytes of a vector register, the widest there is.
+_VECTOR = 64
+
+#: Bytes of a row of weights that stays in the first-level cache with those beside it.
+_ROW = 6 << 10
+
+
+def applies(problem: Problem, map: MapName, dtype: str) -> bool:
+    """The weight gradient, or a convolution whose kernels' rows are whole vectors."""
+    if dtype not in BYTES or problem.batch == 0:
+        return False
+    whole = problem.kernel[2] * BYTES[dtype] % _VECTOR == 0 and problem.dilation[2] == 1
+    return map == "weight_gradient" or (map == "conv" and whole)
+
+
+def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any] | None:
+    """The cheapest tile, box, chunk and number of sums, as fields of a Plan."""
+    return min(
+        candidates(problem, map, dtype, machine), key=lambda fields: float(fields["cost"]), default=None
+    )
+
+
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+    """All plans that are weighed."""
+    weigh = _gradient if map == "weight_gradient" else _conv
+    yield from weigh(problem, BYTES[dtype], machine)
+
+
+def _tiles(machine: Machine) -> Iterator[tuple[int, int]]:
+    """The tiles of most columns, for each number of rows."""
+    for rows in sorted({rows for rows, _ in machine.dots}):
+        yield rows, max(columns for r, columns in machine.dots if r == rows)
+
+
+def _cycles(steps: int, rows: int, most_rows: int, columns: int, most_columns: int) -> float:
+    """Cycles of all tiles of `rows` x `columns` dot products of `steps` vectors, the last tiles cut."""
+    total = 0.0
+    for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
+        for c, c_count in ((most_columns, columns // most_columns), (columns % most_columns, 1)):
+            if r and c:
+                step = max(r * c / 2, (r + 1.5 * c) / 2, 4.0)
+                total += (steps * step + 20.0 + 3.5 * r * c) * r_count * c_count
+    return total
+
+
+def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+    x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
+    lattice, kernel = Lattice(problem, "weight_gradient", False, size), prod(problem.kernel)
+    weights = x_channels * y_channels * kernel * groups * size
+    move = 0.7 if lattice.axes[2].source_phases <= 2 else 3.0  # cycles a number of y, on its way to its phase
+    source_phases = prod(axis.source_phases for axis in lattice.axes)
+    boxes = [lattice.box(min(most, (1 << 20) // (x_channels * size)), 1 << 62) for most in (512, 1024, 2048)]
+    for box in sorted({*boxes, (1, 1, 1, 1)}):
+        positions, panel = lattice.extent(box)
+        y_bytes = panel // y_channels + 3 * machine.lanes * source_phases * size  # of one channel
+        x_bytes = (positions + 2 * machine.lanes) * x_channels * size
+        if x_bytes + y_bytes > MOST_WORKSPACE:
+            continue
+        count, steps, lines = lattice.boxes(box), -(-positions // machine.lanes), prod(box[:3])
+        for most_rows, most_columns in _tiles(machine):
+            rows, columns = split(x_channels, most_rows), split(y_channels * kernel, most_columns)
+            chunk = max(1, min(y_channels, _NEAR // y_bytes))
+            busy = _cycles(steps, x_channels, rows, y_channels * kernel, columns)
+            busy += y_channels * (y_bytes / size * move + lines * source_phases * 12.0)
+            busy += (x_bytes / size * 0.2 + 200.0) * -(-y_channels // chunk) + x_channels * lines * 8.0
+            cycles = busy * count * groups
+            wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
+            segments = max(1, min(count, -(-wanted // groups), 1 + MOST_PARTIAL // weights))
+            pieces = max(1, min(y_channels, -(-wanted // (groups * segments))))
+            # A single task leaves other cores idle.
+            alone = 2.0 if wanted > 1 and groups * segments * pieces == 1 else 1.0
+            most = (MOST_WORKSPACE - x_bytes) // y_bytes
+            yield {
+                "rows": rows,
+                "vectors": columns,
+                "box": box,
+                "segments": segments,
+                "chunk": min(-(-y_channels // pieces), chunk, most),
+                "computed_macs": count * steps * machine.lanes * x_channels * y_channels * kernel * groups,
+                "cost": cycles * alone + (segments - 1) * weights / size * 0.5,
+            }
+
+
+def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+    x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
+    kernel_bytes = prod(problem.kernel) * size
+    kernel_rows = problem.kernel[0] * problem.kernel[1]
+    some = max(1, min(y_channels, _ROW // kernel_bytes))  # channels of y in one sum
+    extents = (problem.batch, *problem.input)
+    seen = set()
+    for most in (48, 128, 512):
+        box = _rows(extents, most)
+        panel = box[0] * size
+        for b, s, d, k in zip(box[1:], problem.stride, problem.dilation, problem.kernel, strict=True):
+            panel *= (b - 1) * s + d * (k - 1) + 1
+        if box in seen or panel * some > MOST_WORKSPACE:
+            continue
+        seen.add(box)
+        boxes = prod(-(-e // b) for e, b in zip(extents, box, strict=True))
+        pieces_of_one = min(-(-kernel_bytes // _ROW), kernel_rows) if some == 1 else 1
+        sums = -(-y_channels // some) * pieces_of_one
+        steps = -(-y_channels * kernel_bytes // (size * machine.lanes * sums))
+        for most_rows, most_columns in _tiles(machine):
+            rows, columns = split(x_channels, most_rows), split(prod(box), most_columns)
+            busy = _cycles(steps, x_channels, rows, prod(box), columns) * sums
+            # Weights come from beyond the second-level cache for every box.
+            busy += panel / size * y_channels * 0.3 + x_channels * y_channels * kernel_bytes * 0.03 + 300.0
+            cycles = busy * boxes * groups
+            wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
+            units = -(-x_channels // rows)
+            pieces = max(1, min(units, -(-wanted // (groups * boxes))))
+            yield {
+                "rows": rows,
+                "vectors": columns,
+                "box": box,
+                "segments": sums,
+                "chunk": -(-units // pieces) * rows,
+                "computed_macs": prod(extents) * x_channels * y_channels * kernel_bytes // size * groups,
+                "cost": cycles + (pieces - 1) * boxes * groups * panel / size * y_channels * 0.3,
+            }
+
+
+def _rows(extents: tuple[int, ...], most: int) -> Box:
+    """Whole rows of cells, as many as fit, or a piece of one."""
+    sizes = [1, 1, 1, 1]
+    for axis in (3, 2, 1, 0):
+        sizes[axis] = split(extents[axis], max(1, most))
+        if sizes[axis] < extents[axis]:
+            break
+        most //= sizes[axis]
+    return sizes[0], sizes[1], sizes[2], sizes[3]
