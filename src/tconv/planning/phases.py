@@ -176,7 +176,7 @@ def _lanes_of_positions(
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
             # A block of weights that crowds the cache comes anew for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
-            passes = -(-columns // vectors) if block > PANELS[1] else 1
+            passes = float(-(-columns // vectors) if block > PANELS[1] else 1)
             if lattice.parts:  # much of it while products are made
                 passes *= 0.4
             fields = _fields(
