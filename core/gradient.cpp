@@ -9,6 +9,7 @@
 #include "gradient.hpp"
 #include "memory.hpp"
 #include "panel.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
 
@@ -39,13 +40,15 @@ struct Sides {
 
 int64_t gradient_workspace(const Plan& plan, const Layout& at) {
   const Sides sides(plan, at);
-  return (sides.x_panel + sides.y_panel) * dtype_size(plan.dtype);
+  return (sides.x_panel + sides.y_panel) * computed_size(plan.dtype);
 }
 
-template <class T>
-void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+template <class S>
+void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const S* x, const S* y, S* gradient) {
+  using T = typename Storage<S>::T;
   const Sides sides(plan, at);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments;
   const int64_t x_batch = groups * at.target_channels * at.target_plane;
   const int64_t y_batch = groups * at.source_channels * at.source_plane;
@@ -69,19 +72,19 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
       std::vector<Stretch> stretches;
       for (int64_t phase : at.axis[2].source_phases) stretches.emplace_back(at.axis[2], box, phase);
       for (int64_t n = 0; n < box.size[0]; ++n) {
-        const T* y_item = y + (box.begin[0] + n) * y_batch + group * at.source_channels * at.source_plane;
+        const S* y_item = y + (box.begin[0] + n) * y_batch + group * at.source_channels * at.source_plane;
         each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           for (const Stretch& s : stretches)
-            kernels.transpose(y_item + index + s.origin + s.begin * at.axis[2].source_stride, at.source_plane,
+            storage.transpose(kernels, y_item + index + s.origin + s.begin * at.axis[2].source_stride, at.source_plane,
                               at.axis[2].source_stride, s.end - s.begin, at.source_channels,
                               y_panel + (phase++ * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position + s.begin) * sides.y_pitch,
                               sides.y_pitch);
         });
-        const T* x_item = x + (box.begin[0] + n) * x_batch + (group * at.target_channels + first) * at.target_plane;
+        const S* x_item = x + (box.begin[0] + n) * x_batch + (group * at.target_channels + first) * at.target_plane;
         for (int64_t cz = 0; cz < box.size[1]; ++cz)
           for (int64_t cy = 0; cy < box.size[2]; ++cy) {
             const int64_t row = static_cast<int64_t>(rows.size());
-            kernels.transpose(x_item + ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3],
+            storage.transpose(kernels, x_item + ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3],
                               at.target_plane, 1, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
             rows.push_back(at.panel.position(n, cz, cy) * sides.y_pitch);
           }
@@ -121,19 +124,23 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
   parallel_for(groups * at.target_channels, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / at.target_channels, i = task % at.target_channels;
     const int64_t height = sides.y_lanes ? at.target_channels : sides.y_channels, weights = at.source_channels * at.kernel_cells;
-    T* out = gradient + task * weights;
-    std::vector<T> turned(static_cast<size_t>(segments > 1 ? weights : 0));
+    S* out = gradient + task * weights;
+    std::vector<T> turned(static_cast<size_t>(segments > 1 ? weights : 0)), made(static_cast<size_t>(storage.narrow ? weights : 0));
+    T* total = storage.row(out, made.data());
     for (int64_t s = 0; s < segments; ++s) {
       const T* from = partial.template as<T>() + (s * groups + group) * sides.gradient + (sides.y_lanes ? i * sides.columns : i);
       kernels.transpose(from, height * sides.columns, sides.y_lanes ? 1 : sides.columns, at.source_channels,
-                        at.kernel_cells, s ? turned.data() : out, at.kernel_cells);
+                        at.kernel_cells, s ? turned.data() : total, at.kernel_cells);
       if (s)
-        for (int64_t w = 0; w < weights; ++w) out[w] += turned[static_cast<size_t>(w)];
+        for (int64_t w = 0; w < weights; ++w) total[w] += turned[static_cast<size_t>(w)];
     }
+    storage.store(total, weights, out);
   });
 }
 
 template void run_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
 template void run_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+template void run_gradient(const Plan&, const Layout&, int64_t, const Half*, const Half*, Half*);
+template void run_gradient(const Plan&, const Layout&, int64_t, const Brain*, const Brain*, Brain*);
 
 }  // namespace tconv

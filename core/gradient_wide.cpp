@@ -8,6 +8,7 @@
 #include "gradient.hpp"
 #include "memory.hpp"
 #include "panel.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
 
@@ -33,8 +34,9 @@ struct Wide {
 };
 
 // Copies one channel's part of y that a box reads, zeros where it reaches outside.
-template <class T>
-void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, int64_t batch_stride, T* to) {
+template <class S, class T>
+void copy_plane(const Plan& plan, const Storage<S>& storage, const Wide& wide, const Box& box, const S* y,
+                int64_t batch_stride, T* to) {
   const Problem& p = plan.problem;
   int64_t origin[3];
   for (int i = 0; i < 3; ++i) origin[i] = box.begin[i + 1] * p.stride[i] - p.lo[i];
@@ -48,7 +50,7 @@ void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, 
         const int64_t first = inside ? begin : wide.size[2], last = inside ? end : wide.size[2];
         std::fill(to, to + first, T(0));
         if (inside && last > first)
-          std::copy_n(y + (box.begin[0] + n) * batch_stride + (sz * p.output[1] + sy) * p.output[2] + origin[2] + first,
+          storage.load(y + (box.begin[0] + n) * batch_stride + (sz * p.output[1] + sy) * p.output[2] + origin[2] + first,
                       last - first, to + first);
         std::fill(to + last, to + wide.size[2], T(0));
       }
@@ -58,14 +60,16 @@ void copy_plane(const Plan& plan, const Wide& wide, const Box& box, const T* y, 
 
 int64_t wide_gradient_workspace(const Plan& plan, const Layout& at) {
   const Wide wide(plan, at);
-  return (wide.x_panel + wide.y_panel) * dtype_size(plan.dtype);
+  return (wide.x_panel + wide.y_panel) * computed_size(plan.dtype);
 }
 
-template <class T>
-void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+template <class S>
+void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, const S* x, const S* y, S* gradient) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const Wide wide(plan, at);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t boxes = at.box_count(), segments = plan.segments, chunks = ceil_div(p.out_channels, plan.chunk);
   const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], y_plane = p.output[0] * p.output[1] * p.output[2];
   const int64_t x_batch = p.groups * p.in_channels * x_plane, y_batch = p.groups * p.out_channels * y_plane;
@@ -86,7 +90,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
         for (int64_t z = 0; z < box.size[1]; ++z)
           for (int64_t r = 0; r < box.size[2]; ++r) {
             const int64_t cell = ((box.begin[1] + z) * p.input[1] + box.begin[2] + r) * p.input[2] + box.begin[3];
-            kernels.transpose(x + (box.begin[0] + n) * x_batch + group * p.in_channels * x_plane + cell, x_plane, 1,
+            storage.transpose(kernels, x + (box.begin[0] + n) * x_batch + group * p.in_channels * x_plane + cell, x_plane, 1,
                               box.size[3], p.in_channels,
                               x_panel + static_cast<int64_t>(rows.size()) * box.size[3] * p.in_channels, p.in_channels);
             rows.push_back(((n * wide.size[0] + z * p.stride[0]) * wide.size[1] + r * p.stride[1]) * wide.size[2]);
@@ -102,7 +106,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
       tile.accumulate = b != begin;
       for (int64_t o = chunk * plan.chunk; o < std::min((chunk + 1) * plan.chunk, p.out_channels); ++o) {
         const int64_t channel = group * p.out_channels + o;
-        copy_plane(plan, wide, box, y + channel * y_plane, y_batch, y_panel);
+        copy_plane(plan, storage, wide, box, y + channel * y_plane, y_batch, y_panel);
         T* sums = partial.template as<T>() + (segment * p.groups * p.out_channels + channel) * wide.channel;
         for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
           for (int64_t ky = 0; ky < p.kernel[1]; ++ky, sums += p.in_channels * wide.row)
@@ -121,20 +125,25 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
   // Add the segments in order; rows of kernels are already rows.
   parallel_for(p.groups * p.in_channels, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / p.in_channels, i = task % p.in_channels;
-    T* out = gradient + task * p.out_channels * at.kernel_cells;
+    S* out = gradient + task * p.out_channels * at.kernel_cells;
+    std::vector<T> made(static_cast<size_t>(storage.narrow ? p.kernel[2] : 0));
     for (int64_t o = 0; o < p.out_channels; ++o)
       for (int64_t r = 0; r < p.kernel[0] * p.kernel[1]; ++r, out += p.kernel[2]) {
         const T* from = partial.template as<T>() + (group * p.out_channels + o) * wide.channel + (r * p.in_channels + i) * wide.row;
-        std::copy_n(from, p.kernel[2], out);
+        T* total = storage.row(out, made.data());
+        std::copy_n(from, p.kernel[2], total);
         for (int64_t s = 1; s < segments; ++s) {
           from += p.groups * p.out_channels * wide.channel;
-          for (int64_t k = 0; k < p.kernel[2]; ++k) out[k] += from[k];
+          for (int64_t k = 0; k < p.kernel[2]; ++k) total[k] += from[k];
         }
+        storage.store(total, p.kernel[2], out);
       }
   });
 }
 
 template void run_wide_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
 template void run_wide_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+template void run_wide_gradient(const Plan&, const Layout&, int64_t, const Half*, const Half*, Half*);
+template void run_wide_gradient(const Plan&, const Layout&, int64_t, const Brain*, const Brain*, Brain*);
 
 }  // namespace tconv

@@ -25,7 +25,7 @@ Panel make_panel(const Plan& plan, const Layout& layout, int64_t* positions) {
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
   panel.row = round_up(panel.first + round_up(*positions, layout.lanes) + past, layout.lanes);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
-  if (panel.row * dtype_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
   panel.channel = panel.row * layout.source_phase_count();
   panel.dense = panel.first == 0 && panel.pitch[0] == plan.box[1] * plan.box[2] * plan.box[3];
   for (const Lattice& axis : layout.axis)
@@ -65,7 +65,7 @@ Layout make_layout(const Plan& plan) {
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
   for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, plan.lanes != Lanes::positions);
-  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.lanes = lanes_of(plan);
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
   out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
@@ -103,6 +103,12 @@ Layout make_layout(const Plan& plan) {
     out.sums = rows * out.sums_pitch;
   }
   out.chunks = ceil_div(out.target_channels, plan.chunk);
+
+  const Lattice& x = out.axis[2];
+  out.line = std::max((plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride);
+  for (const PhaseTaps& phase : out.phases)
+    out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.source_channels *
+                                            (plan.lanes == Lanes::channels ? out.tile_lanes : plan.rows));
   return out;
 }
 

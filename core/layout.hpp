@@ -52,6 +52,8 @@ struct Layout {
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
   int64_t sums;                               // scratch of one task
+  int64_t line;                               // the longest row of an array that a box reads or writes
+  int64_t weights;                            // the most packed weights that one tile reads
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layout.hpp"
+#include "storage.hpp"
 #include "table.hpp"
 
 namespace tconv {
@@ -43,9 +44,10 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
     }
 }
 
-template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t batch_stride, const Box& box,
-                T* panel) {
+// `wide`: room for a row of the source, where it has to be widened before it is dealt out.
+template <class S, class T>
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
+                int64_t batch_stride, const Box& box, T* panel, T* wide) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
   std::vector<Stretch> stretches;
@@ -57,6 +59,9 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     for (const Stretch& s : stretches) begin = std::max(begin, s.begin), end = std::min(end, s.end);
     end = std::max(begin, end);
   }
+  int64_t first = x.source_size, last = 0;  // what is read of a row
+  for (const Stretch& s : stretches)
+    if (s.begin < s.end) first = std::min(first, s.origin + s.begin * stride), last = std::max(last, s.origin + (s.end - 1) * stride + 1);
 
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
   for (int64_t d = 0; d < at.source_channels; ++d) {
@@ -64,17 +69,22 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, 
     const int64_t filled = at.panel.dense ? cells : 0;
     std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
     for (int64_t n = 0; n < box.size[0]; ++n) {
-      const T* from = source + (box.begin[0] + n) * batch_stride + d * at.source_plane;
+      const S* from = source + (box.begin[0] + n) * batch_stride + d * at.source_plane;
       T* item = to + at.panel.first + at.panel.position(n, 0, 0);
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
-        const T* line = from + index;
         T* row = item + phase * at.panel.row + position;
+        if (last <= first) return;
+        if (storage.narrow && stride == 1) {
+          storage.load(from + index + first, last - first, row + stretches[0].begin);
+          return;
+        }
+        const T* line = storage.loaded(from + index + first, last - first, wide);
         if (end > begin)
-          kernels.deal(line + stretches[0].origin + begin * stride, stride, end - begin, row + begin, at.panel.row);
+          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {
           const int64_t upto = end > begin ? begin : s.end, again = end > begin ? end : s.end;
-          if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride, stride, upto - s.begin, row + s.begin);
-          if (again < s.end) kernels.gather(line + s.origin + again * stride, stride, s.end - again, row + again);
+          if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride - first, stride, upto - s.begin, row + s.begin);
+          if (again < s.end) kernels.gather(line + s.origin + again * stride - first, stride, s.end - again, row + again);
           row += at.panel.row;
         }
       });

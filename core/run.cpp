@@ -5,6 +5,7 @@
 
 #include "gradient.hpp"
 #include "panel.hpp"
+#include "storage.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -15,8 +16,8 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
   if (plan.algorithm == Algorithm::reference) return;
   if (plan.algorithm == Algorithm::winograd) {
     winograd_ = make_winograd(plan);
-    packed_ = winograd_packed(plan, winograd_) * dtype_size(plan.dtype);
-    workspace_ = winograd_workspace(winograd_) * dtype_size(plan.dtype);
+    packed_ = winograd_packed(plan, winograd_) * computed_size(plan.dtype);
+    workspace_ = winograd_workspace(winograd_) * computed_size(plan.dtype);
     return;
   }
   layout_ = make_layout(plan);
@@ -24,7 +25,9 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
-    workspace_ = (layout_.source_channels * layout_.panel.channel + layout_.sums) * dtype_size(plan.dtype);
+    workspace_ = layout_.source_channels * layout_.panel.channel + layout_.sums;
+    if (dtype_size(plan.dtype) < computed_size(plan.dtype)) workspace_ += layout_.line + layout_.weights;
+    workspace_ *= computed_size(plan.dtype);
   }
 }
 
@@ -33,8 +36,8 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
 // Lanes::channels:  [group][tile of columns][tap][source channel][column of the tile]
 // else:             [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
 // A column, and a stacked row, is a target channel with one of its phases.
-template <class T>
-void Runner::pack_as(const T* weight, T* packed) const {
+template <class S>
+void Runner::pack_as(const S* weight, S* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
@@ -45,8 +48,8 @@ void Runner::pack_as(const T* weight, T* packed) const {
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks, first = task % blocks * width;
     const int64_t filled = std::min(width, at.rows - first), padded = channels ? width : filled;
-    const T* from = weight + group * group_weights;
-    T* to = packed + group * at.packed_group + first * depth * at.taps;
+    const S* from = weight + group * group_weights;
+    S* to = packed + group * at.packed_group + first * depth * at.taps;
     std::vector<int64_t> start(static_cast<size_t>(filled));  // of each row in the weight array
     for (int64_t phase = 0; phase < phases; ++phase) {
       const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
@@ -57,7 +60,7 @@ void Runner::pack_as(const T* weight, T* packed) const {
         }
         for (int64_t d = 0; d < depth; ++d, to += padded) {
           for (int64_t i = 0; i < filled; ++i) to[i] = from[start[static_cast<size_t>(i)] + d * at.depth_stride];
-          for (int64_t i = filled; i < padded; ++i) to[i] = T(0);
+          for (int64_t i = filled; i < padded; ++i) to[i] = S{};
         }
       }
     }
@@ -79,13 +82,13 @@ struct Span {
   }
 };
 
-template <class T>
+template <class S>
 struct Store {
   const Layout& at;
 
   // Calls row(target row, position of its first cell, phase along z and y) for every row of the target in the box.
   template <class Row>
-  void each_row(const Box& box, T* plane, int64_t batch_stride, const Row& row) const {
+  void each_row(const Box& box, S* plane, int64_t batch_stride, const Row& row) const {
     const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
     const Span span(x, box.begin[3], box.size[3]);
     if (span.length <= 0) return;
@@ -98,7 +101,7 @@ struct Store {
             for (int64_t ry = 0; ry < y.target_stride; ++ry) {
               const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
               if (ty < 0 || ty >= y.target_size) continue;
-              T* out = plane + n * batch_stride + (tz * y.target_size + ty) * x.target_size + span.begin;
+              S* out = plane + n * batch_stride + (tz * y.target_size + ty) * x.target_size + span.begin;
               row(out, at.panel.position(n, cz, cy), (rz * y.target_stride + ry) * x.target_stride, span);
             }
         }
@@ -109,12 +112,14 @@ struct Store {
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
-template <class T>
-void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) const {
+template <class S>
+void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) const {
+  using T = typename Storage<S>::T;
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const Store<T> store{at};
+  const Storage<S> storage(plan.isa);
+  const Store<S> store{at};
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
   const int64_t batch_stride = groups * at.target_channels * at.target_plane;
 
@@ -123,19 +128,20 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
   parallel_for(groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
-    T* sums = panel + depth * at.panel.channel;
+    T *sums = panel + depth * at.panel.channel, *line = sums + at.sums, *widened = line + at.line;
 
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, source + group * depth * at.source_plane, groups * depth * at.source_plane, box, panel);
+      pack_panel(at, kernels, storage, source + group * depth * at.source_plane, groups * depth * at.source_plane, box,
+                 panel, line);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
     const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
     const int64_t row_begin = task % at.chunks * plan.chunk;
     const int64_t row_end = std::min(row_begin + plan.chunk, at.target_channels);
-    T* plane = target + (box.begin[0] * groups + group) * at.target_channels * at.target_plane;
+    S* plane = target + (box.begin[0] * groups + group) * at.target_channels * at.target_plane;
 
     TileArgs<T> tile{};
     tile.steps = depth;
@@ -148,7 +154,8 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
       tile.c_stride = at.sums_pitch;
       const int64_t column_begin = row_begin * at.stacked, columns = (row_end - row_begin) * at.stacked;
       for (int64_t j = 0; j < columns; j += at.tile_lanes) {
-        tile.b = packed + group * at.packed_group + (column_begin + j) * depth * tile.taps;
+        tile.b = storage.loaded(packed + group * at.packed_group + (column_begin + j) * depth * tile.taps,
+                                at.tile_lanes * depth * tile.taps, widened);
         const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, columns - j), at.lanes));
         for (int64_t i = 0; i < positions; i += plan.rows) {
           tile.a = cells + i;
@@ -156,13 +163,14 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           kernels.tile[std::min<int64_t>(plan.rows, positions - i)][vectors](tile);
         }
       }
-      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, batch_stride, [&](S* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t c = row_begin; c < row_end; ++c) {
-          T* row = out + c * at.target_plane;
+          T* row = storage.row(out + c * at.target_plane, line);
           kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
                         at.axis[2].target_stride, box.size[3], span.skip, span.length,
-                        bias ? bias[group * at.target_channels + c] : T(0), row});
+                        bias ? storage.number(bias[group * at.target_channels + c]) : T(0), row});
           kernels.finish(plan, row, span.length);
+          storage.store(row, span.length, out + c * at.target_plane);
         }
       });
       return;
@@ -173,25 +181,26 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
     // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
     const auto store_channels = [&](int64_t c, int64_t end, int64_t channel_pitch, int64_t phase_pitch) {
-      store.each_row(box, plane, batch_stride, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, batch_stride, [&](S* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t i = 0; i < end - c; ++i) {
-          T* row = out + (c + i) * at.target_plane;
+          T* row = storage.row(out + (c + i) * at.target_plane, line);
           kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
                               phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
-                              bias ? bias[group * at.target_channels + c + i] : T(0), row});
+                              bias ? storage.number(bias[group * at.target_channels + c + i]) : T(0), row});
           kernels.finish(plan, row, span.length);
+          storage.store(row, span.length, out + (c + i) * at.target_plane);
         }
       });
     };
     for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
       const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
-      const T* weights = packed + group * at.packed_group + first * depth * at.taps;
+      const S* weights = packed + group * at.packed_group + first * depth * at.taps;
       tile.a_step = rows, tile.a_tap = depth * rows;
       for (int64_t r = 0; r < phases; ++r) {
         const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
-        tile.a = weights + phase.before * depth * rows;
+        tile.a = storage.loaded(weights + phase.before * depth * rows, tile.taps * depth * rows, widened);
         T* c = sums + (at.stacked > 1 ? first - row_begin * at.stacked : r * plan.rows) * at.sums_pitch;
         for (int64_t i = 0; i < positions; i += at.tile_lanes) {
           tile.b = cells + i;
@@ -208,15 +217,13 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
 // ---- the gate -------------------------------------------------------------------------------------------------------
 
 void Runner::pack(const void* weight, void* packed) const {
-  const auto as = [&](auto type) {
-    using T = decltype(type);
+  with_storage(plan_.dtype, [&](auto type) {
+    using S = decltype(type);
     if (plan_.algorithm == Algorithm::winograd)
-      pack_winograd(plan_, winograd_, static_cast<const T*>(weight), static_cast<T*>(packed));
+      pack_winograd(plan_, winograd_, static_cast<const S*>(weight), packed);
     else
-      pack_as(static_cast<const T*>(weight), static_cast<T*>(packed));
-  };
-  if (plan_.dtype == DType::f32) as(float{});
-  else as(double{});
+      pack_as(static_cast<const S*>(weight), static_cast<S*>(packed));
+  });
 }
 
 void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
@@ -225,22 +232,20 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
     parallel_for(reference_tasks(plan_), plan_.most_threads, [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
     return;
   }
-  const auto as = [&](auto type) {
-    using T = decltype(type);
+  with_storage(plan_.dtype, [&](auto type) {
+    using S = decltype(type);
     if (plan_.map == Map::weight_gradient) {
-      const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<T> : run_gradient<T>;
-      gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
-               static_cast<T*>(target));
+      const auto gradient = plan_.lanes == Lanes::kernel ? run_wide_gradient<S> : run_gradient<S>;
+      gradient(plan_, layout_, workspace_, static_cast<const S*>(source), static_cast<const S*>(weight),
+               static_cast<S*>(target));
     } else if (plan_.algorithm == Algorithm::winograd) {
-      run_winograd(plan_, winograd_, static_cast<const T*>(source), static_cast<const T*>(weight),
-                   static_cast<const T*>(bias), static_cast<T*>(target));
+      run_winograd(plan_, winograd_, static_cast<const S*>(source), weight, static_cast<const S*>(bias),
+                   static_cast<S*>(target));
     } else {
-      run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),
-             static_cast<T*>(target));
+      run_as(static_cast<const S*>(source), static_cast<const S*>(weight), static_cast<const S*>(bias),
+             static_cast<S*>(target));
     }
-  };
-  if (plan_.dtype == DType::f32) as(float{});
-  else as(double{});
+  });
 }
 
 }  // namespace tconv

@@ -22,8 +22,8 @@ class Runner {
   void run(const void* source, const void* weight, const void* bias, void* target) const;
 
  private:
-  template <class T> void pack_as(const T* weight, T* packed) const;
-  template <class T> void run_as(const T* source, const T* packed, const T* bias, T* target) const;
+  template <class S> void pack_as(const S* weight, S* packed) const;
+  template <class S> void run_as(const S* source, const S* packed, const S* bias, S* target) const;
 
   Plan plan_;
   Layout layout_;      // of `phases`

@@ -8,12 +8,16 @@ namespace tconv {
 #define TCONV_INSTRUCTION_SET(isa)                                        \
   void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);     \
   void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
+  void fill_convert_##isa(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16);      \
   static IsaKernels isa##_kernels() {                                     \
     static KernelSet<float> f32{};                                        \
     static KernelSet<double> f64{};                                       \
+    static ConvertSet<Half> f16{};                                        \
+    static ConvertSet<Brain> bf16{};                                      \
     fill_phases_##isa(f32, f64);                                          \
     fill_winograd_##isa(f32.winograd, f64.winograd);                      \
-    return {#isa, &f32, &f64};                                            \
+    fill_convert_##isa(f16, bf16);                                        \
+    return {#isa, &f32, &f64, &f16, &bf16};                               \
   }
 TCONV_INSTRUCTION_SET(baseline)
 #if defined(__x86_64__)
@@ -28,9 +32,9 @@ const std::vector<IsaKernels>& isa_kernels() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
       list.push_back(avx512_kernels());
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(avx2_kernels());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) list.push_back(avx2_kernels());
 #endif
     list.push_back(baseline_kernels());
     return list;
@@ -48,6 +52,14 @@ template <>
 const KernelSet<float>& kernels_for<float>(const std::string& isa) { return *find_isa(isa).f32; }
 template <>
 const KernelSet<double>& kernels_for<double>(const std::string& isa) { return *find_isa(isa).f64; }
+template <>
+const ConvertSet<Half>& converts_for<Half>(const std::string& isa) { return *find_isa(isa).f16; }
+template <>
+const ConvertSet<Brain>& converts_for<Brain>(const std::string& isa) { return *find_isa(isa).bf16; }
+
+int lanes_of(const Plan& plan) {
+  return plan.dtype == DType::f64 ? kernels_for<double>(plan.isa).lanes : kernels_for<float>(plan.isa).lanes;
+}
 
 namespace {
 struct DTypeFacts {
@@ -61,6 +73,7 @@ constexpr DTypeFacts kDTypes[static_cast<int>(DType::count)] = {
 
 const char* dtype_name(DType dtype) { return kDTypes[static_cast<int>(dtype)].name; }
 int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; }
+int64_t computed_size(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
 
 std::string kernel_name(const Plan& plan) {
   const std::string dtype = dtype_name(plan.dtype);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "half.hpp"
 #include "plan.hpp"
 
 namespace tconv {
@@ -85,6 +86,13 @@ struct KernelSet {
   }
 };
 
+// Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.
+template <class S>
+struct ConvertSet {
+  void (*widen)(const S* from, int64_t count, float* to);
+  void (*narrow)(const float* from, int64_t count, S* to);
+};
+
 // Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.
 using ReferenceKernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
                                  const void* bias, void* target);
@@ -93,6 +101,8 @@ struct IsaKernels {
   const char* isa;
   const KernelSet<float>* f32;
   const KernelSet<double>* f64;
+  const ConvertSet<Half>* f16;
+  const ConvertSet<Brain>* bf16;
 };
 
 const std::vector<IsaKernels>& isa_kernels();  // best first, only those that this CPU runs
@@ -102,8 +112,12 @@ int64_t reference_tasks(const Plan& plan);
 std::string kernel_name(const Plan& plan);
 const char* dtype_name(DType dtype);
 int64_t dtype_size(DType dtype);
+int64_t computed_size(DType dtype);  // of a number in panels and sums
 
 template <class T>
 const KernelSet<T>& kernels_for(const std::string& isa);
+template <class S>
+const ConvertSet<S>& converts_for(const std::string& isa);
+int lanes_of(const Plan& plan);  // numbers in a vector register
 
 }  // namespace tconv

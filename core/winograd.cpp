@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -12,9 +13,10 @@ namespace {
 constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axis
 
 // The two taps of a phase in the order of the window, far one first; 0 where the kernel ends before.
-template <class T>
-void phase_taps(const T* kernel, int64_t step, int64_t size, int64_t phase, T taps[2]) {
-  for (int64_t j = 0; j < 2; ++j) taps[1 - j] = phase + 2 * j < size ? kernel[(phase + 2 * j) * step] : T(0);
+template <class S, class T>
+void phase_taps(const S* kernel, int64_t step, int64_t size, int64_t phase, T taps[2]) {
+  for (int64_t j = 0; j < 2; ++j)
+    taps[1 - j] = phase + 2 * j < size ? Storage<S>::number(kernel[(phase + 2 * j) * step]) : T(0);
 }
 
 template <class T>
@@ -61,7 +63,7 @@ Winograd make_winograd(const Plan& plan) {
     out.place.push_back(std::move(place));
   }
 
-  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.lanes = lanes_of(plan);
   out.pitch = round_up(box[0] * box[1] * box[2], out.lanes);
   out.chunks = ceil_div(p.out_channels, plan.chunk);
   out.inputs = out.frequencies * p.in_channels * out.pitch;
@@ -69,6 +71,7 @@ Winograd make_winograd(const Plan& plan) {
   out.lines = out.source_rows * kWindow * out.pitch + kTile * box[2] + 1;
   // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
   out.stored = (out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
+  if (dtype_size(plan.dtype) < computed_size(plan.dtype)) out.made = box[2] * kTile * p.stride[2];  // a row of the target
   return out;
 }
 
@@ -77,21 +80,22 @@ int64_t winograd_packed(const Plan& plan, const Winograd& at) {
   return p.groups * p.in_channels * p.out_channels * at.products;
 }
 
-int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored; }
+int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored + at.made; }
 
 // [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being a target
 // channel with one active phase.
-template <class T>
-void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed) {
+template <class S>
+void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* packed) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels;
   parallel_for(p.groups * at.chunks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / at.chunks, first = task % at.chunks * plan.chunk;
     const int64_t count = std::min(plan.chunk, p.out_channels - first);
-    T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    T* chunk = static_cast<T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     for (int64_t d = 0; d < depth; ++d)
       for (int64_t c = 0; c < count; ++c) {
-        const T* kernel = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
+        const S* kernel = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
         for (int64_t r = 0; r < at.phases; ++r) {
           T half[2][kPoints], full[kPoints * kPoints], taps[2];
           const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
@@ -123,10 +127,12 @@ void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* pac
   });
 }
 
-template <class T>
-void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target) {
+template <class S>
+void run_winograd(const Plan& plan, const Winograd& at, const S* source, const void* packed, const S* bias, S* target) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t depth = p.in_channels, target_plane = p.output[1] * p.output[2];
   const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
   Workers workers(plan.most_threads);
@@ -135,7 +141,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     Worker& worker = workers[index];  // holds: which box of which group is transformed
     T* inputs = worker.template memory<T>(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
     T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.source_rows * kWindow * at.pitch;
-    T *stored = lines + at.lines, *zeros = stored + at.stored - at.pitch;
+    T *stored = lines + at.lines, *zeros = stored + at.stored - at.pitch, *made = stored + at.stored;
     if (worker.fresh()) {
       std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
       std::fill_n(zeros, at.pitch, T(0));
@@ -162,8 +168,8 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
               if (sy < 0 || sy >= p.input[1]) {
                 for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + i * at.pitch, width, T(0));
               } else {
-                const T* row = source + ((((n0 + n) * p.groups + group) * depth + d) * p.input[1] + sy) * p.input[2];
-                std::copy(row + left + begin, row + left + end, staged + begin);
+                const S* row = source + ((((n0 + n) * p.groups + group) * depth + d) * p.input[1] + sy) * p.input[2];
+                storage.load(row + left + begin, end - begin, staged + begin);
                 kernels.winograd.deal(staged, width, line, at.pitch);
               }
             }
@@ -172,7 +178,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     }
 
     const int64_t first = task % at.chunks * plan.chunk, count = std::min(plan.chunk, p.out_channels - first);
-    const T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    const T* chunk = static_cast<const T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     static constexpr int64_t kNoOffset = 0;
     TileArgs<T> tile{};
     tile.taps = 1, tile.offsets = &kNoOffset, tile.steps = depth;
@@ -211,24 +217,29 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
       }
       const int64_t channel = group * p.out_channels + first + c;
       for (int64_t n = 0; n < batch; ++n) {
-        T* plane = target + ((n0 + n) * p.groups * p.out_channels + channel) * target_plane;
+        S* plane = target + ((n0 + n) * p.groups * p.out_channels + channel) * target_plane;
         for (int64_t ty = 0; ty < rows; ++ty)
           for (int64_t h = 0; h < high; ++h) {
             const int64_t oy = (y0 + ty) * high + h - at.y.target_lo;
             if (oy < 0 || oy >= p.output[1]) continue;
-            T* out = plane + oy * p.output[2] + left + skip;
+            S* out = plane + oy * p.output[2] + left + skip;
+            T* row = storage.row(out, made);
             kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width, skip,
-                                length, bias ? bias[channel] : T(0), out});
-            kernels.finish(plan, out, length);
+                                length, bias ? storage.number(bias[channel]) : T(0), row});
+            kernels.finish(plan, row, length);
+            storage.store(row, length, out);
           }
       }
     }
   });
 }
 
-template void pack_winograd(const Plan&, const Winograd&, const float*, float*);
-template void pack_winograd(const Plan&, const Winograd&, const double*, double*);
-template void run_winograd(const Plan&, const Winograd&, const float*, const float*, const float*, float*);
-template void run_winograd(const Plan&, const Winograd&, const double*, const double*, const double*, double*);
+#define TCONV_WINOGRAD(S)                                                \
+  template void pack_winograd(const Plan&, const Winograd&, const S*, void*); \
+  template void run_winograd(const Plan&, const Winograd&, const S*, const void*, const S*, S*);
+TCONV_WINOGRAD(float)
+TCONV_WINOGRAD(double)
+TCONV_WINOGRAD(Half)
+TCONV_WINOGRAD(Brain)
 
 }  // namespace tconv

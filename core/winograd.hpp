@@ -29,16 +29,17 @@ struct Winograd {
   int lanes;
   int64_t pitch;                // tiles of a box, padded to whole vectors
   int64_t chunks;
-  int64_t inputs, sums, lines, stored;  // numbers of each part of the workspace
+  int64_t inputs, sums, lines, stored, made;  // numbers of each part of the workspace
 };
 
 Winograd make_winograd(const Plan& plan);
 int64_t winograd_packed(const Plan& plan, const Winograd& at);     // numbers
 int64_t winograd_workspace(const Winograd& at);                    // numbers, of one thread
 
-template <class T>
-void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed);
-template <class T>
-void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target);
+// Packed weights are numbers as they are computed.
+template <class S>
+void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* packed);
+template <class S>
+void run_winograd(const Plan& plan, const Winograd& at, const S* source, const void* packed, const S* bias, S* target);
 
 }  // namespace tconv

@@ -25,12 +25,35 @@ from tconv.planning.plans import MAPS, Problem
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
 
 CASES = load_cases()
-DTYPES = {"f32": np.float32, "f64": np.float64}
+#: bfloat16 is unknown to NumPy: its bits travel as uint16.
+DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16}
 DEFINITIONS = {
     "conv_transpose": lambda a, g: views.scatter(a.x, a.weight, g),
     "conv": lambda a, g: views.gather(a.y, a.weight, g),
     "weight_gradient": lambda a, g: views.correlate(a.x, a.y, g),
 }
+
+
+def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
+    """Numbers rounded to a dtype, to nearest, ties to even; bfloat16 as float32."""
+    if code != "bf16":
+        with np.errstate(over="ignore"):
+            return numbers.astype(DTYPES[code])
+    wide = numbers.astype(np.float64)
+    step = np.ldexp(1.0, np.maximum(np.frexp(wide)[1], -125) - 8)  # of 8 bits; the least normal one is 2^-126
+    kept = np.where(np.isfinite(wide), np.rint(wide / step) * step, wide)
+    return np.where(abs(kept) < 2.0**128, kept, np.copysign(np.inf, kept)).astype(np.float32)
+
+
+def stored(code: str, numbers: np.ndarray) -> np.ndarray:
+    """Numbers as the engine takes them."""
+    values = rounded(code, numbers)
+    return (values.view(np.uint32) >> 16).astype(np.uint16) if code == "bf16" else values
+
+
+def values(code: str, made: np.ndarray) -> np.ndarray:
+    """The numbers that the engine made; bfloat16 as float32."""
+    return (made.astype(np.uint32) << 16).view(np.float32) if code == "bf16" else made
 
 
 def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
@@ -39,55 +62,58 @@ def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndar
     shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
         chosen.map
     ]
-    out = np.full(shape, np.nan, arrays.x.dtype)
+    out = np.full(shape, 0x7FC0 if chosen.dtype == "bf16" else np.nan, arrays.x.dtype)
     source = arrays.y if chosen.map == "conv" else arrays.x
     weight = arrays.y if chosen.map == "weight_gradient" else arrays.weight
     chosen.runner.run(source, weight, bias, out)
     return out
 
 
-def candidates(geometry: Geometry, map: MapName, isa: str) -> Iterator[dict[str, Any]]:
+def candidates(geometry: Geometry, map: MapName, isa: str, code: str = "f32") -> Iterator[dict[str, Any]]:
     """The fields of all plans that planning weighs, cheap or not."""
-    problem, facts = Problem.of(geometry), machine(isa, "f32")
-    for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, "f32", facts):
+    problem, facts = Problem.of(geometry), machine(isa, code)
+    for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, code, facts):
         yield {"algorithm": "phases", **fields}
-    if winograd.applies(problem, map, "f32"):
-        for fields in winograd.candidates(problem, map, "f32", facts):
+    if winograd.applies(problem, map, code):
+        for fields in winograd.candidates(problem, map, code, facts):
             yield {"algorithm": "winograd", **fields}
 
 
-def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
+def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any], code: str = "f32") -> Plan:
     problem = Problem.of(geometry)
-    return Plan(geometry=geometry, map=map, dtype="f32", isa=isa, activation=None, problem=problem, **fields)
+    fields = {"activation": None, **fields}
+    return Plan(geometry=geometry, map=map, dtype=code, isa=isa, problem=problem, **fields)
 
 
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
 def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> None:
-    for code, dtype in DTYPES.items():
-        arrays = integer_arrays(geometry, dtype)
-        for map in MAPS:
-            expected = DEFINITIONS[map](arrays, geometry)
-            for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
-                if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
-                    chosen = plan(geometry, map, dtype=code, algorithm=algorithm.name, isa=isa)
-                    assert_same(run(chosen, arrays), expected)
+    whole = integer_arrays(geometry, np.float64)
+    for code, map in itertools.product(DTYPES, MAPS):
+        arrays = Arrays(*(stored(code, array) for array in whole))
+        expected = rounded(code, DEFINITIONS[map](whole, geometry))
+        for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
+            if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
+                chosen = plan(geometry, map, dtype=code, algorithm=algorithm.name, isa=isa)
+                assert_same(values(code, run(chosen, arrays)), expected)
 
 
+@pytest.mark.parametrize("code", DTYPES)
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
-def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: Geometry) -> None:
+def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: Geometry, code: str) -> None:
     """Plans that are never cheapest, and boxes cut where no cost would cut them, give the same answer."""
     if not geometry.batch:
         pytest.skip("an empty batch has no boxes")
     draw = random.Random(name)
-    arrays = integer_arrays(geometry)
+    whole = integer_arrays(geometry, np.float64)
+    arrays = Arrays(*(stored(code, array) for array in whole))
     seen = set()
     for map, isa in itertools.product(MAPS, isas()):
-        expected = DEFINITIONS[map](arrays, geometry)
-        for fields in candidates(geometry, map, isa):
+        expected = rounded(code, DEFINITIONS[map](whole, geometry))
+        for fields in candidates(geometry, map, isa, code):
             cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
             for one in (fields, cut):
-                chosen = made(geometry, map, isa, one)
-                assert_same(run(chosen, arrays), expected)
+                chosen = made(geometry, map, isa, one, code)
+                assert_same(values(code, run(chosen, arrays)), expected)
                 seen.add(chosen.lanes)
     assert "positions" in seen
 

@@ -21,8 +21,8 @@ __all__ = [
     "tile_cycles",
 ]
 
-#: Bytes of the dtypes that have fast kernels.
-BYTES = {"f32": 4, "f64": 8}
+#: Bytes of a number as it is computed, of the dtypes that have fast kernels.
+BYTES = {"f32": 4, "f64": 8, "f16": 4, "bf16": 4}
 
 #: Bytes of a panel of input that are tried: in half of a second-level cache of 1 MiB, all of it, or of 2 MiB.
 PANELS = (384 << 10, 768 << 10, 1536 << 10)
@@ -55,7 +55,7 @@ class Machine(NamedTuple):
 @cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
-    facts = _core.instruction_sets()[isa][dtype]
+    facts = _core.instruction_sets()[isa]["f64" if dtype == "f64" else "f32"]
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))

@@ -1,0 +1,55 @@
+"""Sixteen-bit numbers: widened to float32, summed there, rounded once. Also run by `make sanitize`."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tconv.geometry import Geometry
+from tconv.planning import isas, plan
+from tconv.planning.plans import MAPS
+from tconv.testing import Arrays, assert_same
+from test_engine import candidates, made, rounded, run, stored, values
+
+
+@pytest.mark.parametrize("code", ["f16", "bf16"])
+@pytest.mark.parametrize("isa", isas())
+def test_every_half_is_widened_and_sums_are_rounded_to_even(code: str, isa: str) -> None:
+    """All 65536 numbers, then the middles of neighbours; in rows that end within a vector."""
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    one, half = np.ones((1, 1, 1)), np.full((2, 1, 1), 0.5)
+    with np.errstate(invalid="ignore"):
+        every = values(code, bits if code == "bf16" else bits.view(np.float16)).astype(np.float64)
+        middles = (every + np.roll(every, 1)) / 2  # exact in float32, but for infinities and NaN
+    for count in (1 << 16, 37, 17, 5):
+        for x, weight, exact in (
+            (every[None, None, -count:], one, every[-count:]),
+            (np.stack([every, np.roll(every, 1)])[None, :, -count:], half, middles[-count:]),
+        ):
+            arrays = Arrays(*(stored(code, a) for a in (x, weight, np.zeros(1), np.zeros(1))))
+            chosen = plan(
+                Geometry.parse(f"c{x.shape[1]}>1 i{count} k1"), dtype=code, isa=isa, algorithm="phases"
+            )
+            assert_same(values(code, run(chosen, arrays))[0, 0], rounded(code, exact))
+
+
+@pytest.mark.parametrize("code", ["f16", "bf16"])
+def test_halves_are_float32_sums_rounded_once(code: str) -> None:
+    """To the bit, bias and activation included: the same plan on the same numbers in float32."""
+    rng = np.random.default_rng(11)
+    for text in ("n2 c37>29 i19x20 k4 s2 p1", "n2 c8>40 i70 k16 s8 p4", "c5>7 i3x4x5 k3 s2 p1"):
+        g = Geometry.parse(text)
+        shapes = (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
+        halves = Arrays(*(stored(code, rng.standard_normal(shape)) for shape in shapes))
+        wide = Arrays(*(values(code, array).astype(np.float32) for array in halves))
+        for map, isa in itertools.product(MAPS, isas()):
+            layer = map == "conv_transpose"
+            for fields in candidates(g, map, isa, code):
+                fields["activation"] = ("leaky_relu", 0.1) if layer else None
+                half, full = (
+                    run(made(g, map, isa, fields, dtype), arrays, arrays.bias if layer else None)
+                    for dtype, arrays in ((code, halves), ("f32", wide))
+                )
+                assert_same(values(code, half), rounded(code, full))
