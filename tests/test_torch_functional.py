@@ -78,6 +78,17 @@ def test_half_precision_is_the_rounded_float32(dtype: torch.dtype) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_large_half_output_is_a_tensor_like_others(dtype: torch.dtype) -> None:
+    x = torch.ones(1, 1, 1200, 1200, dtype=dtype, requires_grad=True)
+    made = conv_transpose2d(x, torch.ones(1, 4, 2, 2, dtype=dtype), None, 2)
+    assert made.nbytes > 16 << 20
+    assert made.dtype is dtype
+    assert not made._is_view()
+    made.mul_(2).sum().backward()
+    assert torch.equal(x.grad, torch.full_like(x, 32))
+
+
 def test_unbatched() -> None:
     for g in (Geometry.parse("n1 c4>3 i6 k3 s2"), MIXED, Geometry.parse("n1 c4>3 i2x3x2 k3 s2 o1")):
         x, weight, bias, _ = tensors(g)

@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
+from tconv._core import as_bfloat16
 from tconv.ops.arrays import allocate
 from tconv.ops.running import execute
 from tconv.torch import jobs
@@ -26,21 +28,22 @@ _FROM_CACHE = 16 << 20
 def _empty(job: Job) -> Tensor:
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
         return torch.empty(job.shape, dtype=job.dtype)
-    return torch.from_numpy(allocate(job.plan.geometry, job.shape, job.array))
+    array = allocate(job.plan.geometry, job.shape, job.array)
+    if job.dtype is torch.bfloat16:
+        made: Tensor = from_dlpack(as_bfloat16(array))
+        return made
+    return torch.from_numpy(array)
 
 
 def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    target, given = _empty(job), source.dtype
-    if given is not job.dtype:
-        source, weight = source.to(job.dtype), weight.to(job.dtype)
-        bias = bias if bias is None else bias.to(job.dtype)
+    target = _empty(job)
     if target.numel():
         # Names hold the tensors while their addresses are in use.
         source, weight = source.contiguous(), weight.contiguous()
         bias = bias if bias is None else bias.contiguous()
         at = None if bias is None else bias.data_ptr()
         execute(job.plan, source.data_ptr(), weight.data_ptr(), at, target.data_ptr())
-    return target if given is job.dtype else target.to(given)
+    return target
 
 
 def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Job:
