@@ -41,6 +41,7 @@ struct Plan {
   Problem problem;
   Map map;
   DType dtype;
+  int parts = 1;         // 2: channels are the parts of complex numbers (complex.hpp); never set from Python
   Algorithm algorithm;
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
   int rows, vectors;     // the register tile: rows x vectors accumulators

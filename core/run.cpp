@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "complex.hpp"
 #include "gradient.hpp"
 #include "panel.hpp"
 #include "storage.hpp"
@@ -12,7 +13,8 @@
 
 namespace tconv {
 
-Runner::Runner(const Plan& plan) : plan_(plan) {
+Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::reference ? given : real_plan(given)) {
+  const Plan& plan = plan_;
   if (plan.algorithm == Algorithm::reference) return;
   if (plan.algorithm == Algorithm::winograd) {
     winograd_ = make_winograd(plan);
@@ -217,6 +219,17 @@ void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) 
 // ---- the gate -------------------------------------------------------------------------------------------------------
 
 void Runner::pack(const void* weight, void* packed) const {
+  const Problem& p = plan_.problem;
+  Block real;
+  if (plan_.parts == 2) {
+    const int64_t cells = p.kernel[0] * p.kernel[1] * p.kernel[2];
+    real = Block(static_cast<size_t>(p.groups * p.in_channels * p.out_channels * cells * dtype_size(plan_.dtype)));
+    with_real(plan_.dtype, [&](auto type) {
+      using T = decltype(type);
+      split_weights(plan_, static_cast<const T*>(weight), real.as<T>());
+    });
+    weight = real.as<void>();
+  }
   with_storage(plan_.dtype, [&](auto type) {
     using S = decltype(type);
     if (plan_.algorithm == Algorithm::winograd)
@@ -232,6 +245,40 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
     parallel_for(reference_tasks(plan_), plan_.most_threads, [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
     return;
   }
+  if (plan_.parts == 2) run_complex(source, weight, bias, target);
+  else run_real(source, weight, bias, target);
+}
+
+void Runner::run_complex(const void* source, const void* weight, const void* bias, void* target) const {
+  const Problem& p = plan_.problem;
+  with_real(plan_.dtype, [&](auto type) {
+    using T = decltype(type);
+    const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], x_planes = p.batch * p.groups * p.in_channels / 2;
+    const int64_t y_plane = p.output[0] * p.output[1] * p.output[2], y_planes = p.batch * p.groups * p.out_channels / 2;
+    const auto room = [](int64_t numbers) { return Block(static_cast<size_t>(numbers) * sizeof(T)); };
+    const Block x = room(2 * x_planes * x_plane), y = room(2 * y_planes * y_plane);
+    const auto split = [&](const void* from, bool is_x) {
+      split_planes(plan_, static_cast<const T*>(from), is_x ? x_planes : y_planes, is_x ? x_plane : y_plane,
+                   (is_x ? x : y).template as<T>());
+    };
+    if (plan_.map == Map::weight_gradient) {
+      const Block gradient = room(p.groups * p.in_channels * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2]);
+      split(source, true);
+      split(weight, false);
+      run_real(x.as<void>(), y.as<void>(), nullptr, gradient.as<void>());
+      join_gradient(plan_, gradient.as<T>(), static_cast<T*>(target));
+      return;
+    }
+    const bool transposed = plan_.map == Map::conv_transpose;
+    const Block &from = transposed ? x : y, &to = transposed ? y : x;
+    split(source, transposed);
+    run_real(from.as<void>(), weight, bias, to.as<void>());  // a complex bias is one of real and imaginary parts by turns
+    join_planes(plan_, to.as<T>(), transposed ? y_planes : x_planes, transposed ? y_plane : x_plane,
+                static_cast<T*>(target));
+  });
+}
+
+void Runner::run_real(const void* source, const void* weight, const void* bias, void* target) const {
   with_storage(plan_.dtype, [&](auto type) {
     using S = decltype(type);
     if (plan_.map == Map::weight_gradient) {

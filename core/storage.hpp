@@ -73,6 +73,13 @@ struct Storage<Brain> : HalfStorage<Brain> {
   static float number(Brain x) { return widened(x); }
 };
 
+// Calls call(T{}) with the type of f32 or f64.
+template <class Call>
+void with_real(DType dtype, const Call& call) {
+  if (dtype == DType::f32) call(float{});
+  else call(double{});
+}
+
 // Calls call(S{}) with the type in which arrays of `dtype` lie.
 template <class Call>
 void with_storage(DType dtype, const Call& call) {

@@ -76,7 +76,7 @@ int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; 
 int64_t computed_size(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
 
 std::string kernel_name(const Plan& plan) {
-  const std::string dtype = dtype_name(plan.dtype);
+  const std::string dtype = dtype_name(plan.parts == 1 ? plan.dtype : plan.dtype == DType::f32 ? DType::c64 : DType::c128);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
   return dtype + (plan.algorithm == Algorithm::winograd ? "_winograd_" : "_phases_") + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
 }

@@ -21,12 +21,15 @@ from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
 from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
 from tconv.planning.cost import machine
-from tconv.planning.plans import MAPS, Problem
+from tconv.planning.plans import MAPS, Problem, real
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
 
 CASES = load_cases()
 #: bfloat16 is unknown to NumPy: its bits travel as uint16.
-DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16}
+DTYPES = {
+    **{"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16},
+    **{"c64": np.complex64, "c128": np.complex128},
+}
 DEFINITIONS = {
     "conv_transpose": lambda a, g: views.scatter(a.x, a.weight, g),
     "conv": lambda a, g: views.gather(a.y, a.weight, g),
@@ -43,6 +46,11 @@ def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
     step = np.ldexp(1.0, np.maximum(np.frexp(wide)[1], -125) - 8)  # of 8 bits; the least normal one is 2^-126
     kept = np.where(np.isfinite(wide), np.rint(wide / step) * step, wide)
     return np.where(abs(kept) < 2.0**128, kept, np.copysign(np.inf, kept)).astype(np.float32)
+
+
+def whole_numbers(geometry: Geometry, code: str) -> Arrays:
+    """Small ones, complex where the dtype is."""
+    return integer_arrays(geometry, np.complex128 if code[0] == "c" else np.float64)
 
 
 def stored(code: str, numbers: np.ndarray) -> np.ndarray:
@@ -71,7 +79,8 @@ def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndar
 
 def candidates(geometry: Geometry, map: MapName, isa: str, code: str = "f32") -> Iterator[dict[str, Any]]:
     """The fields of all plans that planning weighs, cheap or not."""
-    problem, facts = Problem.of(geometry), machine(isa, code)
+    problem, code = real(Problem.of(geometry), code)
+    facts = machine(isa, code)
     for fields in (gradient if map == "weight_gradient" else phases).candidates(problem, map, code, facts):
         yield {"algorithm": "phases", **fields}
     if winograd.applies(problem, map, code):
@@ -87,8 +96,8 @@ def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any], cod
 
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
 def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> None:
-    whole = integer_arrays(geometry, np.float64)
     for code, map in itertools.product(DTYPES, MAPS):
+        whole = whole_numbers(geometry, code)
         arrays = Arrays(*(stored(code, array) for array in whole))
         expected = rounded(code, DEFINITIONS[map](whole, geometry))
         for algorithm, isa in itertools.product(ALGORITHMS.values(), isas()):
@@ -104,7 +113,7 @@ def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: G
     if not geometry.batch:
         pytest.skip("an empty batch has no boxes")
     draw = random.Random(name)
-    whole = integer_arrays(geometry, np.float64)
+    whole = whole_numbers(geometry, code)
     arrays = Arrays(*(stored(code, array) for array in whole))
     seen = set()
     for map, isa in itertools.product(MAPS, isas()):

@@ -30,6 +30,7 @@ from tconv.planning.plans import (
     Plan,
     Problem,
     activation_code,
+    real,
 )
 
 __all__ = ["ALGORITHMS", "Activation", "Algorithm", "MapName", "Plan", "isas", "plan"]
@@ -50,13 +51,24 @@ def _reference(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str
     return {"computed_macs": macs, "cost": macs * 8.0}
 
 
+def _has_phases(problem: Problem, map: MapName, dtype: str) -> bool:
+    return real(problem, dtype)[1] in BYTES and problem.batch > 0
+
+
+def _has_winograd(problem: Problem, map: MapName, dtype: str) -> bool:
+    problem, dtype = real(problem, dtype)
+    return winograd.applies(problem, map, dtype)
+
+
 def _phases(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    problem, dtype = real(problem, dtype)
     facts: Machine = machine(isa, dtype)
     choose = gradient.choose if map == "weight_gradient" else phases.choose
     return choose(problem, map, dtype, facts)
 
 
 def _winograd(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    problem, dtype = real(problem, dtype)
     return winograd.choose(problem, map, dtype, machine(isa, dtype))
 
 
@@ -72,8 +84,8 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         algorithm.name: algorithm
         for algorithm in (
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
-            Algorithm("phases", lambda problem, map, dtype: dtype in BYTES and problem.batch > 0, _phases),
-            Algorithm("winograd", winograd.applies, _winograd),
+            Algorithm("phases", _has_phases, _phases),
+            Algorithm("winograd", _has_winograd, _winograd),
         )
     }
 )
