@@ -9,6 +9,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "kernels/matrix.hpp"
 #include "memory.hpp"
 #include "run.hpp"
 #include "table.hpp"
@@ -186,6 +187,7 @@ NB_MODULE(_core, m) {
   m.def("empty_cache", &tconv::empty_cache, "Gives all kept blocks of memory back to the system.");
   m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
   m.def("instruction_sets", &instruction_sets, nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"), "What this CPU runs, best first.");
+  m.def("matrix_unit", &tconv::matrix_unit, "Whether this CPU multiplies matrices of bfloat16 (AMX) and the system lets us.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
   m.def("set_team", [](uintptr_t parallel, uintptr_t most) {
         tconv::set_team({reinterpret_cast<decltype(tconv::Team::parallel)>(parallel),

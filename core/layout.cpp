@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "kernels/matrix.hpp"
 #include "table.hpp"
 
 namespace tconv {
@@ -70,6 +71,13 @@ Layout make_layout(const Plan& plan) {
   out.target_channels = transposed ? p.out_channels : p.in_channels;
   out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
   out.target_plane = out.axis[0].target_size * out.axis[1].target_size * out.axis[2].target_size;
+  out.depth = out.source_channels;
+  if (plan.algorithm == Algorithm::matrix) {
+    const int64_t pairs = ceil_div(out.source_channels, 2);
+    out.folds = ceil_div(pairs, kMatrixPairs);
+    out.pairs = ceil_div(pairs, out.folds);
+    out.depth = out.folds * out.pairs;
+  }
   out.kernel_cells = p.kernel[0] * p.kernel[1] * p.kernel[2];
   out.row_stride = transposed ? out.kernel_cells : p.out_channels * out.kernel_cells;
   out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
@@ -92,11 +100,11 @@ Layout make_layout(const Plan& plan) {
   out.rows = out.target_channels * out.stacked;
   if (plan.lanes == Lanes::channels) {
     out.columns = round_up(out.rows, out.tile_lanes);
-    out.packed_group = out.columns * out.source_channels * out.taps;
+    out.packed_group = out.columns * out.depth * out.taps;
     out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
     out.sums = out.positions * out.sums_pitch;
   } else {
-    out.packed_group = out.rows * out.source_channels * out.taps;
+    out.packed_group = out.rows * out.depth * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
     const int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
@@ -107,7 +115,7 @@ Layout make_layout(const Plan& plan) {
   const Lattice& x = out.axis[2];
   out.line = std::max((plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride);
   for (const PhaseTaps& phase : out.phases)
-    out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.source_channels *
+    out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.depth *
                                             (plan.lanes == Lanes::channels ? out.tile_lanes : plan.rows));
   return out;
 }

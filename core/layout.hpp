@@ -34,6 +34,8 @@ struct Layout {
   int lanes;                                  // numbers in a vector register
   int64_t source_channels, target_channels;   // of one group
   int64_t source_plane, target_plane;         // numbers of one channel of one batch item
+  int64_t depth;                              // channels of a panel: the source's, or for `matrix` pairs of them
+  int64_t pairs, folds;                       // matrix: depth is so many times so many pairs
   int64_t kernel_cells;                       // elements of one kernel
   int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
 

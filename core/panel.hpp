@@ -45,8 +45,8 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 }
 
 // `wide`: room for a row of the source, where it has to be widened before it is dealt out.
-template <class S, class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
+template <class Storage, class S, class T>
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage& storage, const S* source,
                 int64_t batch_stride, const Box& box, T* panel, T* wide) {
   const Lattice& x = at.axis[2];
   const int64_t stride = x.source_stride, phases = static_cast<int64_t>(x.source_phases.size());
@@ -64,21 +64,23 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
     if (s.begin < s.end) first = std::min(first, s.origin + s.begin * stride), last = std::max(last, s.origin + (s.end - 1) * stride + 1);
 
   const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-  for (int64_t d = 0; d < at.source_channels; ++d) {
+  for (int64_t d = 0; d < at.depth; ++d) {
     T* to = panel + d * at.panel.channel;
-    const int64_t filled = at.panel.dense ? cells : 0;
+    const bool there = d * storage.fold < at.source_channels;  // the depth of `matrix` may be padded
+    const int64_t filled = at.panel.dense && there ? cells : 0;
     std::memset(to + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
-    for (int64_t n = 0; n < box.size[0]; ++n) {
-      const S* from = source + (box.begin[0] + n) * batch_stride + d * at.source_plane;
+    const auto& channel = storage.channel(d, at);
+    for (int64_t n = 0; n < box.size[0] && there; ++n) {
+      const S* from = source + (box.begin[0] + n) * batch_stride + d * storage.fold * at.source_plane;
       T* item = to + at.panel.first + at.panel.position(n, 0, 0);
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         T* row = item + phase * at.panel.row + position;
         if (last <= first) return;
         if (storage.narrow && stride == 1) {
-          storage.load(from + index + first, last - first, row + stretches[0].begin);
+          channel.load(from + index + first, last - first, row + stretches[0].begin);
           return;
         }
-        const T* line = storage.loaded(from + index + first, last - first, wide);
+        const T* line = channel.loaded(from + index + first, last - first, wide);
         if (end > begin)
           kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {

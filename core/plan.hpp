@@ -14,7 +14,7 @@ enum class DType : int { f32, f64, f16, bf16, c64, c128, i8, i16, i32, i64, u8, 
 // weight_gradient correlates x with y, one number a weight.
 enum class Map : int { conv_transpose, conv, weight_gradient };
 
-enum class Algorithm : int { reference, phases, winograd };
+enum class Algorithm : int { reference, phases, winograd, matrix };
 
 // What the register tile is made of. The phases of a channel, x fastest, count as further channels for the last two,
 // which need all phases to have the same taps.

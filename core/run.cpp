@@ -5,6 +5,7 @@
 
 #include "complex.hpp"
 #include "gradient.hpp"
+#include "kernels/matrix.hpp"
 #include "panel.hpp"
 #include "storage.hpp"
 #include "table.hpp"
@@ -26,8 +27,8 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
   if (plan.map == Map::weight_gradient) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);
   } else {
-    packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
-    workspace_ = layout_.source_channels * layout_.panel.channel + layout_.sums;
+    packed_ = plan.problem.groups * layout_.packed_group * (plan.algorithm == Algorithm::matrix ? 4 : dtype_size(plan.dtype));
+    workspace_ = layout_.depth * layout_.panel.channel + layout_.sums;
     if (dtype_size(plan.dtype) < computed_size(plan.dtype)) workspace_ += layout_.line + layout_.weights;
     workspace_ *= computed_size(plan.dtype);
   }
@@ -66,6 +67,30 @@ void Runner::pack_as(const S* weight, S* packed) const {
         }
       }
     }
+  });
+}
+
+// matrix: [group][block of rows][phase, unless stacked][fold][tap][row of the block][pair of source channels].
+void Runner::pack_pairs(const Brain* weight, uint32_t* packed) const {
+  const Layout& at = layout_;
+  const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size()), blocks = ceil_div(at.rows, plan_.rows);
+  const int64_t group_weights = plan_.problem.in_channels * plan_.problem.out_channels * at.kernel_cells;
+  parallel_for(plan_.problem.groups * blocks, plan_.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / blocks, first = task % blocks * plan_.rows, end = std::min(first + plan_.rows, at.rows);
+    uint32_t* to = packed + group * at.packed_group + first * at.depth * at.taps;
+    for (int64_t phase = 0; phase < phases; ++phase)
+      for (int64_t f = 0; f < at.folds; ++f)
+        for (size_t t = 0; t < at.phases[static_cast<size_t>(phase)].kernel.size(); ++t)
+          for (int64_t row = first; row < end; ++row) {
+            const int64_t own = phase + row % at.stacked;
+            const Brain* from = weight + group * group_weights + row / at.stacked * at.row_stride +
+                                at.phases[static_cast<size_t>(own)].kernel[t];
+            for (int64_t d = 2 * f * at.pairs; d < 2 * (f + 1) * at.pairs; d += 2) {
+              const uint32_t even = d < at.source_channels ? from[d * at.depth_stride].bits : 0;
+              const uint32_t odd = d + 1 < at.source_channels ? from[(d + 1) * at.depth_stride].bits : 0;
+              *to++ = even | odd << 16;
+            }
+          }
   });
 }
 
@@ -114,15 +139,18 @@ struct Store {
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
-template <class S>
-void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) const {
-  using T = typename Storage<S>::T;
+template <class Storage>
+void Runner::run_as(const typename Storage::S* source, const typename Storage::Weight* packed,
+                    const typename Storage::S* bias, typename Storage::S* target) const {
+  using S = typename Storage::S;
+  using T = typename Storage::T;
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const Storage<S> storage(plan.isa);
+  const Storage storage(plan.isa);
   const Store<S> store{at};
-  const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
+  const int64_t depth = at.depth, boxes = at.box_count(), groups = plan.problem.groups;
+  const int64_t source_group = at.source_channels * at.source_plane;
   const int64_t batch_stride = groups * at.target_channels * at.target_plane;
 
   Workers workers(plan.most_threads);
@@ -135,8 +163,7 @@ void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) 
     const int64_t group = task / at.chunks / boxes;
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      pack_panel(at, kernels, storage, source + group * depth * at.source_plane, groups * depth * at.source_plane, box,
-                 panel, line);
+      pack_panel(at, kernels, storage, source + group * source_group, groups * source_group, box, panel, line);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
@@ -147,7 +174,7 @@ void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) 
 
     TileArgs<T> tile{};
     tile.steps = depth;
-    if (plan.lanes == Lanes::channels) {
+    if constexpr (Storage::fold == 1) if (plan.lanes == Lanes::channels) {
       const std::vector<int64_t>& offsets = at.phases[0].offsets;
       tile.taps = at.taps;
       tile.offsets = offsets.data();
@@ -196,18 +223,23 @@ void Runner::run_as(const S* source, const S* packed, const S* bias, S* target) 
     };
     for (int64_t first = row_begin * at.stacked; first < row_end * at.stacked; first += plan.rows) {
       const int64_t rows = std::min<int64_t>(plan.rows, row_end * at.stacked - first);
-      const S* weights = packed + group * at.packed_group + first * depth * at.taps;
+      const typename Storage::Weight* weights = packed + group * at.packed_group + first * depth * at.taps;
       tile.a_step = rows, tile.a_tap = depth * rows;
       for (int64_t r = 0; r < phases; ++r) {
         const PhaseTaps& phase = at.phases[static_cast<size_t>(r)];
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
-        tile.a = storage.loaded(weights + phase.before * depth * rows, tile.taps * depth * rows, widened);
         T* c = sums + (at.stacked > 1 ? first - row_begin * at.stacked : r * plan.rows) * at.sums_pitch;
-        for (int64_t i = 0; i < positions; i += at.tile_lanes) {
-          tile.b = cells + i;
-          tile.c = c + i;
-          kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
+        if constexpr (Storage::fold == 2) {
+          matrix({weights + phase.before * depth * rows, cells, phase.offsets.data(), tile.taps, at.folds, at.pairs, rows,
+                  positions, at.panel.channel, c, at.sums_pitch});
+        } else {
+          tile.a = storage.loaded(weights + phase.before * depth * rows, tile.taps * depth * rows, widened);
+          for (int64_t i = 0; i < positions; i += at.tile_lanes) {
+            tile.b = cells + i;
+            tile.c = c + i;
+            kernels.tile[rows][ceil_div(std::min(at.tile_lanes, positions - i), at.lanes)](tile);
+          }
         }
       }
       if (at.stacked == 1) store_channels(first, first + rows, 1, plan.rows);
@@ -234,6 +266,8 @@ void Runner::pack(const void* weight, void* packed) const {
     using S = decltype(type);
     if (plan_.algorithm == Algorithm::winograd)
       pack_winograd(plan_, winograd_, static_cast<const S*>(weight), packed);
+    else if (plan_.algorithm == Algorithm::matrix)
+      pack_pairs(static_cast<const Brain*>(weight), static_cast<uint32_t*>(packed));
     else
       pack_as(static_cast<const S*>(weight), static_cast<S*>(packed));
   });
@@ -288,9 +322,12 @@ void Runner::run_real(const void* source, const void* weight, const void* bias, 
     } else if (plan_.algorithm == Algorithm::winograd) {
       run_winograd(plan_, winograd_, static_cast<const S*>(source), weight, static_cast<const S*>(bias),
                    static_cast<S*>(target));
+    } else if (plan_.algorithm == Algorithm::matrix) {
+      run_as<PairStorage>(static_cast<const Brain*>(source), static_cast<const uint32_t*>(weight),
+                          static_cast<const Brain*>(bias), static_cast<Brain*>(target));
     } else {
-      run_as(static_cast<const S*>(source), static_cast<const S*>(weight), static_cast<const S*>(bias),
-             static_cast<S*>(target));
+      run_as<Storage<S>>(static_cast<const S*>(source), static_cast<const S*>(weight), static_cast<const S*>(bias),
+                         static_cast<S*>(target));
     }
   });
 }

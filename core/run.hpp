@@ -4,6 +4,7 @@
 #include "layout.hpp"
 #include "memory.hpp"
 #include "plan.hpp"
+#include "storage.hpp"
 #include "winograd.hpp"
 
 namespace tconv {
@@ -25,7 +26,10 @@ class Runner {
   void run_real(const void* source, const void* weight, const void* bias, void* target) const;
   void run_complex(const void* source, const void* weight, const void* bias, void* target) const;
   template <class S> void pack_as(const S* weight, S* packed) const;
-  template <class S> void run_as(const S* source, const S* packed, const S* bias, S* target) const;
+  void pack_pairs(const Brain* weight, uint32_t* packed) const;
+  template <class Storage>
+  void run_as(const typename Storage::S* source, const typename Storage::Weight* packed, const typename Storage::S* bias,
+              typename Storage::S* target) const;
 
   Plan plan_;          // the real one, where numbers are complex
   Layout layout_;      // of `phases`

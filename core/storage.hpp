@@ -6,18 +6,24 @@
 #include <stdexcept>
 #include <string>
 
+#include "layout.hpp"
 #include "table.hpp"
 
 namespace tconv {
 
 // f32 and f64 are computed as they are: rows are made in place.
-template <class S>
+template <class Number>
 struct Storage {
+  using S = Number;
   using T = S;
+  using Weight = S;                   // of packed weights
+  static constexpr int64_t fold = 1;  // channels of the source in one of a panel
   static constexpr bool narrow = false;
   explicit Storage(const std::string&) {}
 
   static T number(S x) { return x; }
+  // What loads numbers of channel `d` of a panel.
+  const Storage& channel(int64_t, const Layout&) const { return *this; }
   void load(const S* from, int64_t count, T* to) const { std::copy_n(from, count, to); }
   // What `load` would leave in `scratch`.
   const T* loaded(const S* from, int64_t, T*) const { return from; }
@@ -31,12 +37,16 @@ struct Storage {
   }
 };
 
-template <class S>
+template <class Number>
 struct HalfStorage {
+  using S = Number;
   using T = float;
+  using Weight = S;
+  static constexpr int64_t fold = 1;
   static constexpr bool narrow = true;
   explicit HalfStorage(const std::string& isa) : convert(converts_for<S>(isa)) {}
 
+  const HalfStorage& channel(int64_t, const Layout&) const { return *this; }
   void load(const S* from, int64_t count, T* to) const { convert.widen(from, count, to); }
   const T* loaded(const S* from, int64_t count, T* scratch) const {
     load(from, count, scratch);
@@ -58,7 +68,7 @@ struct HalfStorage {
       }
   }
 
- private:
+ protected:
   const ConvertSet<S>& convert;
 };
 
@@ -71,6 +81,29 @@ template <>
 struct Storage<Brain> : HalfStorage<Brain> {
   using HalfStorage::HalfStorage;
   static float number(Brain x) { return widened(x); }
+};
+
+// bfloat16 for the matrix unit: the numbers of a panel are the bits of two neighbouring channels' numbers.
+struct PairStorage : Storage<Brain> {
+  using Storage::Storage;
+  using Weight = uint32_t;
+  static constexpr int64_t fold = 2;
+
+  struct Channel {
+    const ConvertSet<Brain>& convert;
+    int64_t odd;  // numbers from the even channel to the odd one; 0 where there is none
+
+    void load(const Brain* from, int64_t count, float* to) const {
+      convert.pair(from, odd ? from + odd : nullptr, count, to);
+    }
+    const float* loaded(const Brain* from, int64_t count, float* scratch) const {
+      load(from, count, scratch);
+      return scratch;
+    }
+  };
+  Channel channel(int64_t d, const Layout& at) const {
+    return {convert, 2 * d + 1 < at.source_channels ? at.source_plane : 0};
+  }
 };
 
 // Calls call(T{}) with the type of f32 or f64.

@@ -1,5 +1,7 @@
 #include "table.hpp"
 
+#include "kernels/matrix.hpp"
+
 #include <stdexcept>
 
 namespace tconv {
@@ -58,6 +60,7 @@ template <>
 const ConvertSet<Brain>& converts_for<Brain>(const std::string& isa) { return *find_isa(isa).bf16; }
 
 int lanes_of(const Plan& plan) {
+  if (plan.algorithm == Algorithm::matrix) return kMatrixColumns;
   return plan.dtype == DType::f64 ? kernels_for<double>(plan.isa).lanes : kernels_for<float>(plan.isa).lanes;
 }
 
@@ -78,7 +81,8 @@ int64_t computed_size(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
 std::string kernel_name(const Plan& plan) {
   const std::string dtype = dtype_name(plan.parts == 1 ? plan.dtype : plan.dtype == DType::f32 ? DType::c64 : DType::c128);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
-  return dtype + (plan.algorithm == Algorithm::winograd ? "_winograd_" : "_phases_") + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
+  const char* algorithm = plan.algorithm == Algorithm::winograd ? "_winograd_" : plan.algorithm == Algorithm::matrix ? "_matrix_" : "_phases_";
+  return dtype + algorithm + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + plan.isa;
 }
 
 }  // namespace tconv

@@ -91,6 +91,8 @@ template <class S>
 struct ConvertSet {
   void (*widen)(const S* from, int64_t count, float* to);
   void (*narrow)(const float* from, int64_t count, S* to);
+  // The bits of even[i] and, above them, of odd[i], or 0 without `odd`.
+  void (*pair)(const S* even, const S* odd, int64_t count, float* to);
 };
 
 // Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.

@@ -19,7 +19,7 @@ import pytest
 
 from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, phases, plan, winograd
+from tconv.planning import ALGORITHMS, MapName, Plan, gradient, isas, matrix, phases, plan, winograd
 from tconv.planning.cost import machine
 from tconv.planning.plans import MAPS, Problem, real
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
@@ -45,7 +45,7 @@ def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
     wide = numbers.astype(np.float64)
     step = np.ldexp(1.0, np.maximum(np.frexp(wide)[1], -125) - 8)  # of 8 bits; the least normal one is 2^-126
     kept = np.where(np.isfinite(wide), np.rint(wide / step) * step, wide)
-    return np.where(abs(kept) < 2.0**128, kept, np.copysign(np.inf, kept)).astype(np.float32)
+    return np.where(abs(kept) >= 2.0**128, np.copysign(np.inf, kept), kept).astype(np.float32)
 
 
 def whole_numbers(geometry: Geometry, code: str) -> Arrays:
@@ -86,6 +86,9 @@ def candidates(geometry: Geometry, map: MapName, isa: str, code: str = "f32") ->
     if winograd.applies(problem, map, code):
         for fields in winograd.candidates(problem, map, code, facts):
             yield {"algorithm": "winograd", **fields}
+    if matrix.applies(problem, map, code):
+        for fields in matrix.candidates(problem, map):
+            yield {"algorithm": "matrix", **fields}
 
 
 def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any], code: str = "f32") -> Plan:

@@ -7,11 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
+from tconv import _core, views
 from tconv.geometry import Geometry
-from tconv.planning import isas, plan
+from tconv.planning import MapName, isas, plan
 from tconv.planning.plans import MAPS
 from tconv.testing import Arrays, assert_same
-from test_engine import candidates, made, rounded, run, stored, values
+from test_engine import DEFINITIONS, candidates, made, rounded, run, stored, values
 
 
 @pytest.mark.parametrize("code", ["f16", "bf16"])
@@ -47,9 +48,45 @@ def test_halves_are_float32_sums_rounded_once(code: str) -> None:
         for map, isa in itertools.product(MAPS, isas()):
             layer = map == "conv_transpose"
             for fields in candidates(g, map, isa, code):
+                if fields["algorithm"] == "matrix":  # sums in an order of its own: see below
+                    continue
                 fields["activation"] = ("leaky_relu", 0.1) if layer else None
                 half, full = (
                     run(made(g, map, isa, fields, dtype), arrays, arrays.bias if layer else None)
                     for dtype, arrays in ((code, halves), ("f32", wide))
                 )
                 assert_same(values(code, half), rounded(code, full))
+
+
+@pytest.mark.skipif(not _core.matrix_unit(), reason="this CPU has no matrix unit")
+@pytest.mark.parametrize("name", ["conv_transpose", "conv"])
+def test_the_matrix_unit_stays_within_the_bound_of_float32_sums(name: MapName) -> None:
+    """Before the one rounding, |error| <= terms * eps * sum of |products| (Higham 2002, section 3.1)."""
+    rng = np.random.default_rng(12)
+    for text in ("n2 c37>29 i19x20 k4 s2 p1", "n2 c80>40 i70 k16 s8 p4", "c5>7 i3x4x5 k3 s2 p1"):
+        g = Geometry.parse(text)
+        shapes = (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
+        halves = Arrays(*(stored("bf16", rng.standard_normal(shape)) for shape in shapes))
+        wide = Arrays(*(values("bf16", array).astype(np.float64) for array in halves))
+        exact = DEFINITIONS[name](wide, g)
+        size = DEFINITIONS[name](Arrays(*map(abs, wide)), g)
+        terms = max(g.in_channels, g.out_channels) * int(np.prod(g.kernel))
+        bound = terms * np.finfo(np.float32).eps * size
+        for fields in candidates(g, name, isas()[0], "bf16"):
+            if fields["algorithm"] == "matrix":
+                actual = values("bf16", run(made(g, name, isas()[0], fields, "bf16"), halves))
+                assert np.all(rounded("bf16", exact - bound) <= actual)
+                assert np.all(actual <= rounded("bf16", exact + bound))
+
+
+@pytest.mark.skipif(not _core.matrix_unit(), reason="this CPU has no matrix unit")
+def test_the_matrix_unit_keeps_infinities_and_nan() -> None:
+    geometry = Geometry.parse("c3>2 i40 k2 s2")
+    x, weight = np.ones((1, 3, 40)), np.ones((3, 2, 2))
+    x[0, 2, 7], x[0, 1, 20], x[0, 0, 39] = np.inf, np.nan, -np.inf
+    arrays = Arrays(*(stored("bf16", array) for array in (x, weight, np.zeros(2), np.zeros(1))))
+    chosen = plan(geometry, dtype="bf16", algorithm="matrix")
+    assert chosen.kernel.startswith("bf16_matrix_")
+    with np.errstate(invalid="ignore"):
+        expected = views.scatter(x, weight, geometry).astype(np.float32)
+    assert_same(values("bf16", run(chosen, arrays)), expected)

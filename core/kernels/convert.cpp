@@ -78,14 +78,24 @@ void narrow(const float* __restrict from, int64_t count, S* __restrict to) {
   narrow_block<n>(from + count - n, to + count - n);
 }
 
+template <class S>
+void pair(const S* __restrict even, const S* __restrict odd, int64_t count, float* __restrict to) {
+  typedef uint32_t Bits __attribute__((may_alias));
+  Bits* out = reinterpret_cast<Bits*>(to);
+  if (odd)
+    for (int64_t i = 0; i < count; ++i) out[i] = even[i].bits | static_cast<uint32_t>(odd[i].bits) << 16;
+  else
+    for (int64_t i = 0; i < count; ++i) out[i] = even[i].bits;
+}
+
 }  // namespace
 
 #define TCONV_JOIN_(a, b) a##b
 #define TCONV_JOIN(a, b) TCONV_JOIN_(a, b)
 
 void TCONV_JOIN(fill_convert_, TCONV_ISA)(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16) {
-  f16 = {widen<Half>, narrow<Half>};
-  bf16 = {widen<Brain>, narrow<Brain>};
+  f16 = {widen<Half>, narrow<Half>, pair<Half>};
+  bf16 = {widen<Brain>, narrow<Brain>, pair<Brain>};
 }
 
 }  // namespace tconv

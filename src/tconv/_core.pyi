@@ -59,6 +59,11 @@ def cached_bytes() -> int:
 def instruction_sets() -> dict[str, dict[str, Any]]:
     """What this CPU runs, best first."""
 
+def matrix_unit() -> bool:
+    """
+    Whether this CPU multiplies matrices of bfloat16 (AMX) and the system lets us.
+    """
+
 def get_num_threads() -> int:
     """Threads that a run uses."""
 

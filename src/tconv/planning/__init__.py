@@ -20,7 +20,7 @@ from typing import Any
 from tconv import _core
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.planning import gradient, phases, winograd
+from tconv.planning import gradient, matrix, phases, winograd
 from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
@@ -72,6 +72,10 @@ def _winograd(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str,
     return winograd.choose(problem, map, dtype, machine(isa, dtype))
 
 
+def _matrix(problem: Problem, map: MapName, dtype: str, isa: str) -> dict[str, Any]:
+    return matrix.choose(problem, map)
+
+
 def _nominal(problem: Problem) -> int:
     cells = kernel = 1
     for i, k in zip(problem.input, problem.kernel, strict=True):
@@ -86,6 +90,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
             Algorithm("phases", _has_phases, _phases),
             Algorithm("winograd", _has_winograd, _winograd),
+            Algorithm("matrix", matrix.applies, _matrix),
         )
     }
 )
@@ -123,7 +128,7 @@ def plan(
 
     >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
     Traceback (most recent call last):
-    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd would fit
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, matrix would fit
     """
     activation_code(activation)  # says what is wrong with it, also where it could be no key
     if isinstance(activation, list):

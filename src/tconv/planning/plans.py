@@ -31,7 +31,7 @@ Activation: TypeAlias = str | tuple[str | float, ...] | None
 MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
 DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
-_ALGORITHMS = ("reference", "phases", "winograd")
+_ALGORITHMS = ("reference", "phases", "winograd", "matrix")
 _LANES = ("positions", "channels", "stacked", "kernel")
 
 
