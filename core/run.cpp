@@ -23,6 +23,9 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
     workspace_ = winograd_workspace(winograd_) * computed_size(plan.dtype);
     return;
   }
+  if (plan.algorithm == Algorithm::matrix &&
+      (plan.dtype != DType::bf16 || plan.map == Map::weight_gradient || plan.lanes == Lanes::channels || !matrix_unit()))
+    throw std::invalid_argument("the matrix unit, where there is one, takes layers of bf16");
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
     workspace_ = plan.lanes == Lanes::kernel ? wide_gradient_workspace(plan_, layout_) : gradient_workspace(plan_, layout_);

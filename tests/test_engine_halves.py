@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tconv import _core, views
+from tconv import TconvError, _core, views
 from tconv.geometry import Geometry
 from tconv.planning import MapName, isas, plan
 from tconv.planning.plans import MAPS
@@ -90,3 +90,12 @@ def test_the_matrix_unit_keeps_infinities_and_nan() -> None:
     with np.errstate(invalid="ignore"):
         expected = views.scatter(x, weight, geometry).astype(np.float32)
     assert_same(values("bf16", run(chosen, arrays)), expected)
+
+
+@pytest.mark.parametrize("code", ["f32", "f16"])
+def test_the_matrix_unit_is_refused_other_dtypes(code: str) -> None:
+    geometry = Geometry.parse("c4>4 i8x8 k2 s2")
+    with pytest.raises(TconvError, match="'matrix' does not apply"):
+        plan(geometry, dtype=code, algorithm="matrix")
+    with pytest.raises(ValueError, match="takes layers of bf16"):
+        made(geometry, "conv_transpose", isas()[0], {"algorithm": "matrix"}, code)

@@ -102,9 +102,11 @@ void matrix(const MatrixArgs& args) {
 
 #else
 
+#include <stdexcept>
+
 namespace tconv {
 bool matrix_unit() { return false; }
-void matrix(const MatrixArgs&) {}
+void matrix(const MatrixArgs&) { throw std::logic_error("this build knows no matrix unit"); }
 }  // namespace tconv
 
 #endif
