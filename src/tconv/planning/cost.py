@@ -25,8 +25,8 @@ __all__ = [
     "uneven",
 ]
 
-#: Bytes of the dtypes that have fast kernels.
-BYTES = {"f32": 4, "f64": 8}
+#: Bytes of a number as it is computed, of the dtypes that have fast kernels.
+BYTES = {"f32": 4, "f64": 8, "f16": 4, "bf16": 4}
 
 #: Bytes of a panel of input that are tried: in half of a second-level cache of 1 MiB, all of it, or of 2 MiB.
 PANELS = (384 << 10, 768 << 10, 1536 << 10)
@@ -67,7 +67,7 @@ class Machine(NamedTuple):
 @cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
-    facts = _core.instruction_sets()[isa][dtype]
+    facts = _core.instruction_sets()[isa]["f64" if dtype == "f64" else "f32"]
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
@@ -88,12 +88,13 @@ def uneven(cycles: float, tasks: int) -> float:
     return 1.0 + min(0.6 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
 
 
-def matrix_cycles(height: int, width: int) -> float:
+def matrix_cycles(height: int, width: int, parts: int) -> float:
     """Cycles of one block of 32 channels in a tile of matrix registers.
 
-    Six products of three parts each, 16 cycles apart; one register can be added to every 52 cycles.
+    Six products of three parts each, or one of one, 16 cycles apart; one register can be added to every
+    52 cycles.
     """
-    return 6 * max(16.0 * height * width, 52.0) * 1.2
+    return (6 if parts > 1 else 1) * max(16.0 * height * width, 52.0) * 1.2
 
 
 def split(extent: int, most: int) -> int:
