@@ -112,32 +112,46 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
-  const int64_t blocks = ceil_div(at.rows, plan.rows);
+  const int64_t blocks = ceil_div(at.rows, plan.rows), cells = at.kernel_cells;
 
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks, first = task % blocks * plan.rows, filled = std::min<int64_t>(plan.rows, at.rows - first);
-    const int64_t rows = round_up(filled, 16);
-    const S* from = weight + group * group_weights;
+    const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked;
+    const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
+    const S* from = weight + group * group_weights + first_channel * at.row_stride;
     T* block = static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps;
-    for (int64_t k = 0; k < at.blocks; ++k) {  // outside of the taps, so that the weights of 32 channels stay in the cache
-      const int64_t channels = std::min<int64_t>(32, depth - 32 * k);
+    // Whole kernels are turned, [target channel][element][32 source channels], unless only few of their elements are wanted.
+    const bool turned = channels * cells <= 2 * filled * at.taps;
+    std::vector<T> slab(static_cast<size_t>(turned ? channels * cells * 32 : 0));
+    for (int64_t k = 0; k < at.blocks; ++k) {
+      const int64_t count = std::min<int64_t>(32, depth - 32 * k);
+      const S* start = from + 32 * k * at.depth_stride;
+      const bool together = at.row_stride == cells;  // kernels of neighbouring target channels
+      for (int64_t c = 0; turned && c < (together ? 1 : channels); ++c)
+        storage.transpose(kernels, start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
+                          slab.data() + c * cells * 32, 32);
       for (int64_t phase = 0; phase < phases; ++phase) {
         const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
-        for (int64_t t = 0; t < static_cast<int64_t>(own.kernel.size()); ++t) {
-          T* to = block + (own.before * at.blocks + k * static_cast<int64_t>(own.kernel.size()) + t) * plan.parts * rows * 16;
-          for (int64_t i = 0; i < rows; ++i, to += 16) {
-            alignas(64) T row[32] = {};
+        const int64_t taps = static_cast<int64_t>(own.kernel.size());
+        for (int64_t t = 0; t < taps; ++t) {
+          T* to = block + ((own.before * at.blocks + k * taps + t) * rows) * (at.depth / at.blocks);
+          for (int64_t i = 0; i < rows; ++i) {
+            alignas(64) T gathered[32] = {};
+            const T* row = gathered;
             if (i < filled) {
-              const int64_t r = first + i, taps = phase + r % at.stacked;
-              const S* start = from + r / at.stacked * at.row_stride + at.phases[static_cast<size_t>(taps)].kernel[static_cast<size_t>(t)];
-              for (int64_t d = 0; d < channels; ++d) row[d] = Storage<S>::number(start[(32 * k + d) * at.depth_stride]);
+              const int64_t r = first + i, channel = r / at.stacked - first_channel;
+              const int64_t element = at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)];
+              if (turned) row = slab.data() + (channel * cells + element) * 32;
+              else for (int64_t d = 0; d < count; ++d) gathered[d] = storage.number(start[channel * at.row_stride + element + d * at.depth_stride]);
             }
-            kernels.matrix.split_row(row, plan.parts, to, rows * 16);
+            kernels.matrix.split_row(row, plan.parts, to + i * 16, rows * 16);
           }
         }
       }
+      if (k + 2 == at.blocks) std::fill(slab.begin(), slab.end(), T(0));  // the last block may be short
     }
   });
 }

@@ -72,6 +72,22 @@ struct Block {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i + 1 < kA) products<i + 1>();
   }
+  // The same row by row, each register of weights loaded anew from `a` as soon as it has been used: a load waits for the
+  // products that read what was there before, and the other rows' products go on meanwhile.
+  template <int i = 0>
+  static inline __attribute__((always_inline)) void products_then_rows(const char* a) {
+    multiply<i, kA + i / width, kB + i % width>();
+    if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * kRegister, 64);
+    if constexpr (i + 1 < kA) products_then_rows<i + 1>(a);
+  }
+  // ... and column by column, for those of the panel.
+  template <int j = 0>
+  static inline __attribute__((always_inline)) void products_then_columns(const float* b, int64_t row_bytes) {
+    constexpr int i = j % height, column = j / height;
+    multiply<i * width + column, kA + i, kB + column>();
+    if constexpr (i == height - 1) load<kB + column>(b + column * 16, row_bytes);
+    if constexpr (j + 1 < kA) products_then_columns<j + 1>(b, row_bytes);
+  }
   template <int i = 0>
   static inline __attribute__((always_inline)) void keep(float* c, int64_t stride) {
     store<i>(c + i / width * 16 * stride + i % width * 16, stride * 4);
@@ -91,14 +107,15 @@ void tile(const MatrixArgs<float>& args) {
     const float* block = args.b + k * 16 * args.b_row;
     for (int64_t t = 0; t < args.taps; ++t, a += parts * part) {
       const float* b = block + args.offsets[t];
-      Of::rows(a), Of::columns(b, row_bytes), Of::products();
+      Of::rows(a), Of::columns(b, row_bytes);
       if constexpr (parts == 3) {  // an order in which one operand stays where it is
-        Of::rows(a + 2 * part), Of::products();
-        Of::rows(a + part), Of::products();
-        Of::columns(b + args.b_part, row_bytes), Of::products();
-        Of::rows(a), Of::products();
-        Of::columns(b + 2 * args.b_part, row_bytes), Of::products();
+        Of::products_then_rows(a + 2 * part);
+        Of::products_then_rows(a + part);
+        Of::products_then_columns(b + args.b_part, row_bytes);
+        Of::products_then_rows(a);
+        Of::products_then_columns(b + 2 * args.b_part, row_bytes);
       }
+      Of::products();
     }
   }
   Of::keep(args.c, args.c_stride);
@@ -147,7 +164,6 @@ void fill_matrix(MatrixSet<float>& set) {
   fill_tile<1, 3>(set);
   fill_tile<2, 1>(set);
   fill_tile<2, 2>(set);
-  fill_tile<3, 1>(set);
   set.split_pairs = split_pairs;
   set.split_row = split_row;
 }

@@ -3,7 +3,6 @@
 //
 // Everything lives in an unnamed namespace and uses no library template, so that no code compiled for one instruction
 // set can be shared by the linker with another.
-#include <cmath>
 #include <cstdint>
 
 #include "../table.hpp"
@@ -42,106 +41,6 @@ void tile(const TileArgs<T>& args) {
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j) Simd<T>::store(args.c + i * args.c_stride + j * lanes, sums[i][j]);
-}
-
-template <class T, int phases>
-void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
-  for (int64_t x = 0; x < cells; ++x)
-#pragma GCC unroll 6
-    for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
-}
-
-template <class T>
-void interleave(const InterleaveArgs<T>& args) {
-  const int64_t phases = args.phases;
-  int64_t x = ceil_div(args.skip, phases);  // the first cell that is kept whole
-  const int64_t whole = (args.skip + args.length) / phases - x;
-  const auto one = [&](int64_t index) {
-    args.out[index - args.skip] = args.sums[(index % phases) * args.phase_stride + index / phases] + args.bias;
-  };
-  if (whole <= 0) {
-    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
-    return;
-  }
-  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
-  const T* sums = args.sums + x;
-  T* out = args.out + x * phases - args.skip;
-  switch (phases) {
-    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 2: interleave_whole<T, 2>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 6: interleave_whole<T, 6>(sums, args.phase_stride, whole, args.bias, out); break;
-    default:
-      for (int64_t r = 0; r < phases; ++r)
-        for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + args.bias;
-  }
-  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
-}
-
-template <class T, int phases>
-void runs_whole(const T* __restrict sums, int64_t cell_stride, int64_t cells, T bias, T* __restrict out) {
-  for (int64_t x = 0; x < cells; ++x, sums += cell_stride, out += phases)
-#pragma GCC unroll 64
-    for (int r = 0; r < phases; ++r) out[r] = sums[r] + bias;
-}
-
-template <class T>
-void runs(const RunsArgs<T>& args) {
-  const int64_t phases = args.phases;
-  int64_t x = ceil_div(args.skip, phases);
-  const int64_t whole = (args.skip + args.length) / phases - x;
-  const auto one = [&](int64_t index) {
-    args.out[index - args.skip] = args.sums[(index / phases) * args.cell_stride + index % phases] + args.bias;
-  };
-  if (whole <= 0) {
-    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
-    return;
-  }
-  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
-  const T* sums = args.sums + x * args.cell_stride;
-  T* out = args.out + x * phases - args.skip;
-  switch (phases) {
-    case 1: runs_whole<T, 1>(sums, args.cell_stride, whole, args.bias, out); break;
-    case 2: runs_whole<T, 2>(sums, args.cell_stride, whole, args.bias, out); break;
-    case 4: runs_whole<T, 4>(sums, args.cell_stride, whole, args.bias, out); break;
-    case 8: runs_whole<T, 8>(sums, args.cell_stride, whole, args.bias, out); break;
-    case 16: runs_whole<T, 16>(sums, args.cell_stride, whole, args.bias, out); break;
-    case 32: runs_whole<T, 32>(sums, args.cell_stride, whole, args.bias, out); break;
-    default:
-      for (int64_t c = 0; c < whole; ++c)
-        for (int64_t r = 0; r < phases; ++r) out[c * phases + r] = sums[c * args.cell_stride + r] + args.bias;
-  }
-  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
-}
-
-template <class T>
-void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to) {
-  switch (stride) {
-    case 1:
-      for (int64_t i = 0; i < count; ++i) to[i] = from[i];
-      break;
-    case 2:
-      for (int64_t i = 0; i < count; ++i) to[i] = from[2 * i];
-      break;
-    default:
-      for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
-  }
-}
-
-template <class T>
-void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to, int64_t to_stride) {
-  if (stride == 3) {
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t r = 0; r < 3; ++r) to[r * to_stride + i] = from[i * 3 + r];
-    return;
-  }
-  // Blocks of 16 phases keep the lines being written in L1.
-  for (int64_t r0 = 0; r0 < stride; r0 += 16) {
-    const int64_t width = stride - r0 < 16 ? stride - r0 : 16;
-    for (int64_t i = 0; i < count; ++i)
-      for (int64_t r = 0; r < width; ++r) to[(r0 + r) * to_stride + i] = from[i * stride + r0 + r];
-  }
 }
 
 template <int... index>
@@ -223,6 +122,110 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
   }
 }
 
+template <class T, int phases>
+void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
+  for (int64_t x = 0; x < cells; ++x)
+#pragma GCC unroll 6
+    for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
+}
+
+template <class T>
+void interleave(const InterleaveArgs<T>& args) {
+  const int64_t phases = args.phases;
+  int64_t x = ceil_div(args.skip, phases);  // the first cell that is kept whole
+  const int64_t whole = (args.skip + args.length) / phases - x;
+  const auto one = [&](int64_t index) {
+    args.out[index - args.skip] = args.sums[(index % phases) * args.phase_stride + index / phases] + args.bias;
+  };
+  if (whole <= 0) {
+    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
+    return;
+  }
+  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
+  const T* sums = args.sums + x;
+  T* out = args.out + x * phases - args.skip;
+  switch (phases) {
+    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 2: interleave_whole<T, 2>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
+    default:
+      if (phases < Simd<T>::lanes) {
+        for (int64_t r = 0; r < phases; ++r)
+          for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + args.bias;
+      } else {
+        turn(sums, args.phase_stride, whole, phases, out, phases);
+        for (int64_t i = 0; args.bias != 0 && i < whole * phases; ++i) out[i] += args.bias;
+      }
+  }
+  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+}
+
+template <class T, int phases>
+void runs_whole(const T* __restrict sums, int64_t cell_stride, int64_t cells, T bias, T* __restrict out) {
+  for (int64_t x = 0; x < cells; ++x, sums += cell_stride, out += phases)
+#pragma GCC unroll 64
+    for (int r = 0; r < phases; ++r) out[r] = sums[r] + bias;
+}
+
+template <class T>
+void runs(const RunsArgs<T>& args) {
+  const int64_t phases = args.phases;
+  int64_t x = ceil_div(args.skip, phases);
+  const int64_t whole = (args.skip + args.length) / phases - x;
+  const auto one = [&](int64_t index) {
+    args.out[index - args.skip] = args.sums[(index / phases) * args.cell_stride + index % phases] + args.bias;
+  };
+  if (whole <= 0) {
+    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
+    return;
+  }
+  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
+  const T* sums = args.sums + x * args.cell_stride;
+  T* out = args.out + x * phases - args.skip;
+  switch (phases) {
+    case 1: runs_whole<T, 1>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 2: runs_whole<T, 2>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 4: runs_whole<T, 4>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 8: runs_whole<T, 8>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 16: runs_whole<T, 16>(sums, args.cell_stride, whole, args.bias, out); break;
+    case 32: runs_whole<T, 32>(sums, args.cell_stride, whole, args.bias, out); break;
+    default:
+      for (int64_t c = 0; c < whole; ++c)
+        for (int64_t r = 0; r < phases; ++r) out[c * phases + r] = sums[c * args.cell_stride + r] + args.bias;
+  }
+  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+}
+
+template <class T>
+void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to) {
+  switch (stride) {
+    case 1:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+      break;
+    case 2:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[2 * i];
+      break;
+    default:
+      for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+  }
+}
+
+template <class T>
+void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to, int64_t to_stride) {
+  if (stride == 3) {
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t r = 0; r < 3; ++r) to[r * to_stride + i] = from[i * 3 + r];
+    return;
+  }
+  // Blocks of 16 phases keep the lines being written in L1.
+  for (int64_t r0 = 0; r0 < stride; r0 += 16) {
+    const int64_t width = stride - r0 < 16 ? stride - r0 : 16;
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t r = 0; r < width; ++r) to[(r0 + r) * to_stride + i] = from[i * stride + r0 + r];
+  }
+}
+
 template <class T>
 void lay(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, const T* __restrict bias,
          T* __restrict to, int64_t to_stride) {
@@ -263,6 +266,67 @@ void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int6
   }
 }
 
+// exp(x) - 1 as 2^n p + (2^n - 1), with x = n log 2 + r and p the series of exp(r) - 1, |r| <= log(2) / 2. Past the bounds
+// of x the answer stays what it is there, and NaN stays NaN.
+template <class T>
+struct Exponential {
+  using Vector = typename Simd<T>::Vector;
+  static constexpr bool single = sizeof(T) == 4;
+  static constexpr T kMost = single ? T(87) : T(708);
+  Vector power, p;  // 2^n; exp(r) - 1
+
+  explicit Exponential(Vector x) {
+    typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+    typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+    // log 2 in two pieces, of which n times the first is exact.
+    const T high = single ? T(0.693145751953125) : T(0.69314718036912381649017333984375);
+    const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10), one_by_log2 = T(1.44269504088896340736);
+    x = x < -kMost ? -kMost + Vector{} : x > kMost ? kMost + Vector{} : x;
+    // Adding and taking away 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the whole number.
+    const T magic = single ? T(12582912) : T(6755399441055744);
+    const Vector shifted = x * one_by_log2 + magic, n = shifted - magic;
+    const Vector r = (x - n * high) - n * low;
+    p = Vector{} + T(1) / T(single ? 5040 : 6227020800);
+    T factorial = single ? T(5040) : T(6227020800);
+#pragma GCC unroll 13
+    for (int k = single ? 7 : 13; k > 1; --k) {
+      factorial /= T(k);
+      p = p * r + 1 / factorial;
+    }
+    p *= r;
+    if constexpr (single) power = reinterpret_cast<Vector>((reinterpret_cast<Short>(shifted) + 127) << 23);
+    else power = reinterpret_cast<Vector>((reinterpret_cast<Long>(shifted) + 1023) << 52);
+  }
+};
+
+template <class T>
+typename Simd<T>::Vector logistic(typename Simd<T>::Vector x) {
+  const Exponential<T> e(-x);
+  const auto y = T(1) / (T(1) + e.power + e.power * e.p);
+  return x < -Exponential<T>::kMost ? y * T(0) : y;
+}
+
+// tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too.
+template <class T>
+typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
+  const Exponential<T> e(x < 0 ? x + x : -(x + x));
+  const auto m = e.power * e.p + (e.power - T(1));
+  const auto y = m / (T(2) + m);
+  return x < 0 ? y : x == 0 ? x : -y;
+}
+
+template <class T, class Function>
+void each_vector(T* row, int64_t count, const Function& function) {
+  constexpr int lanes = Simd<T>::lanes;
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
+  if (i == count) return;
+  T last[lanes] = {};
+  for (int64_t k = i; k < count; ++k) last[k - i] = row[k];
+  Simd<T>::store(last, function(Simd<T>::load(last)));
+  for (int64_t k = i; k < count; ++k) row[k] = last[k - i];
+}
+
 template <class T>
 void activate(T* row, int64_t count, Activation what, T slope, T lo, T hi) {
   switch (what) {
@@ -276,12 +340,8 @@ void activate(T* row, int64_t count, Activation what, T slope, T lo, T hi) {
     case Activation::clamp:
       for (int64_t i = 0; i < count; ++i) row[i] = row[i] < lo ? lo : row[i] > hi ? hi : row[i];
       return;
-    case Activation::tanh:
-      for (int64_t i = 0; i < count; ++i) row[i] = std::tanh(row[i]);
-      return;
-    case Activation::sigmoid:
-      for (int64_t i = 0; i < count; ++i) row[i] = 1 / (1 + std::exp(-row[i]));
-      return;
+    case Activation::tanh: return each_vector(row, count, [](auto x) { return hyperbolic_tangent<T>(x); });
+    case Activation::sigmoid: return each_vector(row, count, [](auto x) { return logistic<T>(x); });
   }
 }
 

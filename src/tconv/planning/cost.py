@@ -9,11 +9,14 @@ from tconv import _core
 
 __all__ = [
     "BYTES",
+    "FED",
     "L2_SUMS",
+    "LINE",
     "MIN_TASKS",
     "MOST_PARTIAL",
     "MOST_WORKSPACE",
     "PANELS",
+    "ROW",
     "TASK_CYCLES",
     "THREAD_CYCLES",
     "Machine",
@@ -24,6 +27,12 @@ __all__ = [
     "tile_cycles",
     "uneven",
 ]
+
+#: By how much a tile of vectors is slower than its instructions: operands come from the second-level cache.
+FED = 1.33
+
+#: Cycles to begin a row of the target, and a line of the source.
+ROW, LINE = 24.0, 40.0
 
 #: Bytes of a number as it is computed, of the dtypes that have fast kernels.
 BYTES = {"f32": 4, "f64": 8, "f16": 4, "bf16": 4}
@@ -85,16 +94,15 @@ def tile_cycles(rows: int, vectors: int) -> float:
 
 def uneven(cycles: float, tasks: int) -> float:
     """By what factor few tasks make a run longer, on as many threads as it is worth."""
-    return 1.0 + min(0.6 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
+    return 1.0 + min(0.4 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
 
 
 def matrix_cycles(height: int, width: int, parts: int) -> float:
     """Cycles of one block of 32 channels in a tile of matrix registers.
 
-    Six products of three parts each, or one of one, 16 cycles apart; one register can be added to every
-    52 cycles.
+    Three parts make six products, one makes one.
     """
-    return (6 if parts > 1 else 1) * max(16.0 * height * width, 52.0) * 1.2
+    return (6 if parts > 1 else 1) * 16.0 * height * width * 1.3 + 37.0 * width + 48.0
 
 
 def split(extent: int, most: int) -> int:

@@ -9,9 +9,12 @@ from typing import Any, TypeAlias
 
 from tconv.planning.cost import (
     BYTES,
+    FED,
     L2_SUMS,
+    LINE,
     MIN_TASKS,
     PANELS,
+    ROW,
     TASK_CYCLES,
     Machine,
     matrix_cycles,
@@ -83,7 +86,7 @@ def tiles_cycles(rows: int, most_rows: int, columns: int, most_vectors: int) -> 
 
 
 def _vector_cycles(depth: int, rows: int, height: int, vectors: int, columns: int) -> float:
-    return depth * tiles_cycles(rows, height, columns, vectors)
+    return FED * depth * tiles_cycles(rows, height, columns, vectors)
 
 
 def _matrix_cycles(lattice: Lattice, rows: int, height: int, width: int, columns: int) -> float:
@@ -118,9 +121,11 @@ def _boxes(lattice: Lattice, most: int, groups: int, unit: int) -> Iterator[Box]
     """Boxes of at most `most` positions; smaller ones too where channels alone make too few tasks."""
     for panel in PANELS:
         yield lattice.box(most, panel)
-    pieces = -(-MIN_TASKS // (groups * -(-lattice.target // unit)))
-    if pieces > 1:
-        yield lattice.box(max(16, min(most, lattice.extent(lattice.extents)[0] // pieces)), PANELS[1])
+    by_channels = groups * -(-lattice.target // unit)
+    for tasks in (4, MIN_TASKS):
+        if by_channels < tasks:
+            positions = lattice.extent(lattice.extents)[0] // -(-tasks // by_channels)
+            yield lattice.box(max(16, min(most, positions)), PANELS[1])
 
 
 def _fields(
@@ -129,10 +134,14 @@ def _fields(
     """The fields that all kinds of tile share; `sums`: cycles of the tiles of a box."""
     boxes = lattice.boxes(box)
     panel = lattice.extent(box)[1]
-    busy = sums * (1.0 if panel <= PANELS[1] else 1.1) + store + calls
-    if lattice.parts:
-        busy += panel / lattice.parts / lattice.size * 2 * 0.5  # a number is cut in its parts
-    cycles = (busy + panel * 0.04) * boxes * groups + stream_cycles(packed, boxes) * groups
+    past = min(1.0, max(0.0, (panel - PANELS[1]) / PANELS[1]))  # a panel that crowds the cache
+    busy = sums * (1.0 + (0.5 if lattice.parts else 0.25) * past) + store + calls
+    # A number is copied, and cut in its parts.
+    busy += panel / lattice.size * (2 * 0.8 / lattice.parts if lattice.parts else 0.7)
+    z, y, _ = lattice.axes
+    lines = prod(box[:3])
+    busy += lines * (z.phases * y.phases * lattice.target * ROW + lattice.depth * LINE)
+    cycles = busy * boxes * groups + stream_cycles(packed, boxes) * groups
     wanted = min(MIN_TASKS, int(cycles / TASK_CYCLES))
     units = -(-lattice.target // unit)
     pieces = max(1, min(units, -(-wanted // (boxes * groups))))
@@ -146,7 +155,7 @@ def _lanes_of_positions(
     size = lattice.size
     stacked = lattice.phases if lanes == "stacked" else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
-    store = 0.2 if lattice.axes[2].phases in (1, 2, 4) else 1.0
+    store = 0.75 if lattice.axes[2].phases in (1, 2, 4) else 1.5
     if last:  # sums are turned, then laid in runs of channels
         store = 0.5
     seen = set()
@@ -165,6 +174,11 @@ def _lanes_of_positions(
             read = panel_bytes / size * 4.0 / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * 12.0
+            # A block of weights that crowds the cache comes anew for every column of tiles.
+            block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
+            passes = float(-(-columns // vectors) if block > PANELS[1] else 1)
+            if lattice.parts:  # much of it while products are made
+                passes *= 0.4
             fields = _fields(
                 lattice,
                 box,
@@ -172,7 +186,7 @@ def _lanes_of_positions(
                 cycles(columns) * taps,
                 positions * lattice.phases * lattice.target * store + read,
                 calls,
-                total_rows * taps * lattice.rows * size,
+                total_rows * taps * lattice.rows * size * passes,
                 unit,
             )
             if stacked > 1 or last:
@@ -204,15 +218,17 @@ def _lanes_of_channels(
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             rows = split(positions, most_rows)
-            sums = tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
+            sums = FED * tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
+            block = lanes * taps * lattice.depth * size  # of weights, as in _lanes_of_positions
+            passes = -(-positions // rows) if block > PANELS[1] else 1
             fields = _fields(
                 lattice,
                 box,
                 groups,
                 sums,
-                positions * lattice.target * lattice.phases * (1.5 / run + 0.15),
+                positions * lattice.target * lattice.phases * (1.5 / run + 0.6),
                 columns * -(-positions // rows) * 12.0,
-                columns * lanes * taps * lattice.depth * size,
+                columns * lanes * taps * lattice.depth * size * passes,
                 unit,
             )
             fits = L2_SUMS // (positions * lattice.phases * size) // unit * unit
@@ -247,7 +263,7 @@ def _columns_by_phase(
                 lattice,
                 box,
                 groups,
-                tiles_cycles(positions, rows, narrow, vectors) * taps * lattice.depth,
+                FED * tiles_cycles(positions, rows, narrow, vectors) * taps * lattice.depth,
                 positions * lattice.target * lattice.phases * (0.15 + 6.0 / lattice.target) + read,
                 tiles * -(-positions // rows) * 12.0,
                 tiles * lanes * taps * lattice.depth * size,

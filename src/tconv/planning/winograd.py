@@ -6,11 +6,26 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from tconv.planning.cost import BYTES, L2_SUMS, MIN_TASKS, PANELS, TASK_CYCLES, Machine, split, stream_cycles
+from tconv.planning.cost import (
+    BYTES,
+    FED,
+    L2_SUMS,
+    LINE,
+    MIN_TASKS,
+    PANELS,
+    ROW,
+    TASK_CYCLES,
+    Machine,
+    split,
+    stream_cycles,
+)
 from tconv.planning.phases import tiles_cycles
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["applies", "candidates", "choose"]
+
+#: What its many short steps cost beyond what is counted.
+_DEAR = 1.25
 
 _TILE = 3  # cells of a tile along an axis that is transformed
 
@@ -84,11 +99,16 @@ def candidates(
                 * -(-target // chunk)
             )
             held = frequencies * depth * prod(box) * size
-            busy = step * depth * (1.0 if held <= PANELS[1] else 1.1)
+            busy = FED * step * depth * (1.0 if held <= PANELS[1] else 1.1)
+            # Each row of tiles is dealt out from each row of the source that it reads.
+            busy += prod(box[:3]) * (4 if tall else 1) * depth * (LINE + 1.5 * box[3])
             busy += depth * prod(box) * frequencies * move_in
             busy += target * prod(box) * products * move_out
-            busy += products * target / rows * -(-columns // vectors) * 12.0
-            cycles = (busy * boxes + stream_cycles(packed, boxes)) * problem.groups
+            busy += products * target / rows * -(-columns // vectors) * 40.0
+            # Each phase of a channel is transformed back, each row of the target laid.
+            high = (_TILE if tall else 1) * problem.stride[1]
+            busy += target * (prod(problem.stride) * 100.0 + prod(box[:3]) * high * ROW)
+            cycles = _DEAR * (busy * boxes + stream_cycles(packed, boxes)) * problem.groups
             yield {
                 "rows": rows,
                 "vectors": vectors,
