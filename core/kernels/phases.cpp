@@ -122,6 +122,20 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
   }
 }
 
+// Two rows by turns, in vectors that shrink towards the end: rows of a few cells are common.
+template <class T, int... lane>
+inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, T* out, Indices<lane...>) {
+  constexpr int width = sizeof...(lane);
+  typedef T Vector __attribute__((vector_size(width * sizeof(T)), aligned(sizeof(T)), may_alias));
+  for (; x + width <= cells; x += width) {
+    const Vector a = *reinterpret_cast<const Vector*>(even + x) + bias, b = *reinterpret_cast<const Vector*>(odd + x) + bias;
+    *reinterpret_cast<Vector*>(out + 2 * x) = __builtin_shufflevector(a, b, ((lane & 1) * width + lane / 2)...);
+    *reinterpret_cast<Vector*>(out + 2 * x + width) = __builtin_shufflevector(a, b, ((lane & 1) * width + width / 2 + lane / 2)...);
+  }
+  if constexpr (width > 2) return interleave_two(even, odd, x, cells, bias, out, typename Count<width / 2>::Type{});
+  return x;
+}
+
 template <class T, int phases>
 void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
   for (int64_t x = 0; x < cells; ++x)
@@ -146,7 +160,11 @@ void interleave(const InterleaveArgs<T>& args) {
   T* out = args.out + x * phases - args.skip;
   switch (phases) {
     case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 2: interleave_whole<T, 2>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 2:
+      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, args.bias, out, typename Count<Simd<T>::lanes>::Type{});
+           c < whole; ++c)
+        out[2 * c] = sums[c] + args.bias, out[2 * c + 1] = sums[args.phase_stride + c] + args.bias;
+      break;
     case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
     case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
     default:
