@@ -156,7 +156,7 @@ nb::dict describe(const tconv::KernelSet<T>& set) {
   nb::list matrices;  // the same in matrix registers of 16 x 16, for whoever has them
   for (int height = 1; height <= set.matrix.kMost; ++height)
     for (int width = 1; width <= set.matrix.kMost; ++width)
-      if (set.matrix.tile[height][width]) matrices.append(nb::make_tuple(height, width));
+      if (set.matrix.tile[1][height][width]) matrices.append(nb::make_tuple(height, width));
   out["matrices"] = nb::tuple(matrices);
   return out;
 }

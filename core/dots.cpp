@@ -9,6 +9,7 @@
 #include "memory.hpp"
 #include "panel.hpp"
 #include "segments.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 #include "wide.hpp"
 #include "workers.hpp"
@@ -20,7 +21,7 @@ namespace {
 int64_t x_row(const Plan& plan, const Layout& at) {
   const int64_t row = round_up(at.positions, at.lanes);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
-  return row * dtype_size(plan.dtype) % 4096 == 0 ? row + at.lanes : row;
+  return row * computed_size(plan.dtype) % 4096 == 0 ? row + at.lanes : row;
 }
 
 // Runs all tiles of `rows` x `columns` dot products; `args` holds what they share, and the first row.
@@ -37,16 +38,18 @@ void run_tiles(const Plan& plan, const KernelSet<T>& kernels, DotArgs<T> args, i
 }  // namespace
 
 int64_t dot_gradient_workspace(const Plan& plan, const Layout& at) {
-  return (plan.chunk * at.panel.channel + at.target_channels * x_row(plan, at)) * dtype_size(plan.dtype);
+  return (plan.chunk * at.panel.channel + at.target_channels * x_row(plan, at) + at.line) * computed_size(plan.dtype);
 }
 
-template <class T>
-void run_dot_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+template <class S>
+void run_dot_gradient(const Plan& plan, const Layout& at, int64_t workspace, const S* x, const S* y, S* gradient) {
+  using T = typename Storage<S>::T;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments, pitch = x_row(plan, at);
   const int64_t weights = at.source_channels * at.kernel_cells;  // of one channel of x
   const int64_t chunks = ceil_div(at.source_channels, plan.chunk);
-  const Segments<T> sums(plan, gradient);
+  const Segments<S> sums(plan, storage, gradient);
 
   // Taps of one phase follow each other: their stretches of y overlap.
   std::vector<size_t> order(static_cast<size_t>(at.kernel_cells));
@@ -65,12 +68,13 @@ void run_dot_gradient(const Plan& plan, const Layout& at, int64_t workspace, con
   parallel_for(groups * segments * chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group lies in x's panel
     T *x_panel = worker.template memory<T>(static_cast<size_t>(workspace)), *y_panel = x_panel + at.target_channels * pitch;
+    T* line = y_panel + plan.chunk * at.panel.channel;
     const int64_t chunk = task % chunks, segment = task / chunks % segments, group = task / chunks / segments;
     const int64_t first = chunk * plan.chunk, count = std::min(plan.chunk, at.source_channels - first);
     const int64_t begin = boxes * segment / segments, end = boxes * (segment + 1) / segments;
     for (int64_t b = begin; b < end; ++b) {
       const Box box = box_at(plan, at, b);
-      pack_panel(at, kernels, y + group * at.source.group + first * at.source.channel, count, box, y_panel);
+      pack_panel(at, kernels, storage, y + group * at.source.group + first * at.source.channel, count, box, y_panel, line);
       const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
       if (worker.holds != group * boxes + b) {
         std::memset(static_cast<void*>(x_panel), 0, static_cast<size_t>(at.target_channels * pitch) * sizeof(T));
@@ -78,7 +82,7 @@ void run_dot_gradient(const Plan& plan, const Layout& at, int64_t workspace, con
           for (int64_t cz = 0; cz < box.size[1]; ++cz)
             for (int64_t cy = 0; cy < box.size[2]; ++cy) {
               const int64_t cell = ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3];
-              kernels.transpose(x + (box.begin[0] + n) * at.target.batch + group * at.target.group + cell * at.target.position,
+              storage.transpose(kernels, x + (box.begin[0] + n) * at.target.batch + group * at.target.group + cell * at.target.position,
                                 at.target.position, at.target.channel, at.target_channels, box.size[3],
                                 x_panel + at.panel.position(n, cz, cy), pitch);
             }
@@ -106,6 +110,7 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
   const Problem& p = plan.problem;
   const Wide wide(plan);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<T> storage(plan.isa);
   const int64_t boxes = at.box_count(), depth = at.source_channels;
   // A sum takes whole channels of y, or a part of the taps of one.
   const int64_t some = ceil_div(depth, plan.segments), most_taps = ceil_div(some * p.kernel[0] * p.kernel[1], ceil_div(plan.segments, depth));
@@ -144,7 +149,7 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
       const int64_t taken = std::min(some, depth - o);
       if (taken < depth || worker.holds != task / at.chunks)
         for (int64_t i = 0; i < taken; ++i)
-          copy_plane(plan, kernels, wide, box, y + group * at.source.group + (o + i) * at.source.channel, at.source,
+          copy_plane(plan, kernels, storage, wide, box, y + group * at.source.group + (o + i) * at.source.channel, at.source,
                      panel + i * wide.y_panel);
       worker.holds = task / at.chunks;
       const int64_t taps = taken * p.kernel[0] * p.kernel[1];
@@ -177,6 +182,8 @@ void run_dot_conv(const Plan& plan, const Layout& at, int64_t workspace, const T
 
 template void run_dot_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
 template void run_dot_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+template void run_dot_gradient(const Plan&, const Layout&, int64_t, const Half*, const Half*, Half*);
+template void run_dot_gradient(const Plan&, const Layout&, int64_t, const Brain*, const Brain*, Brain*);
 template void run_dot_conv(const Plan&, const Layout&, int64_t, const float*, const float*, const float*, float*);
 template void run_dot_conv(const Plan&, const Layout&, int64_t, const double*, const double*, const double*, double*);
 

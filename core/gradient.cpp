@@ -10,6 +10,7 @@
 #include "memory.hpp"
 #include "panel.hpp"
 #include "segments.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
 
@@ -41,17 +42,19 @@ struct Sides {
 
 int64_t gradient_workspace(const Plan& plan, const Layout& at) {
   const Sides sides(plan, at);
-  return (sides.x_panel + sides.y_panel + sides.sums) * dtype_size(plan.dtype);
+  return (sides.x_panel + sides.y_panel + sides.sums) * computed_size(plan.dtype);
 }
 
-template <class T>
-void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+template <class S>
+void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const S* x, const S* y, S* gradient) {
+  using T = typename Storage<S>::T;
   const Sides sides(plan, at);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t groups = plan.problem.groups, boxes = at.box_count(), segments = plan.segments;
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
   const std::vector<int64_t>& kernel = at.phases[0].kernel;
-  const Segments<T> segment_sums(plan, gradient);
+  const Segments<S> segment_sums(plan, storage, gradient);
   Workers workers(plan.most_threads);
 
   // Each task sums some boxes into the gradients of some of x's channels.
@@ -69,20 +72,20 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
       std::vector<Stretch> stretches;
       for (int64_t phase : at.axis[2].source_phases) stretches.emplace_back(at.axis[2], box, phase);
       for (int64_t n = 0; n < box.size[0]; ++n) {
-        const T* y_item = y + (box.begin[0] + n) * at.source.batch + group * at.source.group;
+        const S* y_item = y + (box.begin[0] + n) * at.source.batch + group * at.source.group;
         each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           for (const Stretch& s : stretches)
-            kernels.transpose(y_item + (index + s.origin + s.begin * at.axis[2].source_stride) * at.source.position,
+            storage.transpose(kernels, y_item + (index + s.origin + s.begin * at.axis[2].source_stride) * at.source.position,
                               at.source.channel, at.axis[2].source_stride * at.source.position, s.end - s.begin, at.source_channels,
                               y_panel + (phase++ * at.panel.row + at.panel.first + at.panel.position(n, 0, 0) + position + s.begin) * sides.y_pitch,
                               sides.y_pitch);
         });
-        const T* x_item = x + (box.begin[0] + n) * at.target.batch + group * at.target.group + first * at.target.channel;
+        const S* x_item = x + (box.begin[0] + n) * at.target.batch + group * at.target.group + first * at.target.channel;
         for (int64_t cz = 0; cz < box.size[1]; ++cz)
           for (int64_t cy = 0; cy < box.size[2]; ++cy) {
             const int64_t row = static_cast<int64_t>(rows.size());
             const int64_t cell = ((box.begin[1] + cz) * at.axis[1].target_size + box.begin[2] + cy) * at.axis[2].target_size + box.begin[3];
-            kernels.transpose(x_item + cell * at.target.position, at.target.channel, at.target.position, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
+            storage.transpose(kernels, x_item + cell * at.target.position, at.target.channel, at.target.position, box.size[3], count, x_panel + row * box.size[3] * sides.x_pitch, sides.x_pitch);
             rows.push_back(at.panel.position(n, cz, cy) * sides.y_pitch);
           }
       }
@@ -126,5 +129,7 @@ void run_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T
 
 template void run_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
 template void run_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+template void run_gradient(const Plan&, const Layout&, int64_t, const Half*, const Half*, Half*);
+template void run_gradient(const Plan&, const Layout&, int64_t, const Brain*, const Brain*, Brain*);
 
 }  // namespace tconv

@@ -11,13 +11,13 @@ int64_t wide_gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t dot_gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t dot_conv_workspace(const Plan& plan, const Layout& layout);
 
-template <class T>
-void run_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
-template <class T>
-void run_wide_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
-template <class T>
-void run_dot_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const T* x, const T* y, T* gradient);
-template <class T>
+template <class S>
+void run_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
+template <class S>
+void run_wide_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
+template <class S>
+void run_dot_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
+template <class T>  // reads weights as they are
 void run_dot_conv(const Plan& plan, const Layout& layout, int64_t workspace, const T* y, const T* weight, const T* bias,
                   T* x);
 

@@ -10,6 +10,7 @@
 #include "memory.hpp"
 #include "panel.hpp"
 #include "segments.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 #include "wide.hpp"
 #include "workers.hpp"
@@ -18,20 +19,22 @@ namespace tconv {
 
 int64_t wide_gradient_workspace(const Plan& plan, const Layout&) {
   const Wide wide(plan);
-  return (wide.x_panel + wide.y_panel) * dtype_size(plan.dtype);
+  return (wide.x_panel + wide.y_panel) * computed_size(plan.dtype);
 }
 
-template <class T>
-void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, const T* x, const T* y, T* gradient) {
+template <class S>
+void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, const S* x, const S* y, S* gradient) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const Wide wide(plan);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t boxes = at.box_count(), segments = plan.segments;
   // The gradient is cut into stretches of rows of kernels, one vector tile wide, which tasks share among them.
   const int64_t across = ceil_div(p.kernel[2], at.tile_lanes), of_one = p.kernel[0] * p.kernel[1] * across;
   const int64_t stretches = p.out_channels * of_one, chunks = ceil_div(stretches, plan.chunk);
   const Side &x_side = at.target, &y_side = at.source;
-  const Segments<T> sums(plan, gradient);
+  const Segments<S> sums(plan, storage, gradient);
   Workers workers(plan.most_threads);
 
   // Each task sums some boxes into some stretches.
@@ -48,7 +51,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
         for (int64_t z = 0; z < box.size[1]; ++z)
           for (int64_t r = 0; r < box.size[2]; ++r) {
             const int64_t cell = ((box.begin[1] + z) * p.input[1] + box.begin[2] + r) * p.input[2] + box.begin[3];
-            kernels.transpose(x + (box.begin[0] + n) * x_side.batch + group * x_side.group + cell * x_side.position,
+            storage.transpose(kernels, x + (box.begin[0] + n) * x_side.batch + group * x_side.group + cell * x_side.position,
                               x_side.channel, x_side.position, box.size[3], p.in_channels,
                               x_panel + static_cast<int64_t>(rows.size()) * box.size[3] * p.in_channels, p.in_channels);
             rows.push_back(((n * wide.size[0] + z * p.stride[0]) * wide.size[1] + r * p.stride[1]) * wide.size[2]);
@@ -66,7 +69,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
       for (int64_t u = chunk * plan.chunk; u < std::min((chunk + 1) * plan.chunk, stretches); ++u) {
         const int64_t o = u / of_one, kz = u % of_one / across / p.kernel[1], ky = u / across % p.kernel[1];
         const int64_t j = u % across * at.tile_lanes;
-        if (copied != o) copy_plane(plan, kernels, wide, box, y + group * y_side.group + o * y_side.channel, y_side, y_panel);
+        if (copied != o) copy_plane(plan, kernels, storage, wide, box, y + group * y_side.group + o * y_side.channel, y_side, y_panel);
         copied = o;
         tile.b = y_panel + (kz * p.dilation[0] * wide.size[1] + ky * p.dilation[1]) * wide.size[2] + j;
         for (int64_t i = 0; i < p.in_channels; i += plan.rows) {
@@ -84,5 +87,7 @@ void run_wide_gradient(const Plan& plan, const Layout& at, int64_t workspace, co
 
 template void run_wide_gradient(const Plan&, const Layout&, int64_t, const float*, const float*, float*);
 template void run_wide_gradient(const Plan&, const Layout&, int64_t, const double*, const double*, double*);
+template void run_wide_gradient(const Plan&, const Layout&, int64_t, const Half*, const Half*, Half*);
+template void run_wide_gradient(const Plan&, const Layout&, int64_t, const Brain*, const Brain*, Brain*);
 
 }  // namespace tconv

@@ -25,7 +25,7 @@ Panel make_panel(const Plan& plan, const Layout& layout, int64_t* positions) {
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
   panel.row = round_up(panel.first + round_up(*positions, layout.lanes) + past, layout.lanes);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
-  if (panel.row * dtype_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
   panel.channel = panel.row * layout.source_phase_count();
   panel.dense = panel.first == 0 && panel.pitch[0] == plan.box[1] * plan.box[2] * plan.box[3];
   for (const Lattice& axis : layout.axis)
@@ -69,7 +69,7 @@ Layout make_layout(const Plan& plan) {
   bool share = plan.lanes != Lanes::positions;  // whether phases share a tile
   for (int i = 0; out.by_phase && i < 3; ++i) share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
   for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, share);
-  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.lanes = lanes_of(plan);
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
   out.source_plane = out.axis[0].source_size * out.axis[1].source_size * out.axis[2].source_size;
@@ -118,7 +118,7 @@ Layout make_layout(const Plan& plan) {
     const int64_t unit = plan.parts ? 16 : 1;  // rows of a matrix register
     out.packed_group = round_up(out.rows, unit) * out.depth * out.taps;
     out.sums_pitch = round_up(out.positions, out.lanes);
-    if (out.sums_pitch * dtype_size(plan.dtype) % 2048 == 0) out.sums_pitch += out.lanes;
+    if (out.sums_pitch * computed_size(plan.dtype) % 2048 == 0) out.sums_pitch += out.lanes;
     // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
     int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
     if (out.target.position > 1) {  // stored phase by phase, all channels of a task at once
@@ -128,6 +128,15 @@ Layout make_layout(const Plan& plan) {
     }
     rows = round_up(rows, unit);
     out.sums = rows * out.sums_pitch;
+  }
+  if (dtype_size(plan.dtype) < computed_size(plan.dtype)) {
+    const Lattice& x = out.axis[2];
+    out.line = std::max((plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride);
+    if (out.target.position > 1) out.line = std::max({out.line, x.target_stride * out.target_channels, out.together * out.target_channels});
+    for (const PhaseTaps& phase : out.phases)
+      out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.source_channels *
+                                              (plan.lanes == Lanes::channels ? out.tile_lanes : plan.rows));
+    if (plan.parts || plan.map == Map::weight_gradient) out.weights = 0;
   }
   return out;
 }

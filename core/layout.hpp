@@ -56,6 +56,9 @@ struct Layout {
   int64_t chunks;                             // of target channels
   int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
   int64_t sums;                               // scratch of one task
+  // Where numbers are computed wider than they lie in arrays:
+  int64_t line;                               // the longest row of an array that a box reads or writes
+  int64_t weights;                            // the most packed weights that one tile reads
   // Channels last:
   bool by_phase;                              // Lanes::channels: columns are [phase][channel]
   int64_t phase_columns;                      // ... so many a phase

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layout.hpp"
+#include "storage.hpp"
 #include "table.hpp"
 
 namespace tconv {
@@ -45,11 +46,14 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 
 constexpr int64_t kAhead = 2;  // channels
 
-// Copies source channels into the rows of a panel, for one box.
-template <class T>
+// Copies source channels into the rows of a panel, for one box. `line`: room for a row of the source, where it has to be
+// widened before it is dealt out.
+template <class S>
 class PanelPacker {
  public:
-  PanelPacker(const Layout& layout, const KernelSet<T>& set, const Box& place) : at(layout), kernels(set), box(place) {
+  using T = typename Storage<S>::T;
+  PanelPacker(const Layout& layout, const KernelSet<T>& set, const Storage<S>& store, const Box& place, T* line)
+      : at(layout), kernels(set), storage(store), box(place), scratch(line) {
     const Lattice& x = at.axis[2];
     const int64_t phases = static_cast<int64_t>(x.source_phases.size());
     for (int64_t phase : x.source_phases) stretches.emplace_back(x, box, phase);
@@ -67,7 +71,7 @@ class PanelPacker {
   }
 
   // `ahead`: of so many channels after these, the first ones are asked for early.
-  void pack(const T* source, int64_t channels, int64_t ahead, T* panel) const {
+  void pack(const S* source, int64_t channels, int64_t ahead, T* panel) const {
     for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.panel.channel);
     if (at.source.position > 1) return turn(source, channels, panel);
     for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.panel.channel);
@@ -81,35 +85,37 @@ class PanelPacker {
   }
 
   // Channels last: all channels of a line are turned together.
-  void turn(const T* source, int64_t channels, T* panel) const {
+  void turn(const S* source, int64_t channels, T* panel) const {
     for (int64_t n = 0; n < box.size[0]; ++n)
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
-        const T* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
+        const S* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
         T* row = panel + at.panel.first + at.panel.position(n, 0, 0) + phase * at.panel.row + position;
         for (const Stretch& s : stretches) {
-          kernels.transpose(line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
+          storage.transpose(kernels, line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
                             channels, s.end - s.begin, row + s.begin, at.panel.channel);
           row += at.panel.row;
         }
       });
   }
 
-  void copy(const T* source, bool ask, T* to) const {
+  void copy(const S* source, bool ask, T* to) const {
     for (int64_t n = 0; n < box.size[0]; ++n) {
-      const T* from = source + (box.begin[0] + n) * at.source.batch;
+      const S* from = source + (box.begin[0] + n) * at.source.batch;
       T* item = to + at.panel.first + at.panel.position(n, 0, 0);
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
-        const T* line = from + index;
+        if (past <= first) return;
         T* row = item + phase * at.panel.row + position;
         // The processor sees no pattern in stretches that are a plane apart.
-        for (int64_t i = first; ask && i < past; i += 64 / static_cast<int64_t>(sizeof(T)))
-          __builtin_prefetch(line + kAhead * at.source.channel + i);
+        for (int64_t i = first; ask && i < past; i += 64 / static_cast<int64_t>(sizeof(S)))
+          __builtin_prefetch(from + index + kAhead * at.source.channel + i);
+        if (storage.narrow && stride == 1) return storage.gather(kernels, from + index + first, 1, past - first, row + stretches[0].begin);
+        const T* line = storage.loaded(from + index + first, past - first, scratch);
         if (end > begin)
-          kernels.deal(line + stretches[0].origin + begin * stride, stride, end - begin, row + begin, at.panel.row);
+          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.panel.row);
         for (const Stretch& s : stretches) {
           const int64_t upto = end > begin ? begin : s.end, again = end > begin ? end : s.end;
-          if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride, stride, upto - s.begin, row + s.begin);
-          if (again < s.end) kernels.gather(line + s.origin + again * stride, stride, s.end - again, row + again);
+          if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride - first, stride, upto - s.begin, row + s.begin);
+          if (again < s.end) kernels.gather(line + s.origin + again * stride - first, stride, s.end - again, row + again);
           row += at.panel.row;
         }
       });
@@ -118,31 +124,36 @@ class PanelPacker {
 
   const Layout& at;
   const KernelSet<T>& kernels;
+  const Storage<S>& storage;
   const Box& box;
+  T* scratch;
   const int64_t stride = at.axis[2].source_stride;
   std::vector<Stretch> stretches;
   int64_t begin = 0, end = 0;                       // cells that are dealt out
   int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
 };
 
-template <class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const T* source, int64_t channels, const Box& box, T* panel) {
-  PanelPacker<T>(at, kernels, box).pack(source, channels, 0, panel);
+template <class S, class T>
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source, int64_t channels,
+                const Box& box, T* panel, T* line) {
+  PanelPacker<S>(at, kernels, storage, box, line).pack(source, channels, 0, panel);
 }
 
 // For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few channels'.
-template <class T>
-void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const T* source, const Box& box, T* panel, T* rows) {
-  const PanelPacker<T> packer(at, kernels, box);
+template <class S, class T>
+void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source, int parts,
+                const Box& box, T* panel, T* rows, T* line) {
+  const PanelPacker<S> packer(at, kernels, storage, box, line);
   const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
   for (int64_t d = 0; d < depth; d += at.staged) {
     const int64_t channels = std::min(at.staged, depth - d);
     packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
     for (int64_t i = 0; i < channels; i += 2)
-      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row, panel + (d + i) / 2 * row, part);
+      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row, parts,
+                                 panel + (d + i) / 2 * row, part);
   }
   const int64_t pairs = ceil_div(depth, 2), blank = at.blocks * 16 - pairs;
-  for (int64_t p = 0; p * at.blocks * 16 < at.depth; ++p) std::fill_n(panel + p * part + pairs * row, blank * row, T(0));
+  for (int64_t p = 0; p < parts; ++p) std::fill_n(panel + p * part + pairs * row, blank * row, T(0));
 }
 
 }  // namespace tconv

@@ -41,11 +41,12 @@ struct Plan {
   Problem problem;
   Map map;
   DType dtype;
+  bool complex = false;  // channels are the parts of complex numbers (complex.hpp); never set from Python
   Algorithm algorithm;
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
   int rows, vectors;     // the register tile: rows x vectors accumulators; for dots, rows x columns
   Lanes lanes;           // phases only
-  int parts;             // of a number in matrix registers; 0: the tile is made of vectors
+  int parts;             // of a number in matrix registers, 1 or 3; 0: the tile is made of vectors
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box; channels of y for dots' weight
                          // gradient, and stretches of kernels' rows for Lanes::kernel

@@ -3,21 +3,26 @@
 
 #include <algorithm>
 
+#include "complex.hpp"
 #include "gradient.hpp"
 #include "panel.hpp"
 #include "segments.hpp"
+#include "storage.hpp"
+#include "store.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
 
 namespace tconv {
 
-Runner::Runner(const Plan& plan) : plan_(plan) {
+Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::reference ? given : real_plan(given)) {
+  const Plan& plan = plan_;
+  const int64_t size = computed_size(plan.dtype);
   if (plan.algorithm == Algorithm::reference) return;
   if (plan.algorithm == Algorithm::winograd) {
     winograd_ = make_winograd(plan);
-    packed_ = winograd_packed(plan, winograd_) * dtype_size(plan.dtype);
-    workspace_ = winograd_workspace(winograd_) * dtype_size(plan.dtype);
+    packed_ = winograd_packed(plan, winograd_) * size;
+    workspace_ = winograd_workspace(winograd_) * size;
     return;
   }
   layout_ = make_layout(plan);
@@ -26,13 +31,14 @@ Runner::Runner(const Plan& plan) : plan_(plan) {
                            : plan.lanes == Lanes::kernel     ? wide_gradient_workspace
                                                              : gradient_workspace;
     workspace_ = workspace(plan_, layout_);
-    shared_ = segments_beside(plan) * dtype_size(plan.dtype);
+    shared_ = segments_beside(plan) * size;
   } else if (plan.algorithm == Algorithm::dots) {
     workspace_ = dot_conv_workspace(plan_, layout_);
+    if (plan.complex) packed_ = weight_count(plan.problem) * size;
   } else {
-    packed_ = plan.problem.groups * layout_.packed_group * dtype_size(plan.dtype);
+    packed_ = plan.problem.groups * layout_.packed_group * (plan.parts ? size : dtype_size(plan.dtype));
     const int64_t rows = layout_.together * layout_.depth + layout_.staged;
-    workspace_ = (rows * layout_.panel.channel + layout_.sums + layout_.turned) * dtype_size(plan.dtype);
+    workspace_ = (rows * layout_.panel.channel + layout_.sums + layout_.turned + layout_.line + layout_.weights) * size;
   }
 }
 
@@ -54,9 +60,8 @@ int64_t tile_offset(const Layout& at, int64_t first) {
 // else:             [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
 // A column, and a stacked row, is a target channel with one of its phases, phases first; but [phase][channel] for columns
 // where channels are last in the target too, and phases whose taps differ then begin with a tile.
-template <class T>
-void Runner::pack_as(const T* weight, T* packed) const {
-  if (plan_.parts) return pack_matrix(weight, packed);
+template <class S>
+void Runner::pack_as(const S* weight, S* packed) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const bool channels = plan.lanes == Lanes::channels;
@@ -70,8 +75,8 @@ void Runner::pack_as(const T* weight, T* packed) const {
     const int64_t group = task / blocks, first = task % blocks * width, own_phase = apart ? first / at.phase_columns : 0;
     const int64_t begin = first - own_phase * at.phase_columns;
     const int64_t filled = std::min(width, at.rows - begin), padded = channels ? width : filled;
-    const T* from = weight + group * group_weights;
-    T* to = packed + group * at.packed_group + tile_offset(at, first);
+    const S* from = weight + group * group_weights;
+    S* to = packed + group * at.packed_group + tile_offset(at, first);
     const size_t rows = static_cast<size_t>(filled);
     std::vector<int64_t> row_start(rows), row_phase(rows), start(rows);  // of each row in the weight array
     for (int64_t i = 0; i < filled; ++i) {
@@ -82,17 +87,17 @@ void Runner::pack_as(const T* weight, T* packed) const {
     // A few source channels at a time: all their taps lie in the same lines.
     for (int64_t block = 0; block < depth; block += kDepthBlock) {
       const int64_t end = std::min(block + kDepthBlock, depth);
-      T* tap = to + block * padded;
+      S* tap = to + block * padded;
       for (int64_t phase = own_phase; phase < own_phase + phases; ++phase) {
         const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
         for (size_t t = 0; t < taps; ++t, tap += depth * padded) {
           for (size_t i = 0; i < rows; ++i)
             start[i] = row_start[i] + at.phases[static_cast<size_t>(phase + row_phase[i])].kernel[t];
-          T* out = tap;
+          S* out = tap;
           for (int64_t d = block; d < end; ++d, out += padded) {
-            const T* own = from + d * at.depth_stride;
+            const S* own = from + d * at.depth_stride;
             for (int64_t i = 0; i < filled; ++i) out[i] = own[start[static_cast<size_t>(i)]];
-            for (int64_t i = filled; i < padded; ++i) out[i] = T(0);
+            for (int64_t i = filled; i < padded; ++i) out[i] = S{};
           }
         }
       }
@@ -101,11 +106,13 @@ void Runner::pack_as(const T* weight, T* packed) const {
 }
 
 // For matrix registers: [group][block of rows][phase, unless stacked][block of 32 channels][tap][part][row][channel]
-template <class T>
-void Runner::pack_matrix(const T* weight, T* packed) const {
+template <class S>
+void Runner::pack_matrix(const S* weight, void* packed) const {
+  using T = typename Storage<S>::T;
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
   const int64_t blocks = ceil_div(at.rows, plan.rows), cells = at.kernel_cells;
@@ -114,17 +121,17 @@ void Runner::pack_matrix(const T* weight, T* packed) const {
     const int64_t group = task / blocks, first = task % blocks * plan.rows, filled = std::min<int64_t>(plan.rows, at.rows - first);
     const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked;
     const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
-    const T* from = weight + group * group_weights + first_channel * at.row_stride;
-    T* block = packed + group * at.packed_group + first * at.depth * at.taps;
+    const S* from = weight + group * group_weights + first_channel * at.row_stride;
+    T* block = static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps;
     // Whole kernels are turned, [target channel][element][32 source channels], unless only few of their elements are wanted.
     const bool turned = channels * cells <= 2 * filled * at.taps;
     std::vector<T> slab(static_cast<size_t>(turned ? channels * cells * 32 : 0));
     for (int64_t k = 0; k < at.blocks; ++k) {
       const int64_t count = std::min<int64_t>(32, depth - 32 * k);
-      const T* start = from + 32 * k * at.depth_stride;
+      const S* start = from + 32 * k * at.depth_stride;
       const bool together = at.row_stride == cells;  // kernels of neighbouring target channels
       for (int64_t c = 0; turned && c < (together ? 1 : channels); ++c)
-        kernels.transpose(start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
+        storage.transpose(kernels, start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
                           slab.data() + c * cells * 32, 32);
       for (int64_t phase = 0; phase < phases; ++phase) {
         const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
@@ -138,9 +145,9 @@ void Runner::pack_matrix(const T* weight, T* packed) const {
               const int64_t r = first + i, channel = r / at.stacked - first_channel;
               const int64_t element = at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)];
               if (turned) row = slab.data() + (channel * cells + element) * 32;
-              else for (int64_t d = 0; d < count; ++d) gathered[d] = start[channel * at.row_stride + element + d * at.depth_stride];
+              else for (int64_t d = 0; d < count; ++d) gathered[d] = storage.number(start[channel * at.row_stride + element + d * at.depth_stride]);
             }
-            kernels.matrix.split_row(row, to + i * 16, rows * 16);
+            kernels.matrix.split_row(row, plan.parts, to + i * 16, rows * 16);
           }
         }
       }
@@ -149,20 +156,7 @@ void Runner::pack_matrix(const T* weight, T* packed) const {
   });
 }
 
-// ---- sums -> target -------------------------------------------------------------------------------------------------
-
 namespace {
-
-// The indices of a target row that the cells of a box reach.
-struct Span {
-  int64_t begin, skip, length;
-  Span(const Lattice& axis, int64_t cell, int64_t cells) {
-    const int64_t first = cell * axis.target_stride - axis.target_lo;
-    begin = std::max<int64_t>(first, 0);
-    skip = begin - first;
-    length = std::min(first + cells * axis.target_stride, axis.target_size) - begin;
-  }
-};
 
 // Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
 template <class T>
@@ -181,94 +175,22 @@ class MatrixUse {
   void (*end_)();
 };
 
-template <class T>
-struct Store {
-  const Layout& at;
-
-  // Calls row(target row, position of its first cell, phase along z and y) for every row of the target in the box.
-  template <class Row>
-  void each_row(const Box& box, T* plane, int64_t batch_stride, const Row& row) const {
-    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
-    const Span span(x, box.begin[3], box.size[3]);
-    if (span.length <= 0) return;
-    for (int64_t n = 0; n < box.size[0]; ++n)
-      for (int64_t cz = 0; cz < box.size[1]; ++cz)
-        for (int64_t rz = 0; rz < z.target_stride; ++rz) {
-          const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
-          if (tz < 0 || tz >= z.target_size) continue;
-          for (int64_t cy = 0; cy < box.size[2]; ++cy)
-            for (int64_t ry = 0; ry < y.target_stride; ++ry) {
-              const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
-              if (ty < 0 || ty >= y.target_size) continue;
-              T* out = plane + n * batch_stride + (tz * y.target_size + ty) * x.target_size + span.begin;
-              row(out, at.panel.position(n, cz, cy), (rz * y.target_stride + ry) * x.target_stride, span);
-            }
-        }
-  }
-
-  // Calls row(number in the target of the first cell's first phase, position of that cell, cells, first and last phase of
-  // each) for every row of cells in the box and for one phase along z and y: whole cells together, cropped ones alone.
-  template <class Row>
-  void each_row_of_cells(int64_t phase, const Box& box, const Row& row) const {
-    const Lattice& x = at.axis[2];
-    const int64_t stride = x.target_stride, first = box.begin[3] * stride - x.target_lo, cells = box.size[3];
-    const int64_t begin = std::clamp<int64_t>(-floor_div(first, stride), 0, cells);
-    const int64_t end = std::clamp<int64_t>(floor_div(x.target_size - first, stride), begin, cells);
-    each_line_of(phase, box, [&](int64_t line, int64_t position) {
-      if (begin < end) row(line + first + begin * stride, position + begin, end - begin, 0, stride);
-      for (int64_t c = 0; c < cells; ++c) {
-        if (c == begin && begin < end) c = end;
-        if (c == cells) break;
-        const int64_t at_x = first + c * stride;
-        row(line + at_x, position + c, 1, std::max<int64_t>(0, -at_x), std::min(stride, x.target_size - at_x));
-      }
-    });
-  }
-
-  // Calls row(number of its first cell in the target, position of that cell, cells) for every row of one phase in the box.
-  template <class Row>
-  void each_row_of(int64_t phase, const Box& box, const Row& row) const {
-    const Lattice& x = at.axis[2];
-    const int64_t first = box.begin[3] * x.target_stride + phase % x.target_stride - x.target_lo;
-    const int64_t begin = std::max<int64_t>(0, -floor_div(first, x.target_stride));
-    const int64_t end = std::min(box.size[3], floor_div(x.target_size - 1 - first, x.target_stride) + 1);
-    if (begin >= end) return;
-    each_line_of(phase / x.target_stride, box, [&](int64_t line, int64_t position) {
-      row(line + first + begin * x.target_stride, position + begin, end - begin);
-    });
-  }
-
-  // Calls line(number of its first cell in the target, position of the box's cell there) for every line of the target in
-  // the box that has one phase along z and y.
-  template <class Line>
-  void each_line_of(int64_t phase, const Box& box, const Line& line) const {
-    const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
-    const int64_t ry = phase % y.target_stride, rz = phase / y.target_stride;
-    for (int64_t n = 0; n < box.size[0]; ++n)
-      for (int64_t cz = 0; cz < box.size[1]; ++cz) {
-        const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
-        if (tz < 0 || tz >= z.target_size) continue;
-        for (int64_t cy = 0; cy < box.size[2]; ++cy) {
-          const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
-          if (ty < 0 || ty >= y.target_size) continue;
-          line((box.begin[0] + n) * at.target_plane + (tz * y.target_size + ty) * x.target_size,
-               at.panel.position(n, cz, cy));
-        }
-      }
-  }
-};
-
 }  // namespace
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
-template <class T>
-void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) const {
+template <class S>
+void Runner::run_as(const S* source, const void* packed, const S* given_bias, S* target) const {
+  using T = typename Storage<S>::T;
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
-  const Store<T> store{at};
+  const Storage<S> storage(plan.isa);
+  const Store<S> store{at};
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
+  const WideBias<S> wide_bias(storage, given_bias, groups * at.target_channels);
+  const T* bias = wide_bias.numbers;
+  const S* weights = static_cast<const S*>(packed);
 
   Workers workers(plan.most_threads);
 
@@ -276,28 +198,29 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     Worker& worker = workers[index];  // holds: which box of which groups lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
     T *sums = panel + at.together * at.depth * at.panel.channel, *turned = sums + at.sums;
+    T *staged = turned + at.turned, *line = staged + at.staged * at.panel.channel, *widened = line + at.line;
 
     const MatrixUse<T> use(kernels, plan.parts > 0);
     const int64_t group = task / at.chunks / boxes * at.together, together = std::min(at.together, groups - group);
     const Box box = box_at(plan, at, task / at.chunks % boxes);
     if (worker.holds != task / at.chunks) {
-      const T* from = source + group * at.source.group;
-      if (plan.parts) pack_pairs(at, kernels, from, box, panel, turned + at.turned);
-      else pack_panel(at, kernels, from, together * depth, box, panel);
+      const S* from = source + group * at.source.group;
+      if (plan.parts) pack_pairs(at, kernels, storage, from, plan.parts, box, panel, staged, line);
+      else pack_panel(at, kernels, storage, from, together * depth, box, panel, line);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
     const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
     const int64_t row_begin = task % at.chunks * plan.chunk;  // of columns, where they are by phase
     const int64_t row_end = std::min(row_begin + plan.chunk, at.by_phase ? at.columns : at.target_channels);
-    T* plane = target + box.begin[0] * at.target.batch + group * at.target.group;
+    S* plane = target + box.begin[0] * at.target.batch + group * at.target.group;
     // Channels last: stores channels from c on of one phase, whose sums are [position][pitch].
     const auto lay_phase = [&](int64_t phase, int64_t c, int64_t channels, const T* from, int64_t pitch) {
       const T* own_bias = bias ? bias + group * at.target_channels + c : nullptr;
       const int64_t step = at.axis[2].target_stride * at.target.position;
       store.each_row_of(phase, box, [&](int64_t cell, int64_t position, int64_t count) {
-        T* out = target + cell * at.target.position + group * at.target.group + c;
-        kernels.finish_cells(plan, from + position * pitch, pitch, count, channels, own_bias, out, step);
+        S* out = target + cell * at.target.position + group * at.target.group + c;
+        storage.finish_cells(kernels, plan, from + position * pitch, pitch, count, channels, own_bias, out, step, line, at.line);
       });
     };
 
@@ -313,7 +236,8 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
         const PhaseTaps& phase = at.phases[static_cast<size_t>(apart ? (column_begin + j) / at.phase_columns : 0)];
         tile.taps = static_cast<int64_t>(phase.offsets.size());
         tile.offsets = phase.offsets.data();
-        tile.b = packed + group * at.packed_group + tile_offset(at, column_begin + j);
+        tile.b = storage.loaded(weights + group * at.packed_group + tile_offset(at, column_begin + j),
+                                tile.taps * tile.b_tap, widened);
         const int64_t filled = apart ? at.target_channels - (column_begin + j) % at.phase_columns : columns - j;
         const int vectors = static_cast<int>(ceil_div(std::min(at.tile_lanes, filled), at.lanes));
         for (int64_t i = 0; i < positions; i += plan.rows) {
@@ -331,9 +255,9 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
           store.each_row_of_cells(q, box, [&](int64_t cell, int64_t position, int64_t count, int64_t from, int64_t to) {
             from = std::max(from * at.target_channels, begin), to = std::min(to * at.target_channels, end);
             if (from < to)
-              kernels.finish_cells(plan, sums + position * at.sums_pitch + first - row_begin + from, at.sums_pitch, count,
-                                   to - from, bias ? turned + from : nullptr, target + cell * at.target_channels + from,
-                                   row_columns);
+              storage.finish_cells(kernels, plan, sums + position * at.sums_pitch + first - row_begin + from, at.sums_pitch,
+                                   count, to - from, bias ? turned + from : nullptr,
+                                   target + cell * at.target_channels + from, row_columns, line, at.line);
           });
         }
         return;
@@ -346,13 +270,14 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
         }
         return;
       }
-      store.each_row(box, plane, at.target.batch, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t c = row_begin; c < row_end; ++c) {
-          T* row = out + c * at.target_plane;
+          T* row = storage.row(out + c * at.target_plane, line);
           kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
                         at.axis[2].target_stride, box.size[3], span.skip, span.length,
                         bias ? bias[group * at.target_channels + c] : T(0), row});
           kernels.finish(plan, row, span.length);
+          storage.store(row, span.length, out + c * at.target_plane);
         }
       });
       return;
@@ -363,13 +288,14 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
     const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
     // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
     const auto store_channels = [&](int64_t c, int64_t end, int64_t channel_pitch, int64_t phase_pitch) {
-      store.each_row(box, plane, at.target.batch, [&](T* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span) {
         for (int64_t i = 0; i < end - c; ++i) {
-          T* row = out + (c + i) * at.target_plane;
+          T* row = storage.row(out + (c + i) * at.target_plane, line);
           kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
                               phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
                               bias ? bias[group * at.target_channels + c + i] : T(0), row});
           kernels.finish(plan, row, span.length);
+          storage.store(row, span.length, out + (c + i) * at.target_plane);
         }
       });
     };
@@ -381,13 +307,15 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
       tile.a_step = rows, tile.a_tap = depth * rows;
       tile.taps = static_cast<int64_t>(phase.offsets.size());
       tile.offsets = phase.offsets.data();
-      tile.a = packed + (group + g) * at.packed_group + first * at.depth * at.taps + phase.before * at.depth * padded;
+      const int64_t place = (group + g) * at.packed_group + first * at.depth * at.taps + phase.before * at.depth * padded;
+      tile.a = plan.parts ? static_cast<const T*>(packed) + place
+                          : storage.loaded(weights + place, tile.taps * tile.a_tap, widened);
       for (int64_t i = 0; i < positions; i += at.tile_lanes) {
         tile.b = cells + g * at.depth * at.panel.channel + i;
         tile.c = c + i;
         const int64_t vectors = ceil_div(std::min(at.tile_lanes, positions - i), at.lanes);
         if (plan.parts)
-          kernels.matrix.tile[padded / 16][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
+          kernels.matrix.tile[plan.parts > 1][padded / 16][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
                                                      tile.offsets, tile.taps, at.blocks, tile.c, tile.c_stride});
         else
           kernels.tile[rows][vectors](tile);
@@ -422,15 +350,24 @@ void Runner::run_as(const T* source, const T* packed, const T* bias, T* target) 
 // ---- the gate -------------------------------------------------------------------------------------------------------
 
 void Runner::pack(const void* weight, void* packed) const {
-  const auto as = [&](auto type) {
-    using T = decltype(type);
-    if (plan_.algorithm == Algorithm::winograd)
-      pack_winograd(plan_, winograd_, static_cast<const T*>(weight), static_cast<T*>(packed));
-    else
-      pack_as(static_cast<const T*>(weight), static_cast<T*>(packed));
-  };
-  if (plan_.dtype == DType::f32) as(float{});
-  else as(double{});
+  Block real;
+  if (plan_.complex) {
+    const bool ready = plan_.algorithm == Algorithm::dots;  // which read them as they lie
+    if (!ready) real = Block(static_cast<size_t>(weight_count(plan_.problem) * dtype_size(plan_.dtype)));
+    with_real(plan_.dtype, [&](auto type) {
+      using T = decltype(type);
+      split_weights(plan_, static_cast<const T*>(weight), ready ? static_cast<T*>(packed) : real.as<T>());
+    });
+    if (ready) return;
+    weight = real.as<void>();
+  }
+  with_storage(plan_.dtype, [&](auto type) {
+    using S = decltype(type);
+    const S* from = static_cast<const S*>(weight);
+    if (plan_.algorithm == Algorithm::winograd) pack_winograd(plan_, winograd_, from, packed);
+    else if (plan_.parts) pack_matrix(from, packed);
+    else pack_as(from, static_cast<S*>(packed));
+  });
 }
 
 void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
@@ -439,27 +376,60 @@ void Runner::run(const void* source, const void* weight, const void* bias, void*
     parallel_for(reference_tasks(plan_), plan_.most_threads, [&](int64_t task, int) { kernel(plan_, task, source, weight, bias, target); });
     return;
   }
-  const auto as = [&](auto type) {
+  if (plan_.complex) run_complex(source, weight, bias, target);
+  else run_real(source, weight, bias, target);
+}
+
+void Runner::run_complex(const void* source, const void* weight, const void* bias, void* target) const {
+  const Problem& p = plan_.problem;
+  const bool gradient = plan_.map == Map::weight_gradient, transposed = plan_.map == Map::conv_transpose;
+  with_real(plan_.dtype, [&](auto type) {
     using T = decltype(type);
-    if (plan_.map == Map::weight_gradient) {
-      const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<T>
-                            : plan_.lanes == Lanes::kernel     ? run_wide_gradient<T>
-                                                               : run_gradient<T>;
-      gradient(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
-               static_cast<T*>(target));
-    } else if (plan_.algorithm == Algorithm::winograd) {
-      run_winograd(plan_, winograd_, static_cast<const T*>(source), static_cast<const T*>(weight),
-                   static_cast<const T*>(bias), static_cast<T*>(target));
-    } else if (plan_.algorithm == Algorithm::dots) {
-      run_dot_conv(plan_, layout_, workspace_, static_cast<const T*>(source), static_cast<const T*>(weight),
-                   static_cast<const T*>(bias), static_cast<T*>(target));
-    } else {
-      run_as(static_cast<const T*>(source), static_cast<const T*>(weight), static_cast<const T*>(bias),
-             static_cast<T*>(target));
+    const auto room = [](int64_t numbers) { return Block(static_cast<size_t>(numbers) * sizeof(T)); };
+    const int64_t x_plane = p.input[0] * p.input[1] * p.input[2], x_planes = p.batch * p.groups * p.in_channels / 2;
+    const int64_t y_plane = p.output[0] * p.output[1] * p.output[2], y_planes = p.batch * p.groups * p.out_channels / 2;
+    // Where channels are last, the parts of a number are neighbouring channels already.
+    Block x, y;
+    if (!plan_.last) x = room(2 * x_planes * x_plane), y = room(2 * y_planes * y_plane);
+    const auto split = [&](const void* from, bool is_x) -> const void* {
+      if (plan_.last) return from;
+      T* to = (is_x ? x : y).template as<T>();
+      split_planes(plan_, static_cast<const T*>(from), is_x ? x_planes : y_planes, is_x ? x_plane : y_plane, to);
+      return to;
+    };
+    if (gradient) {
+      const Block made = room(weight_count(p));
+      run_real(split(source, true), split(weight, false), nullptr, made.as<void>());
+      join_gradient(plan_, made.as<T>(), static_cast<T*>(target));
+      return;
     }
-  };
-  if (plan_.dtype == DType::f32) as(float{});
-  else as(double{});
+    // A complex bias is one of real and imaginary parts by turns.
+    const Block& to = transposed ? y : x;
+    run_real(split(source, transposed), weight, bias, plan_.last ? target : to.as<void>());
+    if (!plan_.last)
+      join_planes(plan_, to.as<T>(), transposed ? y_planes : x_planes, transposed ? y_plane : x_plane, static_cast<T*>(target));
+  });
+}
+
+void Runner::run_real(const void* source, const void* weight, const void* bias, void* target) const {
+  with_storage(plan_.dtype, [&](auto type) {
+    using S = decltype(type);
+    const S *from = static_cast<const S*>(source), *own_bias = static_cast<const S*>(bias);
+    S* to = static_cast<S*>(target);
+    if (plan_.map == Map::weight_gradient) {
+      const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<S>
+                            : plan_.lanes == Lanes::kernel     ? run_wide_gradient<S>
+                                                               : run_gradient<S>;
+      gradient(plan_, layout_, workspace_, from, static_cast<const S*>(weight), to);
+    } else if (plan_.algorithm == Algorithm::winograd) {
+      run_winograd(plan_, winograd_, from, weight, own_bias, to);
+    } else if (plan_.algorithm == Algorithm::dots) {
+      if constexpr (Storage<S>::narrow) throw std::invalid_argument("dots read the weights of a convolution as they are computed");
+      else run_dot_conv(plan_, layout_, workspace_, from, static_cast<const S*>(weight), own_bias, to);
+    } else {
+      run_as(from, weight, own_bias, to);
+    }
+  });
 }
 
 }  // namespace tconv

@@ -23,11 +23,13 @@ class Runner {
   void run(const void* source, const void* weight, const void* bias, void* target) const;
 
  private:
-  template <class T> void pack_as(const T* weight, T* packed) const;
-  template <class T> void pack_matrix(const T* weight, T* packed) const;
-  template <class T> void run_as(const T* source, const T* packed, const T* bias, T* target) const;
+  void run_real(const void* source, const void* weight, const void* bias, void* target) const;
+  void run_complex(const void* source, const void* weight, const void* bias, void* target) const;
+  template <class S> void pack_as(const S* weight, S* packed) const;
+  template <class S> void pack_matrix(const S* weight, void* packed) const;
+  template <class S> void run_as(const S* source, const void* packed, const S* bias, S* target) const;
 
-  Plan plan_;
+  Plan plan_;          // the real one, where numbers are complex
   Layout layout_;      // of `phases`
   Winograd winograd_;  // of `winograd`
   int64_t workspace_ = 0, shared_ = 0, packed_ = 0;

@@ -5,6 +5,7 @@
 
 #include "memory.hpp"
 #include "plan.hpp"
+#include "storage.hpp"
 #include "threads.hpp"
 
 namespace tconv {
@@ -13,38 +14,48 @@ static inline int64_t weight_count(const Problem& p) {
   return p.groups * p.in_channels * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
 }
 
-// Sums of all segments but the first.
-static inline int64_t segments_beside(const Plan& plan) { return (plan.segments - 1) * weight_count(plan.problem); }
+// Sums of all segments, but for the first where it is the gradient itself.
+static inline int64_t segments_beside(const Plan& plan) {
+  const bool narrow = dtype_size(plan.dtype) < computed_size(plan.dtype);
+  return (plan.segments - !narrow) * weight_count(plan.problem);
+}
 
-// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, to which the others
-// are added in order.
-template <class T>
+// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, unless it is too narrow
+// for sums. The others are added to it in order.
+template <class S>
 class Segments {
  public:
-  Segments(const Plan& plan, T* gradient) : plan_(plan), size_(weight_count(plan.problem)), gradient_(gradient) {
-    if (plan.segments > 1) beside_ = Block(static_cast<size_t>(segments_beside(plan)) * sizeof(T));
+  using T = typename Storage<S>::T;
+  Segments(const Plan& plan, const Storage<S>& storage, S* gradient)
+      : plan_(plan), storage_(storage), size_(weight_count(plan.problem)), gradient_(gradient) {
+    const int64_t beside = segments_beside(plan);
+    if (beside > 0) beside_ = Block(static_cast<size_t>(beside) * sizeof(T));
+    first_ = storage.row(gradient, beside_.template as<T>());
   }
 
   T* operator[](int64_t segment) const {
-    return segment ? beside_.template as<T>() + (segment - 1) * size_ : gradient_;
+    return segment ? beside_.template as<T>() + (segment - !storage_.narrow) * size_ : first_;
   }
 
   void add() const {
     constexpr int64_t kPiece = 4096;
-    if (plan_.segments == 1) return;
+    if (segments_beside(plan_) == 0) return;
     parallel_for(ceil_div(size_, kPiece), plan_.most_threads, [&](int64_t piece, int) {
       const int64_t begin = piece * kPiece, end = std::min(begin + kPiece, size_);
       for (int64_t s = 1; s < plan_.segments; ++s) {
         const T* from = (*this)[s];
-        for (int64_t i = begin; i < end; ++i) gradient_[i] += from[i];
+        for (int64_t i = begin; i < end; ++i) first_[i] += from[i];
       }
+      storage_.store(first_ + begin, end - begin, gradient_ + begin);
     });
   }
 
  private:
   const Plan& plan_;
+  const Storage<S>& storage_;
   int64_t size_;
-  T* gradient_;
+  S* gradient_;
+  T* first_;
   Block beside_;
 };
 

@@ -15,13 +15,17 @@ namespace tconv {
   void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);     \
   void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
   void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
+  void fill_convert_##isa(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16);      \
   static IsaKernels isa##_kernels() {                                     \
     static KernelSet<float> f32{};                                        \
     static KernelSet<double> f64{};                                       \
+    static ConvertSet<Half> f16{};                                        \
+    static ConvertSet<Brain> bf16{};                                      \
     fill_phases_##isa(f32, f64);                                          \
     fill_dots_##isa(f32, f64);                                            \
     fill_winograd_##isa(f32.winograd, f64.winograd);                      \
-    return {#isa, #isa, &f32, &f64};                                            \
+    fill_convert_##isa(f16, bf16);                                        \
+    return {#isa, #isa, &f32, &f64, &f16, &bf16};                         \
   }
 TCONV_INSTRUCTION_SET(baseline)
 #if defined(__x86_64__)
@@ -32,9 +36,10 @@ TCONV_INSTRUCTION_SET(avx512)
 void fill_matrix(MatrixSet<float>& set);
 // Vectors are those of avx512.
 static IsaKernels amx_kernels() {
-  static KernelSet<float> f32 = *avx512_kernels().f32;
+  const IsaKernels vectors = avx512_kernels();
+  static KernelSet<float> f32 = *vectors.f32;
   fill_matrix(f32.matrix);
-  return {"amx", "avx512", &f32, avx512_kernels().f64};
+  return {"amx", "avx512", &f32, vectors.f64, vectors.f16, vectors.bf16};
 }
 // The registers exist, and the system lets this process use them, which it must be asked for.
 static bool amx_allowed() {
@@ -53,13 +58,14 @@ const std::vector<IsaKernels>& isa_kernels() {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma")) {
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
 #if defined(TCONV_AMX)
       if (amx_allowed()) list.push_back(amx_kernels());
 #endif
       list.push_back(avx512_kernels());
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(avx2_kernels());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+      list.push_back(avx2_kernels());
 #endif
     list.push_back(baseline_kernels());
     return list;
@@ -77,6 +83,14 @@ template <>
 const KernelSet<float>& kernels_for<float>(const std::string& isa) { return *find_isa(isa).f32; }
 template <>
 const KernelSet<double>& kernels_for<double>(const std::string& isa) { return *find_isa(isa).f64; }
+template <>
+const ConvertSet<Half>& converts_for<Half>(const std::string& isa) { return *find_isa(isa).f16; }
+template <>
+const ConvertSet<Brain>& converts_for<Brain>(const std::string& isa) { return *find_isa(isa).bf16; }
+
+int lanes_of(const Plan& plan) {
+  return plan.dtype == DType::f64 ? kernels_for<double>(plan.isa).lanes : kernels_for<float>(plan.isa).lanes;
+}
 
 namespace {
 struct DTypeFacts {
@@ -90,10 +104,11 @@ constexpr DTypeFacts kDTypes[static_cast<int>(DType::count)] = {
 
 const char* dtype_name(DType dtype) { return kDTypes[static_cast<int>(dtype)].name; }
 int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; }
+int64_t computed_size(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
 
 std::string kernel_name(const Plan& plan) {
   static constexpr const char* names[] = {"", "_phases_", "_winograd_", "_dots_"};
-  const std::string dtype = dtype_name(plan.dtype);
+  const std::string dtype = dtype_name(!plan.complex ? plan.dtype : plan.dtype == DType::f32 ? DType::c64 : DType::c128);
   if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
   return dtype + names[static_cast<int>(plan.algorithm)] + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + (plan.parts ? plan.isa : find_isa(plan.isa).vectors);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "half.hpp"
 #include "plan.hpp"
 
 namespace tconv {
@@ -46,8 +47,8 @@ struct DotArgs {
 
 // c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
 //   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
-// for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. Of
-// each number there are three parts, whose sum it is; see kernels/matrix.cpp.
+// for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. A
+// number is the sum of its parts; see kernels/matrix.cpp.
 template <class T>
 struct MatrixArgs {
   const T *a, *b;
@@ -97,11 +98,12 @@ struct MatrixSet {
   static constexpr int kMost = 3;
   void (*begin)();
   void (*end)();
-  void (*tile[kMost + 1][kMost + 1])(const MatrixArgs<T>&);  // [height][width] in registers; null where they do not suffice
+  using Tile = void (*)(const MatrixArgs<T>&);
+  Tile tile[2][kMost + 1][kMost + 1];  // [one part or three][height][width] in registers; null where they do not suffice
   // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
-  void (*split_pairs)(const T* even, const T* odd, int64_t count, T* to, int64_t part);
+  void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
   // The parts of 32 numbers, in order, in the place of 16.
-  void (*split_row)(const T* from, T* to, int64_t part);
+  void (*split_row)(const T* from, int parts, T* to, int64_t part);
 };
 
 template <class T>
@@ -141,6 +143,13 @@ struct KernelSet {
   }
 };
 
+// Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.
+template <class S>
+struct ConvertSet {
+  void (*widen)(const S* from, int64_t count, float* to);
+  void (*narrow)(const float* from, int64_t count, S* to);
+};
+
 // Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.
 using ReferenceKernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
                                  const void* bias, void* target);
@@ -150,6 +159,8 @@ struct IsaKernels {
   const char* vectors;  // whose vectors these are: its own, or those of a lesser instruction set
   const KernelSet<float>* f32;
   const KernelSet<double>* f64;
+  const ConvertSet<Half>* f16;
+  const ConvertSet<Brain>* bf16;
 };
 
 const std::vector<IsaKernels>& isa_kernels();  // best first, only those that this CPU runs
@@ -159,8 +170,12 @@ int64_t reference_tasks(const Plan& plan);
 std::string kernel_name(const Plan& plan);
 const char* dtype_name(DType dtype);
 int64_t dtype_size(DType dtype);
+int64_t computed_size(DType dtype);  // of a number in panels and sums
 
 template <class T>
 const KernelSet<T>& kernels_for(const std::string& isa);
+template <class S>
+const ConvertSet<S>& converts_for(const std::string& isa);
+int lanes_of(const Plan& plan);  // numbers in a vector register
 
 }  // namespace tconv

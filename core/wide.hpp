@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "layout.hpp"
+#include "storage.hpp"
 #include "table.hpp"
 
 namespace tconv {
@@ -22,9 +23,9 @@ struct Wide {
 };
 
 // Copies one channel's part of y that a box reads, zeros where it reaches outside.
-template <class T>
-void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Wide& wide, const Box& box, const T* y, const Side& side,
-                T* to) {
+template <class S, class T>
+void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Storage<S>& storage, const Wide& wide, const Box& box,
+                const S* y, const Side& side, T* to) {
   const Problem& p = plan.problem;
   int64_t origin[3];
   for (int i = 0; i < 3; ++i) origin[i] = box.begin[i + 1] * p.stride[i] - p.lo[i];
@@ -38,7 +39,7 @@ void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Wide& wide,
         const int64_t first = inside ? begin : wide.size[2], last = inside ? end : wide.size[2];
         std::fill(to, to + first, T(0));
         if (inside && last > first)
-          kernels.gather(y + (box.begin[0] + n) * side.batch +
+          storage.gather(kernels, y + (box.begin[0] + n) * side.batch +
                              ((sz * p.output[1] + sy) * p.output[2] + origin[2] + first) * side.position,
                          side.position, last - first, to + first);
         std::fill(to + last, to + wide.size[2], T(0));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage.hpp"
 #include "table.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -72,7 +73,7 @@ Winograd make_winograd(const Plan& plan) {
     out.place.push_back(std::move(place));
   }
 
-  out.lanes = plan.dtype == DType::f32 ? kernels_for<float>(plan.isa).lanes : kernels_for<double>(plan.isa).lanes;
+  out.lanes = lanes_of(plan);
   out.pitch = round_up(box[0] * box[1] * box[2], out.lanes);
   out.chunks = ceil_div(p.out_channels, plan.chunk);
   out.inputs = out.frequencies * p.in_channels * out.pitch;
@@ -85,6 +86,7 @@ Winograd make_winograd(const Plan& plan) {
   // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
   out.stored = (out.block * out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
   if (out.target.position > 1) out.turned = kTile * p.stride[2] * out.pitch * out.block;
+  if (dtype_size(plan.dtype) < computed_size(plan.dtype)) out.made = std::max(box[2] * kTile * p.stride[2], out.block);
   return out;
 }
 
@@ -93,24 +95,25 @@ int64_t winograd_packed(const Plan& plan, const Winograd& at) {
   return p.groups * p.in_channels * p.out_channels * at.products;
 }
 
-int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored + at.turned; }
+int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored + at.turned + at.made; }
 
 // [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being a target
 // channel with one active phase.
-template <class T>
-void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed) {
+template <class S>
+void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* packed) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels, blocks = ceil_div(depth, kDepth);
   parallel_for(p.groups * at.chunks * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks / at.chunks, first = task / blocks % at.chunks * plan.chunk;
     const int64_t begin = task % blocks * kDepth, end = std::min(begin + kDepth, depth);
     const int64_t count = std::min(plan.chunk, p.out_channels - first);
-    T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    T* chunk = static_cast<T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     Row<T> kernel[kMostKernel * kMostKernel]{}, half[2][kPoints], full[kMostPhases][kPoints * kPoints];
     for (int64_t c = 0; c < count; ++c) {
       for (int64_t d = begin; d < end; ++d) {
-        const T* from = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
-        for (int64_t k = 0; k < cells; ++k) kernel[k].number[d - begin] = from[k];
+        const S* from = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
+        for (int64_t k = 0; k < cells; ++k) kernel[k].number[d - begin] = Storage<S>::number(from[k]);
       }
       const auto tap = [&](int64_t ky, int64_t kx) {
         return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[ky * p.kernel[2] + kx] : nullptr;
@@ -142,10 +145,14 @@ void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* pac
   });
 }
 
-template <class T>
-void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target) {
+template <class S>
+void run_winograd(const Plan& plan, const Winograd& at, const S* source, const void* packed, const S* given_bias, S* target) {
+  using T = typename Storage<S>::T;
   const Problem& p = plan.problem;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
+  const Storage<S> storage(plan.isa);
+  const WideBias<S> wide_bias(storage, given_bias, p.groups * p.out_channels);
+  const T* bias = wide_bias.numbers;
   const int64_t depth = p.in_channels;
   const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
   Workers workers(plan.most_threads);
@@ -154,7 +161,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     Worker& worker = workers[index];  // holds: which box of which group is transformed
     T* inputs = worker.template memory<T>(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
     T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.lines - at.block * at.reach;
-    T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch;
+    T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch, *made = turned + at.turned;
     if (worker.fresh()) {
       std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
       std::fill_n(zeros, at.pitch, T(0));
@@ -186,8 +193,8 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
                 for (int64_t j = 0; j < channels; ++j)
                   for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + j * window + i * at.pitch, width, T(0));
               } else {
-                const T* row = source + (n0 + n) * at.source.batch + group * at.source.group + d * at.source.channel;
-                kernels.transpose(row + (sy * p.input[2] + left + begin) * at.source.position, at.source.position,
+                const S* row = source + (n0 + n) * at.source.batch + group * at.source.group + d * at.source.channel;
+                storage.transpose(kernels, row + (sy * p.input[2] + left + begin) * at.source.position, at.source.position,
                                   at.source.channel, channels, end - begin, staged + begin, at.reach);
                 for (int64_t j = 0; j < channels; ++j)
                   kernels.winograd.deal(staged + j * at.reach, width, line + j * window, at.pitch);
@@ -199,7 +206,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
     }
 
     const int64_t first = task % at.chunks * plan.chunk, count = std::min(plan.chunk, p.out_channels - first);
-    const T* chunk = packed + (group * p.out_channels + first) * depth * at.products;
+    const T* chunk = static_cast<const T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     static constexpr int64_t kNoOffset = 0;
     TileArgs<T> tile{};
     tile.taps = 1, tile.offsets = &kNoOffset, tile.steps = depth;
@@ -247,36 +254,42 @@ void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T
         for (int64_t row = 0; row < batch * rows; ++row) {
           const int64_t oy = (y0 + row % rows) * high + h - at.y.target_lo;
           if (oy < 0 || oy >= p.output[1]) continue;
-          T* out = target + (n0 + row / rows) * at.target.batch + oy * p.output[2] * at.target.position + channel;
+          S* out = target + (n0 + row / rows) * at.target.batch + oy * p.output[2] * at.target.position + channel;
           for (int64_t x = 0; x < wide; ++x) {
             const int64_t begin = std::max<int64_t>(0, -floor_div(left + x, wide));
             const int64_t end = std::min(width, floor_div(p.output[2] - 1 - left - x, wide) + 1);
             if (begin < end)
-              kernels.finish_cells(plan, turned + (x * at.pitch + row * width + begin) * channels, channels, end - begin, channels,
-                        bias ? bias + channel : nullptr, out + (left + x + begin * wide) * at.target.position,
-                        wide * at.target.position);
+              storage.finish_cells(kernels, plan, turned + (x * at.pitch + row * width + begin) * channels, channels,
+                                   end - begin, channels, bias ? bias + channel : nullptr,
+                                   out + (left + x + begin * wide) * at.target.position, wide * at.target.position, made,
+                                   at.made);
           }
         }
       }
       for (int64_t n = 0; !last && n < batch; ++n) {
-        T* plane = target + (n0 + n) * at.target.batch + channel * at.target.channel;
+        S* plane = target + (n0 + n) * at.target.batch + channel * at.target.channel;
         for (int64_t ty = 0; ty < rows; ++ty)
           for (int64_t h = 0; h < high; ++h) {
             const int64_t oy = (y0 + ty) * high + h - at.y.target_lo;
             if (oy < 0 || oy >= p.output[1]) continue;
-            T* out = plane + oy * p.output[2] + left + skip;
+            S* out = plane + oy * p.output[2] + left + skip;
+            T* row = storage.row(out, made);
             kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width, skip,
-                                length, bias ? bias[channel] : T(0), out});
-            kernels.finish(plan, out, length);
+                                length, bias ? bias[channel] : T(0), row});
+            kernels.finish(plan, row, length);
+            storage.store(row, length, out);
           }
       }
     }
   });
 }
 
-template void pack_winograd(const Plan&, const Winograd&, const float*, float*);
-template void pack_winograd(const Plan&, const Winograd&, const double*, double*);
-template void run_winograd(const Plan&, const Winograd&, const float*, const float*, const float*, float*);
-template void run_winograd(const Plan&, const Winograd&, const double*, const double*, const double*, double*);
+#define TCONV_WINOGRAD(S)                                                     \
+  template void pack_winograd(const Plan&, const Winograd&, const S*, void*); \
+  template void run_winograd(const Plan&, const Winograd&, const S*, const void*, const S*, S*);
+TCONV_WINOGRAD(float)
+TCONV_WINOGRAD(double)
+TCONV_WINOGRAD(Half)
+TCONV_WINOGRAD(Brain)
 
 }  // namespace tconv

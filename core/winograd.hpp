@@ -32,16 +32,17 @@ struct Winograd {
   Side source, target;
   int64_t block;                // channels that are read and stored together: a vector of them where they are last, else 1
   int64_t reach;                // source cells of a box's row
-  int64_t inputs, sums, lines, stored, turned;  // numbers of each part of the workspace
+  int64_t inputs, sums, lines, stored, turned, made;  // numbers of each part of the workspace
 };
 
 Winograd make_winograd(const Plan& plan);
 int64_t winograd_packed(const Plan& plan, const Winograd& at);     // numbers
 int64_t winograd_workspace(const Winograd& at);                    // numbers, of one thread
 
-template <class T>
-void pack_winograd(const Plan& plan, const Winograd& at, const T* weight, T* packed);
-template <class T>
-void run_winograd(const Plan& plan, const Winograd& at, const T* source, const T* packed, const T* bias, T* target);
+// Packed weights are numbers as they are computed.
+template <class S>
+void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* packed);
+template <class S>
+void run_winograd(const Plan& plan, const Winograd& at, const S* source, const void* packed, const S* bias, S* target);
 
 }  // namespace tconv

@@ -34,16 +34,47 @@ from tconv.planning import (
     winograd,
 )
 from tconv.planning.cost import machine
-from tconv.planning.plans import MAPS, Problem
+from tconv.planning.plans import MAPS, Problem, real
 from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
 
 CASES = load_cases()
-DTYPES = {"f32": np.float32, "f64": np.float64}
+#: bfloat16 is unknown to NumPy: its bits travel as uint16.
+DTYPES = {
+    **{"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16},
+    **{"c64": np.complex64, "c128": np.complex128},
+}
 DEFINITIONS = {
     "conv_transpose": lambda a, g: views.scatter(a.x, a.weight, g),
     "conv": lambda a, g: views.gather(a.y, a.weight, g),
     "weight_gradient": lambda a, g: views.correlate(a.x, a.y, g),
 }
+
+
+def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
+    """Numbers rounded to a dtype, to nearest, ties to even; bfloat16 as float32."""
+    if code != "bf16":
+        with np.errstate(over="ignore"):
+            return numbers.astype(DTYPES[code])
+    wide = numbers.astype(np.float64)
+    step = np.ldexp(1.0, np.maximum(np.frexp(wide)[1], -125) - 8)  # of 8 bits; the least normal one is 2^-126
+    kept = np.where(np.isfinite(wide), np.rint(wide / step) * step, wide)
+    return np.where(abs(kept) >= 2.0**128, np.copysign(np.inf, kept), kept).astype(np.float32)
+
+
+def whole_numbers(geometry: Geometry, code: str) -> Arrays:
+    """Small ones, complex where the dtype is."""
+    return integer_arrays(geometry, np.complex128 if code[0] == "c" else np.float64)
+
+
+def stored(code: str, numbers: np.ndarray) -> np.ndarray:
+    """Numbers as the engine takes them."""
+    values = rounded(code, numbers)
+    return (values.view(np.uint32) >> 16).astype(np.uint16) if code == "bf16" else values
+
+
+def values(code: str, made: np.ndarray) -> np.ndarray:
+    """The numbers that the engine made; bfloat16 as float32."""
+    return (made.astype(np.uint32) << 16).view(np.float32) if code == "bf16" else made
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
@@ -65,64 +96,67 @@ def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndar
             weight = channels_last(weight)
         else:
             shape = (shape[0], *shape[2:], shape[1])
-    out = np.full(shape, np.nan, arrays.x.dtype)
+    out = np.full(shape, 0x7FC0 if chosen.dtype == "bf16" else np.nan, arrays.x.dtype)
     chosen.runner.run(source, weight, bias, out)
     moved = chosen.layout == "channels_last" and chosen.map != "weight_gradient"
     return np.moveaxis(out, -1, 1) if moved else out
 
 
 def candidates(
-    geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first"
+    geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first", code: str = "f32"
 ) -> Iterator[dict[str, Any]]:
     """The fields of all plans that planning weighs, cheap or not."""
-    problem, facts = Problem.of(geometry), machine(isa, "f32")
+    problem, code = real(Problem.of(geometry), code)
+    facts, last = machine(isa, code), layout == "channels_last"
     if map == "weight_gradient":
-        found = gradient.candidates(problem, map, "f32", facts)
+        found = gradient.candidates(problem, map, code, facts)
     else:
-        found = phases.candidates(problem, map, "f32", facts, layout == "channels_last")
+        found = phases.candidates(problem, map, code, facts, last)
     for fields in found:
         yield {"algorithm": "phases", "layout": layout, **fields}
-    if winograd.applies(problem, map, "f32"):
-        for fields in winograd.candidates(problem, map, "f32", facts, layout == "channels_last"):
+    if winograd.applies(problem, map, code):
+        for fields in winograd.candidates(problem, map, code, facts, last):
             yield {"algorithm": "winograd", "layout": layout, **fields}
-    if dots.applies(problem, map, "f32"):
-        for fields in dots.candidates(problem, map, "f32", facts):
+    if dots.applies(problem, map, code):
+        for fields in dots.candidates(problem, map, code, facts):
             yield {"algorithm": "dots", "layout": layout, **fields}
 
 
-def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any]) -> Plan:
+def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any], code: str = "f32") -> Plan:
     problem = Problem.of(geometry)
-    return Plan(geometry=geometry, map=map, dtype="f32", isa=isa, activation=None, problem=problem, **fields)
+    fields = {"activation": None, **fields}
+    return Plan(geometry=geometry, map=map, dtype=code, isa=isa, problem=problem, **fields)
 
 
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
 def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> None:
-    for code, dtype in DTYPES.items():
-        arrays = integer_arrays(geometry, dtype)
-        for map in MAPS:
-            expected = DEFINITIONS[map](arrays, geometry)
-            for algorithm, isa, layout in itertools.product(ALGORITHMS.values(), isas(), LAYOUTS):
-                if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
-                    words = {"dtype": code, "algorithm": algorithm.name, "layout": layout, "isa": isa}
-                    chosen = plan(geometry, map, **words)
-                    assert_same(run(chosen, arrays), expected)
+    for code, map in itertools.product(DTYPES, MAPS):
+        whole = whole_numbers(geometry, code)
+        arrays = Arrays(*(stored(code, array) for array in whole))
+        expected = rounded(code, DEFINITIONS[map](whole, geometry))
+        for algorithm, isa, layout in itertools.product(ALGORITHMS.values(), isas(), LAYOUTS):
+            if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
+                words = {"dtype": code, "algorithm": algorithm.name, "layout": layout, "isa": isa}
+                assert_same(values(code, run(plan(geometry, map, **words), arrays)), expected)
 
 
+@pytest.mark.parametrize("code", DTYPES)
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
-def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: Geometry) -> None:
+def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: Geometry, code: str) -> None:
     """Plans that are never cheapest, and boxes cut where no cost would cut them, give the same answer."""
     if not geometry.batch:
         pytest.skip("an empty batch has no boxes")
     draw = random.Random(name)
-    arrays = integer_arrays(geometry)
+    whole = whole_numbers(geometry, code)
+    arrays = Arrays(*(stored(code, array) for array in whole))
     seen = set()
     for map, isa, layout in itertools.product(MAPS, isas(), LAYOUTS):
-        expected = DEFINITIONS[map](arrays, geometry)
-        for fields in candidates(geometry, map, isa, layout):
+        expected = rounded(code, DEFINITIONS[map](whole, geometry))
+        for fields in candidates(geometry, map, isa, layout, code):
             cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
             for one in (fields, cut):
-                chosen = made(geometry, map, isa, one)
-                assert_same(run(chosen, arrays), expected)
+                chosen = made(geometry, map, isa, one, code)
+                assert_same(values(code, run(chosen, arrays)), expected)
                 seen.add(chosen.lanes)
     assert "positions" in seen
 

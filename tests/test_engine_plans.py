@@ -48,8 +48,8 @@ def drawn(draw: random.Random) -> Geometry:
 
 def test_workspace_of_the_cases_stays_small() -> None:
     for _, geometry in CASES:
-        for map, layout in itertools.product(MAPS, LAYOUTS):
-            assert plan(geometry, map, layout=layout).runner.workspace_bytes <= 8 << 20
+        for map, layout, dtype in itertools.product(MAPS, LAYOUTS, ("f32", "bf16", "c64")):
+            assert plan(geometry, map, layout=layout, dtype=dtype).runner.workspace_bytes <= 8 << 20
 
 
 def cell_bytes(geometry: Geometry, map: MapName) -> int:

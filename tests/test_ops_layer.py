@@ -133,6 +133,7 @@ def _child(x: np.ndarray, weight: np.ndarray, layer: tconv.Layer, results: objec
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # by JAX, if it is loaded
 def test_a_forked_child_computes() -> None:
     """The parent's threads do not exist in the child, which starts its own."""
     before = tconv.get_num_threads()

@@ -55,6 +55,7 @@ def _child(x: Any, weight: Any, expected: bytes, queue: Any) -> None:
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # by JAX, if it is loaded
 def test_a_forked_child_works_on_a_pool_of_its_own() -> None:
     team.join()
     x, weight = tensors()

@@ -4,7 +4,7 @@
 // the six largest are taken; the other three are below 2^-23 of the product, as small as its rounding in float32 (Henry,
 // Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16 times as fast as vectors do, so six
 // products are still far ahead of one. Numbers below 2^-126 count as zero here, and those above bfloat16's largest,
-// 3.39e38, as infinity.
+// 3.39e38, as infinity. A bfloat16 number is its own only part.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -131,21 +131,27 @@ inline __m512i round_off(__m512& low, __m512& high) {
   return pairs;
 }
 
-void split_pairs(const float* even, const float* odd, int64_t count, float* to, int64_t part) {
+void split_pairs(const float* even, const float* odd, int64_t count, int parts, float* to, int64_t part) {
   for (int64_t i = 0; i < count; i += 16) {
     const __mmask16 mask = count - i < 16 ? static_cast<__mmask16>((1u << (count - i)) - 1) : 0xffff;
     __m512 low = _mm512_maskz_loadu_ps(mask, even + i);
     __m512 high = odd ? _mm512_maskz_loadu_ps(mask, odd + i) : _mm512_setzero_ps();
-    for (int p = 0; p < 3; ++p) _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
+    for (int p = 0; p < parts; ++p) _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
   }
 }
 
-void split_row(const float* from, float* to, int64_t part) {
+void split_row(const float* from, int parts, float* to, int64_t part) {
   const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   const __m512 first = _mm512_loadu_ps(from), second = _mm512_loadu_ps(from + 16);
   __m512 low = _mm512_permutex2var_ps(first, evens, second);
   __m512 high = _mm512_permutex2var_ps(first, _mm512_add_epi32(evens, _mm512_set1_epi32(1)), second);
-  for (int p = 0; p < 3; ++p) _mm512_storeu_ps(to + p * part, _mm512_castsi512_ps(round_off(low, high)));
+  for (int p = 0; p < parts; ++p) _mm512_storeu_ps(to + p * part, _mm512_castsi512_ps(round_off(low, high)));
+}
+
+template <int height, int width>
+void fill_tile(MatrixSet<float>& set) {
+  set.tile[0][height][width] = tile<height, width, 1>;
+  set.tile[1][height][width] = tile<height, width, 3>;
 }
 
 }  // namespace
@@ -153,11 +159,11 @@ void split_row(const float* from, float* to, int64_t part) {
 void fill_matrix(MatrixSet<float>& set) {
   set.begin = begin;
   set.end = end;
-  set.tile[1][1] = tile<1, 1, 3>;
-  set.tile[1][2] = tile<1, 2, 3>;
-  set.tile[1][3] = tile<1, 3, 3>;
-  set.tile[2][1] = tile<2, 1, 3>;
-  set.tile[2][2] = tile<2, 2, 3>;
+  fill_tile<1, 1>(set);
+  fill_tile<1, 2>(set);
+  fill_tile<1, 3>(set);
+  fill_tile<2, 1>(set);
+  fill_tile<2, 2>(set);
   set.split_pairs = split_pairs;
   set.split_row = split_row;
 }

@@ -2,35 +2,12 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
-#include <cstring>
 #include <type_traits>
 
 #include "../table.hpp"
 
 namespace tconv {
 namespace {
-
-struct Half {
-  _Float16 value;
-  operator float() const { return static_cast<float>(value); }
-  static Half from(float x) { return {static_cast<_Float16>(x)}; }
-};
-
-struct Brain {
-  uint16_t bits;
-  operator float() const {
-    const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-    float out;
-    std::memcpy(&out, &wide, sizeof out);
-    return out;
-  }
-  static Brain from(float x) {
-    uint32_t wide;
-    std::memcpy(&wide, &x, sizeof wide);
-    if (std::isnan(x)) return {static_cast<uint16_t>((wide >> 16) | 0x40)};
-    return {static_cast<uint16_t>((wide + 0x7fff + ((wide >> 16) & 1)) >> 16)};  // to nearest, ties to even
-  }
-};
 
 // Sum: what a reduction is kept in. Integers wrap in their own width, as in NumPy, so they are added unsigned, wide
 // enough that no product is promoted to a signed int.
@@ -43,14 +20,14 @@ struct Arithmetic {
 template <>
 struct Arithmetic<Half> {
   using Sum = float;
-  static Sum load(Half x) { return x; }
-  static Half store(Sum x) { return Half::from(x); }
+  static Sum load(Half x) { return widened(x); }
+  static Half store(Sum x) { return narrowed(x, Half{}); }
 };
 template <>
 struct Arithmetic<Brain> {
   using Sum = float;
-  static Sum load(Brain x) { return x; }
-  static Brain store(Sum x) { return Brain::from(x); }
+  static Sum load(Brain x) { return widened(x); }
+  static Brain store(Sum x) { return narrowed(x, Brain{}); }
 };
 
 template <class Sum>

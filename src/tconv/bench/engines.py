@@ -34,17 +34,22 @@ def _layer(task: Task, arrays: Arrays, activation: Any) -> tconv.Layer:
     )
 
 
+def _kernel(task: Task, layer: tconv.Layer) -> str:
+    n, c, *sizes = task.geometry.input_shape
+    return layer.plan_for((n, *sizes, c) if task.layout == "channels_last" else (n, c, *sizes)).kernel
+
+
 def ours(task: Task, arrays: Arrays) -> Work:
     """A layer with packed weights; the training step goes through `tconv.torch`."""
     if task.grad:
         return _trained(task, arrays)
     layer = _layer(task, arrays, task.activation)
-    return _work(task, layer.plan_for(arrays.x.shape).kernel, layer)
+    return _work(task, _kernel(task, layer), layer)
 
 
 def unprepared(task: Task, arrays: Arrays) -> Work:
     """Weights packed at every call."""
-    kernel = _layer(task, arrays, task.activation).plan_for(arrays.x.shape).kernel
+    kernel = _kernel(task, _layer(task, arrays, task.activation))
     geometry, layout = task.geometry, task.layout
     options: dict[str, Any] = {
         "stride": geometry.stride,
@@ -61,7 +66,7 @@ def unprepared(task: Task, arrays: Arrays) -> Work:
 def plain(task: Task, arrays: Arrays) -> Work:
     """The layer without the activation; the answer that is compared has it."""
     layer = _layer(task, arrays, None)
-    work = _work(task, layer.plan_for(arrays.x.shape).kernel, layer)
+    work = _work(task, _kernel(task, layer), layer)
     return work._replace(answers=lambda y: [activate(a.copy(), task.activation) for a in work.answers(y)])
 
 
@@ -72,7 +77,7 @@ def separate(task: Task, arrays: Arrays) -> Work:
     def call(x: Array) -> Array:
         return activate(layer(x), task.activation)
 
-    return _work(task, layer.plan_for(arrays.x.shape).kernel, call)
+    return _work(task, _kernel(task, layer), call)
 
 
 def _trained(task: Task, arrays: Arrays) -> Work:

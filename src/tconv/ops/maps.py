@@ -80,7 +80,9 @@ def conv_transpose(
 
     Returns:
         (n, c_out, *output), of the dtype and kind of `x`. Integers are exact and wrap. Infinities and NaN
-        spoil the outputs that they reach, and with the algorithm `winograd` their neighbours too.
+        spoil the outputs that they reach, and with the algorithm `winograd` their neighbours too. float16
+        and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) take subnormal
+        numbers for zero.
 
     Raises:
         TconvError: what does not fit, with what would.

@@ -33,6 +33,7 @@ from tconv.planning.plans import (
     Plan,
     Problem,
     activation_code,
+    real,
 )
 
 __all__ = [
@@ -71,7 +72,25 @@ def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool)
     return [{"computed_macs": macs, "cost": macs * 8.0}]
 
 
+def _has_phases(problem: Problem, map: MapName, dtype: str) -> bool:
+    return real(problem, dtype)[1] in BYTES and problem.batch > 0
+
+
+def _has_winograd(problem: Problem, map: MapName, dtype: str) -> bool:
+    return winograd.applies(*_of_real(problem, map, dtype))
+
+
+def _has_dots(problem: Problem, map: MapName, dtype: str) -> bool:
+    return dots.applies(*_of_real(problem, map, dtype))
+
+
+def _of_real(problem: Problem, map: MapName, dtype: str) -> tuple[Problem, MapName, str]:
+    problem, dtype = real(problem, dtype)
+    return problem, map, dtype
+
+
 def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
+    problem, dtype = real(problem, dtype)
     facts: Machine = machine(isa, dtype)
     if map == "weight_gradient":
         return gradient.candidates(problem, map, dtype, facts)
@@ -79,10 +98,12 @@ def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) ->
 
 
 def _dots(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
+    problem, dtype = real(problem, dtype)
     return dots.candidates(problem, map, dtype, machine(isa, dtype))
 
 
 def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
+    problem, dtype = real(problem, dtype)
     return winograd.candidates(problem, map, dtype, machine(isa, dtype), last)
 
 
@@ -98,9 +119,9 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         algorithm.name: algorithm
         for algorithm in (
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
-            Algorithm("phases", lambda problem, map, dtype: dtype in BYTES and problem.batch > 0, _phases),
-            Algorithm("winograd", winograd.applies, _winograd),
-            Algorithm("dots", dots.applies, _dots),
+            Algorithm("phases", _has_phases, _phases),
+            Algorithm("winograd", _has_winograd, _winograd),
+            Algorithm("dots", _has_dots, _dots),
         )
     }
 )

@@ -34,8 +34,8 @@ FED = 1.33
 #: Cycles to begin a row of the target, and a line of the source.
 ROW, LINE = 24.0, 40.0
 
-#: Bytes of the dtypes that have fast kernels.
-BYTES = {"f32": 4, "f64": 8}
+#: Bytes of a number as it is computed, of the dtypes that have fast kernels.
+BYTES = {"f32": 4, "f64": 8, "f16": 4, "bf16": 4}
 
 #: Bytes of a panel of input that are tried: in half of a second-level cache of 1 MiB, all of it, or of 2 MiB.
 PANELS = (384 << 10, 768 << 10, 1536 << 10)
@@ -76,7 +76,7 @@ class Machine(NamedTuple):
 @cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
-    facts = _core.instruction_sets()[isa][dtype]
+    facts = _core.instruction_sets()[isa]["f64" if dtype == "f64" else "f32"]
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
@@ -97,9 +97,12 @@ def uneven(cycles: float, tasks: int) -> float:
     return 1.0 + min(0.4 / tasks, max(0.0, cycles / TASK_CYCLES - 1.0))
 
 
-def matrix_cycles(height: int, width: int) -> float:
-    """Cycles of one block of 32 channels in a tile of matrix registers, six products of parts each."""
-    return 6 * 16.0 * height * width * 1.3 + 37.0 * width + 48.0
+def matrix_cycles(height: int, width: int, parts: int) -> float:
+    """Cycles of one block of 32 channels in a tile of matrix registers.
+
+    Three parts make six products, one makes one.
+    """
+    return (6 if parts > 1 else 1) * 16.0 * height * width * 1.3 + 37.0 * width + 48.0
 
 
 def split(extent: int, most: int) -> int:

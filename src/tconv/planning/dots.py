@@ -40,7 +40,9 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
     """The weight gradient, or a convolution whose kernels' rows are whole vectors."""
     if dtype not in BYTES or problem.batch == 0:
         return False
-    whole = problem.kernel[2] * BYTES[dtype] % _VECTOR == 0 and problem.dilation[2] == 1
+    # The convolution reads weights as they lie, the weight gradient takes halves too.
+    whole = dtype in ("f32", "f64") and problem.kernel[2] * BYTES[dtype] % _VECTOR == 0
+    whole = whole and problem.dilation[2] == 1
     return map == "weight_gradient" or (map == "conv" and whole)
 
 

@@ -29,8 +29,8 @@ from tconv.planning.plans import MapName, Problem
 
 __all__ = ["candidates", "tiles_cycles"]
 
-#: Parts of a float32 in matrix registers: three times the 8 bits of a bfloat16.
-PARTS = 3
+#: Parts of a number in matrix registers: the 24 bits of a float32 are three times the 8 of a bfloat16.
+PARTS = {"f32": 3, "f16": 3, "bf16": 1}
 #: Channels last: numbers of a run that are worth reading or writing by themselves.
 _RUN = 32
 
@@ -45,8 +45,8 @@ def candidates(
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-_RUN // channels)) if last else 1
     kinds = [{"together": together}]
-    if machine.matrices and dtype == "f32":
-        kinds.append({"parts": PARTS})
+    if machine.matrices and dtype in PARTS:
+        kinds.append({"parts": PARTS[dtype]})
     for kind in kinds:
         apart = Lattice(problem, map, False, size, **kind)
         yield from _lanes_of_positions(apart, "positions", problem.groups, machine, last)
@@ -83,14 +83,14 @@ def _vector_cycles(depth: int, rows: int, height: int, vectors: int, columns: in
     return FED * depth * tiles_cycles(rows, height, columns, vectors)
 
 
-def _matrix_cycles(blocks: int, rows: int, height: int, width: int, columns: int) -> float:
+def _matrix_cycles(lattice: Lattice, rows: int, height: int, width: int, columns: int) -> float:
     """Cycles of blocks of channels over `rows` x `columns` matrix registers, the last tiles cut."""
     total = 0.0
     for h, h_count in ((height, rows // height), (rows % height, 1)):
         for w, w_count in ((width, columns // width), (columns % width, 1)):
             if h and w:
-                total += matrix_cycles(h, w) * h_count * w_count
-    return total * blocks
+                total += matrix_cycles(h, w, lattice.parts) * h_count * w_count
+    return total * lattice.blocks
 
 
 #: Rows and vectors of a register tile, and its cycles of one tap and all channels over so many columns.
@@ -103,7 +103,7 @@ def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[_Tile]:
         registers = -(-rows // 16)
         for height, width in machine.matrices:
             if height <= registers:
-                cycles = partial(_matrix_cycles, lattice.blocks, registers, height, width)
+                cycles = partial(_matrix_cycles, lattice, registers, height, width)
                 yield height * 16, width, cycles
         return
     for vectors, most_rows in enumerate(machine.rows, 1):

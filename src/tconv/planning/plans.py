@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ __all__ = [
     "Plan",
     "Problem",
     "activation_code",
+    "real",
 ]
 
 MapName: TypeAlias = Literal["conv_transpose", "conv", "weight_gradient"]
@@ -113,6 +114,17 @@ class Problem:
             geometry.out_channels // geometry.groups,
             *columns,
         )
+
+
+def real(problem: Problem, dtype: str) -> tuple[Problem, str]:
+    """The real problem and dtype by which complex numbers are computed; others stay as they are.
+
+    Each channel counts twice, with its real and with its imaginary part (core/complex.hpp).
+    """
+    if dtype[0] != "c":
+        return problem, dtype
+    twice = replace(problem, in_channels=2 * problem.in_channels, out_channels=2 * problem.out_channels)
+    return twice, {"c64": "f32", "c128": "f64"}[dtype]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

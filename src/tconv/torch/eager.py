@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
+from tconv._core import as_bfloat16
 from tconv.ops.arrays import allocate
 from tconv.ops.running import execute
 from tconv.torch import jobs
@@ -27,15 +29,14 @@ def _empty(job: Job) -> Tensor:
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
         made = torch.empty(job.shape, dtype=job.dtype)
     else:
-        made = torch.from_numpy(allocate(job.plan.geometry, job.shape, job.array))
+        array = allocate(job.plan.geometry, job.shape, job.array)
+        brain = job.dtype is torch.bfloat16
+        made = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
     return made.movedim(-1, 1) if job.last else made
 
 
 def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    target, given = _empty(job), source.dtype
-    if given is not job.dtype:
-        source, weight = source.to(job.dtype), weight.to(job.dtype)
-        bias = bias if bias is None else bias.to(job.dtype)
+    target = _empty(job)
     if target.numel():
         # Names hold the tensors while their addresses are in use.
         source = source.contiguous(memory_format=job.formats[0])
@@ -43,7 +44,7 @@ def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -
         bias = bias if bias is None else bias.contiguous()
         at = None if bias is None else bias.data_ptr()
         execute(job.plan, source.data_ptr(), weight.data_ptr(), at, target.data_ptr())
-    return target if given is job.dtype else target.to(given)
+    return target
 
 
 def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Job:

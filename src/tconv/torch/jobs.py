@@ -10,6 +10,7 @@ import torch
 
 from tconv.errors import TconvError
 from tconv.geometry.arguments import per_axis, whole
+from tconv.ops.arrays import CODES
 from tconv.ops.jobs import Job as ArrayJob
 from tconv.ops.jobs import Options as ArrayOptions
 from tconv.ops.jobs import gradient_job, job_for, moved_last
@@ -32,41 +33,17 @@ Ints: TypeAlias = tuple[int, ...]
 Dtypes: TypeAlias = tuple[torch.dtype, ...]
 
 
-class Arithmetic(NamedTuple):
-    """How numbers of a dtype are computed."""
-
-    code: str  #: in planning.DTYPES
-    dtype: torch.dtype
-    array: np.dtype[np.generic]
-
-
-def _arithmetic(code: str, name: str) -> Arithmetic:
-    return Arithmetic(code, getattr(torch, name), np.dtype(name))
-
-
-#: Half precision is summed in float32 and rounded once: float32 has fast kernels, so widening pays.
-DTYPES: dict[torch.dtype, Arithmetic] = {
-    torch.float16: _arithmetic("f32", "float32"),
-    torch.bfloat16: _arithmetic("f32", "float32"),
-    **{
-        arithmetic.dtype: arithmetic
-        for code, name in (
-            ("f32", "float32"), ("f64", "float64"), ("c64", "complex64"), ("c128", "complex128"),
-            ("i8", "int8"), ("i16", "int16"), ("i32", "int32"), ("i64", "int64"),
-            ("u8", "uint8"), ("u16", "uint16"), ("u32", "uint32"), ("u64", "uint64"),
-        )
-        for arithmetic in (_arithmetic(code, name),)
-    },
-}  # fmt: skip
+#: PyTorch's dtypes -> ours, in planning.DTYPES.
+DTYPES: dict[torch.dtype, str] = {getattr(torch, name): code for name, code in CODES.items()}
 
 
 class Job(NamedTuple):
-    """A plan, the shape of what it makes, and the dtype of its arithmetic."""
+    """A plan, with the shape and dtype of what it makes."""
 
     plan: Plan
     shape: Ints  #: as it lies in memory
     dtype: torch.dtype
-    array: np.dtype[np.generic]
+    array: np.dtype[np.generic]  #: that memory for it has in NumPy, where bfloat16 is uint16
     last: bool  #: whether the answer's channels come last in memory
     formats: tuple[torch.memory_format, torch.memory_format]  #: in which both factors are read
 
@@ -117,8 +94,8 @@ def spelled_out(
 options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 are no 1 and 2
 
 
-def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:
-    """The arithmetic of operands that must share a dtype."""
+def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
+    """Our name of the dtype of operands that must share it."""
     if len(set(dtypes)) > 1:
         told = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
         raise TconvError(f"{told}; one dtype for all would fit")
@@ -128,10 +105,11 @@ def _one(dtypes: Dtypes, names: tuple[str, ...]) -> Arithmetic:
     return found
 
 
-def _job(made: ArrayJob, arithmetic: Arithmetic, axes: int) -> Job:
+def _job(made: ArrayJob, dtype: torch.dtype, axes: int) -> Job:
+    array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
     last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
     formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
-    return Job(made.plan, made.shape, arithmetic.dtype, arithmetic.array, last and not gradient, formats)
+    return Job(made.plan, made.shape, dtype, array, last and not gradient, formats)
 
 
 def _in_order(shape: Ints, last: bool) -> Ints:
@@ -156,18 +134,18 @@ def transposed(
 
     `last`: x is channels_last, and the answer too.
     """
-    arithmetic = _one(dtypes, ("input", "weight", "bias"))
+    code = _one(dtypes, ("input", "weight", "bias"))
     weight = tuple(weight)
     axes = len(stride)
     if len(weight) != axes + 2:
         raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
     given = ArrayOptions(stride, padding, output_padding, dilation, groups, layout=LAYOUTS[last])
-    job = job_for("conv_transpose", arithmetic.code, _in_order(x, last), weight, given)
+    job = job_for("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(
             f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
         )
-    return _job(job, arithmetic, axes)
+    return _job(job, dtypes[0], axes)
 
 
 @lru_cache(maxsize=4096)
@@ -186,10 +164,10 @@ def strided(
 
     `last`: y is channels_last, and the answer too.
     """
-    arithmetic = _one(dtypes, ("input", "weight"))
+    code = _one(dtypes, ("input", "weight"))
     given = ArrayOptions(stride, padding, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
-    job = job_for("conv", arithmetic.code, _in_order(y, last), tuple(weight), given)
-    return _job(job, arithmetic, len(stride))
+    job = job_for("conv", code, _in_order(y, last), tuple(weight), given)
+    return _job(job, dtypes[0], len(stride))
 
 
 @lru_cache(maxsize=4096)
@@ -205,10 +183,10 @@ def correlated(
     groups: int,
 ) -> Job:
     """The job of `weight_gradient`; `dtypes` are those of x and y, which are channels_last if `last`."""
-    arithmetic = _one(dtypes, ("x", "y"))
+    code = _one(dtypes, ("x", "y"))
     x, y = tuple(x), tuple(y)
     if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
         raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
     given = ArrayOptions(stride, padding, 0, dilation, groups, layout=LAYOUTS[last])
-    job = gradient_job(arithmetic.code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
-    return _job(job, arithmetic, len(stride))
+    job = gradient_job(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
+    return _job(job, dtypes[0], len(stride))
