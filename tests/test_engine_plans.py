@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from math import prod
 
 import pytest
 
@@ -51,19 +52,39 @@ def test_workspace_of_the_cases_stays_small() -> None:
             assert plan(geometry, map, layout=layout, dtype=dtype).runner.workspace_bytes <= 8 << 20
 
 
-@pytest.mark.parametrize("map", ["weight_gradient"])
+def cell_bytes(geometry: Geometry, map: MapName) -> int:
+    """What one cell reads, all channels in three parts and blocks of 32, and the sums it makes."""
+    channels = geometry.in_channels if map == "conv_transpose" else geometry.out_channels
+    reach = [d * (k - 1) + 1 for k, d in zip(geometry.kernel, geometry.dilation, strict=True)]
+    sums = 1
+    if map == "conv_transpose":
+        reach = [-(-r // s) + 1 for r, s in zip(reach, geometry.stride, strict=True)]
+        sums = prod(max(k, s) for k, s in zip(geometry.kernel, geometry.stride, strict=True))
+    return -(-channels // geometry.groups // 32) * 32 * prod(reach) * 6 + sums * 48 * 4
+
+
+@pytest.mark.parametrize("map", MAPS)
 @pytest.mark.parametrize("seed", range(8))
 def test_workspace_stays_small(map: MapName, seed: int) -> None:
-    """8 MiB a thread, whichever plan is chosen, and 16 MiB of partial gradients beside the gradient."""
+    """8 MiB a thread, whichever plan is chosen, and 16 MiB of partial gradients beside the gradient.
+
+    More may be asked for where a single cell's part is large.
+    """
     draw = random.Random(seed)
+    small = 0
     for isa in isas():
         for _ in range(100):
             geometry = drawn(draw)
-            for fields in candidates(geometry, map, isa):
-                runner = made(geometry, map, isa, fields).runner
-                assert runner.workspace_bytes <= 8 << 20, geometry
-                assert runner.shared_bytes <= 16 << 20, geometry
-            assert plan(geometry, map, isa=isa).runner.workspace_bytes <= 8 << 20
+            if map == "weight_gradient":
+                for fields in candidates(geometry, map, isa):
+                    runner = made(geometry, map, isa, fields).runner
+                    assert runner.workspace_bytes <= 8 << 20, geometry
+                    assert runner.shared_bytes <= 16 << 20, geometry
+            elif cell_bytes(geometry, map) > 1 << 20:
+                continue
+            small += 1
+            assert plan(geometry, map, isa=isa).runner.workspace_bytes <= 8 << 20, geometry
+    assert small > 100
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,15 @@ from tconv import filters
 from tconv._core import empty_cache, get_num_threads
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.ops import Layer, conv, conv_transpose, conv_weight_gradient, prepare, set_num_threads
-from tconv.planning import plan
+from tconv.ops import (
+    Layer,
+    conv,
+    conv_transpose,
+    conv_weight_gradient,
+    plan,
+    prepare,
+    set_num_threads,
+)
 
 __all__ = [
     "Geometry",

@@ -12,17 +12,17 @@ threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from tconv import _core
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.planning import dots, gradient, phases, winograd
-from tconv.planning.cost import BYTES, THREAD_CYCLES, Machine, machine
+from tconv.planning.cost import BYTES, MOST_WORKSPACE, THREAD_CYCLES, Machine, machine
 from tconv.planning.plans import (
     DTYPES,
     LAYOUTS,
@@ -36,7 +36,25 @@ from tconv.planning.plans import (
     real,
 )
 
-__all__ = ["ALGORITHMS", "LAYOUTS", "Activation", "Algorithm", "Layout", "MapName", "Plan", "isas", "plan"]
+__all__ = [
+    "ALGORITHMS",
+    "LAYOUTS",
+    "Activation",
+    "Algorithm",
+    "Layout",
+    "MapName",
+    "Plan",
+    "isas",
+    "measured",
+    "plan",
+]
+
+
+#: Fields of a Plan.
+Fields: TypeAlias = dict[str, Any]
+
+#: What a plan is asked for.
+Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +63,13 @@ class Algorithm:
 
     name: str
     applies: Callable[[Problem, MapName, str], bool]
-    #: Fields of the plan, the estimated `cost` in cycles among them; None where none keeps to the workspace.
-    choose: Callable[[Problem, MapName, str, str, bool], dict[str, Any] | None]
+    #: The plans to weigh: fields of each, the estimated `cost` in cycles among them.
+    candidates: Callable[[Problem, MapName, str, str, bool], Iterable[Fields]]
 
 
-def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
+def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
     macs = _nominal(problem)
-    return {"computed_macs": macs, "cost": macs * 8.0}
+    return [{"computed_macs": macs, "cost": macs * 8.0}]
 
 
 def _has_phases(problem: Problem, map: MapName, dtype: str) -> bool:
@@ -71,22 +89,22 @@ def _of_real(problem: Problem, map: MapName, dtype: str) -> tuple[Problem, MapNa
     return problem, map, dtype
 
 
-def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any] | None:
+def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
     problem, dtype = real(problem, dtype)
     facts: Machine = machine(isa, dtype)
     if map == "weight_gradient":
-        return gradient.choose(problem, map, dtype, facts)
-    return phases.choose(problem, map, dtype, facts, last)
+        return gradient.candidates(problem, map, dtype, facts)
+    return phases.candidates(problem, map, dtype, facts, last)
 
 
-def _dots(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any] | None:
+def _dots(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
     problem, dtype = real(problem, dtype)
-    return dots.choose(problem, map, dtype, machine(isa, dtype))
+    return dots.candidates(problem, map, dtype, machine(isa, dtype))
 
 
-def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> dict[str, Any]:
+def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
     problem, dtype = real(problem, dtype)
-    return winograd.choose(problem, map, dtype, machine(isa, dtype), last)
+    return winograd.candidates(problem, map, dtype, machine(isa, dtype), last)
 
 
 def _nominal(problem: Problem) -> int:
@@ -155,17 +173,52 @@ def plan(
     Traceback (most recent call last):
     tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
     """
-    activation_code(activation)  # says what is wrong with it, also where it could be no key
-    if isinstance(activation, list):
-        activation = tuple(activation)
+    question = _question(geometry, map, dtype, algorithm, activation, layout, isa)
     try:
-        return _plan(geometry, map, dtype, algorithm, activation, layout, isa)
+        return _measured.get(question) or _plan(*question)
     except MemoryError:
         raise TconvError(f"{geometry}: not enough memory to plan {map}") from None
 
 
-@lru_cache(maxsize=4096)
-def _plan(
+def measured(
+    timer: Callable[[Plan], float],
+    geometry: Geometry,
+    map: MapName = "conv_transpose",
+    *,
+    dtype: str = "f32",
+    algorithm: str = "auto",
+    activation: Activation = None,
+    layout: Layout = "channels_first",
+    isa: str | None = None,
+) -> Plan:
+    """The fastest plan by `timer`, which gives the seconds of one run; `plan` answers with it from then on.
+
+    Of every algorithm that applies, the cheapest plans are timed whose estimate is within 4 times of the
+    least. Arguments and errors are those of `plan`.
+    """
+    question = _question(geometry, map, dtype, algorithm, activation, layout, isa)
+    tried: dict[str, list[Plan]] = {}
+    least = 0.0
+    for made in _plans(*question):
+        least = least or made.cost
+        if made.cost > 4 * least:
+            break
+        of_one = tried.setdefault(made.algorithm, [])
+        if len(of_one) < _TRIED:
+            of_one.append(made)
+    fastest = min((made for of_one in tried.values() for made in of_one), key=timer)
+    _measured[question] = fastest
+    return fastest
+
+
+#: Plans of each algorithm that are timed.
+_TRIED = 12
+
+#: What `measured` found.
+_measured: dict[tuple[Any, ...], Plan] = {}
+
+
+def _question(
     geometry: Geometry,
     map: MapName,
     dtype: str,
@@ -173,7 +226,28 @@ def _plan(
     activation: Activation,
     layout: Layout,
     isa: str | None,
-) -> Plan:
+) -> Question:
+    activation_code(activation)  # says what is wrong with it, also where it could be no key
+    if isinstance(activation, list):
+        activation = tuple(activation)
+    return geometry, map, dtype, algorithm, activation, layout, isa
+
+
+@lru_cache(maxsize=4096)
+def _plan(*question: Any) -> Plan:
+    return next(_plans(*question))
+
+
+def _plans(
+    geometry: Geometry,
+    map: MapName,
+    dtype: str,
+    algorithm: str,
+    activation: Activation,
+    layout: Layout,
+    isa: str | None,
+) -> Iterator[Plan]:
+    """All plans that keep to the workspace, the cheapest first."""
     for name, value, known in (
         ("map", map, MAPS),
         ("dtype", dtype, DTYPES),
@@ -191,20 +265,34 @@ def _plan(
     # An empty batch leaves nothing to compute, by whatever algorithm.
     if algorithm != "auto" and geometry.batch:
         applying = [a for a in applying if a.name == algorithm]
-    weighed = [(a.choose(problem, map, dtype, chosen_isa, layout == LAYOUTS[1]), a.name) for a in applying]
-    options = [(fields, name) for fields, name in weighed if fields is not None]
-    if not options:
+    options = [
+        {"algorithm": a.name, **fields}
+        for a in applying
+        for fields in a.candidates(problem, map, dtype, chosen_isa, layout == LAYOUTS[1])
+    ]
+    found, larger = False, list[Plan]()
+    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
+    for fields in sorted(options, key=lambda fields: float(fields["cost"])):
+        made = Plan(
+            geometry=geometry,
+            map=map,
+            dtype=dtype,
+            isa=chosen_isa,
+            activation=activation,
+            layout=layout,
+            problem=problem,
+            most_threads=min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES))),
+            **fields,
+        )
+        if made.runner.workspace_bytes > MOST_WORKSPACE:
+            larger.append(made)
+            continue
+        if made.algorithm == "reference" and larger and not found:
+            break
+        found = True
+        yield made
+    # Where the window of a single cell, over all channels, is larger: the least there is, before plain loops.
+    if larger and not found:
+        yield min(larger, key=lambda made: made.runner.workspace_bytes)
+    elif not found:
         raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
-    fields, name = min(options, key=lambda option: option[0]["cost"])
-    fields["most_threads"] = min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES)))
-    return Plan(
-        geometry=geometry,
-        map=map,
-        dtype=dtype,
-        algorithm=name,
-        isa=chosen_isa,
-        activation=activation,
-        layout=layout,
-        problem=problem,
-        **fields,
-    )

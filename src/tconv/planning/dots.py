@@ -22,7 +22,7 @@ from tconv.planning.cost import (
 from tconv.planning.lattice import Lattice
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["applies", "candidates", "choose"]
+__all__ = ["applies", "candidates"]
 
 Box = tuple[int, int, int, int]
 
@@ -44,13 +44,6 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
     whole = dtype in ("f32", "f64") and problem.kernel[2] * BYTES[dtype] % _VECTOR == 0
     whole = whole and problem.dilation[2] == 1
     return map == "weight_gradient" or (map == "conv" and whole)
-
-
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any] | None:
-    """The cheapest tile, box, chunk and number of sums, as fields of a Plan."""
-    return min(
-        candidates(problem, map, dtype, machine), key=lambda fields: float(fields["cost"]), default=None
-    )
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from tconv.planning.lattice import Lattice
 from tconv.planning.phases import tiles_cycles
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["candidates", "choose"]
+__all__ = ["candidates"]
 
 Box = tuple[int, int, int, int]
 
@@ -32,13 +32,6 @@ _TURNED = 1.2
 
 #: Bytes of sums of one task that stay in the second-level cache beside its panels.
 _TASK_SUMS = 1 << 20
-
-
-def choose(problem: Problem, map: MapName, dtype: str, machine: Machine) -> dict[str, Any] | None:
-    """The cheapest register tile, box, chunk and number of segments, as fields of a Plan."""
-    return min(
-        candidates(problem, map, dtype, machine), key=lambda fields: float(fields["cost"]), default=None
-    )
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:

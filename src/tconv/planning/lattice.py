@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import TypeAlias
 
-from tconv.planning.cost import split
+from tconv.planning.cost import MOST_WORKSPACE, split
 from tconv.planning.plans import MapName, Problem
 
 __all__ = ["Box", "Lattice"]
@@ -90,7 +90,9 @@ class Lattice:
                 else:
                     high = sizes[axis] - 1
             # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
-            sizes[axis] = split(self.extents[axis], max(low, 64) if axis == 3 else low)
+            if axis == 3 and low < 64 and self.extent((1, 1, 1, 64))[1] <= MOST_WORKSPACE // 2:
+                low = 64
+            sizes[axis] = split(self.extents[axis], low)
             if sizes[axis] < self.extents[axis]:
                 break
         return sizes[0], sizes[1], sizes[2], sizes[3]

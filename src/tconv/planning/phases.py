@@ -13,6 +13,7 @@ from tconv.planning.cost import (
     L2_SUMS,
     LINE,
     MIN_TASKS,
+    MOST_WORKSPACE,
     PANELS,
     ROW,
     TASK_CYCLES,
@@ -26,19 +27,12 @@ from tconv.planning.cost import (
 from tconv.planning.lattice import Box, Lattice
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["candidates", "choose", "tiles_cycles"]
+__all__ = ["candidates", "tiles_cycles"]
 
 #: Parts of a number in matrix registers: the 24 bits of a float32 are three times the 8 of a bfloat16.
 PARTS = {"f32": 3, "f16": 3, "bf16": 1}
 #: Channels last: numbers of a run that are worth reading or writing by themselves.
 _RUN = 32
-
-
-def choose(
-    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
-) -> dict[str, Any]:
-    """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine, last), key=lambda fields: fields["cost"])
 
 
 def candidates(
@@ -165,7 +159,8 @@ def _lanes_of_positions(
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
         if last:
             kept = max(kept, min(_RUN, lattice.target * lattice.together) * stacked)
-        most = min(max(64, L2_SUMS // (kept * size)), 4096)
+        few = 64 if 64 * kept * size <= MOST_WORKSPACE // 4 else 1
+        most = min(max(few, L2_SUMS // (kept * size)), 4096)
         for box in _boxes(lattice, most, groups, unit):
             if (rows, vectors, box) in seen:
                 continue

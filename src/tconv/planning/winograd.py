@@ -22,7 +22,7 @@ from tconv.planning.cost import (
 from tconv.planning.phases import tiles_cycles
 from tconv.planning.plans import MapName, Problem
 
-__all__ = ["applies", "candidates", "choose"]
+__all__ = ["applies", "candidates"]
 
 #: What its many short steps cost beyond what is counted.
 _DEAR = 1.25
@@ -42,13 +42,6 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
         and x in taken
         and (y in taken or y == (1, 1, 1))
     )
-
-
-def choose(
-    problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
-) -> dict[str, Any]:
-    """The cheapest register tile, box and chunk, as fields of a Plan."""
-    return min(candidates(problem, map, dtype, machine, last), key=lambda fields: fields["cost"])
 
 
 def _products(problem: Problem) -> int:
