@@ -2,6 +2,7 @@
 #include "run.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "complex.hpp"
 #include "gradient.hpp"
@@ -270,14 +271,16 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
         }
         return;
       }
-      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span) {
-        for (int64_t c = row_begin; c < row_end; ++c) {
-          T* row = storage.row(out + c * at.target_plane, line);
-          kernels.runs({sums + position * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
+      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span, int64_t count) {
+        for (int64_t i = 0; i < count * (row_end - row_begin); ++i) {
+          const int64_t y = i % count, c = row_begin + i / count;
+          S* to = out + c * at.target_plane + y * store.row_step();
+          T* row = storage.row(to, line);
+          kernels.runs({sums + (position + y * at.panel.pitch[2]) * at.sums_pitch + (c - row_begin) * at.stacked + phase, at.sums_pitch,
                         at.axis[2].target_stride, box.size[3], span.skip, span.length,
                         bias ? bias[group * at.target_channels + c] : T(0), row});
           kernels.finish(plan, row, span.length);
-          storage.store(row, span.length, out + c * at.target_plane);
+          storage.store(row, span.length, to);
         }
       });
       return;
@@ -288,14 +291,25 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
     const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
     // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
     const auto store_channels = [&](int64_t c, int64_t end, int64_t channel_pitch, int64_t phase_pitch) {
-      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span) {
+      store.each_row(box, plane, at.target.batch, [&](S* out, int64_t position, int64_t phase, const Span& span, int64_t count) {
         for (int64_t i = 0; i < end - c; ++i) {
-          T* row = storage.row(out + (c + i) * at.target_plane, line);
-          kernels.interleave({sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position,
-                              phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
-                              bias ? bias[group * at.target_channels + c + i] : T(0), row});
-          kernels.finish(plan, row, span.length);
-          storage.store(row, span.length, out + (c + i) * at.target_plane);
+          S* to = out + (c + i) * at.target_plane;
+          const T* from = sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position;
+          InterleaveArgs<T> rows{from, phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
+                                 bias ? bias[group * at.target_channels + c + i] : T(0), nullptr, 1, at.panel.pitch[2], store.row_step()};
+          if constexpr (std::is_same_v<S, T>) {  // all at once: rows are often short
+            rows.out = to, rows.rows = count;
+            kernels.interleave(rows);
+            for (int64_t y = 0; plan.activation != Activation::none && y < count; ++y)
+              kernels.finish(plan, to + y * rows.out_step, span.length);
+          } else {
+            for (int64_t y = 0; y < count; ++y, rows.sums += rows.sums_step) {
+              rows.out = storage.row(to + y * rows.out_step, line);
+              kernels.interleave(rows);
+              kernels.finish(plan, rows.out, span.length);
+              storage.store(rows.out, span.length, to + y * rows.out_step);
+            }
+          }
         }
       });
     };

@@ -22,23 +22,29 @@ template <class S>
 struct Store {
   const Layout& at;
 
-  // Calls row(target row, position of its first cell, phase along z and y) for every row of the target in the box.
-  template <class Row>
-  void each_row(const Box& box, S* plane, int64_t batch_stride, const Row& row) const {
+  // Calls rows(target row, position of its first cell, phase along z and y, span, count) for rows of the target in the box
+  // that follow each other along y: `row_step` further in the target, and a row of the panel in the sums.
+  int64_t row_step() const { return at.axis[1].target_stride * at.axis[2].target_size; }
+  template <class Rows>
+  void each_row(const Box& box, S* plane, int64_t batch_stride, const Rows& rows) const {
     const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
     const Span span(x, box.begin[3], box.size[3]);
     if (span.length <= 0) return;
+    const int64_t some = span.length < 64 ? 1024 / span.length : 1;  // long rows in the order of memory
     for (int64_t n = 0; n < box.size[0]; ++n)
       for (int64_t cz = 0; cz < box.size[1]; ++cz)
         for (int64_t rz = 0; rz < z.target_stride; ++rz) {
           const int64_t tz = (box.begin[1] + cz) * z.target_stride + rz - z.target_lo;
           if (tz < 0 || tz >= z.target_size) continue;
-          for (int64_t cy = 0; cy < box.size[2]; ++cy)
+          for (int64_t cy = 0; cy < box.size[2]; cy += some)
             for (int64_t ry = 0; ry < y.target_stride; ++ry) {
-              const int64_t ty = (box.begin[2] + cy) * y.target_stride + ry - y.target_lo;
-              if (ty < 0 || ty >= y.target_size) continue;
+              const int64_t origin = box.begin[2] * y.target_stride + ry - y.target_lo;  // of cell 0
+              const int64_t begin = std::max(cy, ceil_div(-origin, y.target_stride));
+              const int64_t end = std::min({cy + some, box.size[2], ceil_div(y.target_size - origin, y.target_stride)});
+              if (begin >= end) continue;
+              const int64_t ty = origin + begin * y.target_stride;
               S* out = plane + n * batch_stride + (tz * y.target_size + ty) * x.target_size + span.begin;
-              row(out, at.panel.position(n, cz, cy), (rz * y.target_stride + ry) * x.target_stride, span);
+              rows(out, at.panel.position(n, cz, begin), (rz * y.target_stride + ry) * x.target_stride, span, end - begin);
             }
         }
   }

@@ -61,13 +61,14 @@ struct MatrixArgs {
 
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
-// keeping only the indices from `skip` on, `length` of them.
+// keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step` apart.
 template <class T>
 struct InterleaveArgs {
   const T* sums;
   int64_t phase_stride, phases, cells, skip, length;
   T bias;
   T* out;
+  int64_t rows = 1, sums_step = 0, out_step = 0;
 };
 
 // One row of the target, made from cells of sums that lie `cell_stride` apart:

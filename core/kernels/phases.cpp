@@ -143,21 +143,20 @@ void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t ce
     for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
 }
 
+// One row, of which the cells [x, x + whole) are kept whole.
 template <class T>
-void interleave(const InterleaveArgs<T>& args) {
+inline void interleave_row(const InterleaveArgs<T>& args, const T* from, T* to, int64_t x, int64_t whole) {
   const int64_t phases = args.phases;
-  int64_t x = ceil_div(args.skip, phases);  // the first cell that is kept whole
-  const int64_t whole = (args.skip + args.length) / phases - x;
   const auto one = [&](int64_t index) {
-    args.out[index - args.skip] = args.sums[(index % phases) * args.phase_stride + index / phases] + args.bias;
+    to[index - args.skip] = from[(index % phases) * args.phase_stride + index / phases] + args.bias;
   };
   if (whole <= 0) {
     for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
     return;
   }
   for (int64_t i = args.skip; i < x * phases; ++i) one(i);
-  const T* sums = args.sums + x;
-  T* out = args.out + x * phases - args.skip;
+  const T* sums = from + x;
+  T* out = to + x * phases - args.skip;
   switch (phases) {
     case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
     case 2:
@@ -177,6 +176,13 @@ void interleave(const InterleaveArgs<T>& args) {
       }
   }
   for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+}
+
+template <class T>
+void interleave(const InterleaveArgs<T>& args) {
+  const int64_t x = ceil_div(args.skip, args.phases), whole = (args.skip + args.length) / args.phases - x;
+  for (int64_t y = 0; y < args.rows; ++y)
+    interleave_row(args, args.sums + y * args.sums_step, args.out + y * args.out_step, x, whole);
 }
 
 template <class T, int phases>
