@@ -126,14 +126,17 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
     T* block = static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps;
     // Whole kernels are turned, [target channel][element][32 source channels], unless only few of their elements are wanted.
     const bool turned = channels * cells <= 2 * filled * at.taps;
-    std::vector<T> slab(static_cast<size_t>(turned ? channels * cells * 32 : 0));
+    const int64_t numbers = turned ? channels * cells * 32 : 0;
+    const Block held(static_cast<size_t>(numbers) * sizeof(T));
+    T* slab = held.as<T>();
+    std::fill_n(slab, numbers, T(0));
     for (int64_t k = 0; k < at.blocks; ++k) {
       const int64_t count = std::min<int64_t>(32, depth - 32 * k);
       const S* start = from + 32 * k * at.depth_stride;
       const bool together = at.row_stride == cells;  // kernels of neighbouring target channels
       for (int64_t c = 0; turned && c < (together ? 1 : channels); ++c)
         storage.transpose(kernels, start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
-                          slab.data() + c * cells * 32, 32);
+                          slab + c * cells * 32, 32);
       for (int64_t phase = 0; phase < phases; ++phase) {
         const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
         const int64_t taps = static_cast<int64_t>(own.kernel.size());
@@ -145,14 +148,14 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
             if (i < filled) {
               const int64_t r = first + i, channel = r / at.stacked - first_channel;
               const int64_t element = at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)];
-              if (turned) row = slab.data() + (channel * cells + element) * 32;
+              if (turned) row = slab + (channel * cells + element) * 32;
               else for (int64_t d = 0; d < count; ++d) gathered[d] = storage.number(start[channel * at.row_stride + element + d * at.depth_stride]);
             }
             kernels.matrix.split_row(row, plan.parts, to + i * 16, rows * 16);
           }
         }
       }
-      if (k + 2 == at.blocks) std::fill(slab.begin(), slab.end(), T(0));  // the last block may be short
+      if (k + 2 == at.blocks) std::fill_n(slab, numbers, T(0));  // the last block may be short
     }
   });
 }

@@ -1,8 +1,8 @@
 // Tiles in matrix registers (AMX): 16 x 16 sums of products of bfloat16 pairs.
 //
 // A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two such sums
-// the six largest are taken; the other three are below 2^-23 of the product, as small as its rounding in float32 (Henry,
-// Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16 times as fast as vectors do, so six
+// the six largest are taken; the other three are together about 2^-23 of the product, as small as its rounding in float32
+// (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16 times as fast as vectors do, so six
 // products are still far ahead of one. Numbers below 2^-126 count as zero here, and those above bfloat16's largest,
 // 3.39e38, as infinity. A bfloat16 number is its own only part.
 #include <immintrin.h>

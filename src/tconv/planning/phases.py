@@ -128,7 +128,7 @@ def _fields(
     """The fields that all kinds of tile share; `sums`: cycles of the tiles of a box."""
     boxes = lattice.boxes(box)
     panel = lattice.extent(box)[1]
-    past = min(1.0, max(0.0, (panel - PANELS[1]) / PANELS[1]))  # a panel that crowds the cache
+    past = min(1.0, max(0.0, (panel - 1.4 * PANELS[1]) / PANELS[1]))  # a panel that crowds the cache
     busy = sums * (1.0 + (0.5 if lattice.parts else 0.25) * past) + store + calls
     # A number is copied, and cut in its parts.
     busy += panel / lattice.size * (2 * 0.8 / lattice.parts if lattice.parts else 0.7)
