@@ -369,10 +369,13 @@ void activate(T* row, int64_t count, Activation what, T slope, T lo, T hi) {
   }
 }
 
-// rows * vectors sums, a row of columns and one broadcast must fit the register file.
+// Sums, a row of columns and one broadcast must fit the register file, 4 registers more than may hold sums; AVX-512
+// broadcasts from memory while it multiplies.
 template <class T, int rows, int vectors>
 void fill_tiles(KernelSet<T>& set) {
-  if constexpr (rows * vectors <= TCONV_ACCUMULATORS) set.tile[rows][vectors] = tile<T, rows, vectors>;
+  constexpr int needed = (rows + 1) * vectors + (TCONV_VECTOR_BYTES < 64);
+  if constexpr (rows * vectors <= TCONV_ACCUMULATORS && needed <= TCONV_ACCUMULATORS + 4)
+    set.tile[rows][vectors] = tile<T, rows, vectors>;
   if constexpr (vectors > 1) fill_tiles<T, rows, vectors - 1>(set);
   else if constexpr (rows > 1) fill_tiles<T, rows - 1, KernelSet<T>::kMaxVectors>(set);
 }
