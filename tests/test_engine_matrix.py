@@ -37,7 +37,7 @@ def arrays(x: np.ndarray, weight: np.ndarray) -> Arrays:
 
 
 def test_a_single_product_stays_within_its_bound() -> None:
-    """2^-23 is left out (Henry, Tang and Heinecke 2019, section 2), six roundings are 6 * 2^-24."""
+    """2^-23 is left out (Henry, Tang and Heinecke 2019), six roundings are 6 * 2^-24."""
     geometry = Geometry.parse("n1 c1>16 i4096 k1")
     rng = np.random.default_rng(2)
     x = (rng.standard_normal(geometry.input_shape) * 10.0 ** rng.integers(-8, 9, 4096)).astype(np.float32)
