@@ -60,7 +60,7 @@ struct Packed {
 
 Runner* make_runner(int map, int dtype, int algorithm, const std::string& isa, int64_t batch, int64_t groups,
                     int64_t in_channels, int64_t out_channels, Triple input, Triple output, Triple kernel, Triple stride,
-                    Triple dilation, Triple lo, int rows, int vectors, int lanes, int parts, std::array<int64_t, 4> box,
+                    Triple dilation, Triple lo, int rows, int vectors, int lanes, int parts, bool im2col, std::array<int64_t, 4> box,
                     int64_t chunk, bool last, int64_t segments, int most_threads, int activation, double slope, double clamp_lo, double clamp_hi) {
   Plan plan{};
   Problem& p = plan.problem;
@@ -73,7 +73,7 @@ Runner* make_runner(int map, int dtype, int algorithm, const std::string& isa, i
   plan.dtype = static_cast<tconv::DType>(dtype);
   plan.algorithm = static_cast<tconv::Algorithm>(algorithm);
   plan.isa = isa;
-  plan.rows = rows, plan.vectors = vectors, plan.lanes = static_cast<tconv::Lanes>(lanes), plan.parts = parts;
+  plan.rows = rows, plan.vectors = vectors, plan.lanes = static_cast<tconv::Lanes>(lanes), plan.parts = parts, plan.im2col = im2col;
   for (size_t i = 0; i < 4; ++i) plan.box[i] = box[i];
   plan.chunk = chunk, plan.last = last, plan.segments = segments, plan.most_threads = most_threads;
   plan.activation = static_cast<tconv::Activation>(activation);
@@ -190,7 +190,7 @@ NB_MODULE(_core, m) {
            "Runs the map. Each argument is an address or a contiguous buffer; weight may be Packed.");
   m.def("make_runner", &make_runner, nb::kw_only(), "map"_a, "dtype"_a, "algorithm"_a, "isa"_a, "batch"_a, "groups"_a,
         "in_channels"_a, "out_channels"_a, "input"_a, "output"_a, "kernel"_a, "stride"_a, "dilation"_a, "lo"_a,
-        "rows"_a, "vectors"_a, "lanes"_a, "parts"_a, "box"_a, "chunk"_a, "last"_a, "segments"_a, "most_threads"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
+        "rows"_a, "vectors"_a, "lanes"_a, "parts"_a, "im2col"_a, "box"_a, "chunk"_a, "last"_a, "segments"_a, "most_threads"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
         "clamp_hi"_a, "Freezes a plan; the fields are those of plan.hpp.");
   m.def("empty", &empty, "nbytes"_a, nb::sig("def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]"), "An uninitialised array of bytes from the cache of blocks.");
   m.def("bfloat16_bits", &bfloat16_bits, "array"_a, nb::sig("def bfloat16_bits(array: typing.Any) -> numpy.typing.NDArray[numpy.uint16]"), "The bits of a contiguous bfloat16 array that speaks DLPack.");

@@ -74,7 +74,7 @@ void run_dot_gradient(const Plan& plan, const Layout& at, int64_t workspace, con
     const int64_t begin = boxes * segment / segments, end = boxes * (segment + 1) / segments;
     for (int64_t b = begin; b < end; ++b) {
       const Box box = box_at(plan, at, b);
-      pack_panel(at, kernels, storage, y + group * at.source.group + first * at.source.channel, count, box, y_panel, line);
+      PanelPacker<S>(at, kernels, storage, box, line).pack(y + group * at.source.group + first * at.source.channel, count, 0, y_panel);
       const int64_t positions = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
       if (worker.holds != group * boxes + b) {
         std::memset(static_cast<void*>(x_panel), 0, static_cast<size_t>(at.target_channels * pitch) * sizeof(T));

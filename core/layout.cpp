@@ -14,16 +14,16 @@ int64_t gap(const Lattice& axis, int64_t box) {
   return shared ? std::max(axis.farthest, -axis.nearest) : axis.farthest - axis.nearest;
 }
 
-Panel make_panel(const Plan& plan, const Layout& layout, int64_t* positions) {
+Panel make_window(const Plan& plan, const Layout& layout) {
   const Lattice &z = layout.axis[0], &y = layout.axis[1], &x = layout.axis[2];
   Panel panel{};
   panel.pitch[2] = plan.box[3] + gap(x, plan.box[3]);
   panel.pitch[1] = panel.pitch[2] * (plan.box[2] + gap(y, plan.box[2]));
   panel.pitch[0] = panel.pitch[1] * (plan.box[1] + gap(z, plan.box[1]));
   panel.first = -panel.offset(z.nearest, y.nearest, x.nearest);
-  *positions = panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
+  const int64_t positions = panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
-  panel.row = round_up(panel.first + round_up(*positions, layout.lanes) + past, layout.lanes);
+  panel.row = round_up(panel.first + round_up(positions, layout.lanes) + past, layout.lanes);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
   if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
   panel.channel = panel.row * layout.source_phase_count();
@@ -33,6 +33,18 @@ Panel make_panel(const Plan& plan, const Layout& layout, int64_t* positions) {
   return panel;
 }
 
+Panel make_im2col(const Plan& plan, const Layout& layout) {
+  Panel panel{};
+  panel.pitch[2] = plan.box[3];
+  panel.pitch[1] = panel.pitch[2] * plan.box[2];
+  panel.pitch[0] = panel.pitch[1] * plan.box[1];
+  panel.row = round_up(panel.pitch[0] * plan.box[0], layout.lanes);
+  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  panel.channel = panel.row;
+  return panel;
+}
+
+// With offsets into a window.
 std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout) {
   const Lattice &z = layout.axis[0], &y = layout.axis[1], &x = layout.axis[2];
   const int64_t phases_y = static_cast<int64_t>(y.source_phases.size());
@@ -48,14 +60,25 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
           for (const Tap& b : taps_y)
             for (const Tap& c : taps_x) {
               const int64_t source_phase = (a.source_phase * phases_y + b.source_phase) * phases_x + c.source_phase;
-              phase.offsets.push_back(source_phase * layout.panel.row +
-                                      layout.panel.offset(a.distance, b.distance, c.distance));
+              phase.offsets.push_back(source_phase * layout.window.row +
+                                      layout.window.offset(a.distance, b.distance, c.distance));
               phase.kernel.push_back((a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] + c.kernel);
             }
         before += static_cast<int64_t>(phase.offsets.size());
         phases.push_back(std::move(phase));
       }
   return phases;
+}
+
+// Gives every offset that some tap has its place among the distances, and the taps that place instead.
+void repeat_by_distance(Layout& layout) {
+  std::vector<int64_t>& all = layout.distances;
+  for (const PhaseTaps& phase : layout.phases) all.insert(all.end(), phase.offsets.begin(), phase.offsets.end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  for (PhaseTaps& phase : layout.phases)
+    for (int64_t& offset : phase.offsets) offset = std::lower_bound(all.begin(), all.end(), offset) - all.begin();
+  for (int64_t& distance : all) distance += layout.window.first;
 }
 
 }  // namespace
@@ -81,14 +104,17 @@ Layout make_layout(const Plan& plan) {
   out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
 
   const int64_t extent[4] = {p.batch, out.axis[0].cells, out.axis[1].cells, out.axis[2].cells};
-  for (int i = 0; i < 4; ++i) out.boxes[i] = ceil_div(extent[i], plan.box[i]);
-  out.panel = make_panel(plan, out, &out.positions);
+  for (int i = 0; i < 4; ++i) out.box[i] = plan.box[i], out.boxes[i] = ceil_div(extent[i], plan.box[i]);
+  out.window = make_window(plan, out);
   out.phases = make_phases(p, out);
+  if (plan.im2col) repeat_by_distance(out);
+  out.panel = plan.im2col ? make_im2col(plan, out) : out.window;
+  out.positions = out.panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
   for (const PhaseTaps& phase : out.phases) out.taps += static_cast<int64_t>(phase.offsets.size());
 
   out.blocks = ceil_div(out.source_channels, 32);
   out.depth = plan.parts ? plan.parts * out.blocks * 16 : out.source_channels;
-  out.staged = !plan.parts ? 0 : out.source.position > 1 ? 16 : 2;
+  out.staged = !plan.parts && !plan.im2col ? 0 : out.source.position > 1 ? 16 : 2;
   out.tile_lanes = plan.vectors * out.lanes;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
   out.stacked = share ? phase_count : 1;
@@ -129,6 +155,11 @@ Layout make_layout(const Plan& plan) {
     rows = round_up(rows, unit);
     out.sums = rows * out.sums_pitch;
   }
+  out.stage = out.staged * out.window.channel;
+  out.copy = out.together * out.depth * out.panel.channel;
+  for (PhaseTaps& phase : out.phases)
+    for (int64_t& offset : phase.offsets) offset *= plan.im2col ? out.copy : 1;
+  out.panel_size = out.copy * static_cast<int64_t>(plan.im2col ? out.distances.size() : 1);
   if (dtype_size(plan.dtype) < computed_size(plan.dtype)) {
     const Lattice& x = out.axis[2];
     out.line = std::max((plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride);

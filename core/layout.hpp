@@ -11,6 +11,9 @@ namespace tconv {
 // A panel of input is [source channel][source phase][position]. The positions are the cells of a box in row-major
 // order, each row longer than the box is wide by as much as the taps reach past its ends; the gaps hold zeros, or the
 // neighbouring box's cells. A tap is then one constant offset, and a vector of lanes runs on across the ends of rows.
+//
+// With im2col, [distance][source channel][position] instead, where the positions are the cells of a box without gaps, as
+// a tap of that distance reads them: more to pack, but small maps are half gaps.
 struct Panel {
   int64_t pitch[3];        // positions from a cell to its neighbour in batch, z, y
   int64_t first;           // position of the box's first cell
@@ -38,16 +41,22 @@ struct Layout {
   int64_t kernel_cells;                       // elements of one kernel
   int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
 
-  int64_t boxes[4];                           // along batch, z, y, x
+  int64_t box[4];                             // a full one's cells
+  int64_t boxes[4];                           // how many there are along batch, z, y, x
   int64_t positions;                          // from a full box's first cell to its last, gaps counted
-  Panel panel;
+  Panel panel;                                // what the tiles read
+  Panel window;                               // what is packed: the same, but with gaps and not repeated for im2col
+  std::vector<int64_t> distances;             // im2col: where in a window's row each of them begins
 
   std::vector<PhaseTaps> phases;              // of the target, x fastest
   int64_t stacked;                            // phases that count as channels: 1, or all of them
   int64_t rows;                               // target channels x stacked
   int64_t blocks;                             // of 32 source channels, where the tile is of matrix registers
   int64_t depth;                              // rows of floats a panel holds: source channels, or parts x pairs of them
-  int64_t staged;                             // source channels that are packed before they are cut in parts
+  int64_t copy;                               // numbers from a distance of im2col to the next
+  int64_t panel_size;                         // of one task
+  int64_t staged;                             // source channels that are packed before they are cut in parts or copied
+  int64_t stage;                              // room for them
   int64_t taps;                               // of all phases together, or of the stacked ones, which share them
 
   int64_t tile_lanes;                         // vectors * lanes

@@ -37,7 +37,7 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
         for (int64_t cy = y.nearest; cy < box.size[2] + y.farthest; ++cy) {
           const int64_t sy = (box.begin[2] + cy) * y.source_stride + ry - y.source_lo;
           if (sy < 0 || sy >= y.source_size) continue;
-          line(phase, at.panel.offset(cz, cy, 0), (sz * y.source_size + sy) * x.source_size);
+          line(phase, at.window.offset(cz, cy, 0), (sz * y.source_size + sy) * x.source_size);
         }
       }
       phase += static_cast<int64_t>(x.source_phases.size());
@@ -72,16 +72,16 @@ class PanelPacker {
 
   // `ahead`: of so many channels after these, the first ones are asked for early.
   void pack(const S* source, int64_t channels, int64_t ahead, T* panel) const {
-    for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.panel.channel);
+    for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.window.channel);
     if (at.source.position > 1) return turn(source, channels, panel);
-    for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.panel.channel);
+    for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.window.channel);
   }
 
  private:
   void clear(T* row) const {
-    const int64_t cells = at.panel.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-    const int64_t filled = at.panel.dense ? cells : 0;
-    std::memset(row + filled, 0, static_cast<size_t>(at.panel.channel - filled) * sizeof(T));
+    const int64_t cells = at.window.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
+    const int64_t filled = at.window.dense ? cells : 0;
+    std::memset(row + filled, 0, static_cast<size_t>(at.window.channel - filled) * sizeof(T));
   }
 
   // Channels last: all channels of a line are turned together.
@@ -89,11 +89,11 @@ class PanelPacker {
     for (int64_t n = 0; n < box.size[0]; ++n)
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         const S* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
-        T* row = panel + at.panel.first + at.panel.position(n, 0, 0) + phase * at.panel.row + position;
+        T* row = panel + at.window.first + at.window.position(n, 0, 0) + phase * at.window.row + position;
         for (const Stretch& s : stretches) {
           storage.transpose(kernels, line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
-                            channels, s.end - s.begin, row + s.begin, at.panel.channel);
-          row += at.panel.row;
+                            channels, s.end - s.begin, row + s.begin, at.window.channel);
+          row += at.window.row;
         }
       });
   }
@@ -101,22 +101,22 @@ class PanelPacker {
   void copy(const S* source, bool ask, T* to) const {
     for (int64_t n = 0; n < box.size[0]; ++n) {
       const S* from = source + (box.begin[0] + n) * at.source.batch;
-      T* item = to + at.panel.first + at.panel.position(n, 0, 0);
+      T* item = to + at.window.first + at.window.position(n, 0, 0);
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         if (past <= first) return;
-        T* row = item + phase * at.panel.row + position;
+        T* row = item + phase * at.window.row + position;
         // The processor sees no pattern in stretches that are a plane apart.
         for (int64_t i = first; ask && i < past; i += 64 / static_cast<int64_t>(sizeof(S)))
           __builtin_prefetch(from + index + kAhead * at.source.channel + i);
         if (storage.narrow && stride == 1) return storage.gather(kernels, from + index + first, 1, past - first, row + stretches[0].begin);
         const T* line = storage.loaded(from + index + first, past - first, scratch);
         if (end > begin)
-          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.panel.row);
+          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.window.row);
         for (const Stretch& s : stretches) {
           const int64_t upto = end > begin ? begin : s.end, again = end > begin ? end : s.end;
           if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride - first, stride, upto - s.begin, row + s.begin);
           if (again < s.end) kernels.gather(line + s.origin + again * stride - first, stride, s.end - again, row + again);
-          row += at.panel.row;
+          row += at.window.row;
         }
       });
     }
@@ -133,10 +133,38 @@ class PanelPacker {
   int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
 };
 
+// Short rows are the rule where a panel repeats them.
+template <class T>
+void copy_row(const T* from, int64_t count, T* to) {
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(T));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
+// im2col: what one tap's distance reads of a window's row.
+template <class T>
+void copy_cells(const Layout& at, int64_t distance, const T* window, T* row) {
+  T* to = row;
+  for (int64_t n = 0; n < at.box[0]; ++n)
+    for (int64_t z = 0; z < at.box[1]; ++z)
+      for (int64_t y = 0; y < at.box[2]; ++y, to += at.box[3]) copy_row(window + distance + at.window.position(n, z, y), at.box[3], to);
+  std::fill(to, row + at.panel.row, T(0));
+}
+
+// `rows`: for im2col, room for the windows of a few channels.
 template <class S, class T>
 void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source, int64_t channels,
-                const Box& box, T* panel, T* line) {
-  PanelPacker<S>(at, kernels, storage, box, line).pack(source, channels, 0, panel);
+                const Box& box, T* panel, T* rows, T* line) {
+  const PanelPacker<S> packer(at, kernels, storage, box, line);
+  if (at.distances.empty()) return packer.pack(source, channels, 0, panel);
+  for (int64_t d = 0; d < channels; d += at.staged) {
+    const int64_t some = std::min(at.staged, channels - d);
+    packer.pack(source + d * at.source.channel, some, channels - d - some, rows);
+    for (int64_t i = 0; i < some; ++i) {
+      T* row = panel + (d + i) * at.panel.channel;
+      for (int64_t distance : at.distances) copy_cells(at, distance, rows + i * at.window.channel, row), row += at.copy;
+    }
+  }
 }
 
 // For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few channels'.

@@ -38,8 +38,7 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
     if (plan.complex) packed_ = weight_count(plan.problem) * size;
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * (plan.parts ? size : dtype_size(plan.dtype));
-    const int64_t rows = layout_.together * layout_.depth + layout_.staged;
-    workspace_ = (rows * layout_.panel.channel + layout_.sums + layout_.turned + layout_.line + layout_.weights) * size;
+    workspace_ = (layout_.panel_size + layout_.stage + layout_.sums + layout_.turned + layout_.line + layout_.weights) * size;
   }
 }
 
@@ -162,6 +161,9 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
 
 namespace {
 
+// Bytes of weights that stay near the core, and how far ahead others are asked for.
+constexpr int64_t kNear = 1 << 20, kFar = 8192;
+
 // Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
 template <class T>
 class MatrixUse {
@@ -196,13 +198,16 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
   const T* bias = wide_bias.numbers;
   const S* weights = static_cast<const S*>(packed);
 
+  // Weights that stay in no cache are asked for before they are needed; the processor alone looks less far.
+  const int64_t ahead = packed_ > kNear ? kFar / static_cast<int64_t>(sizeof(T)) : 0;
+
   Workers workers(plan.most_threads);
 
   parallel_for(ceil_div(groups, at.together) * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which groups lies in the panel
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
-    T *sums = panel + at.together * at.depth * at.panel.channel, *turned = sums + at.sums;
-    T *staged = turned + at.turned, *line = staged + at.staged * at.panel.channel, *widened = line + at.line;
+    T *sums = panel + at.panel_size, *turned = sums + at.sums;
+    T *staged = turned + at.turned, *line = staged + at.stage, *widened = line + at.line;
 
     const MatrixUse<T> use(kernels, plan.parts > 0);
     const int64_t group = task / at.chunks / boxes * at.together, together = std::min(at.together, groups - group);
@@ -210,7 +215,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
     if (worker.holds != task / at.chunks) {
       const S* from = source + group * at.source.group;
       if (plan.parts) pack_pairs(at, kernels, storage, from, plan.parts, box, panel, staged, line);
-      else pack_panel(at, kernels, storage, from, together * depth, box, panel, line);
+      else pack_panel(at, kernels, storage, from, together * depth, box, panel, staged, line);
       worker.holds = task / at.chunks;
     }
     const T* cells = panel + at.panel.first;
@@ -290,6 +295,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
     }
 
     tile.b_on = 1, tile.b_step = at.panel.channel;
+    tile.ahead = ahead;
     tile.c_stride = at.sums_pitch;
     const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
     // Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
@@ -333,7 +339,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
         const int64_t vectors = ceil_div(std::min(at.tile_lanes, positions - i), at.lanes);
         if (plan.parts)
           kernels.matrix.tile[plan.parts > 1][padded / 16][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
-                                                     tile.offsets, tile.taps, at.blocks, tile.c, tile.c_stride});
+                                                     tile.offsets, tile.taps, at.blocks, tile.c, tile.c_stride, ahead});
         else
           kernels.tile[rows][vectors](tile);
       }

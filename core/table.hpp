@@ -27,6 +27,7 @@ struct TileArgs {
   T* c;
   int64_t c_stride;
   bool accumulate;
+  int64_t ahead;  // how far ahead in `a` a line is asked for at every step, 0 where it is near
 };
 
 // A tile of dot products along whole vectors:
@@ -57,6 +58,7 @@ struct MatrixArgs {
   int64_t taps, blocks;
   T* c;
   int64_t c_stride;
+  int64_t ahead;  // as above
 };
 
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:

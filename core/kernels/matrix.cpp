@@ -95,12 +95,19 @@ struct Block {
   }
 };
 
+// Asks for the lines of `height` registers to come.
+template <int height>
+inline __attribute__((always_inline)) void ask(const char* from) {
+#pragma GCC unroll 32
+  for (int i = 0; i < 16 * height; ++i) __builtin_prefetch(from + i * 64);
+}
+
 template <int height, int width, int parts>
 void tile(const MatrixArgs<float>& args) {
   using Of = Block<height, width>;
   constexpr int64_t part = height * kRegister;
   const char* a = reinterpret_cast<const char*>(args.a);
-  const int64_t row_bytes = args.b_row * 4;
+  const int64_t row_bytes = args.b_row * 4, ahead = args.ahead * 4;
   Of::clear();
   // Taps inside of channels: they read the same lines, which stay in L1.
   for (int64_t k = 0; k < args.blocks; ++k) {
@@ -108,9 +115,12 @@ void tile(const MatrixArgs<float>& args) {
     for (int64_t t = 0; t < args.taps; ++t, a += parts * part) {
       const float* b = block + args.offsets[t];
       Of::rows(a), Of::columns(b, row_bytes);
+      if (ahead) ask<height>(a + ahead);
       if constexpr (parts == 3) {  // an order in which one operand stays where it is
         Of::products_then_rows(a + 2 * part);
+        if (ahead) ask<height>(a + ahead + part);
         Of::products_then_rows(a + part);
+        if (ahead) ask<height>(a + ahead + 2 * part);
         Of::products_then_columns(b + args.b_part, row_bytes);
         Of::products_then_rows(a);
         Of::products_then_columns(b + 2 * args.b_part, row_bytes);

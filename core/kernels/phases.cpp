@@ -23,7 +23,7 @@ void tile(const TileArgs<T>& args) {
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; ++j)
       sums[i][j] = args.accumulate ? Simd<T>::load(args.c + i * args.c_stride + j * lanes) : Vector{};
-  const int64_t a_step = args.a_step, b_step = args.b_step, steps = args.steps;
+  const int64_t a_step = args.a_step, b_step = args.b_step, steps = args.steps, ahead = args.ahead;
   for (int64_t t = 0; t < args.taps; ++t) {
     const T* a = args.a + t * args.a_tap + args.a_on * args.offsets[t];
     const T* b = args.b + t * args.b_tap + args.b_on * args.offsets[t];
@@ -31,6 +31,7 @@ void tile(const TileArgs<T>& args) {
       Vector columns[vectors];
 #pragma GCC unroll 4
       for (int j = 0; j < vectors; ++j) columns[j] = Simd<T>::load(b + j * lanes);
+      __builtin_prefetch(a + ahead);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4

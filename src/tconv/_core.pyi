@@ -42,7 +42,7 @@ class Runner:
         Runs the map. Each argument is an address or a contiguous buffer; weight may be Packed.
         """
 
-def make_runner(*, map: int, dtype: int, algorithm: int, isa: str, batch: int, groups: int, in_channels: int, out_channels: int, input: Sequence[int], output: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], lo: Sequence[int], rows: int, vectors: int, lanes: int, parts: int, box: Sequence[int], chunk: int, last: bool, segments: int, most_threads: int, activation: int, slope: float, clamp_lo: float, clamp_hi: float) -> Runner:
+def make_runner(*, map: int, dtype: int, algorithm: int, isa: str, batch: int, groups: int, in_channels: int, out_channels: int, input: Sequence[int], output: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], lo: Sequence[int], rows: int, vectors: int, lanes: int, parts: int, im2col: bool, box: Sequence[int], chunk: int, last: bool, segments: int, most_threads: int, activation: int, slope: float, clamp_lo: float, clamp_hi: float) -> Runner:
     """Freezes a plan; the fields are those of plan.hpp."""
 
 def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]:

@@ -9,6 +9,7 @@ from tconv import _core
 
 __all__ = [
     "BYTES",
+    "FAR",
     "FED",
     "L2_SUMS",
     "LINE",
@@ -43,6 +44,9 @@ PANELS = (384 << 10, 768 << 10, 1536 << 10)
 #: Bytes of sums that stay in the second-level cache beside a panel.
 L2_SUMS = 384 << 10
 
+#: Bytes of packed weights that come from beyond the caches at every call.
+FAR = 16 << 20
+
 #: Bytes of workspace of a thread.
 MOST_WORKSPACE = 8 << 20
 
@@ -60,7 +64,7 @@ THREAD_CYCLES = 12_000.0
 
 def stream_cycles(packed: float, passes: int) -> float:
     """Cycles to read packed weights of so many bytes `passes` times from where they lie."""
-    return packed * passes * (0.02 if packed <= 1 << 20 else 0.1 if packed <= 16 << 20 else 0.15)
+    return packed * passes * (0.02 if packed <= 1 << 20 else 0.1 if packed <= FAR else 0.15)
 
 
 class Machine(NamedTuple):

@@ -25,6 +25,7 @@ class Axis:
     gap: int  #: cells between rows where a box spans the axis
     source_phases: int
     taps: int  #: of all phases together
+    distances: int  #: that some tap reads, times source phases
 
 
 def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
@@ -33,13 +34,14 @@ def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
     reach = d * (k - 1)
     if map != "conv_transpose":
         far = reach // s
-        return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k)
+        return Axis(i, 1, far, far, min(k, s // gcd(s, d)), k, k)
     if aligned:  # distances count from the cell that holds the first output
         near, far, cells = lo // s - reach // s, lo // s, -(-(o + lo % s) // s)
     else:  # ... and from each phase's own first output
         near, far, cells = -((reach - lo) // s), (s - 1 + lo) // s, -(-o // s)
+    distances = min(far - near + 1, k)
     near, far = min(near, 0), max(far, 0)
-    return Axis(cells, s, far - near, far - near if i > cells else max(far, -near), 1, k)
+    return Axis(cells, s, far - near, far - near if i > cells else max(far, -near), 1, k, distances)
 
 
 class Lattice:
@@ -54,6 +56,7 @@ class Lattice:
         *,
         parts: int = 0,
         together: int = 1,
+        im2col: bool = False,
     ) -> None:
         """`size`: bytes of a number; `parts` of it in matrix registers; `together`: groups in one panel."""
         self.axes = [_axis(problem, map, aligned, a) for a in range(3)]
@@ -64,12 +67,17 @@ class Lattice:
         self.phases = prod(axis.phases for axis in self.axes)
         self.taps = prod(axis.taps for axis in self.axes)
         self.size, self.parts, self.together = size, parts, together
+        #: The panel holds so many copies of a box without gaps, or one with.
+        self.copies = prod(axis.distances for axis in self.axes) if im2col else 0
         self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
         self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
         self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
 
     def extent(self, box: Box) -> tuple[int, int]:
         """Positions from a box's first cell to its last, and bytes of its panel."""
+        if self.copies:
+            positions = prod(box)
+            return positions, -(-positions // 16) * 16 * self.copies * self.together * self.rows * self.size
         z, y, x = self.axes
         row = box[3] + (x.gap if box[3] >= x.cells else x.margin)
         plane = row * (box[2] + (y.gap if box[2] >= y.cells else y.margin))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from tconv.planning.cost import (
     BYTES,
+    FAR,
     FED,
     L2_SUMS,
     LINE,
@@ -33,6 +34,8 @@ __all__ = ["candidates", "tiles_cycles"]
 PARTS = {"f32": 3, "f16": 3, "bf16": 1}
 #: Channels last: numbers of a run that are worth reading or writing by themselves.
 _RUN = 32
+#: Positions of a map whose gaps are a good part of it, so that im2col can pay.
+_SMALL_MAP = 1024
 
 
 def candidates(
@@ -44,7 +47,9 @@ def candidates(
     last = last and problem.groups * channels > 1  # a single channel lies the same way in both layouts
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-_RUN // channels)) if last else 1
-    kinds = [{"together": together}]
+    kinds: list[dict[str, Any]] = [{"together": together}]
+    if problem.batch * prod(problem.input if map == "conv_transpose" else problem.output) <= _SMALL_MAP:
+        kinds.append({"together": together, "im2col": True})
     if machine.matrices and dtype in PARTS:
         kinds.append({"parts": PARTS[dtype]})
     for kind in kinds:
@@ -172,7 +177,8 @@ def _lanes_of_positions(
             # A block of weights that crowds the cache comes anew for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
             passes = float(-(-columns // vectors) if block > PANELS[1] else 1)
-            if lattice.parts:  # much of it while products are made
+            packed = float(total_rows * taps * lattice.rows * size)
+            if lattice.parts and packed < FAR:  # much of it while products are made
                 passes *= 0.4
             fields = _fields(
                 lattice,
@@ -181,7 +187,7 @@ def _lanes_of_positions(
                 cycles(columns) * taps,
                 positions * lattice.phases * lattice.target * store + read,
                 calls,
-                total_rows * taps * lattice.rows * size * passes,
+                packed * passes,
                 unit,
             )
             if stacked > 1 or last:
@@ -193,8 +199,15 @@ def _lanes_of_positions(
                 runs = positions * lattice.phases * lattice.boxes(box) * groups * lattice.target
                 fields["cost"] += runs * 8.0 / min(_RUN, fields["chunk"], lattice.target * lattice.together)
             work = positions * total_rows * taps * lattice.depth * lattice.boxes(box) * groups
-            tile = {"rows": rows, "vectors": vectors, "lanes": lanes, "parts": lattice.parts}
-            yield {**tile, "computed_macs": work, **fields}
+            yield {
+                "rows": rows,
+                "vectors": vectors,
+                "lanes": lanes,
+                "parts": lattice.parts,
+                "im2col": lattice.copies > 0,
+                "computed_macs": work,
+                **fields,
+            }
 
 
 def _lanes_of_channels(

@@ -146,6 +146,7 @@ class Plan:
     vectors: int = 1
     lanes: str = "positions"
     parts: int = 0
+    im2col: bool = False
     box: tuple[int, int, int, int] = (1, 1, 1, 1)
     chunk: int = 1
     segments: int = 1
@@ -178,6 +179,7 @@ class Plan:
             vectors=self.vectors,
             lanes=_LANES.index(self.lanes),
             parts=self.parts,
+            im2col=self.im2col,
             box=self.box,
             chunk=self.chunk,
             last=self.layout == "channels_last",
