@@ -51,7 +51,7 @@ template <class T>
 void join_planes(const Plan& plan, const T* from, int64_t planes, int64_t size, T* to) {
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   each_plane(plan, planes, [&](int64_t i) {
-    kernels.interleave({from + 2 * i * size, size, 2, size, 0, 2 * size, T(0), to + 2 * i * size});
+    kernels.interleave({from + 2 * i * size, size, 2, size, 0, 2 * size, T(0), to + 2 * i * size, {}});
   });
 }
 

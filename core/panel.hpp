@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "layout.hpp"
@@ -44,6 +45,18 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
     }
 }
 
+// Rows of small maps are too short for a call.
+template <class T>
+inline void copy_row(const T* from, int64_t count, T* to) {
+  if (count > 32) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+    return;
+  }
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(T));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 constexpr int64_t kAhead = 2;  // channels
 
 // Copies source channels into the rows of a panel, for one box. `line`: room for a row of the source, where it has to be
@@ -77,7 +90,30 @@ class PanelPacker {
     for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.window.channel);
   }
 
+  // The same for matrix registers, cut in parts at once: pairs of channels, `part` from one part to the next.
+  bool cuts() const { return !Storage<S>::narrow && stride == 1 && at.source.position == 1; }
+  void cut(const T* source, int64_t channels, int parts, T* panel, int64_t part) const {
+    for (int64_t d = 0; d < channels; d += 2, panel += at.window.channel) {
+      for (int p = 0; p < parts; ++p) clear(panel + p * part);
+      for (int64_t n = 0; n < box.size[0] && first < past; ++n) {
+        const T* even = source + (box.begin[0] + n) * at.source.batch + d * at.source.channel;
+        const T* odd = d + 1 < channels ? even + at.source.channel : nullptr;
+        T* item = panel + at.window.first + at.window.position(n, 0, 0) + stretches[0].begin;
+        each_source_line(at, box, [&](int64_t, int64_t position, int64_t index) {
+          if (d + 2 < channels) ask_for(even + index + 2 * at.source.channel);
+          if (d + 3 < channels) ask_for(odd + index + 2 * at.source.channel);
+          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first, parts, item + position, part);
+        });
+      }
+    }
+  }
+
  private:
+  // The processor sees no pattern in stretches that are a plane apart.
+  void ask_for(const S* line) const {
+    for (int64_t i = first; i < past; i += 64 / static_cast<int64_t>(sizeof(S))) __builtin_prefetch(line + i);
+  }
+
   void clear(T* row) const {
     const int64_t cells = at.window.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
     const int64_t filled = at.window.dense ? cells : 0;
@@ -105,10 +141,10 @@ class PanelPacker {
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
         if (past <= first) return;
         T* row = item + phase * at.window.row + position;
-        // The processor sees no pattern in stretches that are a plane apart.
-        for (int64_t i = first; ask && i < past; i += 64 / static_cast<int64_t>(sizeof(S)))
-          __builtin_prefetch(from + index + kAhead * at.source.channel + i);
+        if (ask) ask_for(from + index + kAhead * at.source.channel);
         if (storage.narrow && stride == 1) return storage.gather(kernels, from + index + first, 1, past - first, row + stretches[0].begin);
+        if constexpr (!Storage<S>::narrow)
+          if (stride == 1) return copy_row(from + index + first, past - first, row + stretches[0].begin);
         const T* line = storage.loaded(from + index + first, past - first, scratch);
         if (end > begin)
           kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.window.row);
@@ -132,14 +168,6 @@ class PanelPacker {
   int64_t begin = 0, end = 0;                       // cells that are dealt out
   int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
 };
-
-// Short rows are the rule where a panel repeats them.
-template <class T>
-void copy_row(const T* from, int64_t count, T* to) {
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(T));
-  for (; i < count; ++i) to[i] = from[i];
-}
 
 // im2col: what one tap's distance reads of a window's row.
 template <class T>
@@ -173,7 +201,9 @@ void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
                 const Box& box, T* panel, T* rows, T* line) {
   const PanelPacker<S> packer(at, kernels, storage, box, line);
   const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
-  for (int64_t d = 0; d < depth; d += at.staged) {
+  if constexpr (std::is_same_v<S, T>)
+    if (packer.cuts()) packer.cut(source, depth, parts, panel, part);
+  for (int64_t d = 0; d < depth && !packer.cuts(); d += at.staged) {
     const int64_t channels = std::min(at.staged, depth - d);
     packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
     for (int64_t i = 0; i < channels; i += 2)

@@ -193,6 +193,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const Storage<S> storage(plan.isa);
   const Store<S> store{at};
+  const ActivationOf<T> activation = activation_of<T>(plan);
   const int64_t depth = at.source_channels, boxes = at.box_count(), groups = plan.problem.groups;
   const WideBias<S> wide_bias(storage, given_bias, groups * at.target_channels);
   const T* bias = wide_bias.numbers;
@@ -305,17 +306,14 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
           S* to = out + (c + i) * at.target_plane;
           const T* from = sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position;
           InterleaveArgs<T> rows{from, phase_pitch * at.sums_pitch, at.axis[2].target_stride, box.size[3], span.skip, span.length,
-                                 bias ? bias[group * at.target_channels + c + i] : T(0), nullptr, 1, at.panel.pitch[2], store.row_step()};
+                                 bias ? bias[group * at.target_channels + c + i] : T(0), nullptr, activation, 1, at.panel.pitch[2], store.row_step()};
           if constexpr (std::is_same_v<S, T>) {  // all at once: rows are often short
             rows.out = to, rows.rows = count;
             kernels.interleave(rows);
-            for (int64_t y = 0; plan.activation != Activation::none && y < count; ++y)
-              kernels.finish(plan, to + y * rows.out_step, span.length);
           } else {
             for (int64_t y = 0; y < count; ++y, rows.sums += rows.sums_step) {
               rows.out = storage.row(to + y * rows.out_step, line);
               kernels.interleave(rows);
-              kernels.finish(plan, rows.out, span.length);
               storage.store(rows.out, span.length, to + y * rows.out_step);
             }
           }

@@ -61,6 +61,17 @@ struct MatrixArgs {
   int64_t ahead;  // as above
 };
 
+// What follows the layer, in the numbers that it is computed in.
+template <class T>
+struct ActivationOf {
+  Activation what = Activation::none;
+  T slope = 0, lo = 0, hi = 0;
+};
+template <class T>
+ActivationOf<T> activation_of(const Plan& plan) {
+  return {plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo), static_cast<T>(plan.clamp_hi)};
+}
+
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
 // keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step` apart.
@@ -70,6 +81,7 @@ struct InterleaveArgs {
   int64_t phase_stride, phases, cells, skip, length;
   T bias;
   T* out;
+  ActivationOf<T> activation;
   int64_t rows = 1, sums_step = 0, out_step = 0;
 };
 
@@ -128,14 +140,12 @@ struct KernelSet {
                     int64_t to_stride);
   // to[i * to_stride + c] = from[i * from_stride + c] + bias[c], or without a bias where that is null; ranges likewise
   void (*lay)(const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias, T* to, int64_t to_stride);
-  void (*activate)(T* row, int64_t count, Activation what, T slope, T lo, T hi);
+  void (*activate)(T* row, int64_t count, const ActivationOf<T>& activation);
   WinogradSet<T> winograd;
   MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
 
   void finish(const Plan& plan, T* row, int64_t count) const {
-    if (plan.activation != Activation::none)
-      activate(row, count, plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo),
-               static_cast<T>(plan.clamp_hi));
+    if (plan.activation != Activation::none) activate(row, count, activation_of<T>(plan));
   }
   // `lay`, then the activation.
   void finish_cells(const Plan& plan, const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias,

@@ -275,8 +275,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
             S* out = plane + oy * p.output[2] + left + skip;
             T* row = storage.row(out, made);
             kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width, skip,
-                                length, bias ? bias[channel] : T(0), row});
-            kernels.finish(plan, row, length);
+                                length, bias ? bias[channel] : T(0), row, activation_of<T>(plan)});
             storage.store(row, length, out);
           }
       }

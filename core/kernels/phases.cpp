@@ -123,33 +123,55 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
   }
 }
 
+// What a sum becomes on its way out; T is a number or a vector of them. NaN stays NaN.
+struct Same {
+  static constexpr bool changes = false;
+  template <class T> T operator()(T x) const { return x; }
+};
+template <class Number>
+struct Clamp {  // relu among them
+  static constexpr bool changes = true;
+  Number lo, hi;
+  template <class T> T operator()(T x) const {
+    x = x < lo ? T{} + lo : x;
+    return x > hi ? T{} + hi : x;
+  }
+};
+template <class Number>
+struct Leaky {
+  static constexpr bool changes = true;
+  Number slope;
+  template <class T> T operator()(T x) const { return x < 0 ? x * slope : x; }
+};
+
 // Two rows by turns, in vectors that shrink towards the end: rows of a few cells are common.
-template <class T, int... lane>
-inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, T* out, Indices<lane...>) {
+template <class T, class Last, int... lane>
+inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, const Last& last, T* out, Indices<lane...>) {
   constexpr int width = sizeof...(lane);
   typedef T Vector __attribute__((vector_size(width * sizeof(T)), aligned(sizeof(T)), may_alias));
   for (; x + width <= cells; x += width) {
-    const Vector a = *reinterpret_cast<const Vector*>(even + x) + bias, b = *reinterpret_cast<const Vector*>(odd + x) + bias;
+    const Vector a = last(*reinterpret_cast<const Vector*>(even + x) + bias), b = last(*reinterpret_cast<const Vector*>(odd + x) + bias);
     *reinterpret_cast<Vector*>(out + 2 * x) = __builtin_shufflevector(a, b, ((lane & 1) * width + lane / 2)...);
     *reinterpret_cast<Vector*>(out + 2 * x + width) = __builtin_shufflevector(a, b, ((lane & 1) * width + width / 2 + lane / 2)...);
   }
-  if constexpr (width > 2) return interleave_two(even, odd, x, cells, bias, out, typename Count<width / 2>::Type{});
+  if constexpr (width > 2) return interleave_two(even, odd, x, cells, bias, last, out, typename Count<width / 2>::Type{});
   return x;
 }
 
-template <class T, int phases>
-void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, T* __restrict out) {
+template <class T, int phases, class Last>
+void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, const Last& last, T* __restrict out) {
   for (int64_t x = 0; x < cells; ++x)
 #pragma GCC unroll 6
-    for (int r = 0; r < phases; ++r) out[x * phases + r] = sums[r * phase_stride + x] + bias;
+    for (int r = 0; r < phases; ++r) out[x * phases + r] = last(sums[r * phase_stride + x] + bias);
 }
 
 // One row, of which the cells [x, x + whole) are kept whole.
-template <class T>
-inline void interleave_row(const InterleaveArgs<T>& args, const T* from, T* to, int64_t x, int64_t whole) {
+template <class T, class Last>
+inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, const T* from, T* to, int64_t x, int64_t whole) {
   const int64_t phases = args.phases;
+  const T bias = args.bias;
   const auto one = [&](int64_t index) {
-    to[index - args.skip] = from[(index % phases) * args.phase_stride + index / phases] + args.bias;
+    to[index - args.skip] = last(from[(index % phases) * args.phase_stride + index / phases] + bias);
   };
   if (whole <= 0) {
     for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
@@ -159,31 +181,32 @@ inline void interleave_row(const InterleaveArgs<T>& args, const T* from, T* to, 
   const T* sums = from + x;
   T* out = to + x * phases - args.skip;
   switch (phases) {
-    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, bias, last, out); break;
     case 2:
-      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, args.bias, out, typename Count<Simd<T>::lanes>::Type{});
+      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, bias, last, out, typename Count<Simd<T>::lanes>::Type{});
            c < whole; ++c)
-        out[2 * c] = sums[c] + args.bias, out[2 * c + 1] = sums[args.phase_stride + c] + args.bias;
+        out[2 * c] = last(sums[c] + bias), out[2 * c + 1] = last(sums[args.phase_stride + c] + bias);
       break;
-    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, args.bias, out); break;
-    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, args.bias, out); break;
+    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, bias, last, out); break;
+    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, bias, last, out); break;
     default:
       if (phases < Simd<T>::lanes) {
         for (int64_t r = 0; r < phases; ++r)
-          for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + args.bias;
+          for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + bias;
       } else {
         turn(sums, args.phase_stride, whole, phases, out, phases);
-        for (int64_t i = 0; args.bias != 0 && i < whole * phases; ++i) out[i] += args.bias;
+        for (int64_t i = 0; bias != 0 && i < whole * phases; ++i) out[i] += bias;
       }
+      for (int64_t i = 0; Last::changes && i < whole * phases; ++i) out[i] = last(out[i]);
   }
   for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
 }
 
-template <class T>
-void interleave(const InterleaveArgs<T>& args) {
+template <class T, class Last>
+void interleave_rows(const InterleaveArgs<T>& args, const Last& last) {
   const int64_t x = ceil_div(args.skip, args.phases), whole = (args.skip + args.length) / args.phases - x;
   for (int64_t y = 0; y < args.rows; ++y)
-    interleave_row(args, args.sums + y * args.sums_step, args.out + y * args.out_step, x, whole);
+    interleave_row(args, last, args.sums + y * args.sums_step, args.out + y * args.out_step, x, whole);
 }
 
 template <class T, int phases>
@@ -353,20 +376,31 @@ void each_vector(T* row, int64_t count, const Function& function) {
 }
 
 template <class T>
-void activate(T* row, int64_t count, Activation what, T slope, T lo, T hi) {
-  switch (what) {
+void activate(T* row, int64_t count, const ActivationOf<T>& last) {
+  const auto each = [&](auto function) {
+    for (int64_t i = 0; i < count; ++i) row[i] = function(row[i]);
+  };
+  switch (last.what) {
     case Activation::none: return;
-    case Activation::relu:  // written so that NaN stays NaN
-      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? T(0) : row[i];
-      return;
-    case Activation::leaky_relu:
-      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? row[i] * slope : row[i];
-      return;
-    case Activation::clamp:
-      for (int64_t i = 0; i < count; ++i) row[i] = row[i] < lo ? lo : row[i] > hi ? hi : row[i];
-      return;
+    case Activation::relu: return each(Clamp<T>{T(0), static_cast<T>(__builtin_inf())});
+    case Activation::leaky_relu: return each(Leaky<T>{last.slope});
+    case Activation::clamp: return each(Clamp<T>{last.lo, last.hi});
     case Activation::tanh: return each_vector(row, count, [](auto x) { return hyperbolic_tangent<T>(x); });
     case Activation::sigmoid: return each_vector(row, count, [](auto x) { return logistic<T>(x); });
+  }
+}
+
+template <class T>
+void interleave(const InterleaveArgs<T>& args) {
+  const ActivationOf<T>& last = args.activation;
+  switch (last.what) {
+    case Activation::none: return interleave_rows(args, Same{});
+    case Activation::relu: return interleave_rows(args, Clamp<T>{T(0), static_cast<T>(__builtin_inf())});
+    case Activation::clamp: return interleave_rows(args, Clamp<T>{last.lo, last.hi});
+    case Activation::leaky_relu: return interleave_rows(args, Leaky<T>{last.slope});
+    default:  // long enough to be a pass of its own
+      interleave_rows(args, Same{});
+      for (int64_t y = 0; y < args.rows; ++y) activate(args.out + y * args.out_step, args.length, last);
   }
 }
 
