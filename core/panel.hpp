@@ -99,10 +99,11 @@ class PanelPacker {
         const T* even = source + (box.begin[0] + n) * at.source.batch + d * at.source.channel;
         const T* odd = d + 1 < channels ? even + at.source.channel : nullptr;
         T* item = panel + at.window.first + at.window.position(n, 0, 0) + stretches[0].begin;
-        each_source_line(at, box, [&](int64_t, int64_t position, int64_t index) {
+        each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           if (d + 2 < channels) ask_for(even + index + 2 * at.source.channel);
           if (d + 3 < channels) ask_for(odd + index + 2 * at.source.channel);
-          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first, parts, item + position, part);
+          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first, parts,
+                                     item + phase * at.window.row + position, part);
         });
       }
     }
