@@ -59,7 +59,7 @@ class Grid:
             for z in self.spans[0]:
                 x, y = self.corner((z, self.spans[1].start, self.spans[2].start))
                 middle = x + len(self.spans[2]) * self.cell / 2
-                heading.append(Text(middle, y - 7, f"plane {z}", 10, "muted"))
+                heading.append(Text(middle, y - 8, f"plane {z}", 10, "muted"))
         return Block(self.width, self.height, (*heading, *shapes), frames)
 
     def __iter__(self) -> Iterator[Cells]:

@@ -25,7 +25,8 @@ def svg(picture: Picture, theme: Theme | None = None) -> str:
     pen = _Pen(theme)
     body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper"))]
     body += map(pen.draw, picture.shapes)
-    key = hashlib.sha256(repr(picture).encode()).hexdigest()[:8]
+    # Names of its own, for pages that hold several drawings.
+    key = hashlib.sha256("".join([picture.title, *body]).encode()).hexdigest()[:8]
     for i, frame in enumerate(picture.frames):
         seen = "visible" if i == len(picture.frames) - 1 else "hidden"
         delay = f"animation-delay:{_number(i * picture.seconds)}s"
@@ -60,7 +61,8 @@ def _motion(picture: Picture, key: str) -> list[str]:
 
 
 def _number(value: float, digits: int = 2) -> str:
-    return f"{round(value, digits):.{digits}f}".rstrip("0").rstrip(".")
+    # Rounded twice, so that noise in the last digits of a float never shows.
+    return f"{round(round(value, 6), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
 
 
 class _Pen:
