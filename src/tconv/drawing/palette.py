@@ -11,6 +11,7 @@ better on "heat.5".
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from math import cos, radians, sin
 from typing import Literal, TypeAlias
 
@@ -71,6 +72,7 @@ def hue(index: int, count: int) -> str:
     return f"hue.{round(250 + 360 * index / max(count, 1)) % 360}"
 
 
+@cache
 def colour(name: str, theme: Theme) -> str:
     """The name as #rrggbb."""
     dark = theme == "dark"

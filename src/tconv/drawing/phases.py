@@ -9,7 +9,7 @@ import numpy as np
 
 from tconv.drawing.grid import Grid, cell_size
 from tconv.drawing.palette import hue
-from tconv.drawing.picture import Picture, framed, sizes
+from tconv.drawing.picture import Picture, each, framed, sizes
 from tconv.drawing.scene import Cells, Scene
 from tconv.drawing.shapes import Block, Shape, arrow, beside, label, stacked
 from tconv.errors import TconvError
@@ -64,7 +64,7 @@ def _notes(scene: Scene, count: int, full: int) -> list[str]:
     g = scene.geometry
     products = [len(phase.taps) for axis in scene.axes[-g.axes :] for phase in axis.phases()]
     phrase = "1 phase, a" if count == 1 else f"{count} phases, each a"
-    notes = [f"Stride {sizes(g.stride)}: {phrase} stride-1 correlation of the input itself."]
+    notes = [f"Stride {each(g.stride)}: {phrase} stride-1 correlation of the input itself."]
     if full < count:
         shared = prod(map(gcd, g.stride, g.dilation)) > 1
         why = "stride and dilation share a factor" if shared else "the kernel is shorter than the stride"

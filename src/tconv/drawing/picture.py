@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tconv.drawing.shapes import Block, Shape, label, stacked
 from tconv.geometry import Geometry
 
-__all__ = ["Picture", "framed", "sizes"]
+__all__ = ["Picture", "each", "framed", "sizes"]
 
 _MARGIN = 22
 
@@ -30,9 +30,14 @@ def sizes(values: tuple[int, ...]) -> str:
     return "x".join(map(str, values))
 
 
+def each(values: tuple[int, ...]) -> str:
+    """As `sizes`, but one number where all axes have the same."""
+    return str(values[0]) if len(set(values)) == 1 else sizes(values)
+
+
 def framed(geometry: Geometry, headline: str, body: Block, notes: list[str]) -> Picture:
     """The body under its headline and the problem with its sizes, above its notes."""
-    problem = f"{geometry}    input {sizes(geometry.input)}, output {sizes(geometry.output)}"
+    problem = f"{geometry}: input {sizes(geometry.input)}, output {sizes(geometry.output)}"
     parts = [
         stacked(label(headline, 16), label(problem, 12, "muted"), gap=3),
         body,

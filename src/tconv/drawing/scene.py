@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any, TypeAlias
 
@@ -33,7 +34,7 @@ def span(axis: Axis) -> range:
     return range(min(0, axis.lo), max(full, axis.lo + axis.output))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """A problem to draw: `x` of the input's and `w` of the kernel's shape, both on three axes."""
 
@@ -73,22 +74,22 @@ class Scene:
         w = np.arange(1, prod(lifted.kernel) + 1) if kernel is None else kernel
         return cls(geometry, lifted, x, w.reshape(lifted.kernel), kernel is not None)
 
-    @property
+    @cached_property
     def axes(self) -> tuple[Axis, Axis, Axis]:
         """The three axes."""
         return self.lifted.axis(0), self.lifted.axis(1), self.lifted.axis(2)
 
-    @property
+    @cached_property
     def low(self) -> Cells:
         """The first kept output, as an index of the full one."""
         return _three(axis.lo for axis in self.axes)
 
-    @property
+    @cached_property
     def high(self) -> Cells:
         """One past the last kept output, as an index of the full one."""
         return _three(axis.lo + axis.output for axis in self.axes)
 
-    @property
+    @cached_property
     def spans(self) -> tuple[range, range, range]:
         """The full outputs that are drawn."""
         first, second, third = (span(axis) for axis in self.axes)

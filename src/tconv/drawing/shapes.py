@@ -140,7 +140,8 @@ def stacked(*blocks: Block, gap: float = 16, centred: bool = False) -> Block:
 def _joined(
     width: float, height: float, blocks: Sequence[Block], places: Iterable[tuple[float, float]]
 ) -> Block:
-    moved = [block.moved(*place) for block, place in zip(blocks, places, strict=True)]
+    # On whole pixels, where edges are sharp.
+    moved = [block.moved(round(x), round(y)) for block, (x, y) in zip(blocks, places, strict=True)]
     animated = [frames for _, frames in moved if frames]
     return Block(
         width,

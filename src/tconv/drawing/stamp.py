@@ -9,7 +9,7 @@ import numpy as np
 
 from tconv.drawing.channels import channels
 from tconv.drawing.grid import Grid, cell_size, number
-from tconv.drawing.picture import Picture, framed, sizes
+from tconv.drawing.picture import Picture, each, framed, sizes
 from tconv.drawing.scene import Cells, Scene
 from tconv.drawing.shapes import Block, Line, Shape, arrow, beside, stacked
 
@@ -30,7 +30,7 @@ def notes(scene: Scene) -> list[str]:
     g = scene.geometry
     reach = [d * (k - 1) + 1 for k, d in zip(g.kernel, g.dilation, strict=True)]
     size = sizes(tuple(reach))
-    told = [f"A stamp covers {size} outputs; the next input's lies a stride of {sizes(g.stride)} further."]
+    told = [f"A stamp covers {size} outputs; the next input's lies a stride of {each(g.stride)} further."]
     if any(lo > 0 or hi - o > 0 for (lo, hi), o in zip(g.padding, g.output_padding, strict=True)):
         told.append("Hatched: cropped by the padding. The outlined part is the output.")
     if 0 in (reached for axis in scene.axes for reached in axis.coverage()):

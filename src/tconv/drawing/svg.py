@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
@@ -123,7 +123,9 @@ class _Pen:
                 self.used[f".{classes[-1]}"] = f"{role}:{colour(token, 'dark')}"
         if classes:
             attributes["class"] = " ".join(classes)
-        return f"<{name} {' '.join(f'{key}={quoteattr(value)}' for key, value in attributes.items())}/>"
+        # Numbers and names of ours alone: nothing to escape.
+        written = " ".join(f'{key}="{value}"' for key, value in attributes.items())
+        return f"<{name} {written}/>"
 
     def dark_rules(self) -> list[str]:
         if not self.used:

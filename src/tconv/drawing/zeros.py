@@ -8,7 +8,7 @@ import numpy as np
 
 from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.legend import legend
-from tconv.drawing.picture import Picture, framed, sizes
+from tconv.drawing.picture import Picture, each, framed, sizes
 from tconv.drawing.scene import Cells, Scene
 from tconv.drawing.shapes import Block, Shape, Text, arrow, beside, stacked, width_of
 
@@ -26,13 +26,13 @@ def zeros(scene: Scene, animated: bool) -> Picture:
     middle = _cells(tuple((size - 1) // 2 for size in scene.lifted.output))
     body = picture.block(outputs if animated else [middle], animated)
     recipe = g.zero_insertion()
-    before, after = (sizes(side) for side in zip(*recipe.around, strict=True))
+    before, after = (each(side) for side in zip(*recipe.around, strict=True))
     cut = " (negative: cut off)" if min(min(sides) for sides in recipe.around) < 0 else ""
     notes = [
-        f"Zeros between the inputs: s - 1 = {sizes(recipe.between)}; around them: "
+        f"Zeros between the inputs: s - 1 = {each(recipe.between)}; around them: "
         f"d(k-1) - lo = {before} before, d(k-1) - hi + o = {after} after{cut}.",
         "The kernel is turned by 180 degrees"
-        + (f" and spread by the dilation {sizes(g.dilation)}." if max(g.dilation) > 1 else ".")
+        + (f" and spread by the dilation {each(g.dilation)}." if max(g.dilation) > 1 else ".")
         + " Products with inserted zeros are wasted work.",
     ]
     return framed(g, _HEADLINE, body, notes)
