@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise, product
 from math import prod
 
@@ -111,7 +112,12 @@ def test_zeros_shows_the_recipe_and_the_middle_output(problem: str) -> None:
     assert sorted(int(c.text) for c in found) == sorted(values)
     sums = [text for text in texts(drawing) if text.startswith("output ") and "=" in text]
     assert len(sums) == 1
-    assert all(f"{value} x " in sums[0] for value in values[:6])
+    terms = [tuple(map(int, term)) for term in re.findall(r"(\d+) x (\d+)", sums[0])]
+    taps = [int(w[0, 0][tuple(tap for _, tap in pairs)]) for pairs in reached]
+    assert set(terms) <= set(zip(values, taps, strict=True))
+    assert len(terms) == min(len(values), 6)
+    turned = [c.text for c in cells(drawing.shapes) if c.fill == "kernel" and c.size > 14 and c.text != "0"]
+    assert turned == [str(n) for n in range(prod(g.kernel), 0, -1)]
     assert sums[0].endswith(f"=  {y[middle]}" if values else "zeros alone")
     if g.axes == 2:
         shown = right_of_arrows(drawing.shapes)
