@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import pytest
-
 from tconv.drawing import Picture
 from tconv.drawing.shapes import Polygon, Rect, Shape, Text
 
-__all__ = ["Cell", "cells", "inside", "outlines", "texts"]
+__all__ = ["Cell", "cells", "inside", "outlines", "right_of_arrows", "texts"]
 
 
 class Cell(NamedTuple):
@@ -55,12 +53,3 @@ def right_of_arrows(shapes: tuple[Shape, ...]) -> list[Cell]:
     """The cells right of the last arrow."""
     tip = max(max(x for x, _ in s.points) for s in shapes if isinstance(s, Polygon))
     return [cell for cell in cells(shapes) if cell.x > tip]
-
-
-def test_reading_back_finds_what_is_there() -> None:
-    """Kept honest by a drawing made by hand."""
-    shapes = (Rect(0, 0, 10, 10, "cell"), Text(5, 5, "7", 4), Rect(0, 0, 10, 10, "both"))
-    assert cells(shapes) == [Cell(5, 5, 10, "both", "7")]
-    assert inside(shapes, Rect(6, 0, 4, 4)) == []
-    with pytest.raises(ValueError):
-        right_of_arrows(shapes)

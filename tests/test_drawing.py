@@ -9,14 +9,12 @@ from math import prod
 import numpy as np
 import pytest
 
-from drawn import cells, inside, outlines, right_of_arrows, test_reading_back_finds_what_is_there, texts
+from drawn import Cell, cells, inside, outlines, right_of_arrows, texts
 from plain import dense
 from tconv.drawing import draw
-from tconv.drawing.shapes import Line, Rect
+from tconv.drawing.shapes import Line, Rect, Text
 from tconv.geometry import Geometry
 from tconv.views import scatter
-
-__all__ = ["test_reading_back_finds_what_is_there"]
 
 #: Shown to people, so looked at by tests: one of each kind.
 PROBLEMS = (
@@ -236,3 +234,30 @@ def test_channels_are_joined_within_their_group() -> None:
     assert not any(
         s.stroke.startswith("hue") for s in draw(alone("i3x3 k3 s2"), "stamp").shapes if isinstance(s, Line)
     )
+
+
+def test_reading_back_finds_what_is_there() -> None:
+    """Kept honest by a drawing made by hand."""
+    shapes = (Rect(0, 0, 10, 10, "cell"), Text(5, 5, "7", 4), Rect(0, 0, 10, 10, "both"))
+    assert cells(shapes) == [Cell(5, 5, 10, "both", "7")]
+    assert inside(shapes, Rect(6, 0, 4, 4)) == []
+    with pytest.raises(ValueError):
+        right_of_arrows(shapes)
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("c1>1 i3x3 k4x3 s2x3", "each a stride-1 correlation"),
+        ("c1>1 i3x3 k3 s2", "Phases differ in their number of taps"),
+        (
+            "c1>1 i3x3 k3x2 s2x3 d2x1",
+            "4 have no tap, since stride and dilation share a factor and the kernel is",
+        ),
+        ("c1>1 i3x3 k3", "1 phase, a stride-1"),
+    ],
+)
+def test_the_notes_of_phases(problem: str, said: str) -> None:
+    told = draw(Geometry.parse(problem), "phases").description
+    assert said in told
+    assert ("differ" in told) == ("differ" in said)

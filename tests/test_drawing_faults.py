@@ -239,7 +239,9 @@ def test_a_notebook_gets_a_drawing_and_a_table() -> None:
     geometry = Geometry.parse(SMALL)
     assert geometry._repr_svg_() == svg(draw(geometry, "stamp"))
     large = Geometry.parse("n1 c256>64 i64x64 k4 s2 p1")._repr_svg_()
-    assert "i4x4 k4 s2 p1" in ET.fromstring(large)[0].text
+    words = " ".join(ET.fromstring(large).itertext())
+    assert "i4x4 k4 s2 p1" in words
+    assert "The whole is n1 c256>64 i64x64 k4 s2 p1: output 128x128." in words
     assert Geometry.parse("n1 c1>1 i9x9 k99 s2")._repr_svg_() is None
     plan = tconv.plan(geometry)
     table = ET.fromstring(plan._repr_html_())

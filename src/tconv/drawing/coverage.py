@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from tconv.drawing.grid import Grid, cell_size
+from tconv.drawing.grid import LETTERS, Grid, cell_size
+from tconv.drawing.legend import scale
 from tconv.drawing.palette import heat
 from tconv.drawing.picture import Picture, framed, sizes
 from tconv.drawing.scene import Scene
@@ -33,6 +34,9 @@ def coverage(scene: Scene) -> Picture:
         side = rows.block(*_cells(rows, lines[1].reshape(1, -1, 1), int(lines[1].max())))
         top = columns.block(*_cells(columns, lines[2].reshape(1, 1, -1), int(lines[2].max())))
         body = stacked(top.indented(side.width + 16), beside(side, body, gap=16))
+    if cell < LETTERS:
+        ticks = [(count, str(count)) for count in sorted({0, most, *np.unique(counts).tolist()})]
+        body = beside(body, scale(lambda count: heat(count / max(most, 1)), 0, max(most, 1), ticks[-5:]))
     return framed(g, _HEADLINE, body, _notes(scene, counts))
 
 

@@ -68,7 +68,7 @@ def _step(steps: int, part: float) -> int:
 
 
 def hue(index: int, count: int) -> str:
-    """The colour of one of `count` things; neighbours differ most where there are many."""
+    """The colour of one of `count` things, evenly around the circle."""
     return f"hue.{round(250 + 360 * index / max(count, 1)) % 360}"
 
 

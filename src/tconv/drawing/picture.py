@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from tconv.drawing.shapes import Block, Shape, label, stacked
 from tconv.geometry import Geometry
 
-__all__ = ["Picture", "each", "framed", "sizes"]
+__all__ = ["MARGIN", "Picture", "each", "framed", "sizes"]
 
-_MARGIN = 22
+MARGIN = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ def framed(geometry: Geometry, headline: str, body: Block, notes: list[str]) -> 
         stacked(*(label(note, 12, "muted") for note in notes), gap=2),
     ]
     page = stacked(*parts, gap=20)
-    shapes, frames = page.moved(_MARGIN, _MARGIN)
+    shapes, frames = page.moved(MARGIN, MARGIN)
     return Picture(
         title=f"{geometry}: {headline[0].lower()}{headline[1:]}",
         description=f"Input {sizes(geometry.input)}, output {sizes(geometry.output)}. " + " ".join(notes),
-        width=round(page.width + 2 * _MARGIN),
-        height=round(page.height + 2 * _MARGIN),
+        width=round(page.width + 2 * MARGIN),
+        height=round(page.height + 2 * MARGIN),
         shapes=shapes,
         frames=frames,
     )

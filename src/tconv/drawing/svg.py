@@ -23,16 +23,14 @@ def svg(picture: Picture, theme: Theme | None = None) -> str:
     An animated picture plays by CSS; who prefers no motion sees its last frame.
     """
     pen = _Pen(theme)
-    body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper"))]
-    body += map(pen.draw, picture.shapes)
+    body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper")), *map(pen.draw, picture.shapes)]
+    frames = ["\n".join(map(pen.draw, frame)) for frame in picture.frames]
     # Names of its own, for pages that hold several drawings.
-    key = hashlib.sha256("".join([picture.title, *body]).encode()).hexdigest()[:8]
-    for i, frame in enumerate(picture.frames):
-        seen = "visible" if i == len(picture.frames) - 1 else "hidden"
+    key = hashlib.sha256("".join([picture.title, *body, *frames]).encode()).hexdigest()[:8]
+    for i, frame in enumerate(frames):
+        seen = "visible" if i == len(frames) - 1 else "hidden"
         delay = f"animation-delay:{_number(i * picture.seconds)}s"
-        body.append(f'<g class="frame-{key}" visibility="{seen}" style="{delay}">')
-        body += map(pen.draw, frame)
-        body.append("</g>")
+        body += [f'<g class="frame-{key}" visibility="{seen}" style="{delay}">', frame, "</g>"]
     width, height = _number(picture.width), _number(picture.height)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
