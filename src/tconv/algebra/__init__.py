@@ -1,0 +1,1 @@
+"""Exact identities on weights, as plain NumPy arrays."""
