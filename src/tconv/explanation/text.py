@@ -1,0 +1,164 @@
+"""An explanation for a terminal: plain text, at most 100 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import zip_longest
+from math import isinf
+
+from tconv.explanation.document import Cell, Code, Explanation, Item, Line, Matrix, Strip, Table, ends
+
+__all__ = ["WIDTH", "grid", "render", "shown", "strip"]
+
+WIDTH = 100
+_INDENT = "  "
+_ROOM = WIDTH - len(_INDENT)
+
+
+def render(explanation: Explanation) -> str:
+    """The whole explanation."""
+    parts = [explanation.problem]
+    for section in explanation.sections:
+        body = _spaced(section.items)
+        parts.append("\n".join([section.title, "-" * len(section.title), *body]))
+    return "\n\n".join(parts)
+
+
+def _spaced(items: Sequence[Item]) -> Iterator[str]:
+    """The lines of all items; between them an empty one, except between sentences of one line."""
+    before: list[str] = []
+    for i, item in enumerate(items):
+        lines = [f"{_INDENT}{line}".rstrip() for line in _lines(item)]
+        short = len(before) == len(lines) == 1 and isinstance(item, Line) and isinstance(items[i - 1], Line)
+        if before and not short:
+            yield ""
+        yield from lines
+        before = lines
+
+
+def _lines(item: Item) -> Iterable[str]:
+    if isinstance(item, Line):
+        return _wrapped(item.text) if not item.formula else [item.text]
+    if isinstance(item, Table):
+        return table(item)
+    if isinstance(item, Matrix):
+        return strip([item])
+    if isinstance(item, Strip):
+        return strip(item.matrices)
+    return _code(item)
+
+
+def _wrapped(text: str, room: int = _ROOM, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, room, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def shown(value: Cell, none: str = "-") -> str:
+    """A value as people write it: thousands apart, fractions as decimals of at most six digits.
+
+    >>> shown(1048576), shown(Fraction(9, 16)), shown(Fraction(1, 3)), shown(float("inf")), shown((0, 1))
+    ('1,048,576', '0.5625', '0.333333', 'infinite', '(0, 1)')
+    """
+    if value is None:
+        return none
+    if isinstance(value, str | tuple):
+        return str(value)
+    if isinstance(value, float) and isinf(value):
+        return "infinite"
+    exact = Fraction(value)
+    return f"{int(exact):,}" if exact.denominator == 1 and abs(exact) < 10**12 else f"{float(exact):.6g}"
+
+
+def table(item: Table) -> Iterator[str]:
+    """Columns that line up, numbers to the right; where it is too wide the widest columns are wrapped."""
+    cells = [[shown(value) for value in row] for row in item.rows]
+    numeric = [
+        all(isinstance(row[c], int | float | Fraction | None) for row in item.rows)
+        for c in range(len(item.columns))
+    ]
+    widths = [max(map(len, column)) for column in zip(item.columns, *cells, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > _ROOM:
+        widths[widths.index(max(widths))] -= 1
+    for row in [list(item.columns), *cells]:
+        pieces = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for line in zip_longest(*pieces, fillvalue=""):
+            yield "  ".join(
+                piece.rjust(width) if right else piece.ljust(width)
+                for piece, width, right in zip(line, widths, numeric, strict=True)
+            ).rstrip()
+    if item.left_out:
+        yield f"... and {item.left_out:,} more"
+
+
+def grid(matrix: Matrix, room: int = _ROOM) -> list[str]:
+    """The caption and the rows of a matrix, its middle columns left out where it would be too wide."""
+    lines = _rows(matrix)
+    most = len(matrix.columns)
+    while most > 2 and max(map(len, lines), default=0) > room:
+        most -= 1
+        kept = ends(len(matrix.columns), most)
+        lines = _rows(
+            replace(
+                matrix,
+                columns=tuple(matrix.columns[c] for c in kept),
+                values=tuple(tuple(row[c] for c in kept) for row in matrix.values),
+                column_names=tuple(matrix.column_names[c] for c in kept) if matrix.column_names else (),
+            )
+        )
+    return [*_wrapped(matrix.caption, max(max(map(len, lines), default=0), room // 3)), *lines]
+
+
+def _rows(matrix: Matrix) -> list[str]:
+    table = [[shown(value, none=".") for value in row] for row in matrix.values]
+    if matrix.column_names:
+        table.insert(0, list(matrix.column_names))
+    if matrix.row_names:
+        corner = [""] * (len(table) - len(matrix.row_names))
+        table = [[name, *row] for name, row in zip([*corner, *matrix.row_names], table, strict=True)]
+    headed = len(table) - len(matrix.rows)
+    gap = _gap(matrix.columns) + bool(matrix.row_names)
+    if _gap(matrix.columns):
+        table = [[*row[:gap], "...", *row[gap:]] for row in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    ]
+    if _gap(matrix.rows):
+        lines.insert(headed + _gap(matrix.rows), "...".rjust(widths[0]))
+    return lines
+
+
+def _gap(indices: Sequence[int]) -> int:
+    """The place before which indices are left out; 0 if none are."""
+    return next((i for i in range(1, len(indices)) if indices[i] != indices[i - 1] + 1), 0)
+
+
+def strip(matrices: Sequence[Matrix]) -> Iterator[str]:
+    """Matrices side by side, as many in a row as there is room for."""
+    row: list[list[str]] = []
+    for block in (grid(matrix) for matrix in matrices):
+        if row and sum(_width(b) + 4 for b in row) + _width(block) > _ROOM:
+            yield from (*_beside(row), "")
+            row = []
+        row.append(block)
+    yield from _beside(row)
+
+
+def _width(block: Sequence[str]) -> int:
+    return max(map(len, block), default=0)
+
+
+def _beside(blocks: Sequence[Sequence[str]]) -> Iterator[str]:
+    for i in range(max(map(len, blocks), default=0)):
+        parts = ((block[i] if i < len(block) else "").ljust(_width(block)) for block in blocks)
+        yield "    ".join(parts).rstrip()
+
+
+def _code(item: Code) -> Iterator[str]:
+    lines = item.text.splitlines()
+    yield f"{item.name}:"
+    yield from (f"    {line}" for line in lines)
+    for note in item.notes:
+        yield from _wrapped(note, indent="    # ")
