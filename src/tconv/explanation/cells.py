@@ -6,16 +6,23 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import gcd, prod
 
-from tconv.explanation.asked import Asked, alike, at, listed, tap_name
+from tconv.explanation.asked import TAPS, Asked, alike, at, lettered, listed, tap_name
 from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
 from tconv.geometry import Geometry, Phase
 
 __all__ = ["cells", "kernel_letters", "phases"]
 
 
+PHASES = 9  # sub-filters that are listed
+
+
 def kernel_letters(g: Geometry) -> Strip:
     """The kernel with a name for every tap."""
-    return Strip(tuple(slices("kernel", "the kernel's taps", g.kernel, lambda tap: tap_name(g, tap))))
+    return Strip(
+        tuple(
+            slices("kernel", "the kernel's taps", g.kernel, lambda tap: tap_name(g, tap), most=(TAPS, TAPS))
+        )
+    )
 
 
 def slices(
@@ -57,7 +64,7 @@ def _channels(g: Geometry) -> str:
 
 def _output(asked: Asked) -> Iterator[Item]:
     g, cell = asked.geometry, asked.output
-    if g.axes == 2 or prod(g.kernel) > 1:
+    if lettered(g):
         yield kernel_letters(g)
     rows = []
     for a, o in enumerate(cell):
@@ -153,10 +160,10 @@ def _sub_filters(g: Geometry) -> Iterator[Item]:
     """The taps of each phase, axes multiplied, where they are few enough to be read."""
     if prod(g.stride) == 1:
         return
-    if prod(g.stride) > 9 or prod(g.kernel) > 64:
+    if prod(g.stride) > PHASES or not lettered(g):
         yield Line(
             f"The {prod(g.stride):,} sub-filters, one for each combination of the axes' phases, are not "
-            f"listed: up to 9 of kernels of up to 64 taps are."
+            f"listed: up to {PHASES} of kernels of up to {TAPS} taps are."
         )
         return
     parts = product(*(g.phases(a) for a in range(g.axes)))
@@ -172,5 +179,9 @@ def _sub_filter(g: Geometry, parts: Sequence[Phase]) -> Iterator[Matrix]:
         return
     sizes = tuple(map(len, taps))
     yield from slices(
-        name, name, sizes, lambda place: tap_name(g, [of[p] for of, p in zip(taps, place, strict=True)])
+        name,
+        name,
+        sizes,
+        lambda place: tap_name(g, [of[p] for of, p in zip(taps, place, strict=True)]),
+        most=(TAPS, TAPS),
     )

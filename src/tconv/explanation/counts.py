@@ -107,7 +107,8 @@ def coverage(asked: Asked) -> Section:
     items: list[Item] = [
         Line(
             "The taps that reach an output, axis by axis; a cell's coverage is the product. "
-            "Inside are the outputs whose taps all find an input; the others are the border."
+            "Inside are the outputs whose taps all find an input; the others are the border. "
+            "Most / fewest is the checkerboard figure: 1 is even."
         ),
         Table(
             "along each axis",

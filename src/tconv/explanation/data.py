@@ -30,6 +30,8 @@ def _section(section: Section) -> dict[str, Any]:
             item.name: [{name: plain(value) for name, value in row.items()} for row in item.records()]
             for item in tables
         }
+        if any(item.left_out for item in tables):
+            made["rows_left_out"] = {item.name: item.left_out for item in tables if item.left_out}
     matrices = list(section.matrices())
     if matrices:
         made["matrices"] = [_matrix(item) for item in matrices]
@@ -40,6 +42,7 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _matrix(item: Matrix) -> dict[str, Any]:
+    names = {"row_names": list(item.row_names), "column_names": list(item.column_names)}
     return {
         "name": item.name,
         "caption": item.caption,
@@ -47,6 +50,7 @@ def _matrix(item: Matrix) -> dict[str, Any]:
         "rows": list(item.rows),
         "columns": list(item.columns),
         "values": [[0 if value is None else plain(value) for value in row] for row in item.values],
+        **{name: shown for name, shown in names.items() if shown},
     }
 
 
