@@ -87,6 +87,31 @@ def shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
     return value.shape
 
 
+def kernel_of(
+    asked: Asked, call: Parsed, weight: Any, axes: str, maker: str
+) -> tuple[tuple[int, ...], int | None, int | None]:
+    """The kernel's sizes, and the in and out channels if told, of a call that takes them from its weights.
+
+    `axes` is the weights' Layout.axes and `maker` what makes such an array in this framework.
+    """
+    sizes = shape_of(weight, len(axes), "the weights")
+    spatial = len(axes) - 2
+    if sizes is not None:
+        by_letter = dict(zip(axes, sizes, strict=True))
+        return tuple(by_letter[letter] for letter in "012"[:spatial]), by_letter["i"], by_letter["o"]
+    if asked.kernel is not None:
+        return (
+            per_axis("kernel", asked.kernel if len(asked.kernel) > 1 else asked.kernel[0], spatial),
+            None,
+            None,
+        )
+    example = ", ".join({"i": "1", "o": "1"}.get(letter, "3") for letter in axes)
+    raise TconvError(
+        f"{call.name} takes the kernel's sizes from its weights: give kernel=, "
+        f"or write the weights as {maker}(({example}))"
+    )
+
+
 def _agree(name: str, told: int | None, beside: int | None, fallback: int, notes: list[str]) -> int:
     """The call's own number, or the one given beside it; both must agree."""
     if told is not None and beside is not None and told != beside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, number, numbers, shape_of, word
+from tconv.conventions.asking import find, finish, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
@@ -50,13 +50,9 @@ def read(text: str, asked: Asked) -> Reading:
         kernel, channels = numbers(bound, "kernel_size", axes), (None, number(bound, "filters"))
     else:
         axes = len(asked.input)
-        weight = shape_of(bound["kernel"], axes + 2, "kernel")
-        if weight is None:
-            raise TconvError(
-                f"{call.name} takes the kernel's size from its weights: write their shape in their place, "
-                f"as keras.ops.ones({(*[3] * axes, 1, 1)})"
-            )
-        kernel, channels = weight[:axes], (weight[-1], weight[-2])
+        axes_of = "012"[:axes] + "oi"
+        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], axes_of, "keras.ops.ones")
+        channels = (told_in, told_out)
     stride, dilation = numbers(bound, "strides", axes, 1), numbers(bound, "dilation_rate", axes, 1)
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
     same = word({"padding": padding}, "padding", "valid", ("valid", "same")) == "same"

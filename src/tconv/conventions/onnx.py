@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import finish, input_sizes, number, numbers, shape_of, word
+from tconv.conventions.asking import finish, input_sizes, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
@@ -17,7 +17,7 @@ from tconv.geometry.axis import reach
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("onnxruntime", "openvino")
+READINGS = ("onnxruntime", "openvino", "reference")
 
 _ATTRIBUTES = (
     "X", "W", "B", "*", "auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape",
@@ -55,11 +55,13 @@ def read(text: str, asked: Asked) -> Reading:
     call = _node(text)
     bound = Function(0, _ATTRIBUTES).bind(call)
     axes = _axes(bound, asked)
-    weight = shape_of(bound["W"], axes + 2, "W")
     groups = number(bound, "group", 1)
-    if weight is None and bound["kernel_shape"] is ABSENT:
-        raise TconvError(f"{shown(text)}: kernel_shape is left out, so that the weights tell it; write it in")
-    kernel = weight[2:] if weight else numbers(bound, "kernel_shape", axes)
+    told_in: int | None = None
+    share: int | None = None
+    if bound["kernel_shape"] is not ABSENT:
+        kernel = numbers(bound, "kernel_shape", axes)
+    else:
+        kernel, told_in, share = kernel_of(asked, call, bound["W"], "io" + "012"[:axes], "np.ones")
     stride, dilation, extra = (
         numbers(bound, name, axes, default)
         for name, default in (("strides", 1), ("dilations", 1), ("output_padding", 0))
@@ -91,7 +93,7 @@ def read(text: str, asked: Asked) -> Reading:
         padding=windows,
         dilation=dilation,
         groups=groups,
-        channels=(weight[0], weight[1] * groups) if weight else (None, None),
+        channels=(told_in, None if share is None else share * groups),
     )
 
 
