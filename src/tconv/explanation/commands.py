@@ -89,7 +89,7 @@ def _explain(args: argparse.Namespace) -> int:
         output=args.output,
         input_cell=args.input_cell,
         values=args.values and tuple(args.values),
-        only=args.only and args.only.split(","),
+        only=None if args.only is None else args.only.split(","),
     )
     if read:
         from tconv.explanation.elsewhere import reading

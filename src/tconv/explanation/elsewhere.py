@@ -18,6 +18,10 @@ def frameworks(asked: Asked) -> Section:
 
 
 def _calls(asked: Asked) -> Iterator[Item]:
+    yield Line(
+        "Here x and w lie as each framework has them; tconv.conventions.weight_to(framework, w, geometry) "
+        "lays out w."
+    )
     for name in conventions.FRAMEWORKS:
         try:
             call = conventions.write(name, asked.geometry)

@@ -46,6 +46,6 @@ def _escaped(text: str) -> str:
 
 
 def _code(item: Code) -> Iterator[str]:
-    yield from (f"{_escaped(item.name)}:", "", "```python", *item.text.splitlines(), "```")
+    yield from (f"{_escaped(item.name)}:", "", "```text", *item.text.splitlines(), "```")
     for note in item.notes:
         yield from ("", _escaped(note))
