@@ -10,7 +10,7 @@ import pytest
 import tconv
 from tconv.cli import main
 from tconv.explanation import SECTIONS
-from tconv.explanation.document import Code, Matrix, Strip, Table
+from tconv.explanation.document import Code, Explanation, Line, Matrix, Section, Strip, Table
 from tconv.explanation.text import grid
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
@@ -94,6 +94,12 @@ class TestMarkdown:
     def test_signs_of_markdown_are_plain(self) -> None:
         text = tconv.explain(Geometry.parse("n1 c1>1 i3 k3"), only=["cells"]).markdown()
         assert r"y\[2\] = x\[2\]\*a + x\[1\]\*b + x\[0\]\*c" in text
+
+    def test_a_border_in_a_cell_is_no_border(self) -> None:
+        table = Table("t", ("a|b",), (("c|d <e>",),))
+        explained = Explanation("p", (Section("s", "S", (table, Line("f * g", formula=True))),))
+        wanted = ["## `p`", "### S", "| a\\|b |\n| --- |\n| c\\|d \\<e\\> |", "`f * g`"]
+        assert explained.markdown().split("\n\n") == wanted
 
     def test_notebooks_show_it(self) -> None:
         explained = tconv.explain(Geometry.parse("n1 c1>1 i3 k3"), only=["size"])

@@ -40,30 +40,34 @@ def told(explained: Explanation, section: str) -> str:
     return "\n".join(item.text for item in explained[section].items if isinstance(item, Line))
 
 
+@pytest.fixture(scope="module")
+def explained() -> Explanation:
+    return follow(TENSORFLOW, [[1, 2], [3, 4]], "ones")
+
+
 class TestTensorFlowsExample:
-    EXPLAINED = follow(TENSORFLOW, [[1, 2], [3, 4]], "ones")
     ANSWER = ((1, 1, 3, 2), (1, 1, 3, 2), (4, 4, 10, 6), (3, 3, 7, 4))
 
     @pytest.mark.parametrize("section", VIEW_STEPS)
-    def test_every_view_ends_in_it(self, section: str) -> None:
-        assert named(self.EXPLAINED, section, "output")[0].values == self.ANSWER
+    def test_every_view_ends_in_it(self, section: str, explained: Explanation) -> None:
+        assert named(explained, section, "output")[0].values == self.ANSWER
 
-    def test_five_times_the_same(self) -> None:
-        found = list(self.EXPLAINED["values-answer"].matrices())
+    def test_five_times_the_same(self, explained: Explanation) -> None:
+        found = list(explained["values-answer"].matrices())
         assert [matrix.name for matrix in found] == list(VIEWS)
         assert [matrix.values for matrix in found] == [self.ANSWER] * 5
 
-    def test_stamps_and_running_sums(self) -> None:
-        stamps = named(self.EXPLAINED, "values-stamp", "stamp")
+    def test_stamps_and_running_sums(self, explained: Explanation) -> None:
+        stamps = named(explained, "values-stamp", "stamp")
         assert [m.values for m in stamps] == [((n,) * 3,) * 3 for n in (1, 2, 3, 4)]
-        sums = named(self.EXPLAINED, "values-stamp", "sum")
+        sums = named(explained, "values-stamp", "sum")
         assert [sum(map(sum, m.values)) for m in sums] == [9, 27, 54, 90]
         # The full output is 5x5; SAME drops its last row and column.
         assert [row[:4] for row in sums[-1].values[:4]] == list(self.ANSWER)
         assert sums[-1].shape == (5, 5)
 
-    def test_the_stretched_input(self) -> None:
-        (stretched,) = named(self.EXPLAINED, "values-zeros", "stretched")
+    def test_the_stretched_input(self, explained: Explanation) -> None:
+        (stretched,) = named(explained, "values-zeros", "stretched")
         n = None
         assert stretched.values == (
             (n, n, n, n, n, n),
@@ -73,23 +77,23 @@ class TestTensorFlowsExample:
             (n, n, 3, n, 4, n),
             (n, n, n, n, n, n),
         )
-        assert "At output 2,2: 1*1 + 2*1 + 3*1 + 4*1 = 10" in told(self.EXPLAINED, "values-zeros")
+        assert "At output 2,2: 1*1 + 2*1 + 3*1 + 4*1 = 10" in told(explained, "values-zeros")
 
-    def test_the_matrix(self) -> None:
-        (c_t,) = named(self.EXPLAINED, "values-matrix", "C^T")
-        (y,) = named(self.EXPLAINED, "values-matrix", "y")
+    def test_the_matrix(self, explained: Explanation) -> None:
+        (c_t,) = named(explained, "values-matrix", "C^T")
+        (y,) = named(explained, "values-matrix", "y")
         assert c_t.shape == (16, 4)
         full = np.array([[0 if v is None else int(v) for v in row] for row in c_t.values])
         assert (full @ [1, 2, 3, 4]).tolist() == [int(row[0]) for row in y.values]
         assert [int(row[0]) for row in y.values] == list(np.ravel(self.ANSWER))
 
-    def test_the_gradient(self) -> None:
-        (slope,) = named(self.EXPLAINED, "values-gradient", "slope")
+    def test_the_gradient(self, explained: Explanation) -> None:
+        (slope,) = named(explained, "values-gradient", "slope")
         assert slope.values == ((1, 1), (1, 1))
-        assert "times x and summed it is 10." in told(self.EXPLAINED, "values-gradient")
+        assert "times x and summed it is 10." in told(explained, "values-gradient")
 
-    def test_the_phases(self) -> None:
-        found = named(self.EXPLAINED, "values-phases", "phase outputs")
+    def test_the_phases(self, explained: Explanation) -> None:
+        found = named(explained, "values-phases", "phase outputs")
         assert [m.values for m in found] == [
             ((1, 3), (4, 10)),
             ((1, 2), (4, 6)),

@@ -115,9 +115,8 @@ def _fixes(g: Geometry) -> Iterator[tuple[str, str, str, str]]:
             changed = replace(g, **options)
         except TconvError:
             continue  # no such layer, as where an output padding would be negative
-        if changed.output == wanted:
-            starts = "x".join(str(lo) for lo, _ in changed.padding)
-            yield name, "x".join(map(str, changed.output)), starts, str(changed)
+        starts = "x".join(str(lo) for lo, _ in changed.padding)
+        yield name, "x".join(map(str, changed.output)), starts, str(changed)
 
 
 def zeros(asked: Asked) -> Section:
