@@ -78,6 +78,9 @@ class TestSize:
             ('padding "same"', "0x0", "n1 c256>64 i28x28 k3 s2 p0:1"),
             ("kernel", "1x1", "n1 c256>64 i28x28 k4 s2 p1"),
         ]
+        assert 'output_padding and padding "same" crop one and the same' in " ".join(
+            lines(section(UNEVEN, "size"))
+        )
 
     @pytest.mark.parametrize("geometry", CASES)
     def test_every_fix_is_one(self, geometry: Geometry) -> None:
@@ -181,6 +184,9 @@ class TestCells:
             ({"output": "1,1"}, "must be an int"),
             ({"only": ["sise"]}, "did you mean 'size'?"),
             ({"only": ["values"]}, "no section 'values'"),
+            ({"only": "size,values"}, "no section 'values'"),
+            ({"values": "count"}, "values='count'; a pair of an input and a weight would fit"),
+            ({"values": ["count"]}, "a pair of an input and a weight would fit"),
         ],
     )
     def test_what_is_not_there(self, options: dict[str, object], message: str) -> None:

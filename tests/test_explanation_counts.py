@@ -139,6 +139,7 @@ class TestCoverage:
     @pytest.mark.parametrize(
         ("problem", "start", "middle", "end"),
         [
+            ("n1 c1>1 i2 k64 s4", "1 x 4, 2 x 60, 1 x 4", "none", "none"),  # nothing is inside
             ("n1 c1>1 i9x11 k64 s32", "1 x 32", "2 x 32", "1 x 32"),
             ("n1 c1>1 i6x6 k3 s2", "1", "1, 2", "1"),
             ("n1 c1>1 i6x6 k3 s2 p0:1", "1", "1, 2", "none"),

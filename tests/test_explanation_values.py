@@ -141,6 +141,31 @@ def test_the_steps_end_at_the_stamp_s_answer(geometry: Geometry) -> None:
     assert max(map(len, explained.text().splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    "problem", ["n2 c4>6 i4x3 k3x2 s2x3 p1x0 o1x2 d1x2 g2", "n1 c2>3 i5 k4 s3 p2", "n1 c2>2 i2x3x2 k3 s2 p1"]
+)
+def test_the_answer_is_pytorch_s(problem: str) -> None:
+    torch = pytest.importorskip("torch", reason="compares with PyTorch's layer; install tconv[torch]")
+    g = Geometry.parse(problem)
+    arrays = integer_arrays(g, "float64", seed=8)
+    layer = getattr(torch.nn.functional, f"conv_transpose{g.axes}d")
+    options = {"stride": g.stride, "padding": [lo for lo, _ in g.padding], "dilation": g.dilation}
+    made = layer(
+        torch.tensor(arrays.x),
+        torch.tensor(arrays.weight),
+        output_padding=g.output_padding,
+        groups=g.groups,
+        **options,
+    )
+    explained = follow(g, arrays.x, arrays.weight)
+    assert explained["values-answer"].table("views").rows[0][-1] == made.sum().item()
+    theirs = made[0, 0].reshape(-1, *(1, *g.output)[-2:]).tolist()
+    for section in VIEW_STEPS:
+        assert [m.values for m in named(explained, section, "output")] == [
+            tuple(map(tuple, plane)) for plane in theirs
+        ]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_steps_that_do_not_add_up_are_a_fault(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {**VIEWS, view: lambda *given: scatter(*given) + 1}

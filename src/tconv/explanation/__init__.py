@@ -45,7 +45,7 @@ def explain(
     output: int | Sequence[int] | None = None,
     input_cell: int | Sequence[int] | None = None,
     values: tuple[npt.ArrayLike | str, npt.ArrayLike | str] | None = None,
-    only: Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
 ) -> Explanation:
     """Explain one transposed convolution: what it makes, from which numbers, how evenly, at what cost.
 
@@ -53,7 +53,8 @@ def explain(
     near the middle is taken.  `values` are an input (n, c_in, *input) and a weight (c_in, c_out/g, *kernel),
     axes of length 1 at the front left out as you like: arrays, or what the command line takes ("1,2;3,4",
     "count", "ones", "bilinear", a .npy file); they are carried through the five views of `tconv.views`, step
-    by step and without rounding.  `only` picks sections by name.  Raises `TconvError` for what is not there.
+    by step and without rounding.  `only` picks sections by name, such as "size,coverage".  What is not
+    there raises `TconvError`.
 
     >>> import tconv
     >>> g = tconv.Geometry.parse("n1 c1>1 i2x2 k3 s2 p0:1")
@@ -82,18 +83,21 @@ def explain(
     asked = Asked.of(geometry, output, input_cell)
     makers: dict[str, Callable[[], Section]] = {name: partial(make, asked) for name, make in SECTIONS.items()}
     if values is not None:
+        if not isinstance(values, tuple | list) or len(values) != 2:
+            raise TconvError(f"values={shown(values)}; a pair of an input and a weight would fit")
         followed = Followed.of(asked, read(geometry, *values))
         makers |= {name: partial(make, followed) for name, make in STEPS.items()}
     return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
 
 
-def _chosen(only: Sequence[str] | None, known: list[str]) -> list[str]:
+def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:
     """The sections to make; `values` stands for all that carry numbers."""
     if only is None:
         return known
-    for name in only:
+    wanted = only.split(",") if isinstance(only, str) else only
+    for name in wanted:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise TconvError(f"no section {shown(name)} in this explanation; {hint}")
-    return [name for name in known if name in only or ("values" in only and name.startswith("values-"))]
+    return [name for name in known if name in wanted or ("values" in wanted and name.startswith("values-"))]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from typing import TYPE_CHECKING
 
 from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
 from tconv.geometry.arguments import per_axis
-
-if TYPE_CHECKING:
-    from tconv.explanation.numbers import Numbers
 
 __all__ = ["TAPS", "Asked", "alike", "at", "lettered", "listed", "tap_name"]
 
@@ -27,17 +23,14 @@ TAPS = len(_LETTERS)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A geometry, the two cells that are followed through it, and perhaps real numbers."""
+    """A geometry, and the two cells that are followed through it."""
 
     geometry: Geometry
     output: tuple[int, ...]
     input: tuple[int, ...]
-    numbers: Numbers | None = None
 
     @classmethod
-    def of(
-        cls, geometry: Geometry, output: object, input_cell: object, numbers: Numbers | None = None
-    ) -> Asked:
+    def of(cls, geometry: Geometry, output: object, input_cell: object) -> Asked:
         """Check the cells, or choose telling ones: nearest the middle among those with the most taps."""
         g = geometry
         for a in range(g.axes):
@@ -56,17 +49,22 @@ class Asked:
             g,
             _cell(g, "output", output, g.output, g.taps_of_output),
             _cell(g, "input", input_cell, g.input, g.outputs_of_input),
-            numbers,
         )
 
 
-def _cell(g: Geometry, name: str, given: object, sizes: tuple[int, ...], reached: object) -> tuple[int, ...]:
-    assert callable(reached)
+def _cell(
+    g: Geometry,
+    name: str,
+    given: object,
+    sizes: tuple[int, ...],
+    reached: Callable[[int, int], Sequence[object]],
+) -> tuple[int, ...]:
     if given is None:
-        return tuple(
-            max(_near_the_middle(size, g.kernel[a]), key=lambda i, a=a: len(reached(a, i)))  # type: ignore[misc]
-            for a, size in enumerate(sizes)
-        )
+        telling = []
+        for a, size in enumerate(sizes):
+            counts = {i: len(reached(a, i)) for i in _near_the_middle(size, g.kernel[a])}
+            telling.append(max(counts, key=counts.__getitem__))
+        return tuple(telling)
     cell = per_axis(f"{name} cell", [given] if isinstance(given, int) else given, g.axes)
     for a, index in enumerate(cell):
         reached(a, index)  # refuses an index that is not there

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import gcd, prod
 
 from tconv.explanation.asked import TAPS, Asked, alike, at, lettered, listed, tap_name
-from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
+from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip, Table
 from tconv.geometry import Geometry, Phase
 
-__all__ = ["cells", "kernel_letters", "phases"]
-
+__all__ = ["cells", "kernel_letters", "phases", "slices"]
 
 PHASES = 9  # sub-filters that are listed
 
@@ -29,13 +28,12 @@ def slices(
     name: str,
     caption: str,
     shape: Sequence[int],
-    value: object,
+    value: Callable[[tuple[int, ...]], Cell],
     *,
     names: Sequence[Sequence[object]] | None = None,
     most: tuple[int, int] = (24, 24),
 ) -> Iterator[Matrix]:
     """Cells of one axis as a row, of two as a matrix, of three as a matrix for each index of the first."""
-    assert callable(value)
     lead = shape[0] if len(shape) == 3 else 1
     tall, wide = (1, *shape)[-2:]
     down, across = ((), *names)[-2:] if names else ((), ())
@@ -121,10 +119,13 @@ def _input(asked: Asked) -> Iterator[Item]:
 def phases(asked: Asked) -> Section:
     """The polyphase split: which taps make which of the interleaved outputs."""
     g = asked.geometry
+    count = prod(g.stride)
+    split = "one phase with all taps"
+    if count > 1:
+        split = f"{count:,} interleaved phases, each a stride-1 convolution of the input with its own taps"
     items: list[Item] = [
         Line(
-            f"The uncropped output is {prod(g.stride):,} interleaved phase{'s' * (prod(g.stride) > 1)}, each "
-            "a stride-1 convolution of the input with its own taps: no zero is inserted. "
+            f"The uncropped output is {split}: no zero is inserted. "
             "Tap t reads input q - distance, with t * dilation = distance * stride + phase."
         )
     ]

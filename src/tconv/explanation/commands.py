@@ -30,6 +30,7 @@ W also bilinear, nearest and bicubic."""
 def add_parser(subparsers: Any) -> None:
     """Add `explain` to the commands."""
     from tconv.conventions import FRAMEWORKS
+    from tconv.explanation import SECTIONS
 
     parser = subparsers.add_parser("explain", help="tell what a layer does and why", description=_EXAMPLE)
     add = parser.add_argument
@@ -37,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
     add("--output", type=_cell, metavar="O,O", help="the output cell to follow, an index an axis")
     add("--input-cell", type=_cell, metavar="I,I", help="the input cell to follow")
     add("--values", nargs=2, metavar=("X", "W"), help="carry these numbers through the five views")
-    add("--only", metavar="NAMES", help="sections, by comma: size,coverage or values")
+    add("--only", metavar="NAMES", help=f"sections, by comma: {', '.join(SECTIONS)}, values")
     add(
         "--from",
         dest="framework",
@@ -88,8 +89,8 @@ def _explain(args: argparse.Namespace) -> int:
         geometry,
         output=args.output,
         input_cell=args.input_cell,
-        values=args.values and tuple(args.values),
-        only=None if args.only is None else args.only.split(","),
+        values=args.values,
+        only=args.only,
     )
     if read:
         from tconv.explanation.elsewhere import reading

@@ -60,7 +60,7 @@ class Along(NamedTuple):
             if within:
                 stretches.append((length, start))
             start += length
-        length, start = max(stretches, default=(0, 0), key=lambda stretch: stretch[0])
+        length, start = max(stretches, default=(0, len(self.taps)), key=lambda stretch: stretch[0])
         middle = self.taps[start : start + min(length, stride)]
         return _runs(self.taps[:start]), _runs(middle), _runs(self.taps[start + length :])
 
@@ -118,7 +118,7 @@ def coverage(asked: Asked) -> Section:
     ]
     if len(g.output) < 3 or prod(g.output) <= 600:
 
-        def taps(place: Sequence[int]) -> int:
+        def taps(place: tuple[int, ...]) -> int:
             return prod(along.taps[o] for along, o in zip(axes, place, strict=True))
 
         names = [range(size) for size in g.output]
@@ -164,7 +164,7 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
 
 
 def work(asked: Asked) -> Section:
-    """Multiplications, counted in four ways."""
+    """Multiplications, counted in three ways."""
     g = asked.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     zeros = pairs * prod(g.output) * prod(g.kernel)
@@ -177,15 +177,16 @@ def work(asked: Asked) -> Section:
     rows: Iterable[tuple[Cell, ...]] = (
         (name, count, Fraction(count, exact) if exact else None) for name, count in ways
     )
+    counters = "A counter that multiplies the output's size by the kernel's reports the last line"
+    strides = prod(g.stride)
+    if strides > 1:
+        counters += f": about {strides:,} times too much, the product of the strides"
     return Section(
         "work",
         "Multiplications",
         (
             Table("multiplications", ("way", "multiplications", "/ exact"), tuple(rows)),
-            Line(
-                "A counter that multiplies the output's size by the kernel's reports the last line; "
-                f"with a stride it is too much by about the product of the strides, {prod(g.stride):,}."
-            ),
+            Line(f"{counters}."),
         ),
     )
 

@@ -81,8 +81,12 @@ def _why(g: Geometry) -> Iterator[Item]:
     if fixes:
         yield Line("What gives the input times the stride:")
         yield Table("input times stride", ("change", "output", "lo", "problem"), fixes)
-    if len({lo for _, _, lo, _ in fixes}) > 1:
-        yield Line("Where only lo and hi differ, the same values come out shifted by the difference.")
+    starts = {change: lo for change, _, lo, _ in fixes if change != "kernel"}
+    if len(set(starts.values())) > 1:
+        yield Line(
+            f"{' and '.join(starts)} crop one and the same uncropped output at different ends: what "
+            "comes out differs by a shift."
+        )
 
 
 def _all(sizes: list[int]) -> str:

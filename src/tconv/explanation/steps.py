@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tconv.explanation.asked import at, listed
+from tconv.explanation.asked import alike, at, listed
 from tconv.explanation.carrying import carried
 from tconv.explanation.counts import READABLE, transposed
 from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
@@ -54,16 +54,14 @@ def stamp(f: Followed) -> Section:
     if len(places) > most:
         items.append(Line(f"... and so on for {len(places) - most:,} more stamps, to the sum:"))
         items.append(Strip(tuple(values("sum", "all stamps", full, f.over))))
-    crops = (
-        f"{_crop(lo, 'the start')} and {_crop(hi - extra, 'the end')} of axis {a}"
-        for a, ((lo, hi), extra) in enumerate(zip(g.padding, g.output_padding, strict=True))
-    )
-    items += [Line(f"The padding: {'; '.join(crops)}."), f.ended("scatter", f.cropped(full))]
+    crops = [
+        f"{abs(cells)} {'off' if cells > 0 else 'more, zeros, at'} {end} of {name}"
+        for name, axis in alike(g)
+        for cells, end in ((axis.lo, "the start"), (axis.hi - axis.output_padding, "the end"))
+        if cells
+    ]
+    items += [Line(f"The crop: {', '.join(crops) or 'nothing'}."), f.ended("scatter", f.cropped(full))]
     return Section("values-stamp", "1. The stamp", tuple(items))
-
-
-def _crop(cells: int, where: str) -> str:
-    return f"{abs(cells)} {'cropped from' if cells >= 0 else 'added at'} {where}"
 
 
 def zeros(f: Followed) -> Section:
