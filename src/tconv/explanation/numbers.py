@@ -28,7 +28,6 @@ __all__ = ["Exact", "Numbers", "read"]
 Array: TypeAlias = npt.NDArray[Any]
 
 BUILT_IN = ("count", "ones")
-MOST = 200_000  # cells or multiplications that are carried one by one
 DIGITS = 400  # binary digits of a numerator
 
 
@@ -94,10 +93,10 @@ def read(geometry: Geometry, x: object, weight: object) -> Numbers:
     g = geometry
     if not g.batch:
         raise TconvError(f"{g}: an empty batch has no numbers to carry; n1 would fit")
-    for name, count in _sizes(g).items():
-        if count > MOST:
+    for name, count, most in _sizes(g):
+        if count > most:
             raise TconvError(
-                f"{g}: {count:,} {name} are too many to be carried one by one; up to {MOST:,} would fit"
+                f"{g}: {count:,} {name} are too many to be carried one by one; up to {most:,} would fit"
             )
     return Numbers(
         Exact.of("X", _shaped(g, "X", _array(g, "X", x, g.input_shape), g.input_shape)),
@@ -105,16 +104,16 @@ def read(geometry: Geometry, x: object, weight: object) -> Numbers:
     )
 
 
-def _sizes(g: Geometry) -> dict[str, int]:
-    """How much each of the five views would have to go through."""
+def _sizes(g: Geometry) -> Iterator[tuple[str, int, int]]:
+    """What the five views go through, and the most of it that takes seconds."""
     axes = [g.axis(a) for a in range(g.axes)]
     stretched = prod((x.input - 1) * x.stride + 1 + 2 * reach(x.kernel, x.dilation) for x in axes)
-    return {
-        "multiplications": g.macs,
-        "outputs": prod(g.output_shape),
-        "cells with inserted zeros": g.batch * g.in_channels * stretched,
-        "phases": prod(g.stride),
-    }
+    yield "inputs", prod(g.input_shape), 20_000
+    yield "pairs of channels", g.in_channels * g.weight_shape[1], 50_000
+    yield "phases", prod(g.stride), 100_000
+    yield "multiplications", g.macs, 600_000
+    yield "outputs", prod(g.output_shape), 600_000
+    yield "cells with inserted zeros", g.batch * g.in_channels * stretched, 600_000
 
 
 def _shaped(g: Geometry, name: str, array: Array, shape: tuple[int, ...]) -> Array:
