@@ -11,7 +11,7 @@ import tconv
 from tconv.cli import main
 from tconv.explanation import SECTIONS
 from tconv.explanation.document import Code, Explanation, Line, Matrix, Section, Strip, Table
-from tconv.explanation.text import grid
+from tconv.explanation.text import grid, strip
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 
@@ -59,17 +59,26 @@ class TestText:
 
     def test_a_matrix_that_is_too_wide_loses_its_middle(self) -> None:
         matrix = Matrix.of("m", "m", (2, 60), lambda r, c: 100 * r + c, most=(9, 60))
-        lines = grid(matrix, 60)
+        _, lines = grid(matrix, 60)
         assert max(map(len, lines)) <= 60
-        assert lines[1].startswith("  0   1   2")
-        assert lines[2].endswith("158 159")
-        assert all(" ... " in line for line in lines[1:])
+        assert lines[0].startswith("  0   1   2")
+        assert lines[1].endswith("158 159")
+        assert all(" ... " in line for line in lines)
+
+    def test_rows_begin_on_one_line(self) -> None:
+        pair = [Matrix.of("m", caption, (1, 1), lambda r, c: 7) for caption in ("far " * 10, "near")]
+        assert list(strip(pair)) == [
+            "far far far far far far far far    near",
+            "far far",
+            "7                                  7",
+        ]
 
     def test_rows_and_columns_that_are_left_out(self) -> None:
         matrix = Matrix.of("m", "m", (9, 9), lambda r, c: 10 * r + c, most=(4, 4), names=(range(9), range(9)))
         assert matrix.shortened
-        assert grid(matrix) == [
-            "m",
+        caption, lines = grid(matrix)
+        assert caption == ["m"]
+        assert lines == [
             "   0  1 ...  7  8",
             "0  0  1 ...  7  8",
             "1 10 11 ... 17 18",

@@ -35,7 +35,7 @@ def stamp(f: Followed) -> Section:
     g = f.geometry
     full = f.uncropped()
     items: list[Item] = [
-        Line("Each input times the kernel is added to the uncropped output, from input * stride on.")
+        Line("Each input times the kernel is added to the uncropped output, at input * stride.")
     ]
     most = STAMPS if full.size <= 100 else STAMPS // 3
     places = list(product(range(g.in_channels), np.ndindex(*g.input)))
@@ -48,7 +48,7 @@ def stamp(f: Followed) -> Section:
         full[tuple(window)] += stamped
         if n < most:
             start = at([i * s for i, s in zip(cell, g.stride, strict=True)])
-            caption = f"{f.name(c, cell)} = {shown(f.x[(c, *cell)])} times w, from {start} on"
+            caption = f"{f.name(c, cell)} = {shown(f.x[(c, *cell)])} times w, at {start}"
             so_far = values("sum", "the sum so far", full, f.over)
             items.append(Strip((*values("stamp", caption, stamped, f.over), *so_far)))
     if len(places) > most:

@@ -92,11 +92,11 @@ def table(item: Table) -> Iterator[str]:
         yield f"... and {item.left_out:,} more"
 
 
-def grid(matrix: Matrix, room: int = _ROOM) -> list[str]:
+def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
     """The caption and the rows of a matrix, its middle columns left out where it would be too wide."""
     lines = _rows(matrix)
     most = len(matrix.columns)
-    while most > 2 and max(map(len, lines), default=0) > room:
+    while most > 2 and _width(lines) > room:
         most -= 1
         kept = ends(len(matrix.columns), most)
         lines = _rows(
@@ -107,7 +107,7 @@ def grid(matrix: Matrix, room: int = _ROOM) -> list[str]:
                 column_names=tuple(matrix.column_names[c] for c in kept) if matrix.column_names else (),
             )
         )
-    return [*_wrapped(matrix.caption, max(max(map(len, lines), default=0), room // 3)), *lines]
+    return _wrapped(matrix.caption, max(_width(lines), room // 3)), lines
 
 
 def _rows(matrix: Matrix) -> list[str]:
@@ -137,23 +137,26 @@ def _gap(indices: Sequence[int]) -> int:
 
 def strip(matrices: Sequence[Matrix]) -> Iterator[str]:
     """Matrices side by side, as many in a row as there is room for."""
-    row: list[list[str]] = []
-    for block in (grid(matrix) for matrix in matrices):
-        if row and sum(_width(b) + 4 for b in row) + _width(block) > _ROOM:
+    row: list[tuple[list[str], list[str]]] = []
+    for caption, lines in (grid(matrix) for matrix in matrices):
+        if row and sum(_width([*head, *body]) + 4 for head, body in row) + _width([*caption, *lines]) > _ROOM:
             yield from (*_beside(row), "")
             row = []
-        row.append(block)
+        row.append((caption, lines))
     yield from _beside(row)
 
 
-def _width(block: Sequence[str]) -> int:
-    return max(map(len, block), default=0)
+def _width(lines: Sequence[str]) -> int:
+    return max(map(len, lines), default=0)
 
 
-def _beside(blocks: Sequence[Sequence[str]]) -> Iterator[str]:
-    for i in range(max(map(len, blocks), default=0)):
-        parts = ((block[i] if i < len(block) else "").ljust(_width(block)) for block in blocks)
-        yield "    ".join(parts).rstrip()
+def _beside(blocks: Sequence[tuple[list[str], list[str]]]) -> Iterator[str]:
+    """Captions above, of like height, so that the rows begin on one line."""
+    tall = max((len(caption) for caption, _ in blocks), default=0)
+    columns = [[*caption, *[""] * (tall - len(caption)), *lines] for caption, lines in blocks]
+    widths = [_width(column) for column in columns]
+    for row in zip_longest(*columns, fillvalue=""):
+        yield "    ".join(piece.ljust(width) for piece, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _code(item: Code) -> Iterator[str]:
