@@ -111,23 +111,29 @@ def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
 
 
 def _rows(matrix: Matrix) -> list[str]:
+    """The values in columns; names, if there are any, beyond a bar and a line."""
     table = [[shown(value, none=".") for value in row] for row in matrix.values]
-    if matrix.column_names:
+    headed = bool(matrix.column_names)
+    if headed:
         table.insert(0, list(matrix.column_names))
-    if matrix.row_names:
-        corner = [""] * (len(table) - len(matrix.row_names))
-        table = [[name, *row] for name, row in zip([*corner, *matrix.row_names], table, strict=True)]
-    headed = len(table) - len(matrix.rows)
-    gap = _gap(matrix.columns) + bool(matrix.row_names)
-    if _gap(matrix.columns):
+    if gap := _gap(matrix.columns):
         table = [[*row[:gap], "...", *row[gap:]] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    ]
-    if _gap(matrix.rows):
-        lines.insert(headed + _gap(matrix.rows), "...".rjust(widths[0]))
-    return lines
+    lines = [" ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+    if headed:
+        lines.insert(1, "-" * len(lines[0]))
+    if gap := _gap(matrix.rows):
+        lines.insert(2 * headed + gap, "...")
+    if matrix.row_names:
+        names = list(matrix.row_names)
+        if gap:
+            names.insert(gap, "")
+        wide = _width(names)
+        beside = [f"{name:>{wide}} | " for name in names]
+        lines = [
+            front + line for front, line in zip([" " * (wide + 3)] * 2 * headed + beside, lines, strict=True)
+        ]
+    return [line.rstrip() for line in lines]
 
 
 def _gap(indices: Sequence[int]) -> int:
