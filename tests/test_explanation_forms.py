@@ -59,7 +59,9 @@ class TestText:
 
     def test_a_matrix_that_is_too_wide_loses_its_middle(self) -> None:
         matrix = Matrix.of("m", "m", (2, 60), lambda r, c: 100 * r + c, most=(9, 60))
-        _, lines = grid(matrix, 60)
+        assert grid(matrix, 400)[0] == ["m"]
+        caption, lines = grid(matrix, 60)
+        assert caption == ["m (2 x 60 in all)"]
         assert max(map(len, lines)) <= 60
         assert lines[0].startswith("  0   1   2")
         assert lines[1].endswith("158 159")
@@ -77,7 +79,7 @@ class TestText:
         matrix = Matrix.of("m", "m", (9, 9), lambda r, c: 10 * r + c, most=(4, 4), names=(range(9), range(9)))
         assert matrix.shortened
         caption, lines = grid(matrix)
-        assert caption == ["m"]
+        assert caption == ["m (9 x 9 in all)"]
         assert lines == [
             "     0  1 ...  7  8",
             "    ---------------",

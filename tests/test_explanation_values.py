@@ -259,6 +259,8 @@ class TestWhatIsTaken:
             ("n1 c1>1 i2 k3", "1,1e999", "ones", "more than 400 binary digits"),
             ("n1 c1>1 i2 k3", "[1, NaN]", "ones", "nan is no finite real number"),
             ("n1 c1>1 i2 k3", '[1, "x"]', "ones", "'x' is no finite real number"),
+            ("n1 c1>1 i2 k3", '[1, "1e99999999"]', "ones", "'1e99999999' is no finite real number"),
+            ("n1 c1>1 i2 k3", [[1, 2], [3]], "ones", "is no array; rows of one length would fit"),
             ("n1 c1>1 i2 k3", "count", np.array([1, np.nan, 2]), "W: nan is no finite real number"),
             ("n1 c1>1 i2 k3", "count", np.array([1, np.inf, 2]), "W: inf is no finite real number"),
             (
@@ -290,7 +292,7 @@ class TestWhatIsTaken:
             follow(Geometry.parse(problem), x, weight)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"hello", None])
+    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"hello", b"PK\x03\x04", None])
     def test_a_file_cut_short(self, content: bytes | None, tmp_path: Path) -> None:
         path = tmp_path / "x.npy"
         if content is None:

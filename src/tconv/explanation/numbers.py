@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,6 +80,8 @@ class Numbers:
 
 def _fraction(name: str, value: Any) -> Fraction:
     try:
+        if isinstance(value, str):  # a long exponent would take all memory; see _decimal
+            raise TypeError
         return Fraction(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise TconvError(f"{name}: {shown(value)} is no finite real number") from None
@@ -125,7 +128,10 @@ def _shaped(g: Geometry, name: str, array: Array, shape: tuple[int, ...]) -> Arr
 
 def _array(g: Geometry, name: str, given: object, shape: tuple[int, ...]) -> Array:
     if not isinstance(given, str | Path):
-        return np.asarray(given)
+        try:
+            return np.asarray(given)
+        except ValueError:
+            raise TconvError(f"{name}: {shown(given)} is no array; rows of one length would fit") from None
     text = str(given).strip()
     if text == "count":
         return np.arange(1, prod(shape) + 1).reshape(shape)
@@ -140,10 +146,13 @@ def _array(g: Geometry, name: str, given: object, shape: tuple[int, ...]) -> Arr
 
 def _file(name: str, path: str) -> Array:
     try:
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":  # np.load reads other kinds of file too
+                raise ValueError
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise TconvError(f"{name}: {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError):
+    except (ValueError, EOFError, SyntaxError, TokenError):
         raise TconvError(f"{name}: {path} is no whole .npy file of numbers; numpy.save writes one") from None
 
 

@@ -107,7 +107,10 @@ def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
                 column_names=tuple(matrix.column_names[c] for c in kept) if matrix.column_names else (),
             )
         )
-    return _wrapped(matrix.caption, max(_width(lines), room // 3)), lines
+    caption = matrix.caption
+    if matrix.shortened or most < len(matrix.columns):
+        caption += " ({:,} x {:,} in all)".format(*matrix.shape)
+    return _wrapped(caption, max(_width(lines), room // 3)), lines
 
 
 def _rows(matrix: Matrix) -> list[str]:
