@@ -33,6 +33,8 @@ READ = [
     ("keras", "x = layers.Conv1DTranspose(8, 2, strides=3, activation='relu')(x)",
      {"input": 5, "channels": 4}, "n1 c4>8 i5 k2 s3 o1"),
     ("keras", "Conv1DTranspose(8, 5, 2, 'same', 1)", {"input": 5, "channels": 4}, "n1 c4>8 i5 k5 s2 p1:2"),
+    ("keras", "keras.ops.conv_transpose(x, keras.ops.ones((3, 8, 4)), 2, 'same')",
+     {"input": 5}, "n1 c4>8 i5 k3 s2 p0:1"),
     ("jax", "lax.conv_transpose(x, w, (2, 2), 'SAME')", {"input": 5, "kernel": 3}, "n1 c1>1 i5x5 k3 s2 p0:1"),
     ("jax", "jax.lax.conv_transpose(x, jnp.ones((4, 8, 3)), (2,), ((2, 1),))",
      {"input": 5}, "n1 c8>3 i5 k4 s2 p1:2"),
@@ -175,6 +177,18 @@ def test_groups_of_jax_share_the_output_axis() -> None:
     weight = np.zeros((4, 3, 2))
     weight[3, 2, 1] = 7
     assert weight_to("jax", weight, Geometry.parse("n1 c4>6 i5 k2 g2"))[0, 1, 5] == 7
+
+
+def test_a_reading_knows_how_its_own_weights_lie() -> None:
+    """With transpose_kernel JAX takes them as TensorFlow does: (*kernel, out, in), not flipped."""
+    weight = np.zeros((3, 5, 4))
+    weight[0, 3, 2] = 7
+    told = read(
+        "jax", "lax.conv_transpose(x, jnp.ones((3, 5, 4)), (2,), 'SAME', transpose_kernel=True)", input=5
+    )
+    assert told.weight(weight)[2, 3, 0] == 7
+    plain = read("jax", "lax.conv_transpose(x, jnp.ones((3, 5, 4)), (2,), 'SAME')", input=5)
+    assert plain.weight(weight)[3, 2, 2] == 7
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
