@@ -19,6 +19,7 @@ from tconv.geometry import Geometry
 from tconv.testing import integer_arrays, load_cases
 from tconv.views import VIEWS, scatter
 
+HEADER = b"\x93NUMPY\x01\x00\x10\x00{'descr': (    \n"  # a bracket that never closes
 VIEW_STEPS = [f"values-{name}" for name in ("stamp", "zeros", "matrix", "gradient", "phases")]
 TENSORFLOW = Geometry.parse("n1 c1>1 i2x2 k3 s2 p0:1")
 SMALL = [
@@ -292,7 +293,7 @@ class TestWhatIsTaken:
             follow(Geometry.parse(problem), x, weight)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"hello", b"PK\x03\x04", None])
+    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"hello", b"PK\x03\x04", HEADER, None])
     def test_a_file_cut_short(self, content: bytes | None, tmp_path: Path) -> None:
         path = tmp_path / "x.npy"
         if content is None:

@@ -152,7 +152,7 @@ def _file(name: str, path: str) -> Array:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise TconvError(f"{name}: {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, SyntaxError, TokenError):
+    except (ValueError, SyntaxError, TokenError):
         raise TconvError(f"{name}: {path} is no whole .npy file of numbers; numpy.save writes one") from None
 
 
