@@ -16,6 +16,7 @@ from __future__ import annotations
 from tconv import filters
 from tconv._core import empty_cache, get_num_threads
 from tconv.errors import TconvError
+from tconv.explanation import explain
 from tconv.geometry import Geometry
 from tconv.ops import (
     Layer,
@@ -36,6 +37,7 @@ __all__ = [
     "conv_transpose",
     "conv_weight_gradient",
     "empty_cache",
+    "explain",
     "filters",
     "get_num_threads",
     "plan",

@@ -1,0 +1,103 @@
+"""What a layer does, told from its integers: sizes, cells, phases, coverage, work, and its calls elsewhere.
+
+`explain` makes an `Explanation` once; it prints itself as text, Markdown or plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from types import MappingProxyType
+
+import numpy.typing as npt
+
+from tconv.errors import TconvError
+from tconv.explanation import cells, counts, elsewhere, sizes
+from tconv.explanation.asked import Asked
+from tconv.explanation.document import Explanation, Section
+from tconv.explanation.followed import Followed
+from tconv.explanation.numbers import read
+from tconv.explanation.steps import STEPS
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import shown
+
+__all__ = ["SECTIONS", "Explanation", "explain"]
+
+#: Name -> what makes the section.
+SECTIONS: Mapping[str, Callable[[Asked], Section]] = MappingProxyType(
+    {
+        "size": sizes.size,
+        "zeros": sizes.zeros,
+        "cells": cells.cells,
+        "phases": cells.phases,
+        "coverage": counts.coverage,
+        "work": counts.work,
+        "matrix": counts.matrix,
+        "frameworks": elsewhere.frameworks,
+    }
+)
+
+
+def explain(
+    geometry: Geometry,
+    *,
+    output: int | Sequence[int] | None = None,
+    input_cell: int | Sequence[int] | None = None,
+    values: tuple[npt.ArrayLike | str, npt.ArrayLike | str] | None = None,
+    only: str | Sequence[str] | None = None,
+) -> Explanation:
+    """Explain one transposed convolution: what it makes, from which numbers, how evenly, at what cost.
+
+    `output` and `input_cell` choose the cells that are followed, one index an axis; left out, a telling one
+    near the middle is taken.  `values` are an input (n, c_in, *input) and a weight (c_in, c_out/g, *kernel),
+    axes of length 1 at the front left out as you like: arrays, or what the command line takes ("1,2;3,4",
+    "count", "ones", "bilinear", a .npy file); they are carried through the five views of `tconv.views`, step
+    by step and without rounding.  `only` picks sections by name, such as "size,coverage".  What is not
+    there raises `TconvError`.
+
+    >>> import tconv
+    >>> g = tconv.Geometry.parse("n1 c1>1 i2x2 k3 s2 p0:1")
+    >>> print(tconv.explain(g, values=([[1, 2], [3, 4]], "ones"), only=["values-answer"]))
+    n1 c1>1 i2x2 k3 s2 p0:1
+    <BLANKLINE>
+    Five times the same
+    -------------------
+      view     way                        outputs  their sum
+      scatter  stamp                           16         55
+      zeros    inserted zeros                  16         55
+      matrix   matrix                          16         55
+      col2im   gradient of a convolution       16         55
+      phases   phases                          16         55
+    <BLANKLINE>
+      scatter     zeros       matrix      col2im      phases
+      1 1  3 2    1 1  3 2    1 1  3 2    1 1  3 2    1 1  3 2
+      1 1  3 2    1 1  3 2    1 1  3 2    1 1  3 2    1 1  3 2
+      4 4 10 6    4 4 10 6    4 4 10 6    4 4 10 6    4 4 10 6
+      3 3  7 4    3 3  7 4    3 3  7 4    3 3  7 4    3 3  7 4
+    <BLANKLINE>
+      All 16 outputs of the five are equal, without any rounding.
+    """
+    if not isinstance(geometry, Geometry):
+        raise TconvError(f"explain({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
+    asked = Asked.of(geometry, output, input_cell)
+    makers: dict[str, Callable[[], Section]] = {name: partial(make, asked) for name, make in SECTIONS.items()}
+    if values is not None:
+        if not isinstance(values, tuple | list) or len(values) != 2:
+            raise TconvError(f"values={shown(values)}; a pair of an input and a weight would fit")
+        followed = Followed.of(asked, read(geometry, *values))
+        makers |= {name: partial(make, followed) for name, make in STEPS.items()}
+    return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
+
+
+def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:
+    """The sections to make; `values` stands for all that carry numbers."""
+    if only is None:
+        return known
+    wanted = only.split(",") if isinstance(only, str) else only
+    for name in wanted:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise TconvError(f"no section {shown(name)} in this explanation; {hint}")
+    return [name for name in known if name in wanted or ("values" in wanted and name.startswith("values-"))]

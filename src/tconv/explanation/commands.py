@@ -1,0 +1,119 @@
+"""`tconv explain`: what a layer does, from its integers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from tconv.errors import TconvError
+
+__all__ = ["add_parser"]
+
+_EXAMPLE = """\
+example:
+  tconv explain "n1 c256>64 i28x28 k3 s2 p1"                        # why 55, and what would give 56
+  tconv explain "n1 c1>1 i5x5 k3 s2 p1" --output 3,4 --input-cell 1,1
+  tconv explain "n1 c1>1 i2x2 k3 s2 p0:1" --values "1,2;3,4" ones   # numbers through all five views
+  tconv explain --from keras "Conv2DTranspose(8, 3, strides=2, padding='same')" --input 5x5
+
+Tells the size of the output, the recipe with inserted zeros, which inputs and taps make a cell, the phases,
+the coverage and how uneven it is, the multiplications, the matrix, and the layer in every framework's words.
+
+PROBLEM: n batch, c in>out, i input, k kernel, s stride, p padding (lo:hi), o output padding, d dilation,
+g groups. X and W are .npy files, numbers such as 1,2;3,4 or [[-1, 2], [3, 4]], or the names count and ones;
+W also bilinear, nearest and bicubic."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `explain` to the commands."""
+    from tconv.conventions import FRAMEWORKS
+    from tconv.explanation import SECTIONS
+
+    parser = subparsers.add_parser("explain", help="tell what a layer does and why", description=_EXAMPLE)
+    add = parser.add_argument
+    add("problem", metavar="PROBLEM", help="such as 'n1 c256>64 i28x28 k3 s2 p1'; with --from, a call")
+    add("--output", type=_cell, metavar="O,O", help="the output cell to follow, an index an axis")
+    add("--input-cell", type=_cell, metavar="I,I", help="the input cell to follow")
+    add("--values", nargs=2, metavar=("X", "W"), help="carry these numbers through the five views")
+    add("--only", metavar="NAMES", help=f"sections, by comma: {', '.join(SECTIONS)}, values")
+    add(
+        "--from",
+        dest="framework",
+        choices=FRAMEWORKS,
+        metavar="NAME",
+        help=f"PROBLEM is a call of {', '.join(FRAMEWORKS[:-1])} or {FRAMEWORKS[-1]}",
+    )
+    add("--input", type=_sizes, metavar="HxW", help="with --from: the input's spatial sizes")
+    add("--channels", type=_channels, metavar="C", help="with --from: input channels, or IN>OUT")
+    add("--batch", type=int, metavar="N", help="with --from: the batch (default: 1)")
+    add("--reading", metavar="RUNTIME", help="with --from: whose reading, where runtimes differ")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print Markdown")
+    parser._negative_number_matcher = re.compile("-[0-9.]")  # so that --values takes -1,2;3,4
+    parser.set_defaults(func=_explain)
+
+
+def _numbers(text: str, pattern: str, example: str) -> list[str]:
+    if not re.fullmatch(pattern, text):
+        raise argparse.ArgumentTypeError(f"cannot read {text!r:.40}; such as {example} would fit")
+    return re.findall("[0-9]+", text)
+
+
+def _cell(text: str) -> tuple[int, ...]:
+    return tuple(map(int, _numbers(text, "[0-9]{1,9}(,[0-9]{1,9}){0,2}", "3,4")))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, _numbers(text, "[0-9]{1,9}(x[0-9]{1,9}){0,2}", "5x5")))
+
+
+def _channels(text: str) -> int | tuple[int, int]:
+    first, *second = map(int, _numbers(text, "[0-9]{1,9}(>[0-9]{1,9})?", "64 or 64>32"))
+    return (first, second[0]) if second else first
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from tconv.explanation import explain
+    from tconv.geometry import Geometry
+
+    for option in ("input", "channels", "batch", "reading"):
+        if not args.framework and getattr(args, option) is not None:
+            raise TconvError(f"--{option} was given without --from; a PROBLEM tells it itself")
+    read = _read(args) if args.framework else None
+    geometry = read.geometry if read else Geometry.parse(args.problem)
+    explanation = explain(
+        geometry,
+        output=args.output,
+        input_cell=args.input_cell,
+        values=args.values,
+        only=args.only,
+    )
+    if read:
+        from tconv.explanation.elsewhere import reading
+
+        found = reading(args.framework, args.problem, read)
+        explanation = replace(explanation, sections=(found, *explanation.sections))
+    if args.json:
+        print(json.dumps(explanation.data(), indent=1))
+    else:
+        print(explanation.markdown() if args.markdown else explanation.text())
+    return 0
+
+
+def _read(args: argparse.Namespace) -> Any:
+    from tconv import conventions
+
+    if args.input is None:
+        raise TconvError("--from needs the input's spatial sizes; such as --input 5x5 would fit")
+    return conventions.read(
+        args.framework,
+        args.problem,
+        input=args.input,
+        channels=args.channels,
+        batch=1 if args.batch is None else args.batch,
+        reading=args.reading,
+    )
