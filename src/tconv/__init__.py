@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from tconv import filters
 from tconv._core import empty_cache, get_num_threads
+from tconv.diagnosis import diagnose
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.ops import (
@@ -34,6 +35,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "conv_weight_gradient",
+    "diagnose",
     "empty_cache",
     "filters",
     "get_num_threads",
