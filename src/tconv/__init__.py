@@ -27,6 +27,7 @@ from tconv.ops import (
     prepare,
     set_num_threads,
 )
+from tconv.planning import Plan
 
 __all__ = [
     "Geometry",
@@ -43,6 +44,23 @@ __all__ = [
     "prepare",
     "set_num_threads",
 ]
+
+
+def _geometry_svg(geometry: Geometry) -> str | None:
+    from tconv.drawing.notebook import geometry_svg
+
+    return geometry_svg(geometry)
+
+
+def _plan_html(plan: Plan) -> str:
+    from tconv.drawing.notebook import plan_html
+
+    return plan_html(plan)
+
+
+# Notebooks ask for these; drawing lies above both, so that neither could import it.
+Geometry._repr_svg_ = _geometry_svg  # type: ignore[attr-defined]
+Plan._repr_html_ = _plan_html  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> str:

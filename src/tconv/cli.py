@@ -17,7 +17,13 @@ from tconv.errors import TconvError
 
 __all__ = ["main", "make_parser"]
 
-MODULES = ("tconv.train.demo", "tconv.train.commands", "tconv.bench.commands", "tconv.diagnosis.commands")
+MODULES = (
+    "tconv.train.demo",
+    "tconv.train.commands",
+    "tconv.drawing.commands",
+    "tconv.diagnosis.commands",
+    "tconv.bench.commands",
+)
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the status."""
 

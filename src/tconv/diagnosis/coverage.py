@@ -121,7 +121,7 @@ def _input_gradient(layer: Layer) -> Iterator[Finding]:
         yield Finding(
             code="T103",
             layer=layer.name,
-            text=f"{dead} of {prod(g.input)} inputs change no output, because of what is cropped on {_axes(at)}",
+            text=f"{dead} of {prod(g.input)} inputs change no output, by what is cropped on {_axes(at)}",
             evidence={"dead": dead, "of": prod(g.input), "axes": at},
             fix="padding below d(k-1) + 1 at either end, or crop the input first"
             if deep

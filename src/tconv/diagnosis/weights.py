@@ -33,8 +33,8 @@ def of_weights(layer: Layer, measures: Measures, tolerance: float) -> Iterator[F
         yield Finding(
             code="T202",
             layer=layer.name,
-            text=f"{found.images:.1%} of the output's power are images, where nearest upsampling has {mark:.1%}; "
-            f"of white noise {found.images_noise:.1%}",
+            text=f"{found.images:.1%} of the output's power are images, where nearest upsampling has "
+            f"{mark:.1%}; of white noise {found.images_noise:.1%}",
             evidence={
                 "images": found.images, "images_nearest": mark, "correlation": PICTURE,
                 "images_noise": found.images_noise, "gradient_folded_noise": found.images_noise,

@@ -1,0 +1,101 @@
+"""Drawings of a problem: what the layer does, seen at a glance.
+
+`draw` makes a `Picture` of a Geometry, a list of shapes; `svg`, `png` and `gif` write it.
+
+>>> from tconv.geometry import Geometry
+>>> picture = draw(Geometry.parse("n1 c1>1 i2x2 k3 s2"), "stamp")
+>>> picture.title
+'n1 c1>1 i2x2 k3 s2: each input stamps its multiple of the kernel on the output; overlaps add'
+>>> svg(picture, "light")[:41]
+'<svg xmlns="http://www.w3.org/2000/svg" w'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from math import prod
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tconv.drawing.coverage import coverage
+from tconv.drawing.filter import filter
+from tconv.drawing.matrix import matrix
+from tconv.drawing.palette import THEMES, Theme
+from tconv.drawing.phases import phases
+from tconv.drawing.picture import Picture
+from tconv.drawing.raster import gif, png
+from tconv.drawing.scene import Scene
+from tconv.drawing.stamp import stamp
+from tconv.drawing.svg import svg
+from tconv.drawing.weights import load, pairs
+from tconv.drawing.zeros import zeros
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+
+__all__ = ["THEMES", "VIEWS", "Picture", "Theme", "View", "draw", "gif", "load", "png", "svg"]
+
+Kernels: TypeAlias = npt.NDArray[np.float64] | None
+
+_STEPS = 128  # more cannot be followed
+
+
+class View(NamedTuple):
+    """A way to draw a problem: from all kernels (pairs, *kernel) or none, moving or still."""
+
+    draw: Callable[[Geometry, Kernels, bool], Picture]
+    weights: bool = False  #: whether weights change the drawing
+    steps: Callable[[Geometry], int] | None = None  #: of the animation; without, there is none
+
+
+def _scene(geometry: Geometry, kernels: Kernels) -> Scene:
+    return Scene.of(geometry, None if kernels is None else kernels[0])
+
+
+#: Name -> view; one added here is drawn by the command and by the tests.
+VIEWS: Mapping[str, View] = MappingProxyType(
+    {
+        "stamp": View(lambda g, w, moving: stamp(_scene(g, w), moving), True, lambda g: prod(g.input)),
+        "zeros": View(lambda g, w, moving: zeros(_scene(g, w), moving), True, lambda g: prod(g.output)),
+        "phases": View(lambda g, w, moving: phases(_scene(g, w))),
+        "matrix": View(lambda g, w, moving: matrix(_scene(g, w))),
+        "coverage": View(lambda g, w, moving: coverage(_scene(g, w))),
+        "filter": View(lambda g, w, moving: filter(g, w), True),
+    }
+)
+
+
+def draw(
+    geometry: Geometry, view: str = "stamp", *, weights: npt.ArrayLike | None = None, animated: bool = False
+) -> Picture:
+    """One view of the problem; a view of one pair of channels draws the first.
+
+    `weights`, of the layer's shape (in, out/groups, *kernel) or one kernel, are numbers for the views that
+    show some: stamp and zeros (1, 2, 3 ... by default) and filter (ones by default).  `animated` gives stamp
+    and zeros a frame a step.
+
+    Raises:
+        TconvError: an unknown view, weights that do not fit, or more cells or steps than can be seen.
+
+    >>> from tconv.geometry import Geometry
+    >>> len(draw(Geometry.parse("n1 c1>1 i2x2 k3 s2"), "zeros", animated=True).frames)  # 5x5 outputs, and all
+    26
+    """
+    if view not in VIEWS:
+        close = get_close_matches(view, VIEWS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(VIEWS)}"
+        raise TconvError(f"view {view!r} is unknown; {hint}")
+    chosen = VIEWS[view]
+    if weights is not None and not chosen.weights:
+        able = " and ".join(name for name, other in VIEWS.items() if other.weights)
+        raise TconvError(f"{geometry}: view {view} shows no weights; {able} would")
+    steps = chosen.steps(geometry) if chosen.steps and animated else 0
+    if steps > _STEPS:
+        raise TconvError(
+            f"{geometry}: an animation of {steps} steps; at most {_STEPS} can be followed, "
+            f"which fewer {'inputs' if view == 'stamp' else 'outputs'} would fit"
+        )
+    return chosen.draw(geometry, None if weights is None else pairs(weights, geometry), steps > 0)

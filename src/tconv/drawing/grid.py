@@ -1,0 +1,131 @@
+"""Cells in planes, and what is drawn on them: fills, numbers, hatching, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+
+from tconv.drawing.scene import Cells
+from tconv.drawing.shapes import Block, Line, Rect, Shape, Text, width_of
+
+__all__ = ["Grid", "cell_size", "number"]
+
+_GAP = 1.5  # of paper between cells
+_BETWEEN = 14  # planes
+_TITLE = 22
+_LETTERS = 16  # the smallest cell that can be read
+_ROUND = 10  # the smallest cell with rounded corners
+
+
+def cell_size(columns: int, width: float = 760) -> float:
+    """The side of a cell where so many stand in a row, 6 to 30 pixels."""
+    return float(min(30, max(6, width // max(columns, 1))))
+
+
+def number(value: Any) -> str:
+    """A number in few letters: whole ones in full, others to three digits."""
+    if float(value) == int(value) and abs(value) < 1e5:
+        return str(int(value))
+    text = f"{float(value):.2g}" if abs(value) < 0.1 else f"{float(value):.3g}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+class Grid:
+    """Cells at the indices of three ranges, plane beside plane, with a title above."""
+
+    def __init__(self, title: str, spans: tuple[range, range, range], cell: float) -> None:
+        self.title, self.spans, self.cell = title, spans, cell
+        planes, rows, columns = map(len, spans)
+        self.across = ceil(sqrt(planes))
+        down = ceil(planes / self.across)
+        self.named = planes > 1
+        self.step = columns * cell + _BETWEEN, rows * cell + _BETWEEN + (14 if self.named else 0)
+        self.width = max(self.across * self.step[0] - _BETWEEN, width_of(title, 12))
+        self.height = _TITLE + down * self.step[1] - _BETWEEN
+
+    @classmethod
+    def sized(cls, title: str, shape: tuple[int, ...], cell: float) -> Grid:
+        """A grid whose indices begin at 0."""
+        first, second, third = map(range, shape)
+        return cls(title, (first, second, third), cell)
+
+    def block(self, *shapes: Shape, frames: tuple[tuple[Shape, ...], ...] = ()) -> Block:
+        """The grid with these shapes on it."""
+        heading: list[Shape] = [Text(_GAP / 2, 7, self.title, 12, "muted", "start")]
+        if self.named:
+            for z in self.spans[0]:
+                x, y = self.corner((z, self.spans[1].start, self.spans[2].start))
+                middle = x + len(self.spans[2]) * self.cell / 2
+                heading.append(Text(middle, y - 7, f"plane {z}", 10, "muted"))
+        return Block(self.width, self.height, (*heading, *shapes), frames)
+
+    def __iter__(self) -> Iterator[Cells]:
+        """The indices, row by row."""
+        planes, rows, columns = self.spans
+        return ((z, y, x) for z in planes for y in rows for x in columns)
+
+    def corner(self, index: Cells) -> tuple[float, float]:
+        """The upper left corner of a cell; one past the end is fine within a plane."""
+        z, y, x = (c - along.start for c, along in zip(index, self.spans, strict=True))
+        down, across = divmod(z, self.across)
+        top = _TITLE + (14 if self.named else 0)
+        return across * self.step[0] + x * self.cell, top + down * self.step[1] + y * self.cell
+
+    def fill(self, index: Cells, colour: str, text: str = "", ink: str = "ink") -> list[Shape]:
+        """A filled cell, with letters in it where they can be read."""
+        x, y = self.corner(index)
+        side, radius = self.cell - _GAP, 2.5 if self.cell >= _ROUND else 0
+        shapes: list[Shape] = [Rect(x + _GAP / 2, y + _GAP / 2, side, side, colour, radius=radius)]
+        if text and self.cell >= _LETTERS:
+            size = min(0.42 * self.cell, 0.9 * side / max(width_of(text, 1), 0.1))
+            shapes.append(Text(x + self.cell / 2, y + self.cell / 2, text, round(size, 1), ink))
+        return shapes
+
+    def hatch(self, index: Cells) -> list[Shape]:
+        """Slanted lines over a cell, that go on over neighbouring cells."""
+        x, y = self.corner(index)
+        low, side = _GAP / 2, self.cell - _GAP
+        left, top = x + low, y + low
+        pitch = self.cell / max(2, round(self.cell / 6))
+        lines: list[Shape] = []
+        # Lines px + py = c, for every c a whole number of pitches from the grid's own corner.
+        first = ceil((left + top - _TITLE) / pitch - 1e-9)
+        last = int((left + top - _TITLE + 2 * side) / pitch + 1e-9)
+        for n in range(first, last + 1):
+            away = n * pitch - (left + top - _TITLE)  # 0 .. 2 side
+            near, far = max(0.0, away - side), min(side, away)
+            if far - near > 0.5:
+                lines.append(Line(left + near, top + away - near, left + far, top + away - far, "hatch", 0.8))
+        return lines
+
+    def window(
+        self, low: Cells, high: Cells, stroke: str, line: float = 2.5, inset: float = 0
+    ) -> list[Shape]:
+        """Outlines around the cells from `low` up to, but without, `high`: one a plane."""
+        shapes: list[Shape] = []
+        for z in range(max(low[0], self.spans[0].start), min(high[0], self.spans[0].stop)):
+            x, y = self.corner((z, low[1], low[2]))
+            width, height = (high[2] - low[2]) * self.cell, (high[1] - low[1]) * self.cell
+            radius = 3.5 if self.cell >= _ROUND else 0
+            shapes.append(
+                Rect(x + inset, y + inset, width - 2 * inset, height - 2 * inset, None, stroke, line, radius)
+            )
+        return shapes
+
+    def dot(self, index: Cells, text: str, colour: str) -> list[Shape]:
+        """Small letters in the upper left corner of a cell that can hold them."""
+        x, y = self.corner(index)
+        if self.cell < 24:
+            return []
+        return [Text(x + 3, y + 6.5, text, 7.5, colour, "start")]
+
+    def numbers(self, array: Any, colour: str, ink: str = "ink") -> list[Shape]:
+        """Every cell of a grid that begins at 0, with its number."""
+        return [
+            shape
+            for index in np.ndindex(*array.shape)
+            for shape in self.fill((index[0], index[1], index[2]), colour, number(array[index]), ink)
+        ]

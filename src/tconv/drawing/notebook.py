@@ -1,0 +1,39 @@
+"""How a Geometry and a Plan show themselves in a notebook; `tconv/__init__.py` attaches these."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html import escape
+
+from tconv.drawing import draw, svg
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+
+__all__ = ["geometry_svg", "plan_html"]
+
+_INPUT = 4  # along an axis, of a problem too large to be drawn whole
+
+
+def geometry_svg(geometry: Geometry) -> str | None:
+    """The stamp of the problem, or of one with a smaller input where the whole is too large to see.
+
+    None, so that the notebook shows the text, where neither can be drawn.
+    """
+    for size in (max(geometry.input), _INPUT):
+        try:
+            smaller = replace(geometry, input=tuple(min(i, size) for i in geometry.input))
+            return svg(draw(smaller, "stamp"))
+        except TconvError:
+            continue
+    return None
+
+
+def plan_html(plan: object) -> str:
+    """The table that `repr(plan)` prints, as HTML."""
+    rows = (line.split(None, 1) for line in repr(plan).splitlines())
+    cells = (
+        f'<tr><th style="text-align:left">{escape(name)}</th>'
+        f'<td style="text-align:left">{escape(value)}</td></tr>'
+        for name, value in rows
+    )
+    return f"<table>{''.join(cells)}</table>"

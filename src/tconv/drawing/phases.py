@@ -1,0 +1,100 @@
+"""The phases: the output as interleaved parts, each made of the input by a sub-filter of its own."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import gcd, prod
+
+import numpy as np
+
+from tconv.drawing.grid import Grid, cell_size
+from tconv.drawing.palette import hue
+from tconv.drawing.picture import Picture, framed, sizes
+from tconv.drawing.scene import Cells, Scene
+from tconv.drawing.shapes import Block, Shape, arrow, beside, label, stacked
+from tconv.errors import TconvError
+from tconv.geometry import Phase
+
+__all__ = ["phases"]
+
+_HEADLINE = "The output is interleaved phases; each correlates the input with a sub-filter of its own"
+_MOST = 36
+_ROW = 9  # sub-filters beside one another
+_EMPTY = "blank"
+
+
+def phases(scene: Scene) -> Picture:
+    """The kernel and the output coloured by phase, and the sub-filter of each phase."""
+    g = scene.geometry
+    parts = list(product(*(axis.phases() for axis in scene.axes)))
+    if len(parts) > _MOST:
+        raise TconvError(
+            f"{g}: stride {sizes(g.stride)} has {len(parts)} phases; at most {_MOST} can be told apart, "
+            f"which a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
+        )
+    full = [part for part in parts if _taps(part)]
+    colours = {part: hue(n, len(full)) for n, part in enumerate(full)}
+    names = {part: _name(tuple(phase.residue for phase in part), g.axes) for part in parts}
+    columns = scene.lifted.kernel[2] + len(scene.spans[2])
+    cell = cell_size(columns if g.axes < 3 else 2 * columns, 600)
+
+    kernel = Grid.sized(f"kernel {sizes(g.kernel)}", scene.lifted.kernel, cell)
+    output = Grid(f"output {sizes(g.output)}, by phase", scene.spans, cell)
+    taps = {tap: part for part in full for tap in _taps(part)}
+    shapes = [s for tap in kernel for s in kernel.fill(tap, colours[taps[tap]], names[taps[tap]])]
+    by_residue = {tuple(phase.residue for phase in part): part for part in parts}
+    cells: list[Shape] = []
+    for u in output:
+        part = by_residue[tuple(c % a.stride for c, a in zip(u, scene.axes, strict=True))]
+        kept = scene.kept(u)
+        cells += output.fill(u, colours.get(part, _EMPTY), names[part], "ink" if kept else "muted")
+        if not kept:
+            cells += output.hatch(u)
+    cells += output.window(scene.low, scene.high, "ink", 2)
+    above = [kernel.block(*shapes), output.block(*cells)]
+    body = stacked(*above, gap=20) if g.axes == 1 else beside(above[0], arrow(), above[1])
+    filters = [_sub_filter(scene, part, colours[part], names[part]) for part in full]
+    rows = [beside(*filters[n : n + _ROW], gap=30) for n in range(0, len(filters), _ROW)]
+    title = label("Sub-filters: the taps that each phase adds up, over neighbouring inputs in this order", 12)
+    body = stacked(body, stacked(title, *rows, gap=12), gap=26)
+    return framed(g, _HEADLINE, body, _notes(scene, len(parts), len(full)))
+
+
+def _notes(scene: Scene, count: int, full: int) -> list[str]:
+    g = scene.geometry
+    products = [len(phase.taps) for axis in scene.axes[-g.axes :] for phase in axis.phases()]
+    phrase = "1 phase, a" if count == 1 else f"{count} phases, each a"
+    notes = [f"Stride {sizes(g.stride)}: {phrase} stride-1 correlation of the input itself."]
+    if full < count:
+        shared = prod(map(gcd, g.stride, g.dilation)) > 1
+        why = "stride and dilation share a factor" if shared else "the kernel is shorter than the stride"
+        notes.append(f"{count - full} of them have no tap, since {why}: their outputs hold the bias alone.")
+    elif len(set(products)) > 1:
+        notes.append("Phases differ in their number of taps: the coverage is uneven.")
+    return notes
+
+
+def _taps(part: tuple[Phase, ...]) -> list[Cells]:
+    return [_cells(taps) for taps in product(*([tap for tap, _ in phase.taps] for phase in part))]
+
+
+def _cells(index: tuple[int, ...]) -> Cells:
+    return index[0], index[1], index[2]
+
+
+def _name(index: tuple[int, ...], axes: int) -> str:
+    return ",".join(map(str, index[3 - axes :]))
+
+
+def _sub_filter(scene: Scene, part: tuple[Phase, ...], colour: str, name: str) -> Block:
+    """The taps of a phase; by rising input, that is by falling tap."""
+    lines = [[tap for tap, _ in reversed(phase.taps)] for phase in part]
+    shape = tuple(map(len, lines))
+    axes = scene.geometry.axes
+    cell = min(34.0, max(8.0, 300 // max(shape)))
+    grid = Grid.sized(f"phase {name}", shape, cell)
+    shapes: list[Shape] = []
+    for index in np.ndindex(*shape):
+        tap = tuple(line[c] for line, c in zip(lines, index, strict=True))
+        shapes += grid.fill(_cells(index), colour, f"w{_name(tap, axes)}")
+    return grid.block(*shapes)

@@ -1,0 +1,83 @@
+"""Weights to draw: from a file, by a filter's name, or an array; checked, and brought to one form."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tconv import filters
+from tconv.drawing.picture import sizes
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+
+__all__ = ["load", "pairs"]
+
+_LARGEST = 1e100  # sums of products must stay finite
+
+
+def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
+    """The filter of `tconv.filters` of that name for the stride, or the array of a .npy file.
+
+    Raises:
+        TconvError: no such filter or file, a filter of another size than the kernel, or no array in the file.
+    """
+    if name in filters.FILTERS:
+        lines = [filters.make(name, s, 1) for s in geometry.stride]
+        kernel = tuple(len(line) for line in lines)
+        if kernel != geometry.kernel:
+            raise TconvError(
+                f"{geometry}: the {name} filter for stride {sizes(geometry.stride)} has a kernel of "
+                f"{sizes(kernel)}; k{sizes(kernel)} would fit"
+            )
+        made: npt.NDArray[Any] = reduce(np.multiply.outer, lines)
+        return made
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        close = get_close_matches(name, filters.FILTERS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"FILE.npy, {' or '.join(filters.FILTERS)} would fit"
+        raise TconvError(f"weights {name!r}: no such filter or file; {hint}")
+    try:
+        # pickled objects could run code
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as fault:
+        missing = isinstance(fault, FileNotFoundError)
+        why = "no such file" if missing else "not a whole .npy file of numbers"
+        raise TconvError(f"weights {name}: {why}; what numpy.save writes would fit") from None
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise TconvError(
+            f"weights {name}: several arrays (.npz); one array, as numpy.save writes it, would fit"
+        )
+    return loaded
+
+
+def pairs(weights: npt.ArrayLike, geometry: Geometry) -> npt.NDArray[np.float64]:
+    """The weights as (pairs of channels, *kernel), from the layer's whole shape or from one kernel.
+
+    Raises:
+        TconvError: another shape, no real numbers, or values that are NaN, infinite or too large.
+    """
+    given = np.asarray(weights)
+    if given.shape not in (geometry.weight_shape, geometry.kernel):
+        raise TconvError(
+            f"{geometry}: weights of shape {given.shape}; {geometry.weight_shape}, "
+            f"or {geometry.kernel} for one pair of channels, would fit"
+        )
+    if given.dtype.kind not in "biuf":
+        raise TconvError(f"{geometry}: weights of dtype {given.dtype}; real numbers would fit")
+    numbers = given.astype(np.float64).reshape(-1, *geometry.kernel)
+    bad = np.count_nonzero(~np.isfinite(numbers))
+    if bad:
+        raise TconvError(
+            f"{geometry}: {bad} of {numbers.size} weights are NaN or infinite; finite ones would fit"
+        )
+    if np.abs(numbers).max() > _LARGEST:
+        raise TconvError(
+            f"{geometry}: weights of {np.abs(numbers).max():.0e}; up to {_LARGEST:.0e} would fit"
+        )
+    return numbers
