@@ -11,7 +11,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import coverage, structure, weights
-from tconv.diagnosis.findings import CODES, Finding
+from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.layers import Layer
 from tconv.diagnosis.measures import Measures, measure
@@ -52,7 +52,7 @@ class Diagnosis:
 
     source: str
     layers: tuple[Examined, ...]  #: the transposed convolutions
-    findings: tuple[Finding, ...]  #: in the order of `CODES`
+    findings: tuple[Finding, ...]  #: the gravest first
     tolerance: float = TOLERANCE
     _read: Source | None = field(default=None, repr=False)
 
@@ -163,11 +163,10 @@ def diagnose(
     if source.graph is not None:
         names = {layer.name for layer in checked}
         found += [finding for finding in structure.of_graph(source.graph) if finding.layer in names]
-    order = list(CODES)
     return Diagnosis(
         source=str(what),
         layers=tuple(entry for entry in examined if not entry.layer.conv),
-        findings=tuple(sorted(found, key=lambda finding: order.index(finding.code))),
+        findings=in_order(found),
         tolerance=tolerance,
         _read=source,
     )

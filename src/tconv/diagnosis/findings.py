@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["CODES", "Code", "Finding"]
+__all__ = ["CODES", "SEVERITIES", "Code", "Finding", "in_order"]
+
+SEVERITIES = ("error", "warning", "note")
 
 
 class Code(NamedTuple):
@@ -122,3 +124,8 @@ class Finding:
             "evidence": dict(self.evidence),
             "fix": self.fix,
         }
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The gravest first, then by code."""
+    return tuple(sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), found.code)))

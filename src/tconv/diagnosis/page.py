@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.findings import CODES, Finding
+from tconv.diagnosis.findings import CODES, SEVERITIES, Finding
 from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.pictures import answers, coverage, responses
-from tconv.diagnosis.report import COLUMNS, cells, counted
+from tconv.diagnosis.report import COLUMNS, cells, counted, together
 from tconv.diagnosis.weights import one_tap
 from tconv.drawing import Picture, svg
 from tconv.errors import TconvError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["html"]
 
-_SEVERITIES = ("error", "warning", "note")
 _MOST_PICTURED = 8  # layers
 
 
@@ -40,7 +39,7 @@ def html(diagnosis: Diagnosis) -> str:
         tally="".join(
             f'<li class="{name}"><b>{severities[name]}</b><span>{name}{"" if severities[name] == 1 else "s"}'
             "</span></li>"
-            for name in _SEVERITIES
+            for name in SEVERITIES
         ),
         head="".join(f'<th scope="col">{name}</th>' for name in COLUMNS),
         rows="".join(_row(entry) for entry in diagnosis.layers),
@@ -55,7 +54,7 @@ def html(diagnosis: Diagnosis) -> str:
     )
 
 
-_OPEN = "<p>~ The model leaves sizes open; 16 inputs an axis stand in for them.</p>"
+_OPEN = "<p>~ Sizes that the model leaves open have a stand-in.</p>"
 
 
 def _row(entry: Examined) -> str:
@@ -69,12 +68,13 @@ def _row(entry: Examined) -> str:
 
 def _section(code: str, findings: list[Finding]) -> str:
     kind = CODES[code]
-    fixes = {finding.fix for finding in findings}
+    alike = together(findings)
+    fixes = {fix for _, _, fix in alike}
     items = "".join(
-        f"<li><b>{escape(finding.layer)}</b> {escape(finding.text)}"
-        + (f'<span class="fix">{escape(finding.fix)}</span>' if len(fixes) > 1 else "")
+        f"<li><b>{escape(names)}</b> {escape(text)}"
+        + (f'<span class="fix">{escape(fix)}</span>' if len(fixes) > 1 else "")
         + "</li>"
-        for finding in findings
+        for names, text, fix in alike
     )
     common = f'<p class="fix">{escape(findings[0].fix)}</p>' if len(fixes) == 1 else ""
     return (
@@ -109,12 +109,10 @@ def _of_weights(entry: Examined) -> list[str]:
         after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
     made = [_figure("The answer to a constant", answers(layer, measures, after))]
     try:
-        made += [
-            _figure(f"Filter and response {title}", picture) for title, picture in responses(layer, after)
-        ]
+        filters = "".join(_figure(title.capitalize(), picture) for title, picture in responses(layer, after))
     except TconvError as fault:
-        made.append(f"<p>{escape(str(fault))}</p>")
-    return made
+        filters = f"<p>{escape(str(fault))}</p>"
+    return [*made, f"<details><summary>Filters and frequency response</summary>{filters}</details>"]
 
 
 def _figure(title: str, picture: Picture) -> str:

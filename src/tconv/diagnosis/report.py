@@ -12,7 +12,7 @@ from tconv.diagnosis.findings import CODES, Finding
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined
 
-__all__ = ["COLUMNS", "cells", "counted", "headline", "problem", "text"]
+__all__ = ["COLUMNS", "cells", "counted", "headline", "problem", "text", "together"]
 
 WIDTH = 100
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
@@ -24,7 +24,7 @@ def text(diagnosis: Diagnosis) -> str:
     rows = [COLUMNS, *(cells(entry) for entry in diagnosis.layers)]
     lines += _table(rows)
     if not all(entry.layer.sized for entry in diagnosis.layers):
-        lines += ["", "~ the model leaves sizes open; 16 stands in for them (--input NAME=SIZES sets them)"]
+        lines += ["", "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)"]
     for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code):
         lines += ["", *_of_code(code, list(group))]
     return "\n".join(lines)
@@ -80,14 +80,23 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 def _of_code(code: str, findings: Sequence[Finding]) -> list[str]:
     lines = [f"{code} {CODES[code].severity}: {CODES[code].title}"]
     lines += _wrapped(CODES[code].meaning, "  ")
-    fixes = {finding.fix for finding in findings}
-    for finding in findings:
-        lines += _wrapped(f"{finding.layer}: {finding.text}", "  - ", "    ")
+    alike = together(findings)
+    fixes = {fix for _, _, fix in alike}
+    for names, text, fix in alike:
+        lines += _wrapped(f"{names}: {text}", "  - ", "    ")
         if len(fixes) > 1:
-            lines += _wrapped(f"fix: {finding.fix}", "    ")
+            lines += _wrapped(f"fix: {fix}", "    ")
     if len(fixes) == 1:
         lines += _wrapped(f"fix: {findings[0].fix}", "  ")
     return lines
+
+
+def together(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    """(names, text, fix) of findings of one code: layers of which the same is said stand together."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        names.setdefault((finding.text, finding.fix), []).append(finding.layer)
+    return [(", ".join(of_layer), text, fix) for (text, fix), of_layer in names.items()]
 
 
 def _wrapped(sentence: str, first: str, then: str | None = None) -> Iterable[str]:

@@ -39,7 +39,9 @@ def read(
     if not kernels:
         raise TconvError(f"{path}: no tensor in it has the 3 to 5 axes of a convolution's weight")
     if not layers:
-        shapes = [f"{name} {tuple(tensors[name].shape)}" for name in kernels]
+        # Even kernels first: among convolutions those are mostly the transposed ones.
+        likely = sorted(kernels, key=lambda name: min(size % 2 for size in tensors[name].shape[2:]))
+        shapes = [f"{name} {tuple(tensors[name].shape)}" for name in likely]
         more = f" and {len(shapes) - 8} more" if len(shapes) > 8 else ""
         raise TconvError(
             f"{path}: a state dict does not tell strides; give --layer NAME=PROBLEM, with a name of "
