@@ -18,14 +18,16 @@ __all__ = ["at_skip", "of_geometry", "of_plan"]
 
 _STARVED = 0.5  # a border input below this share of the taps of an inside one is worth a note
 _WASTE = 2.0  # computed over needed multiplications
+_SMALL = 1_000_000  # multiplications: fewer take no longer than the call itself
 
 
-def of_geometry(layer: Layer, measures: Measures) -> Iterator[Finding]:
+def of_geometry(layer: Layer, measures: Measures, tolerance: float) -> Iterator[Finding]:
     """T101 to T104."""
     if layer.conv:
         yield from _conv_gradient(layer, measures)
         return
-    yield from _uneven(layer, measures)
+    if measures.weights is None or measures.weights.ripple > tolerance:  # else the weights make up for it
+        yield from _uneven(layer, measures)
     yield from _unreached(layer, measures)
     yield from _input_gradient(layer)
 
@@ -35,13 +37,11 @@ def _even_kernels(layer: Layer) -> str:
     g = layer.geometry
     made = []
     for k, s, o, (lo, hi) in zip(g.kernel, stepped(layer), g.output_padding, g.padding, strict=True):
-        kernel = max(1, round(k / s)) * s
-        if kernel < k and kernel == s:
-            kernel += s  # rather overlap than lose it
-        crop = lo + hi + kernel - k - o if s > 1 and k % s else lo + hi
-        made.append((k if not (s > 1 and k % s) else kernel, crop // 2, crop - crop // 2, o))
+        kernel = -(-k // s) * s
+        crop = lo + hi + kernel - k - o
+        made.append((kernel, crop // 2, crop - crop // 2) if k % s else (k, lo, hi - o))
     kernels = "x".join(str(k) for k, *_ in made)
-    sides = "x".join(str(lo) if lo == hi else f"{lo}:{hi}" for _, lo, hi, _ in made)
+    sides = "x".join(str(lo) if lo == hi else f"{lo}:{hi}" for _, lo, hi in made)
     return f"kernel {kernels} with padding {sides} and no output padding gives the same size evenly"
 
 
@@ -104,8 +104,9 @@ def _taps_of_inputs(axis: Axis) -> list[int]:
     change = [0] * (axis.input + 1)
     for tap in range(axis.kernel):
         inputs = axis.inputs_of_tap(tap)
-        change[inputs.start] += 1
-        change[inputs.stop] -= 1
+        if inputs:
+            change[inputs.start] += 1
+            change[inputs.stop] -= 1
     for i in range(1, axis.input + 1):
         change[i] += change[i - 1]
     return change[:-1]
@@ -209,7 +210,7 @@ def of_plan(layer: Layer) -> Iterator[Finding]:
     if chosen.algorithm == "reference":
         text = f"{dtype} is computed by plain loops (algorithm 'reference')"
         fix = "float32, or float16 and bfloat16, which all have kernels of their own"
-    elif chosen.computed_macs > _WASTE * needed and layer.sized:
+    elif chosen.computed_macs > _WASTE * needed > _WASTE * _SMALL and layer.sized:
         ratio = chosen.computed_macs / needed
         text = f"{chosen.kernel} multiplies {ratio:.1f} times as often as the {needed:,} that are needed"
         fix = "larger maps, more channels, or less cropping: tiles of the kernel are mostly padding here"

@@ -174,7 +174,7 @@ def diagnose(
 
 def _of_layer(entry: Examined, tolerance: float, skip: PerAxis | None) -> Iterator[Finding]:
     layer, measures = entry.layer, entry.measures
-    yield from coverage.of_geometry(layer, measures)
+    yield from coverage.of_geometry(layer, measures, tolerance)
     yield from weights.of_weights(layer, measures, tolerance)
     yield from coverage.of_plan(layer)
     if skip is not None and not layer.conv:

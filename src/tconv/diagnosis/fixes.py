@@ -95,6 +95,8 @@ def fixed(
     """New weights for the layers that want it: `(layer, measures, whether T201 was found)` each."""
     if how not in FIXES:
         raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+    for layer, _, _ in examined:
+        _held(layer)
     fix, random = FIXES[how], np.random.default_rng(seed)
     made = {
         layer.name: fix.make(layer, random)

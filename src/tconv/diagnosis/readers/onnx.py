@@ -179,6 +179,7 @@ def _transposed(
         call,
         input=tuple(size or stand for size, stand in zip(found, guess, strict=True)),
         channels=(weight.shape[0], weight.shape[1] * groups),
+        batch=next(iter(shapes.get(inputs[0], ())), None) or 1,
     ).geometry
     layer = Layer(name=name, geometry=geometry, weight=weight, sized=None not in found)
     return "transposed", {"layer": layer}
@@ -227,8 +228,10 @@ def _nearest(
     factors = tuple(int(scale) for scale in scales)
     way = options.get("coordinate_transformation_mode", b"half_pixel")
     rounding = options.get("nearest_mode", b"round_prefer_floor")
-    # Half-pixel centres lie nearest to their own source; without them only floor keeps to it.
-    repeats = way in (b"half_pixel", b"pytorch_half_pixel") or (way == b"asymmetric" and rounding == b"floor")
+    # Half-pixel centres lie within half a pixel of their own source; without them floor keeps to it.
+    rounds = rounding in (b"round_prefer_floor", b"round_prefer_ceil")
+    halves = way in (b"half_pixel", b"pytorch_half_pixel")
+    repeats = (halves and rounds) or (way == b"asymmetric" and rounding == b"floor")
     if "coordinate_transformation_mode" not in options and len(inputs) == 2:
         repeats = True  # Upsample, and Resize of opset 10: floor of the quotient
     if not repeats or factors != tuple(scales) or factors[:2] != (1, 1) or max(factors) < 2:
