@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,13 @@ BAD = [
     (["@empty.onnx"], "no whole ONNX model"),
     (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
     (["@cut.pt2"], "no whole exported program"),
+    (["@evil.pt2"], "no whole exported program"),
+    (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
+    (
+        ["@w.npy", "--problem", EVEN, "--layer", "w"],
+        "a single weight: --layer NAME has no use there; --problem",
+    ),
+    (["@m.pt", "--input", "1x2"], "a state dict: --input has no use there"),
     ([EVEN, "--problem", EVEN], "problem, layers and input belong to files"),
     ([EVEN, "--fix", "@out.npy"], "no weights to mend"),
     ([EVEN, "--skip", "x"], "sizes such as 57x57 would fit"),
@@ -138,6 +147,30 @@ BAD = [
     ),
     (["n1 c1>1 i100000x100000 k3 s2", "--html", "@r.html", "--tolerance", "2"], "tolerance 2.0"),
 ]
+
+
+class Writes:
+    """Unpickled it writes a file, which no reader may let happen."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.write_text, (self.path, "was here")
+
+
+def evil_program(torch: Any, folder: Path) -> None:
+    """An exported program whose example inputs are a pickle that runs code."""
+    net = torch.nn.Sequential(torch.nn.ConvTranspose1d(2, 3, 4, 2))
+    torch.export.save(torch.export.export(net, (torch.ones(1, 2, 8),)), folder / "whole.pt2")
+    with zipfile.ZipFile(folder / "whole.pt2") as whole, zipfile.ZipFile(folder / "evil.pt2", "w") as made:
+        for entry in whole.infolist():
+            data = whole.read(entry)
+            if "sample_inputs" in entry.filename:
+                held = io.BytesIO()
+                torch.save(Writes(folder / "was_here.txt"), held)
+                data = held.getvalue()
+            made.writestr(entry, data)
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +188,7 @@ def nonsense(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     torch.save({"fc.weight": torch.ones(3, 2)}, folder / "linear.pt")
     torch.save({"up": print}, folder / "evil.pt")
+    evil_program(torch, folder)
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Relu", ["x"], ["y"])], "g",
         [onnx.helper.make_tensor_value_info("x", 1, [1])], [onnx.helper.make_tensor_value_info("y", 1, [1])],
@@ -184,6 +218,7 @@ def test_bad_input_is_one_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not (nonsense / "out.npy").exists()
+    assert not (nonsense / "was_here.txt").exists()
 
 
 def test_an_enormous_problem_is_read_without_its_cells(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,19 @@ def test_geometry_is_what_the_runtime_computes(
     assert run(path, x=np.ones((1, 1, 7), np.float32)).shape == entry.layer.geometry.output_shape
 
 
+def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
+    nodes = [
+        node("Neg", ["w"], "computed"),
+        node("ConvTranspose", ["x", "computed"], "a", **UP),
+        node("ConvTranspose", ["x", "w"], "b", **UP),
+        node("Add", ["a", "b"], "y"),
+    ]
+    report = diagnose(model(tmp_path / "m.onnx", nodes, {"w": WEIGHT}, {"x": [1, 4, 5, 5]}))
+    assert [entry.layer.name for entry in report.layers] == ["ConvTranspose_b"]
+    assert report.notes == ("not looked at: ConvTranspose_a (weights computed in the model)",)
+    assert report.notes[0] in str(report)
+
+
 def sliced(start: int, end: int, axis: int) -> dict[str, np.ndarray]:
     return {"c_start": np.array([start]), "c_end": np.array([end]), "c_axis": np.array([axis])}
 

@@ -116,7 +116,7 @@ def equal_phase_gains(
 
         g = (sum_r G_r/n_r) / (sum_r 1/n_r),
 
-    their mean where all n_r are equal. (Lagrange's condition of: minimise |D|^2 so that the sums agree.)
+    their mean where all n_r are equal. (Lagrange's condition of: minimise sum D^2 so that the sums agree.)
 
     Args:
         weight: (in, out/groups, *kernel); integers give float64, Fractions stay exact.

@@ -53,6 +53,7 @@ class Diagnosis:
     source: str
     layers: tuple[Examined, ...]  #: the transposed convolutions
     findings: tuple[Finding, ...]  #: the gravest first
+    notes: tuple[str, ...] = ()  #: what was not looked at
     tolerance: float = TOLERANCE
     _read: Source | None = field(default=None, repr=False)
 
@@ -61,6 +62,7 @@ class Diagnosis:
         return {
             "source": self.source,
             "tolerance": self.tolerance,
+            "notes": list(self.notes),
             "layers": [entry.as_dict() for entry in self.layers],
             "findings": [finding.as_dict() for finding in self.findings],
         }
@@ -167,6 +169,7 @@ def diagnose(
         source=str(what),
         layers=tuple(entry for entry in examined if not entry.layer.conv),
         findings=in_order(found),
+        notes=source.notes,
         tolerance=tolerance,
         _read=source,
     )

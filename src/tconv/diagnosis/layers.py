@@ -61,6 +61,6 @@ def stand_in(stride: tuple[int, ...], sides: Sides) -> tuple[int, ...]:
     """Input sizes for a layer whose own are unknown: large enough that something is left after cropping.
 
     >>> stand_in((2, 2), ((1, 1), (0, 40)))
-    (16, 36)
+    (17, 36)
     """
     return tuple(STAND_IN + max(0, lo + hi) // s for s, (lo, hi) in zip(stride, sides, strict=True))

@@ -43,7 +43,8 @@ def html(diagnosis: Diagnosis) -> str:
         ),
         head="".join(f'<th scope="col">{name}</th>' for name in COLUMNS),
         rows="".join(_row(entry) for entry in diagnosis.layers),
-        sizes="" if all(entry.layer.sized for entry in diagnosis.layers) else _OPEN,
+        sizes=("" if all(entry.layer.sized for entry in diagnosis.layers) else _OPEN)
+        + "".join(f"<p>{escape(note)}</p>" for note in diagnosis.notes),
         findings="".join(
             _section(code, list(group))
             for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code)

@@ -25,6 +25,8 @@ def text(diagnosis: Diagnosis) -> str:
     lines += _table(rows)
     if not all(entry.layer.sized for entry in diagnosis.layers):
         lines += ["", "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)"]
+    for note in diagnosis.notes:
+        lines += ["", *_wrapped(note, "")]
     for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code):
         lines += ["", *_of_code(code, list(group))]
     return "\n".join(lines)

@@ -83,7 +83,29 @@ def read(
         _put(changed, {where[name]: weight for name, weight in weights.items()})
         file.write(changed.SerializeToString())
 
-    return Source(layers=only(known, layers, str(path)), graph=graph, save=save)
+    return Source(layers=only(known, layers, str(path)), graph=graph, save=save, notes=_notes(model, graph))
+
+
+def _notes(model: Any, graph: Graph) -> tuple[str, ...]:
+    """Transposed convolutions that are there and cannot be looked at."""
+    seen = {node.name for node in graph.nodes if node.kind == "transposed"}
+    computed = [name for name in _named(model.graph, "ConvTranspose") if name not in seen]
+    nested = [
+        name
+        for node in model.graph.node
+        for attribute in node.attribute
+        if attribute.HasField("g")
+        for name in _named(attribute.g, "ConvTranspose")
+    ]
+    return tuple(
+        f"not looked at: {', '.join(names)} ({why})"
+        for names, why in ((computed, "weights computed in the model"), (nested, "in a branch or loop"))
+        if names
+    )
+
+
+def _named(graph: Any, op: str) -> list[str]:
+    return [node.name or node.output[0] for node in graph.node if node.op_type == op]
 
 
 def _set_sizes(path: Path, model: Any, sizes: Mapping[str, tuple[int, ...]]) -> None:
@@ -158,6 +180,14 @@ def _sizes(name: str, axes: int, shapes: Mapping[str, Any]) -> tuple[int | None,
     return tuple(shape[2:]) if len(shape) == axes + 2 else (None,) * axes
 
 
+def _weight(name: str, constants: Mapping[str, Array]) -> Array | None:
+    weight = constants.get(name)
+    if weight is None or not 3 <= weight.ndim <= 5:
+        return None
+    # NumPy has no bfloat16 of its own; float32 holds all of its values.
+    return weight.astype(np.float32) if weight.dtype.kind == "V" else weight
+
+
 def _sides(options: Mapping[str, Any], axes: int) -> Sides:
     flat = options.get("pads", [0] * (2 * axes))
     return tuple(zip(flat[:axes], flat[axes:], strict=True))
@@ -166,8 +196,8 @@ def _sides(options: Mapping[str, Any], axes: int) -> Sides:
 def _transposed(
     name: str, inputs: tuple[str, ...], options: Mapping[str, Any], constants: Any, shapes: Any
 ) -> tuple[str, dict[str, Any]] | None:
-    weight = constants.get(inputs[1])
-    if weight is None or not 3 <= weight.ndim <= 5:
+    weight = _weight(inputs[1], constants)
+    if weight is None:
         return None
     axes, groups = weight.ndim - 2, options.get("group", 1)
     found = _sizes(inputs[0], axes, shapes)
@@ -192,8 +222,8 @@ def _literal(value: Any) -> str:
 def _conv(
     name: str, inputs: tuple[str, ...], options: Mapping[str, Any], constants: Any, shapes: Any
 ) -> tuple[str, dict[str, Any]] | None:
-    weight = constants.get(inputs[1])
-    if weight is None or not 3 <= weight.ndim <= 5:
+    weight = _weight(inputs[1], constants)
+    if weight is None:
         return None
     axes = weight.ndim - 2
     if options.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
@@ -277,7 +307,8 @@ def _put(model: Any, weights: Mapping[str, Array]) -> None:
     for tensor in _tensors(model):
         name, held = tensor
         if name in weights:
-            made = numpy_helper.from_array(np.ascontiguousarray(weights[name]), held.name)
+            dtype = numpy_helper.to_array(held).dtype  # bfloat16 was read as float32
+            made = numpy_helper.from_array(np.ascontiguousarray(weights[name]).astype(dtype), held.name)
             held.CopyFrom(made)
 
 

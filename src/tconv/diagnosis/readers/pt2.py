@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
@@ -58,10 +60,9 @@ def read(
 
     import tconv.torch  # noqa: F401  # registers the operators that a saved program may name
 
-    if sizes:
-        raise TconvError(f"{path}: an exported program tells its sizes; leave --input out")
     try:
-        program = torch.export.load(path)
+        with _plain_pickles():
+            program = torch.export.load(path)
     except Exception as fault:  # the loader raises whatever the archive makes it stumble over
         lines = str(fault).strip().splitlines() or [type(fault).__name__]
         raise TconvError(f"{path} is no whole exported program: {lines[0][:150]}") from fault
@@ -72,13 +73,29 @@ def read(
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         # A program of its own is changed, since the weights of this one are those under diagnosis.
-        changed = torch.export.load(path)
+        with _plain_pickles():
+            changed = torch.export.load(path)
         with torch.no_grad():
             for name, weight in weights.items():
                 changed.state_dict[keys[name]].copy_(torch.from_numpy(weight))
         torch.export.save(changed, file)
 
     return Source(layers=only(known, layers, str(path)), graph=graph, save=save)
+
+
+@contextlib.contextmanager
+def _plain_pickles() -> Iterator[None]:
+    """Hold PyTorch's loader to tensors and plain containers, where it would unpickle anything."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _graph(program: Any) -> tuple[Graph, dict[str, str]]:

@@ -25,6 +25,7 @@ class Source:
     layers: tuple[Layer, ...]
     graph: Graph | None = None
     save: Save | None = None
+    notes: tuple[str, ...] = ()  #: what was not looked at, a sentence each
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
