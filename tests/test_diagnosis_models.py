@@ -169,6 +169,18 @@ def test_cut_before_a_join(tmp_path: Path, between: list[str], partner: list[str
     assert ("T301" in by_code(diagnose(path).findings)) == expected
 
 
+def test_joined_along_rows_sizes_need_not_meet(tmp_path: Path) -> None:
+    for axis, expected in ((2, False), (-3, True)):
+        nodes = [
+            node("ConvTranspose", ["x", "w"], "up", **UP),
+            node("Slice", ["skip", "c_start", "c_end", "c_axis"], "cut"),
+            node("Concat", ["up", "cut"], "y", axis=axis),
+        ]
+        shapes = {"x": [1, 4, 9, 9], "skip": [1, 3, 19, 18]}
+        path = model(tmp_path / "m.onnx", nodes, {"w": WEIGHT, **sliced(0, -1, 2)}, shapes)
+        assert ("T301" in by_code(diagnose(path).findings)) == expected
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("added", [False, True])
 def test_batchnorm_after_the_layer(tmp_path: Path, groups: int, added: bool) -> None:

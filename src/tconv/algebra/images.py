@@ -4,16 +4,17 @@ Inserting s-1 zeros repeats the spectrum X(s w) of the input s times over -pi < 
 should keep the copy around zero and suppress the others, the images, which show as grain, checkers or a
 metallic sound. (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, section 2.3.)
 
-The input is taken as a stationary signal whose neighbours correlate by rho along each axis, R(n) = rho^abs(n):
-rho = 0 is white noise, 1 a constant, photographs are near 0.95. With the autocorrelation a(l) of the kernel,
-its taps d apart, the mean power of the output and of its part below pi/s are, up to a common factor,
+The input is taken as a stationary signal whose neighbours correlate by rho along each axis, R(n) =
+rho^abs(n): rho = 0 is white noise, 1 a constant, and 0.95 the usual model of pictures (Jain, Fundamentals of
+Digital Image Processing, 1989). With the autocorrelation a(l) of the kernel, its taps d apart, the mean power
+of the output and of its part below pi/s are, up to a common factor,
 
     P    = sum of a(l) R(l d/s) over the l with l d divisible by s,
     Base = 1/s * sum of a(l) R~(l d/s) over all l,    R~(x) = sum_n R(n) sinc(x - n),
 
 since the integral of S(t) cos(x t) over -pi..pi is R interpolated by sinc. Several axes multiply. The share
-of images is 1 - Base/P: at rho = 1 it is the square of `ripple`. The input gradient is the same kernel
-followed by dropping outputs, so the same share of a gradient comes from frequencies that fold.
+of images is 1 - Base/P: at rho = 1 it is the square of `ripple`. The input gradient applies the same kernel
+and then drops outputs, so that of a white gradient the share at rho = 0 folds.
 """
 
 from __future__ import annotations

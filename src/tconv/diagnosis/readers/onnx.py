@@ -163,7 +163,9 @@ def _node(node: Any, index: int, constants: Mapping[str, Array], shapes: Mapping
     made = read_kind(name, inputs, options, constants, shapes) if read_kind else None
     if made is None:
         computed = [i for i in inputs if i and i not in constants]
-        joins = op in _JOINS and options.get("axis", 1) == 1  # along other axes sizes need not meet
+        joins = (
+            op in _JOINS and options.get("axis", 1) % _rank(inputs[0], shapes) == 1
+        )  # along other axes sizes need not meet
         if op in _POINTWISE or (joins and len(computed) == 1):
             # A constant added right after a layer is its bias in some exporters' writing.
             made = "pointwise", {"bias": op == "Add"}
@@ -173,6 +175,10 @@ def _node(node: Any, index: int, constants: Mapping[str, Array], shapes: Mapping
             made = "other", {}
     kind, found = made
     return Node(kind=kind, name=name, inputs=inputs, outputs=tuple(node.output), options=found)
+
+
+def _rank(name: str, shapes: Mapping[str, Any]) -> int:
+    return len(shapes.get(name, ())) or 4  # that of pictures, where inference does not tell
 
 
 def _sizes(name: str, axes: int, shapes: Mapping[str, Any]) -> tuple[int | None, ...]:
@@ -273,7 +279,7 @@ def _crop(
     name: str, inputs: tuple[str, ...], options: Mapping[str, Any], constants: Any, shapes: Any
 ) -> tuple[str, dict[str, Any]] | None:
     axes = options.get("axes", constants.get(inputs[3]) if len(inputs) > 3 else None)
-    rank = len(shapes.get(inputs[0], ())) or 4
+    rank = _rank(inputs[0], shapes)
     if axes is None or all(axis % rank < 2 for axis in np.ravel(axes)):
         return None
     return "crop", {"axes": [int(axis) % rank for axis in np.ravel(axes)]}

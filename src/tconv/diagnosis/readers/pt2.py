@@ -119,7 +119,9 @@ def _graph(program: Any) -> tuple[Graph, dict[str, str]]:
         inputs = tuple(entry.name for entry in node.all_input_nodes)
         if made is None:
             computed = [entry for entry in inputs if entry not in constants]
-            joins = op in _JOINS and given.get("dim", 1) == 1  # along other axes sizes need not meet
+            joins = (
+                op in _JOINS and given.get("dim", 1) % node.meta["val"].dim() == 1
+            )  # along other axes sizes need not meet
             if op in _POINTWISE or (joins and len(computed) == 1):
                 made = "pointwise", {}
             else:
