@@ -138,6 +138,7 @@ BAD = [
     (["@m.pt", "--input", "1x2"], "a state dict: --input has no use there"),
     ([EVEN, "--problem", EVEN], "problem, layers and input belong to files"),
     ([EVEN, "--fix", "@out.npy"], "no weights to mend"),
+    ([EVEN, "--skip", "5x5x5"], "give one int, or 2, one an axis"),
     ([EVEN, "--skip", "x"], "sizes such as 57x57 would fit"),
     ([EVEN, "--skip", "0x5"], "sizes such as 57x57 would fit"),
     (["@w.npy", "--problem", EVEN, "--fix", "@no/such/folder.npy"], "cannot write"),
@@ -221,6 +222,22 @@ def test_bad_input_is_one_line(
     assert not (nonsense / "was_here.txt").exists()
 
 
-def test_an_enormous_problem_is_read_without_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["diagnose", "n1 c1>1 i30000x30000 k4 s2 p1"]) == 0
-    assert "multiplications" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        ("n1 c1>1 i2000000000 k4 s2 p1", 0),
+        ("n1 c1>1 i2000000000 k3 s5", 1),
+        ("n1 c1>1 i30000x30000 k4 s2 p1", 0),
+        ("n1 c1>1 i8 k2000000000 s2", 2),
+        ("n1 c1>1 i8 k2 s2000000000", 2),
+        ("n1 c1>1 i8 k2 p2:-2000000000", 2),
+    ],
+)
+def test_an_enormous_problem_is_looked_at_without_its_cells(
+    problem: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", problem]) == status
+    printed = capsys.readouterr()
+    assert ("too large to look at" in printed.err) == (status == 2)
+    if "k3 s5" in problem:  # of every five outputs two are bias alone, but for the last stamp
+        assert "3999999998 of 9999999998 outputs of a map are bias alone" in printed.out

@@ -95,7 +95,7 @@ def _diagnose(args: argparse.Namespace) -> int:
         problem=args.problem,
         layers=dict(_layer(entry) for entry in args.layer),
         input=dict(_shape(entry) for entry in args.input),
-        skip=None if args.skip is None else _sizes("--skip", args.skip),
+        skip=_skip(args.skip),
         tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
         how=args.how,
     )
@@ -116,6 +116,11 @@ def _diagnose(args: argparse.Namespace) -> int:
     else:
         print(found)
     return 1 if found.findings else 0
+
+
+def _skip(text: str | None) -> int | tuple[int, ...] | None:
+    sizes = None if text is None else _sizes("--skip", text)
+    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
 
 
 def _layer(entry: str) -> tuple[str, str | None]:

@@ -79,7 +79,7 @@ def _unreached(layer: Layer, measures: Measures) -> Iterator[Finding]:
     g = layer.geometry
     empty = int((measures.taps == 0).sum())
     if layer.sized:
-        reached = prod(sum(count > 0 for count in line) for line in g.coverage())
+        reached = prod(axis.output - _bare(axis) for axis in map(g.axis, range(g.axes)))
         bare, cells = prod(g.output) - reached, prod(g.output)
     else:
         bare, cells = empty, measures.taps.size
@@ -99,6 +99,19 @@ def _unreached(layer: Layer, measures: Measures) -> Iterator[Finding]:
     )
 
 
+def _shortened(axis: Axis) -> Axis:
+    """The axis with fewer inputs, if it has more than both ends and some inside; each inside one is alike."""
+    ends = reach(axis.kernel, axis.dilation) + abs(axis.lo) + abs(axis.hi)
+    return axis._replace(input=min(axis.input, 2 * (ends // axis.stride + axis.stride) + 8))
+
+
+def _bare(axis: Axis) -> int:
+    """How many outputs along one axis no tap reaches."""
+    short = _shortened(axis)
+    empty = sum(not phase.taps for phase in axis.phases())
+    return sum(count == 0 for count in short.coverage()) + (axis.input - short.input) * empty
+
+
 def _taps_of_inputs(axis: Axis) -> list[int]:
     """How many outputs each input reaches along one axis: what its gradient sums over."""
     change = [0] * (axis.input + 1)
@@ -114,8 +127,10 @@ def _taps_of_inputs(axis: Axis) -> list[int]:
 
 def _input_gradient(layer: Layer) -> Iterator[Finding]:
     g = layer.geometry
-    lines = [_taps_of_inputs(g.axis(a)) for a in range(g.axes)]
-    dead = prod(g.input) - prod(sum(count > 0 for count in line) for line in lines)
+    lines = [_taps_of_inputs(_shortened(g.axis(a))) for a in range(g.axes)]
+    # Inputs that were left out of the lines reach outputs: those without influence are at the ends.
+    alive = [size - sum(count == 0 for count in line) for size, line in zip(g.input, lines, strict=True)]
+    dead = prod(g.input) - prod(alive)
     if dead:
         at = [a for a, line in enumerate(lines) if not all(line)]
         deep = any(max(g.padding[a]) >= reach(g.kernel[a], g.dilation[a]) for a in at)

@@ -156,7 +156,9 @@ def diagnose(
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
     source = _source(what, weight, problem, layers or {}, input or {}, how)
     checked = [before_reading(layer, how).checked() for layer in source.layers]
-    examined = [Examined(layer=layer, measures=measure(layer)) for layer in checked]
+    # Convolutions of stride 1 are there for what stands around them alone.
+    strided = [layer for layer in checked if not layer.conv or max(layer.geometry.stride) > 1]
+    examined = [Examined(layer=layer, measures=measure(layer)) for layer in strided]
     found = [
         finding
         for entry in examined

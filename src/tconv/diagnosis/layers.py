@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tconv.geometry.arguments import Sides
 
 __all__ = ["STAND_IN", "Layer", "stand_in"]
 
+_PHASES, _LARGEST = 1 << 16, 1 << 20
 STAND_IN = 16  # inputs an axis, where a model leaves the size open: enough to have an inside
 
 
@@ -34,8 +36,15 @@ class Layer:
         """This layer, if its weights are finite numbers of the right shape.
 
         Raises:
-            TconvError: they are not.
+            TconvError: they are not; or more phases or taps than can be looked at one by one.
         """
+        g = self.geometry
+        ends = [abs(end) for pair in g.padding for end in pair]
+        if prod(g.stride) > _PHASES or max(*g.kernel, *g.dilation, *ends) > _LARGEST:
+            raise TconvError(
+                f"{g}: too large to look at every phase and tap; strides of {_PHASES} in all, and kernels, "
+                f"dilations and paddings of {_LARGEST} would fit"
+            )
         if self.weight is None:
             return self
         wanted, found = self.geometry.weight_shape, self.weight.shape

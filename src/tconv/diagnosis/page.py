@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from importlib.metadata import version
 from importlib.resources import files
@@ -94,7 +96,7 @@ def _pictures(diagnosis: Diagnosis) -> str:
     for entry in drawn[:_MOST_PICTURED]:
         figures = []
         if entry.layer.name in uneven:
-            figures.append(_figure("Coverage, on a small map", coverage(entry.layer)))
+            figures.append(_drawn(partial(_coverage, entry)))
         if entry.layer.name in seen:
             figures += _of_weights(entry)
         parts.append(f"<section><h3>{escape(entry.layer.name)}</h3>{''.join(figures)}</section>")
@@ -103,20 +105,29 @@ def _pictures(diagnosis: Diagnosis) -> str:
     return f"<h2>Pictures</h2>{''.join(parts)}{more}" if parts else ""
 
 
+def _coverage(entry: Examined) -> list[tuple[str, Picture]]:
+    return [("Coverage, on a small map", coverage(entry.layer))]
+
+
 def _of_weights(entry: Examined) -> list[str]:
     layer, measures = entry.layer, entry.measures
     after: Array | None = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer, measures):
         after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
-    made = [_figure("The answer to a constant", answers(layer, measures, after))]
+    filters = _drawn(lambda: responses(layer, after))
+    return [
+        _drawn(lambda: [("The answer to a constant", answers(layer, measures, after))]),
+        f"<details><summary>Filters and frequency response</summary>{filters}</details>",
+    ]
+
+
+def _drawn(make: Callable[[], Sequence[tuple[str, Picture]]]) -> str:
+    """Figures with their captions, or why there is none: what is too large to be seen."""
     try:
-        filters = "".join(_figure(title.capitalize(), picture) for title, picture in responses(layer, after))
+        made = make()
     except TconvError as fault:
-        filters = f"<p>{escape(str(fault))}</p>"
-    return [*made, f"<details><summary>Filters and frequency response</summary>{filters}</details>"]
-
-
-def _figure(title: str, picture: Picture) -> str:
-    return (
+        return f"<p>{escape(str(fault))}</p>"
+    return "".join(
         f'<figure><div class="scroll">{svg(picture)}</div><figcaption>{escape(title)}</figcaption></figure>'
+        for title, picture in made
     )

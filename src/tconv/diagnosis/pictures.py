@@ -22,6 +22,7 @@ from tconv.geometry import Geometry
 __all__ = ["answers", "coverage", "responses"]
 
 _CELLS = 12  # shown along an axis
+_PLANES = 4
 _DARK = 0.6  # from this part of the ramp on, letters are of the paper's colour
 _FEW = 8  # inputs along an axis where coverage is shown
 
@@ -66,8 +67,9 @@ def _laid(g: Geometry, gains: Array) -> Array:
 
 
 def _span(stride: int, last: bool) -> int:
-    """Outputs shown along an axis: whole periods on the last two, one before."""
-    return stride if not last else min(max(stride, _CELLS // stride * stride), 2 * _CELLS)
+    """Outputs shown along an axis: whole periods, if they are short; before the last two axes one."""
+    whole = min(max(stride, _CELLS // stride * stride), 2 * _CELLS)
+    return whole if last else min(stride, _PLANES)
 
 
 def _grid(title: str, values: Array, most: float) -> Block:
@@ -87,7 +89,7 @@ def responses(layer: Layer, after: Array | None) -> list[tuple[str, Picture]]:
         TconvError: a kernel that is too large to be seen.
     """
     g = replace(layer.geometry, batch=1)
-    weights = [("now", layer.weight), ("with equal gains", after)]
+    weights = [("Now", layer.weight), ("With equal gains", after)]
     return [
         (title, draw(g, "filter", weights=np.asarray(weight, np.float64)))
         for title, weight in weights
