@@ -59,7 +59,10 @@ def answers(layer: Layer, measures: Measures, after: Array | None) -> Picture:
 def _laid(g: Geometry, gains: Array) -> Array:
     """Gains by phase as a field of outputs: (planes, rows, columns), real, in the cropped output's order."""
     real = np.abs(gains) if gains.dtype.kind == "c" else np.asarray(gains, np.float64)
-    sizes = [_span(s, last=a >= g.axes - 2) for a, s in enumerate(gains.shape)]
+    sizes = [
+        min(o, _span(s, last=a >= g.axes - 2))
+        for a, (s, o) in enumerate(zip(gains.shape, g.output, strict=True))
+    ]
     indices = [
         (np.arange(size) + lo) % s for size, s, (lo, _) in zip(sizes, gains.shape, g.padding, strict=True)
     ]
