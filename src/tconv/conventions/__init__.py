@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from tconv.conventions import keras, onnx, pytorch
+from tconv.conventions import caffe, jax, keras, onnx, pytorch, tensorflow, tflite
 from tconv.conventions.answers import Asked, Call, Reading
 from tconv.conventions.calls import near
 from tconv.errors import TconvError
@@ -27,7 +27,17 @@ from tconv.geometry.arguments import shown, whole
 
 __all__ = ["FRAMEWORKS", "READINGS", "Call", "Reading", "read", "weight_from", "weight_to", "write"]
 
-_TABLE: Any = MappingProxyType({"pytorch": pytorch, "keras": keras, "onnx": onnx})
+_TABLE: Any = MappingProxyType(
+    {
+        "pytorch": pytorch,
+        "tensorflow": tensorflow,
+        "keras": keras,
+        "jax": jax,
+        "onnx": onnx,
+        "caffe": caffe,
+        "tflite": tflite,
+    }
+)
 
 #: The frameworks' names.
 FRAMEWORKS: tuple[str, ...] = tuple(_TABLE)
@@ -44,6 +54,13 @@ def _find(framework: str) -> Any:
     return _TABLE[framework]
 
 
+def _sizes(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if not 1 <= len(sizes) <= 3:
+        raise TconvError(f"{name}={shown(value)} has {len(sizes)} axes; 1, 2 or 3 would fit")
+    return tuple(whole(name, size) for size in sizes)
+
+
 def read(
     framework: str,
     call: str,
@@ -51,38 +68,40 @@ def read(
     input: int | Sequence[int],
     channels: int | tuple[int | None, int | None] | None = None,
     batch: int = 1,
+    kernel: int | Sequence[int] | None = None,
     reading: str | None = None,
 ) -> Reading:
     """The Geometry that `framework` computes for `call`, the line in a user's code.
 
-    `input` is the spatial sizes (one int stands for all axes), `channels` the input channels or (in, out)
-    where the call does not tell them.  An array in the call can be written with its shape, as in
-    `jnp.ones((3, 3, 8, 4))`.  `reading` names a runtime of `READINGS` where two read one call differently.
+    `input` is the spatial sizes (one int stands for all axes).  Where the call does not tell them, `channels`
+    is the input channels or (in, out), and `kernel` the kernel's sizes; an array that is made in the call,
+    such as `jnp.ones((3, 3, 8, 4))`, tells both.  `reading` names a runtime of `READINGS` where two read one
+    call differently.
 
     >>> read("pytorch", "self.up = nn.ConvTranspose2d(64, 32, 4, 2, 1)", input=8).geometry
     Geometry.parse('n1 c64>32 i8x8 k4 s2 p1')
     >>> node = 'ConvTranspose(kernel_shape=[3], strides=[2], auto_pad="SAME_UPPER", output_shape=[10])'
-    >>> [read("onnx", node, input=5, reading=runtime).geometry.padding for runtime in READINGS["onnx"]]
-    [((0, 1),), ((1, 0),)]
+    >>> for runtime in ("onnxruntime", "openvino"):
+    ...     print(read("onnx", node, input=5, reading=runtime).geometry.padding)
+    ((0, 1),)
+    ((1, 0),)
     """
     module = _find(framework)
     if reading is not None and reading not in module.READINGS:
         raise TconvError(
             f"reading={shown(reading)} is none of {framework}'s; it can be {', '.join(module.READINGS)}"
         )
-    sizes = tuple(input) if isinstance(input, Sequence) and not isinstance(input, str) else (input,)
-    if not sizes:
-        raise TconvError("input is empty; give 1, 2 or 3 spatial sizes")
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
         raise TconvError(f"channels={shown(channels)}; give the input channels, or (in, out)")
     asked = Asked(
-        tuple(whole("input", size) for size in sizes),
+        _sizes("input", input),
         (
             None if pair[0] is None else whole("channels", pair[0]),
             None if pair[1] is None else whole("channels", pair[1]),
         ),
         whole("batch", batch),
+        None if kernel is None else _sizes("kernel", kernel),
         reading or module.READINGS[0],
     )
     answer: Reading = module.read(call, asked)

@@ -18,6 +18,7 @@ class Asked:
     input: tuple[int, ...]
     channels: tuple[int | None, int | None]  # in, out
     batch: int
+    kernel: tuple[int, ...] | None
     reading: str  # one of the framework's readings
 
 

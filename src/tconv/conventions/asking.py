@@ -12,7 +12,18 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import Padding, per_axis, shown, whole
 
-__all__ = ["find", "finish", "flag", "input_sizes", "number", "numbers", "shape_of", "word"]
+__all__ = [
+    "find",
+    "finish",
+    "flag",
+    "input_sizes",
+    "kernel_of",
+    "number",
+    "numbers",
+    "pairs",
+    "shape_of",
+    "word",
+]
 
 
 def find(call: Parsed, functions: Mapping[str, Function]) -> Function:
@@ -33,14 +44,28 @@ def _written(name: str, value: Any) -> Any:
     return value
 
 
-def numbers(bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT) -> tuple[int, ...]:
-    """An option of one int for all axes, or of one an axis."""
+def numbers(
+    bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT, *, least: int | None = None
+) -> tuple[int, ...]:
+    """An option of one int for all axes, or of one an axis, none below `least`."""
     value = bound[name]
     if value is ABSENT or value is None:
         value = default
     if value is ABSENT:
         raise TconvError(f"{name} is missing; write it into the call")
-    return per_axis(name, _written(name, value), axes)
+    found = per_axis(name, _written(name, value), axes)
+    if least is not None and found and min(found) < least:
+        raise TconvError(f"{name}={shown(value)}; it must be at least {least}")
+    return found
+
+
+def pairs(name: str, value: Any, many: int) -> tuple[tuple[int, int], ...]:
+    """An option of `many` (before, after) pairs."""
+    entries = value if isinstance(value, tuple) else ()
+    if len(entries) != many or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in entries):
+        raise TconvError(f"{name}={shown(value)}; {many} (before, after) pairs would fit")
+    flat = numbers({name: sum(entries, ())}, name, 2 * many)
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
 def number(bound: Mapping[str, Any], name: str, default: int | None = None) -> int:
@@ -85,6 +110,31 @@ def shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
     if len(value.shape) != rank:
         raise TconvError(f"{name} of shape {value.shape} has {len(value.shape)} axes; {rank} would fit")
     return value.shape
+
+
+def kernel_of(
+    asked: Asked, call: Parsed, weight: Any, axes: str, maker: str
+) -> tuple[tuple[int, ...], int | None, int | None]:
+    """The kernel's sizes, and the in and out channels if told, of a call that takes them from its weights.
+
+    `axes` is the weights' Layout.axes and `maker` what makes such an array in this framework.
+    """
+    sizes = shape_of(weight, len(axes), "the weights")
+    spatial = len(axes) - 2
+    if sizes is not None:
+        by_letter = dict(zip(axes, sizes, strict=True))
+        return tuple(by_letter[letter] for letter in "012"[:spatial]), by_letter["i"], by_letter["o"]
+    if asked.kernel is not None:
+        return (
+            per_axis("kernel", asked.kernel if len(asked.kernel) > 1 else asked.kernel[0], spatial),
+            None,
+            None,
+        )
+    example = ", ".join({"i": "1", "o": "1"}.get(letter, "3") for letter in axes)
+    raise TconvError(
+        f"{call.name} takes the kernel's sizes from its weights: give kernel=, "
+        f"or write the weights as {maker}(({example}))"
+    )
 
 
 def _agree(name: str, told: int | None, beside: int | None, fallback: int, notes: list[str]) -> int:

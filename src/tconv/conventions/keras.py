@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, number, numbers, shape_of, word
+from tconv.conventions.asking import find, finish, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
@@ -17,7 +17,8 @@ from tconv.geometry.axis import reach
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("keras",)
+# Up to version 3.14 Keras on PyTorch cropped both sides alike, which moves some outputs by a cell.
+READINGS = ("keras", "torch-3.14")
 
 _LAYER = (
     "filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate",
@@ -50,14 +51,10 @@ def read(text: str, asked: Asked) -> Reading:
         kernel, channels = numbers(bound, "kernel_size", axes), (None, number(bound, "filters"))
     else:
         axes = len(asked.input)
-        weight = shape_of(bound["kernel"], axes + 2, "kernel")
-        if weight is None:
-            raise TconvError(
-                f"{call.name} takes the kernel's size from its weights: write their shape in their place, "
-                f"as keras.ops.ones({(*[3] * axes, 1, 1)})"
-            )
-        kernel, channels = weight[:axes], (weight[-1], weight[-2])
-    stride, dilation = numbers(bound, "strides", axes, 1), numbers(bound, "dilation_rate", axes, 1)
+        axes_of = "012"[:axes] + "oi"
+        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], axes_of, "keras.ops.ones")
+        channels = (told_in, told_out)
+    stride, dilation = (numbers(bound, name, axes, 1, least=1) for name in ("strides", "dilation_rate"))
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
     same = word({"padding": padding}, "padding", "valid", ("valid", "same")) == "same"
     if max(stride) > 1 and max(dilation) > 1 and function.axes:
@@ -67,6 +64,8 @@ def read(text: str, asked: Asked) -> Reading:
         )
     extra: tuple[int | None, ...] = (None,) * axes
     notes = []
+    if bound.get("activation", ABSENT) not in (ABSENT, None, "linear"):
+        notes.append(f"activation={shown(bound['activation'])} comes behind the layer and is left out")
     if bound["output_padding"] not in (ABSENT, None):
         told = numbers(bound, "output_padding", axes)
         if any(not 0 <= o < s for o, s in zip(told, stride, strict=True)):
@@ -77,15 +76,16 @@ def read(text: str, asked: Asked) -> Reading:
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     if same and any(o == 0 and span % 2 == 0 for o, span in zip(extra, spans, strict=True)):
         notes.append("Keras on TensorFlow refuses this call; on JAX and PyTorch it gives (input-1) * stride")
-    windows = [_window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
+    window = _window_symmetric if asked.reading == "torch-3.14" else _window
+    windows = [window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
     return finish(
         asked,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,
         # What valid adds behind the end is output padding; same is padding alone.
-        padding=[(lo, max(hi, 0) if not same else hi) for lo, hi in windows],
-        output_padding=[max(-hi, 0) if not same else 0 for _, hi in windows],
+        padding=[(lo, hi if same else 0) for lo, hi in windows],
+        output_padding=[0 if same else -hi for _, hi in windows],
         dilation=dilation,
         channels=channels,
         notes=notes,
@@ -101,27 +101,39 @@ def _window(span: int, stride: int, same: bool, extra: int | None) -> tuple[int,
     return lo, total - lo
 
 
+def _window_symmetric(span: int, stride: int, same: bool, extra: int | None) -> tuple[int, int]:
+    """The window of Keras 3.14 on PyTorch: padding on both sides, then output padding, below the stride."""
+    _, hi = _window(span, stride, same, extra)
+    padding, behind = 0, -hi
+    if same:
+        behind = span % 2 - span + (stride - span % 2 if extra is None else extra)
+        padding = max(-(behind // 2), 0)
+        behind += 2 * padding
+    return padding, padding - min(behind, stride - 1)
+
+
 def _closest(spans: list[int], geometry: Geometry) -> tuple[str, tuple[int, ...] | None]:
     """The padding word and output padding that come closest; exact ones first, the plainest of them first."""
     want = wanted(geometry)
     axes = list(zip(spans, geometry.stride, want, strict=True))
-    for same, given in product((True, False), (False, True)):
-        choices = [
-            next((o for o in (range(s) if given else (None,)) if _fits(span, s, same, o, window)), -1)
-            for span, s, window in axes
-        ]
+    for given, same in product((False, True), (False, True)):
+        choices = []
+        for span, s, (lo, hi) in axes:
+            # Solved for the size: (i-1)s + span % 2 + extra if same, (i-1)s + span + extra if valid.
+            extra = (span - span % 2 - lo - hi if same else -hi) if given else None
+            choices.append(extra if _fits(span, s, same, extra, (lo, hi)) else -1)
         if -1 not in choices:
             chosen = tuple(o for o in choices if o is not None)
             return "same" if same else "valid", chosen or None
-    extra = tuple(min(max(-hi, 0), s - 1) for _, s, (_, hi) in axes)
+    nearest = tuple(min(max(-hi, 0), s - 1) for _, s, (_, hi) in axes)
     plain = tuple(max(s - span, 0) for span, s, _ in axes)
-    return "valid", None if extra == plain else extra
+    return "valid", None if nearest == plain else nearest
 
 
 def _fits(span: int, stride: int, same: bool, extra: int | None, window: tuple[int, int]) -> bool:
-    # TensorFlow's backend takes no "same" of even reach with output padding 0.
-    refused = same and extra == 0 and span % 2 == 0
-    return not refused and _window(span, stride, same, extra) == window
+    if extra is not None and (not 0 <= extra < stride or (same and extra == 0 and span % 2 == 0)):
+        return False  # the second is (input-1) * stride, which TensorFlow's backend refuses
+    return _window(span, stride, same, extra) == window
 
 
 def write(geometry: Geometry) -> Call:

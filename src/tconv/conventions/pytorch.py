@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, number, numbers, shape_of
+from tconv.conventions.asking import find, finish, kernel_of, number, numbers, shape_of
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
@@ -43,39 +43,41 @@ def read(text: str, asked: Asked) -> Reading:
     if call.last_name in _MODULES:
         kernel = numbers(bound, "kernel_size", axes)
         told_in = None if "in_channels" not in bound else number(bound, "in_channels")
-        channels = (told_in, number(bound, "out_channels"))
+        told_out: int | None = number(bound, "out_channels")
         if bound["padding_mode"] not in (ABSENT, "zeros"):
             raise TconvError(f"padding_mode={shown(bound['padding_mode'])}: PyTorch takes 'zeros' alone here")
     else:
-        weight = shape_of(bound["weight"], axes + 2, "weight")
-        if weight is None:
-            raise TconvError(
-                f"{call.name} takes the kernel's size from its weights: write their shape in their place, "
-                f"as torch.ones({', '.join(['1', '1'] + ['3'] * axes)})"
-            )
-        kernel, channels = weight[2:], (weight[0], weight[1] * groups)
+        axes_of = "io" + "012"[:axes]
+        kernel, told_in, share = kernel_of(asked, call, bound["weight"], axes_of, "torch.ones")
+        told_out = None if share is None else share * groups
         data = shape_of(bound["input"], axes + 2, "input")
         batch = data[0] if data else None
     if isinstance(bound["padding"], str):
         raise TconvError(
             f"padding={bound['padding']!r}: PyTorch's transposed convolutions take numbers alone"
         )
-    size = call.applied.get("output_size")
+    stride = numbers(bound, "stride", axes, 1, least=1)
+    size = call.applied.get("output_size", (*call.applied_args, None, None)[1])
     if isinstance(size, tuple) and len(size) == axes + 2:
         size = size[2:]
-    return finish(
+    reading = finish(
         asked,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
-        stride=numbers(bound, "stride", axes, 1),
-        padding=numbers(bound, "padding", axes, 0),
+        stride=stride,
+        padding=numbers(bound, "padding", axes, 0, least=0),
         output_padding=None if size is not None else numbers(bound, "output_padding", axes, 0),
         output_size=None if size is None else numbers({"output_size": size}, "output_size", axes),
         dilation=numbers(bound, "dilation", axes, 1),
         groups=groups,
-        channels=channels,
+        channels=(told_in, told_out),
         batch=batch,
     )
+    made = reading.geometry
+    if size is not None and any(o >= s for o, s in zip(made.output_padding, stride, strict=True)):
+        smallest = tuple(n - o for n, o in zip(made.output, made.output_padding, strict=True))
+        raise TconvError(f"output_size={shown(size)}: PyTorch takes {smallest} and up to stride - 1 more")
+    return reading
 
 
 def _closest(axis: Axis, lo: int, hi: int) -> tuple[int, int]:
