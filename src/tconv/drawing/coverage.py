@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from tconv.drawing.grid import Grid, cell_size
+from tconv.drawing.grid import LETTERS, Grid, cell_size
+from tconv.drawing.legend import scale
 from tconv.drawing.palette import heat
 from tconv.drawing.picture import Picture, framed, sizes
 from tconv.drawing.scene import Scene
@@ -15,7 +16,6 @@ from tconv.drawing.shapes import Shape, beside, stacked
 __all__ = ["coverage"]
 
 _HEADLINE = "Coverage: how many taps reach each output"
-_DARK = 0.6  # from this part of the ramp on, letters are of the paper's colour
 
 
 def coverage(scene: Scene) -> Picture:
@@ -34,6 +34,9 @@ def coverage(scene: Scene) -> Picture:
         side = rows.block(*_cells(rows, lines[1].reshape(1, -1, 1), int(lines[1].max())))
         top = columns.block(*_cells(columns, lines[2].reshape(1, 1, -1), int(lines[2].max())))
         body = stacked(top.indented(side.width + 16), beside(side, body, gap=16))
+    if cell < LETTERS:
+        ticks = [(count, str(count)) for count in sorted({0, most, *np.unique(counts).tolist()})]
+        body = beside(body, scale(lambda count: heat(count / max(most, 1)), 0, max(most, 1), ticks[-5:]))
     return framed(g, _HEADLINE, body, _notes(scene, counts))
 
 
@@ -41,32 +44,27 @@ def _cells(grid: Grid, counts: np.ndarray, most: int) -> list[Shape]:
     shapes: list[Shape] = []
     for index in grid:
         count = int(counts[tuple(c - along.start for c, along in zip(index, grid.spans, strict=True))])
-        part = count / max(most, 1)
-        shapes += grid.fill(index, heat(part), str(count), "paper" if part >= _DARK else "ink")
+        colour = heat(count / max(most, 1))
+        shapes += grid.fill(index, colour, str(count), f"on.{colour}")
     return shapes
 
 
 def _notes(scene: Scene, counts: np.ndarray) -> list[str]:
-    """The figure is that of the phases, since borders are uncovered in any layer."""
+    """The figure is that of the phases, since in any layer fewer taps reach the borders."""
     g = scene.geometry
     taps = [[len(phase.taps) for phase in g.phases(a)] for a in range(g.axes)]
     most, least = prod(map(max, taps)), prod(map(min, taps))
-    mean = prod(g.kernel) / prod(g.stride)
-    seen = f"Away from the borders {least} to {most} taps reach an output, {mean:.3g} on average"
-    seen = f"Away from the borders {most} taps reach every output" if most == least else seen
-    verdict = f"Unevenness (most - least) / mean = {(most - least) / mean:.2f}: " + (
-        "none, so no checkerboard from the sizes alone."
-        if most == least
-        else "some outputs have no tap."
-        if least == 0
-        else "a checkerboard, unless the weights make up for it."
-    )
+    if most == least:
+        figure = f"every output is reached by {most} tap{'s' * (most != 1)}: even."
+    elif least == 0:
+        figure = f"outputs are reached by 0 to {most} taps: some hold the bias alone."
+    else:
+        figure = f"{least} to {most} taps reach outputs, most / fewest = {most / least:.3g}: a checkerboard."
     kinds = sorted({(k, s, max(t) == min(t)) for k, s, t in zip(g.kernel, g.stride, taps, strict=True)})
-    why = ", ".join(
-        f"kernel {k} is {'' if even else 'not '}spread evenly over stride {s}" for k, s, even in kinds
+    spread = ", ".join(
+        f"kernel {k} spreads {'' if even else 'un'}evenly over stride {s}" for k, s, even in kinds
     )
     return [
-        f"{seen}.",
-        verdict,
-        f"{why[0].upper()}{why[1:]}. All counts add up to {int(counts.sum())} products.",
+        f"Away from the borders {figure}",
+        f"{spread[0].upper()}{spread[1:]}. All counts add up to {int(counts.sum())} products.",
     ]

@@ -13,7 +13,7 @@ from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.legend import legend, scale
 from tconv.drawing.palette import heat, signed
 from tconv.drawing.picture import Picture, framed, sizes
-from tconv.drawing.shapes import Block, Line, Polygon, Rect, Shape, Text, beside, stacked
+from tconv.drawing.shapes import Block, Line, Polygon, Rect, Shape, Text, beside, label, stacked
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 
@@ -22,7 +22,7 @@ __all__ = ["filter"]
 _HEADLINE = "The filter, its frequency response, and the images that the stride makes"
 _SIDE = 64
 _SHOWN = 12  # filters of many
-_DARK = 0.6
+_PART = 256
 _MAP, _SAMPLES = 260, 65  # pixels and samples along an axis of the response of two axes
 _CHART, _POINTS = (420, 170), 257  # the same for one axis
 
@@ -34,7 +34,8 @@ def filter(geometry: Geometry, kernels: Array | None) -> Picture:
     g = geometry
     if max(g.kernel) > _SIDE or prod(g.kernel) > _SIDE**2:
         raise TconvError(
-            f"{g}: a filter of {sizes(g.kernel)} taps; at most {_SIDE} along an axis can be seen"
+            f"{g}: a filter of {sizes(g.kernel)} taps; at most {_SIDE} along an axis and {_SIDE**2} in all "
+            "can be seen, which a smaller kernel would fit"
         )
     given = kernels is not None
     shown = np.ones((1, *g.kernel)) if kernels is None else kernels
@@ -42,14 +43,23 @@ def filter(geometry: Geometry, kernels: Array | None) -> Picture:
     flat = shown.sum(1) if g.axes == 3 else shown
     axes = min(g.axes, 2)
     samples = _POINTS if axes == 1 else _SAMPLES
-    waves = frequency_response(flat, samples, axes=axes, dilation=g.dilation[-axes:])
-    power = np.sqrt(np.mean(np.abs(waves) ** 2, axis=0))
+    power = _power(flat, samples, g.dilation[-axes:])
     chart = _curve(power, g.stride[0]) if axes == 1 else _map(power, g.stride[-2:])
     keys = [("output", "wanted"), ("kernel", "images")] if axes == 1 else []
     picture = stacked(chart, legend(keys), gap=12) if keys else chart
-    gallery = _kernels(g, shown, given)
+    gallery = _kernels(g, shown)
     body = stacked(gallery, picture, gap=24) if g.axes == 1 else beside(gallery, picture, gap=44)
     return framed(g, _HEADLINE, body, _notes(g, shown, given))
+
+
+def _power(filters: Array, samples: int, dilation: tuple[int, ...]) -> Array:
+    """The root mean square of |H| over all filters; in parts, since a layer may have 100,000."""
+    whole = np.zeros((samples,) * len(dilation))
+    for start in range(0, len(filters), _PART):
+        part = filters[start : start + _PART]
+        waves = frequency_response(part, samples, axes=len(dilation), dilation=dilation)
+        whole += np.sum(np.abs(waves) ** 2, axis=0)
+    return np.sqrt(whole / len(filters))
 
 
 def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
@@ -79,7 +89,7 @@ def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
     return notes
 
 
-def _kernels(g: Geometry, kernels: Array, given: bool) -> Block:
+def _kernels(g: Geometry, kernels: Array) -> Block:
     """The one filter with its numbers, or the strongest of many."""
     largest = float(np.abs(kernels).max()) or 1.0
     shape = (*(1,) * (3 - g.axes), *g.kernel)
@@ -95,18 +105,15 @@ def _kernels(g: Geometry, kernels: Array, given: bool) -> Block:
         grid = Grid.sized(title, shape, cell)
         cells: list[Shape] = []
         for index, value in np.ndenumerate(kernels[pair].reshape(shape)):
-            part = float(value) / largest
-            ink = "paper" if abs(part) >= _DARK else "ink"
-            cells += grid.fill((index[0], index[1], index[2]), signed(part), number(value), ink)
+            colour = signed(float(value) / largest)
+            cells += grid.fill((index[0], index[1], index[2]), colour, number(value), f"on.{colour}")
         blocks.append(grid.block(*cells))
     rows = [beside(*blocks[n : n + across], gap=18) for n in range(0, len(blocks), across)]
     ticks = [(-largest, f"{-largest:.2g}"), (0.0, "0"), (largest, f"{largest:.2g}")]
     drawn = stacked(*rows, gap=14)
     if len(kernels) > len(order):
-        heading = Text(
-            0, 7, f"the {len(order)} strongest of {len(kernels)} filters, input > output", 12, "ink", "start"
-        )
-        drawn = stacked(Block(250, 14, (heading,)), drawn, gap=10)
+        heading = label(f"the {len(order)} strongest of {len(kernels)} filters, input > output", 12)
+        drawn = stacked(heading, drawn, gap=10)
     return beside(drawn, scale(lambda value: signed(value / largest), -largest, largest, ticks), gap=18)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from tconv.drawing.scene import Cells
 from tconv.drawing.shapes import Block, Line, Rect, Shape, Text, width_of
 
-__all__ = ["Grid", "cell_size", "number"]
+__all__ = ["LETTERS", "Grid", "cell_size", "number"]
 
 _GAP = 1.5  # of paper between cells
 _BETWEEN = 14  # planes
 _TITLE = 22
-_LETTERS = 16  # the smallest cell that can be read
+LETTERS = 16  # the smallest cell that can be read
 _ROUND = 10  # the smallest cell with rounded corners
 
 
@@ -59,7 +59,7 @@ class Grid:
             for z in self.spans[0]:
                 x, y = self.corner((z, self.spans[1].start, self.spans[2].start))
                 middle = x + len(self.spans[2]) * self.cell / 2
-                heading.append(Text(middle, y - 7, f"plane {z}", 10, "muted"))
+                heading.append(Text(middle, y - 8, f"plane {z}", 10, "muted"))
         return Block(self.width, self.height, (*heading, *shapes), frames)
 
     def __iter__(self) -> Iterator[Cells]:
@@ -79,7 +79,7 @@ class Grid:
         x, y = self.corner(index)
         side, radius = self.cell - _GAP, 2.5 if self.cell >= _ROUND else 0
         shapes: list[Shape] = [Rect(x + _GAP / 2, y + _GAP / 2, side, side, colour, radius=radius)]
-        if text and self.cell >= _LETTERS:
+        if text and self.cell >= LETTERS:
             size = min(0.42 * self.cell, 0.9 * side / max(width_of(text, 1), 0.1))
             shapes.append(Text(x + self.cell / 2, y + self.cell / 2, text, round(size, 1), ink))
         return shapes

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from html import escape
 
-from tconv.drawing import draw, svg
+from tconv.drawing import Picture, draw, svg
+from tconv.drawing.picture import MARGIN, sizes
+from tconv.drawing.shapes import Text, width_of
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 
@@ -22,10 +24,25 @@ def geometry_svg(geometry: Geometry) -> str | None:
     for size in (max(geometry.input), _INPUT):
         try:
             smaller = replace(geometry, input=tuple(min(i, size) for i in geometry.input))
-            return svg(draw(smaller, "stamp"))
+            picture = draw(smaller, "stamp")
         except TconvError:
             continue
+        return svg(picture if smaller == geometry else _told(picture, geometry))
     return None
+
+
+def _told(picture: Picture, whole: Geometry) -> Picture:
+    """The picture of a part, with a line that says of what."""
+    line = f"Drawn with a smaller input. The whole is {whole}: output {sizes(whole.output)}."
+    text = Text(MARGIN, picture.height - 6, line, 12, "muted", "start")
+    return replace(
+        picture,
+        title=f"{whole}, drawn with a smaller input",
+        description=f"{line} {picture.description}",
+        width=max(picture.width, round(width_of(line, 12)) + 2 * MARGIN),
+        height=picture.height + 16,
+        shapes=(*picture.shapes, text),
+    )
 
 
 def plan_html(plan: object) -> str:

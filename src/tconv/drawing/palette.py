@@ -1,7 +1,8 @@
 """One palette, light and dark: the names of colours, and ramps of them.
 
 A name is a word ("ink"), a ramp and a step ("heat.5" of 0 to 20, "signed.-7" of -10 to 10), or a hue in
-degrees ("hue.40" to fill with, "hue.40.strong" to draw with).
+degrees ("hue.40" to fill with, "hue.40.strong" to draw with).  "on.heat.5" is ink or paper, whichever is seen
+better on "heat.5".
 
 >>> colour("paper", "light"), colour("paper", "dark")
 ('#ffffff', '#15181d')
@@ -9,6 +10,8 @@ degrees ("hue.40" to fill with, "hue.40.strong" to draw with).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from math import cos, radians, sin
 from typing import Literal, TypeAlias
 
@@ -51,25 +54,32 @@ _HUES = {"light": ((0.88, 0.075), (0.5, 0.15)), "dark": ((0.4, 0.075), (0.8, 0.1
 
 def heat(part: float) -> str:
     """The colour of `part` of the whole, 0 to 1."""
-    return f"heat.{round(STEPS * min(1.0, max(0.0, part)))}"
+    return f"heat.{_step(STEPS, min(1.0, max(0.0, part)))}"
 
 
 def signed(part: float) -> str:
     """The colour of `part` of the largest magnitude, -1 to 1; 0 is blank."""
-    half = STEPS // 2
-    return f"signed.{round(half * min(1.0, max(-1.0, part)))}"
+    return f"signed.{_step(STEPS // 2, min(1.0, max(-1.0, part)))}"
+
+
+def _step(steps: int, part: float) -> int:
+    # Noise in the last digits must not decide between two steps, or drawings would differ from CPU to CPU.
+    return round(steps * round(part, 6))
 
 
 def hue(index: int, count: int) -> str:
-    """The colour of one of `count` things; neighbours differ most where there are many."""
+    """The colour of one of `count` things, evenly around the circle."""
     return f"hue.{round(250 + 360 * index / max(count, 1)) % 360}"
 
 
+@cache
 def colour(name: str, theme: Theme) -> str:
     """The name as #rrggbb."""
     dark = theme == "dark"
     if name in _WORDS:
         return _WORDS[name][dark]
+    if name.startswith("on."):
+        return max((colour(word, theme) for word in ("ink", "paper")), key=_against(colour(name[3:], theme)))
     ramp, step, *tier = name.split(".")
     if ramp == "hue":
         lightness, chroma = _HUES[theme][tier == ["strong"]]
@@ -98,6 +108,25 @@ def _oklch(lightness: float, chroma: float, degrees: float) -> str:
         -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
     )
     return "#" + "".join(f"{round(255 * _encoded(min(1.0, max(0.0, part)))):02x}" for part in linear)
+
+
+def _against(ground: str) -> Callable[[str], float]:
+    """Contrast with a ground (WCAG 2.2, relative luminance and contrast ratio)."""
+
+    def contrast(letters: str) -> float:
+        low, high = sorted((_luminance(ground), _luminance(letters)))
+        return (high + 0.05) / (low + 0.05)
+
+    return contrast
+
+
+def _luminance(shown: str) -> float:
+    red, green, blue = (_linear(int(shown[i : i + 2], 16) / 255) for i in (1, 3, 5))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(encoded: float) -> float:
+    return encoded / 12.92 if encoded <= 0.04045 else float(((encoded + 0.055) / 1.055) ** 2.4)
 
 
 def _encoded(linear: float) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
-from math import gcd, prod
+from itertools import compress, product
+from math import gcd
 
 import numpy as np
 
 from tconv.drawing.grid import Grid, cell_size
 from tconv.drawing.palette import hue
-from tconv.drawing.picture import Picture, framed, sizes
-from tconv.drawing.scene import Cells, Scene
+from tconv.drawing.picture import Picture, each, framed, sizes
+from tconv.drawing.scene import Cells, Scene, cells
 from tconv.drawing.shapes import Block, Shape, arrow, beside, label, stacked
 from tconv.errors import TconvError
 from tconv.geometry import Phase
@@ -18,9 +18,9 @@ from tconv.geometry import Phase
 __all__ = ["phases"]
 
 _HEADLINE = "The output is interleaved phases; each correlates the input with a sub-filter of its own"
+_SHARED, _SHORT = "stride and dilation share a factor", "the kernel is shorter than the stride"
 _MOST = 36
 _ROW = 9  # sub-filters beside one another
-_EMPTY = "blank"
 
 
 def phases(scene: Scene) -> Picture:
@@ -43,15 +43,15 @@ def phases(scene: Scene) -> Picture:
     taps = {tap: part for part in full for tap in _taps(part)}
     shapes = [s for tap in kernel for s in kernel.fill(tap, colours[taps[tap]], names[taps[tap]])]
     by_residue = {tuple(phase.residue for phase in part): part for part in parts}
-    cells: list[Shape] = []
+    drawn: list[Shape] = []
     for u in output:
         part = by_residue[tuple(c % a.stride for c, a in zip(u, scene.axes, strict=True))]
         kept = scene.kept(u)
-        cells += output.fill(u, colours.get(part, _EMPTY), names[part], "ink" if kept else "muted")
+        drawn += output.fill(u, colours.get(part, "blank"), names[part], "ink" if kept else "muted")
         if not kept:
-            cells += output.hatch(u)
-    cells += output.window(scene.low, scene.high, "ink", 2)
-    above = [kernel.block(*shapes), output.block(*cells)]
+            drawn += output.hatch(u)
+    drawn += output.window(scene.low, scene.high, "ink", 2)
+    above = [kernel.block(*shapes), output.block(*drawn)]
     body = stacked(*above, gap=20) if g.axes == 1 else beside(above[0], arrow(), above[1])
     filters = [_sub_filter(scene, part, colours[part], names[part]) for part in full]
     rows = [beside(*filters[n : n + _ROW], gap=30) for n in range(0, len(filters), _ROW)]
@@ -62,24 +62,20 @@ def phases(scene: Scene) -> Picture:
 
 def _notes(scene: Scene, count: int, full: int) -> list[str]:
     g = scene.geometry
-    products = [len(phase.taps) for axis in scene.axes[-g.axes :] for phase in axis.phases()]
     phrase = "1 phase, a" if count == 1 else f"{count} phases, each a"
-    notes = [f"Stride {sizes(g.stride)}: {phrase} stride-1 correlation of the input itself."]
+    notes = [f"Stride {each(g.stride)}: {phrase} stride-1 correlation of the input itself."]
     if full < count:
-        shared = prod(map(gcd, g.stride, g.dilation)) > 1
-        why = "stride and dilation share a factor" if shared else "the kernel is shorter than the stride"
-        notes.append(f"{count - full} of them have no tap, since {why}: their outputs hold the bias alone.")
-    elif len(set(products)) > 1:
+        why = (_SHARED if gcd(s, d) > 1 else _SHORT for s, d in zip(g.stride, g.dilation, strict=True))
+        bare = (not all(phase.taps for phase in g.phases(a)) for a in range(g.axes))
+        reason = " and ".join(dict.fromkeys(compress(why, bare)))
+        notes.append(f"{count - full} have no tap, since {reason}: their outputs hold the bias alone.")
+    elif any(len({len(phase.taps) for phase in g.phases(a)}) > 1 for a in range(g.axes)):
         notes.append("Phases differ in their number of taps: the coverage is uneven.")
     return notes
 
 
 def _taps(part: tuple[Phase, ...]) -> list[Cells]:
-    return [_cells(taps) for taps in product(*([tap for tap, _ in phase.taps] for phase in part))]
-
-
-def _cells(index: tuple[int, ...]) -> Cells:
-    return index[0], index[1], index[2]
+    return [cells(taps) for taps in product(*([tap for tap, _ in phase.taps] for phase in part))]
 
 
 def _name(index: tuple[int, ...], axes: int) -> str:
@@ -96,5 +92,5 @@ def _sub_filter(scene: Scene, part: tuple[Phase, ...], colour: str, name: str) -
     shapes: list[Shape] = []
     for index in np.ndindex(*shape):
         tap = tuple(line[c] for line, c in zip(lines, index, strict=True))
-        shapes += grid.fill(_cells(index), colour, f"w{_name(tap, axes)}")
+        shapes += grid.fill(cells(index), colour, f"w{_name(tap, axes)}")
     return grid.block(*shapes)

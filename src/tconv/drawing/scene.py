@@ -6,8 +6,9 @@ row of planes, most often one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
 from tconv.views import scatter
 
-__all__ = ["Cells", "Scene", "span"]
+__all__ = ["Cells", "Scene", "cells"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Cells: TypeAlias = tuple[int, int, int]
@@ -27,13 +28,13 @@ _SIDE = 64  # cells along an axis; more are too small to see
 _CELLS = 4096
 
 
-def span(axis: Axis) -> range:
+def _span(axis: Axis) -> range:
     """All full outputs that matter along an axis: those that a tap reaches, and those that are kept."""
     full = (axis.input - 1) * axis.stride + axis.dilation * (axis.kernel - 1) + 1
     return range(min(0, axis.lo), max(full, axis.lo + axis.output))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """A problem to draw: `x` of the input's and `w` of the kernel's shape, both on three axes."""
 
@@ -41,7 +42,6 @@ class Scene:
     lifted: Geometry  #: the same on three axes, with one channel
     x: Array
     w: Array
-    given: bool  #: whether the weights are the caller's
 
     @classmethod
     def of(cls, geometry: Geometry, kernel: Array | None = None) -> Scene:
@@ -71,27 +71,27 @@ class Scene:
         )
         x = np.arange(1, prod(lifted.input) + 1).reshape(lifted.input)
         w = np.arange(1, prod(lifted.kernel) + 1) if kernel is None else kernel
-        return cls(geometry, lifted, x, w.reshape(lifted.kernel), kernel is not None)
+        return cls(geometry, lifted, x, w.reshape(lifted.kernel))
 
-    @property
+    @cached_property
     def axes(self) -> tuple[Axis, Axis, Axis]:
         """The three axes."""
         return self.lifted.axis(0), self.lifted.axis(1), self.lifted.axis(2)
 
-    @property
+    @cached_property
     def low(self) -> Cells:
         """The first kept output, as an index of the full one."""
-        return _three(axis.lo for axis in self.axes)
+        return cells(axis.lo for axis in self.axes)
 
-    @property
+    @cached_property
     def high(self) -> Cells:
         """One past the last kept output, as an index of the full one."""
-        return _three(axis.lo + axis.output for axis in self.axes)
+        return cells(axis.lo + axis.output for axis in self.axes)
 
-    @property
+    @cached_property
     def spans(self) -> tuple[range, range, range]:
         """The full outputs that are drawn."""
-        first, second, third = (span(axis) for axis in self.axes)
+        first, second, third = (_span(axis) for axis in self.axes)
         return first, second, third
 
     def kept(self, u: Cells) -> bool:
@@ -100,12 +100,11 @@ class Scene:
 
     def landings(self, i: Cells) -> dict[Cells, Cells]:
         """The full outputs over which input `i` is spread, each with the tap that reaches it."""
-        return {
-            _three(c * a.stride + t * a.dilation for c, t, a in zip(i, tap, self.axes, strict=True)): _three(
-                tap
-            )
-            for tap in np.ndindex(*self.lifted.kernel)
-        }
+        found = {}
+        for tap in np.ndindex(*self.lifted.kernel):
+            u = cells(c * a.stride + t * a.dilation for c, t, a in zip(i, tap, self.axes, strict=True))
+            found[u] = cells(tap)
+        return found
 
     def output(self) -> Array:
         """y on three axes, by definition."""
@@ -116,19 +115,20 @@ class Scene:
         """How many taps reach each cell of `spans`, cropped or not."""
         counts = np.zeros([len(along) for along in self.spans], int)
         for i in np.ndindex(*self.lifted.input):
-            for u in self.landings(_three(i)):
+            for u in self.landings(cells(i)):
                 counts[tuple(c - along.start for c, along in zip(u, self.spans, strict=True))] += 1
         return counts
 
 
-def _three(values: Any) -> Cells:
+def cells(values: Iterable[int]) -> Cells:
+    """Three numbers as an index of a grid."""
     first, second, third = values
-    return int(first), int(second), int(third)
+    return first, second, third
 
 
 def _check_seen(geometry: Geometry) -> None:
     axes = [geometry.axis(a) for a in range(geometry.axes)]
-    seen = [len(span(axis)) for axis in axes]
+    seen = [len(_span(axis)) for axis in axes]
     if max(*seen, *geometry.input) <= _SIDE and max(prod(seen), prod(geometry.input)) <= _CELLS:
         return
     side = min(_SIDE, int(_CELLS ** (1 / len(axes)) + 1e-9))
@@ -139,7 +139,7 @@ def _check_seen(geometry: Geometry) -> None:
     fitting = []
     for axis in axes:
         inputs = range(min(axis.input, side), 0, -1)
-        found = next((i for i in inputs if len(span(axis._replace(input=i))) <= side), None)
+        found = next((i for i in inputs if len(_span(axis._replace(input=i))) <= side), None)
         if found is None:
             raise TconvError(f"{told} a smaller kernel, dilation or padding would fit")
         fitting.append(found)

@@ -140,7 +140,8 @@ def stacked(*blocks: Block, gap: float = 16, centred: bool = False) -> Block:
 def _joined(
     width: float, height: float, blocks: Sequence[Block], places: Iterable[tuple[float, float]]
 ) -> Block:
-    moved = [block.moved(*place) for block, place in zip(blocks, places, strict=True)]
+    # On whole pixels, where edges are sharp.
+    moved = [block.moved(round(x), round(y)) for block, (x, y) in zip(blocks, places, strict=True)]
     animated = [frames for _, frames in moved if frames]
     return Block(
         width,
@@ -151,14 +152,12 @@ def _joined(
 
 
 # Widths of letters in parts of the font's size; fonts differ, so this is an estimate on the wide side.
-_NARROW = dict.fromkeys("iljtfr.,:;|!'()[] ", 0.34)
-_WIDE = dict.fromkeys("mwMW%@", 0.9)
+_WIDTHS = dict.fromkeys("iljtfr.,:;|!'()[] ", 0.34) | dict.fromkeys("mwMW%@", 0.9)
 
 
 def width_of(text: str, size: float) -> float:
     """About how wide `text` comes out."""
-    widths = _NARROW | _WIDE
-    return size * sum(widths.get(letter, 0.59) for letter in text)
+    return size * sum(_WIDTHS.get(letter, 0.59) for letter in text)
 
 
 def label(text: str, size: float = 13, fill: str = "ink") -> Block:

@@ -9,8 +9,8 @@ import numpy as np
 
 from tconv.drawing.channels import channels
 from tconv.drawing.grid import Grid, cell_size, number
-from tconv.drawing.picture import Picture, framed, sizes
-from tconv.drawing.scene import Cells, Scene
+from tconv.drawing.picture import Picture, each, framed, sizes
+from tconv.drawing.scene import Cells, Scene, cells
 from tconv.drawing.shapes import Block, Line, Shape, arrow, beside, stacked
 
 __all__ = ["stamp"]
@@ -30,7 +30,7 @@ def notes(scene: Scene) -> list[str]:
     g = scene.geometry
     reach = [d * (k - 1) + 1 for k, d in zip(g.kernel, g.dilation, strict=True)]
     size = sizes(tuple(reach))
-    told = [f"A stamp covers {size} outputs; the next input's lies a stride of {sizes(g.stride)} further."]
+    told = [f"A stamp covers {size} outputs; the next input's lies a stride of {each(g.stride)} further."]
     if any(lo > 0 or hi - o > 0 for (lo, hi), o in zip(g.padding, g.output_padding, strict=True)):
         told.append("Hatched: cropped by the padding. The outlined part is the output.")
     if 0 in (reached for axis in scene.axes for reached in axis.coverage()):
@@ -124,7 +124,7 @@ def _planes(scene: Scene, animated: bool) -> Block:
 
     if animated:
         return beside(*_landing(scene, inputs, sums, left, times, reach))
-    for i in map(_cells, np.ndindex(*scene.lifted.input)):
+    for i in map(cells, np.ndindex(*scene.lifted.input)):
         sums.add(i)
     stamps = _first_two(scene)
     marked: list[Shape] = []
@@ -150,7 +150,7 @@ def _landing(
     product = Grid.sized("input x kernel", tuple(reach), inputs.cell)
     landed = np.zeros_like(sums.counts)
     steps: list[tuple[tuple[Shape, ...], ...]] = []
-    for i in map(_cells, np.ndindex(*scene.lifted.input)):
+    for i in map(cells, np.ndindex(*scene.lifted.input)):
         sums.add(i)
         for u in scene.landings(i):
             landed[sums.at(u)] += 1
@@ -168,10 +168,6 @@ def _landing(
     first = Block(left[0].width, left[0].height, left[0].shapes, marks)
     made = product.block(frames=products)
     return [first, times, left[1], arrow(), made, arrow(), sums.grid.block(frames=outputs)]
-
-
-def _cells(index: tuple[int, ...]) -> Cells:
-    return index[0], index[1], index[2]
 
 
 def _cross(x: float, y: float, r: float) -> tuple[Shape, ...]:

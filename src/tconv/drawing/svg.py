@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
@@ -23,15 +23,14 @@ def svg(picture: Picture, theme: Theme | None = None) -> str:
     An animated picture plays by CSS; who prefers no motion sees its last frame.
     """
     pen = _Pen(theme)
-    body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper"))]
-    body += map(pen.draw, picture.shapes)
-    key = hashlib.sha256(repr(picture).encode()).hexdigest()[:8]
-    for i, frame in enumerate(picture.frames):
-        seen = "visible" if i == len(picture.frames) - 1 else "hidden"
+    body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper")), *map(pen.draw, picture.shapes)]
+    frames = ["\n".join(map(pen.draw, frame)) for frame in picture.frames]
+    # Names of its own, for pages that hold several drawings.
+    key = hashlib.sha256("".join([picture.title, *body, *frames]).encode()).hexdigest()[:8]
+    for i, frame in enumerate(frames):
+        seen = "visible" if i == len(frames) - 1 else "hidden"
         delay = f"animation-delay:{_number(i * picture.seconds)}s"
-        body.append(f'<g class="frame-{key}" visibility="{seen}" style="{delay}">')
-        body += map(pen.draw, frame)
-        body.append("</g>")
+        body += [f'<g class="frame-{key}" visibility="{seen}" style="{delay}">', frame, "</g>"]
     width, height = _number(picture.width), _number(picture.height)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -60,7 +59,8 @@ def _motion(picture: Picture, key: str) -> list[str]:
 
 
 def _number(value: float, digits: int = 2) -> str:
-    return f"{round(value, digits):.{digits}f}".rstrip("0").rstrip(".")
+    # Rounded twice, so that noise in the last digits of a float never shows.
+    return f"{round(round(value, 6), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
 
 
 class _Pen:
@@ -121,7 +121,9 @@ class _Pen:
                 self.used[f".{classes[-1]}"] = f"{role}:{colour(token, 'dark')}"
         if classes:
             attributes["class"] = " ".join(classes)
-        return f"<{name} {' '.join(f'{key}={quoteattr(value)}' for key, value in attributes.items())}/>"
+        # Numbers and names of ours alone: nothing to escape.
+        written = " ".join(f'{key}="{value}"' for key, value in attributes.items())
+        return f"<{name} {written}/>"
 
     def dark_rules(self) -> list[str]:
         if not self.used:

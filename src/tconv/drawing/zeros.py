@@ -8,8 +8,8 @@ import numpy as np
 
 from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.legend import legend
-from tconv.drawing.picture import Picture, framed, sizes
-from tconv.drawing.scene import Cells, Scene
+from tconv.drawing.picture import Picture, each, framed, sizes
+from tconv.drawing.scene import Cells, Scene, cells
 from tconv.drawing.shapes import Block, Shape, Text, arrow, beside, stacked, width_of
 
 __all__ = ["zeros"]
@@ -22,24 +22,20 @@ def zeros(scene: Scene, animated: bool) -> Picture:
     """The window over the middle output; animated, over each output in turn."""
     g = scene.geometry
     picture = _Window(scene)
-    outputs = [_cells(o) for o in np.ndindex(*scene.lifted.output)]
-    middle = _cells(tuple((size - 1) // 2 for size in scene.lifted.output))
+    outputs = [cells(o) for o in np.ndindex(*scene.lifted.output)]
+    middle = cells((size - 1) // 2 for size in scene.lifted.output)
     body = picture.block(outputs if animated else [middle], animated)
     recipe = g.zero_insertion()
-    before, after = (sizes(side) for side in zip(*recipe.around, strict=True))
+    before, after = (each(side) for side in zip(*recipe.around, strict=True))
     cut = " (negative: cut off)" if min(min(sides) for sides in recipe.around) < 0 else ""
     notes = [
-        f"Zeros between the inputs: s - 1 = {sizes(recipe.between)}; around them: "
+        f"Zeros between the inputs: s - 1 = {each(recipe.between)}; around them: "
         f"d(k-1) - lo = {before} before, d(k-1) - hi + o = {after} after{cut}.",
         "The kernel is turned by 180 degrees"
-        + (f" and spread by the dilation {sizes(g.dilation)}." if max(g.dilation) > 1 else ".")
+        + (f" and spread by the dilation {each(g.dilation)}." if max(g.dilation) > 1 else ".")
         + " Products with inserted zeros are wasted work.",
     ]
     return framed(g, _HEADLINE, body, notes)
-
-
-def _cells(index: tuple[int, ...]) -> Cells:
-    return index[0], index[1], index[2]
 
 
 class _Window:
@@ -48,7 +44,7 @@ class _Window:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         g, self.axes = scene.geometry, scene.axes
-        self.before = _cells(tuple(axis.zeros_around()[0] for axis in self.axes))
+        self.before = cells(axis.zeros_around()[0] for axis in self.axes)
         lengths = [(axis.input - 1) * axis.stride + 1 for axis in self.axes]
         self.padded = [
             range(-before, length + axis.zeros_around()[1])
@@ -121,16 +117,9 @@ class _Window:
 
     def _taps(self, o: Cells) -> list[tuple[Cells, Cells]]:
         """Under the window of output `o`: cells of the stretched input, and taps of the turned kernel."""
+        start = cells(c - before for c, before in zip(o, self.before, strict=True))
         return [
-            (
-                _cells(
-                    tuple(
-                        c - before + t * a.dilation
-                        for c, before, t, a in zip(o, self.before, tap, self.axes, strict=True)
-                    )
-                ),
-                _cells(tap),
-            )
+            (cells(c + t * a.dilation for c, t, a in zip(start, tap, self.axes, strict=True)), cells(tap))
             for tap in np.ndindex(*self.scene.lifted.kernel)
         ]
 
