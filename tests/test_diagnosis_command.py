@@ -97,6 +97,15 @@ def test_page(tmp_path: Path, problem: str, capsys: pytest.CaptureFixture[str]) 
     assert text.count("http") == text.count("http://www.w3.org/2000/svg")
 
 
+def test_page_says_what_is_too_large_to_draw(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.random.default_rng(3).normal(size=(1, 1, 64, 64)))
+    words = ["--problem", "n1 c1>1 i8x8 k64 s32 p16", "--html", str(tmp_path / "r.html")]
+    assert main(["diagnose", str(tmp_path / "w.npy"), *words]) == 1
+    text = (tmp_path / "r.html").read_text()
+    assert "filters of 4096 taps would make the page heavy" in text
+    assert "What output channel 0 makes of ones" in text
+
+
 def test_page_without_findings(tmp_path: Path) -> None:
     assert main(["diagnose", EVEN, "--html", str(tmp_path / "r.html")]) == 0
     assert "Nothing found." in (tmp_path / "r.html").read_text()
@@ -128,6 +137,11 @@ BAD = [
     (["@cut.onnx"], "no whole ONNX model"),
     (["@empty.onnx"], "no whole ONNX model"),
     (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
+    (
+        ["@m.pt", "--layer", f"up.0={EVEN}", "--how", "split", "--fix", "@out.pt"],
+        "split makes weights of another",
+    ),
+    (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge makes weights of another shape"),
     (["@cut.pt2"], "no whole exported program"),
     (["@evil.pt2"], "no whole exported program"),
     (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),

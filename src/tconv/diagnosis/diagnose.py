@@ -138,7 +138,7 @@ def diagnose(
         input: shapes of a model's inputs, by name, where the model leaves them open; "" names the only one.
         skip: sizes of what a layer's output is joined with.
         tolerance: how much of the answer to a constant may be a pattern.
-        how: "merge" reads the .npy of a convolution that follows nearest upsampling.
+        how: the fix that is meant; "merge" reads weights as those of a convolution after nearest upsampling.
 
     Raises:
         TconvError: nothing of that kind, a file that is cut short, weights that are NaN or of another shape.
@@ -155,6 +155,10 @@ def diagnose(
     if not 0 <= tolerance <= 1:
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
     source = _source(what, weight, problem, layers or {}, input or {}, how)
+    if how in ("merge", "split") and not source.alone:
+        raise TconvError(
+            f"{what}: {how} makes weights of another shape, for which a model has no place; a .npy has"
+        )
     checked = [before_reading(layer, how).checked() for layer in source.layers]
     # Convolutions of stride 1 are there for what stands around them alone.
     strided = [layer for layer in checked if not layer.conv or max(layer.geometry.stride) > 1]
@@ -215,4 +219,4 @@ def _source(
     assert not isinstance(what, Path)
     array = None if weight is None else np.asarray(weight)
     name = "layer" if array is None else "weight"
-    return Source(layers=(Layer(name=name, geometry=_geometry(what), weight=array),))
+    return Source(layers=(Layer(name=name, geometry=_geometry(what), weight=array),), alone=True)

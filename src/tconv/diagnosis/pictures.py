@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -17,12 +18,14 @@ from tconv.drawing.legend import scale
 from tconv.drawing.palette import signed
 from tconv.drawing.picture import framed
 from tconv.drawing.shapes import Block, Shape, arrow, beside
+from tconv.errors import TconvError
 from tconv.geometry import Geometry
 
 __all__ = ["answers", "coverage", "responses"]
 
 _CELLS = 12  # shown along an axis
 _PLANES = 4
+_TAPS = 256  # of a filter, twelve of which are shown twice
 _DARK = 0.6  # from this part of the ramp on, letters are of the paper's colour
 _FEW = 8  # inputs along an axis where coverage is shown
 
@@ -92,6 +95,11 @@ def responses(layer: Layer, after: Array | None) -> list[tuple[str, Picture]]:
         TconvError: a kernel that is too large to be seen.
     """
     g = replace(layer.geometry, batch=1)
+    if prod(g.kernel) > _TAPS:
+        raise TconvError(
+            f"{g}: filters of {prod(g.kernel)} taps would make the page heavy; at most {_TAPS} are shown, "
+            "and tconv draw --view filter shows more"
+        )
     weights = [("Now", layer.weight), ("With equal gains", after)]
     return [
         (title, draw(g, "filter", weights=np.asarray(weight, np.float64)))

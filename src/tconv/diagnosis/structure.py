@@ -27,7 +27,9 @@ def _joins(graph: Graph, node: Node) -> Iterator[Finding]:
     """A layer whose output is cut or padded before it is joined, or whose partner is."""
     layer, at = node.options["layer"].name, node
     changed: Node | None = None
-    while (user := graph.only_user(at)) is not None:
+    passed: set[str] = set()  # a broken file may hold a ring
+    while (user := graph.only_user(at)) is not None and user.name not in passed:
+        passed.add(user.name)
         if user.kind == "join":
             partners = [graph.maker(name) for name in user.inputs if name not in at.outputs]
             cut = [p for p in partners if p is not None and p.kind in ("crop", "pad")]

@@ -36,4 +36,4 @@ def read(
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         np.save(file, weights[name], allow_pickle=False)
 
-    return Source(layers=(Layer(name=name, geometry=problem, weight=weight),), save=save)
+    return Source(layers=(Layer(name=name, geometry=problem, weight=weight),), save=save, alone=True)

@@ -25,6 +25,7 @@ class Source:
     layers: tuple[Layer, ...]
     graph: Graph | None = None
     save: Save | None = None
+    alone: bool = False  #: one weight with nothing around it, which may take another shape
     notes: tuple[str, ...] = ()  #: what was not looked at, a sentence each
 
 
