@@ -88,3 +88,13 @@ def test_bfloat16_states(tmp_path: Path) -> None:
     report = diagnose(tmp_path / "m.pt", layers={"up": "n1 c2>2 i8 k4 s2"})
     report.write(tmp_path / "flat.pt", report.fix())
     assert torch.load(tmp_path / "flat.pt", weights_only=True)["up.weight"].dtype == torch.bfloat16
+
+
+def test_open_sizes_of_programs_have_a_stand_in(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.ConvTranspose2d(2, 3, 4, 2, 1)).eval()
+    sizes = {0: torch.export.Dim("n"), 2: torch.export.Dim("rows")}
+    program = torch.export.export(net, (torch.randn(2, 2, 5, 7),), dynamic_shapes={"input": sizes})
+    torch.export.save(program, tmp_path / "m.pt2")
+    (entry,) = diagnose(tmp_path / "m.pt2").layers
+    assert not entry.layer.sized
+    assert str(entry.layer.geometry) == "n1 c2>3 i17x7 k4 s2 p1"
