@@ -20,6 +20,7 @@ __all__ = ["phases"]
 _HEADLINE = "The output is interleaved phases; each correlates the input with a sub-filter of its own"
 _SHARED, _SHORT = "stride and dilation share a factor", "the kernel is shorter than the stride"
 _MOST = 36
+_APART = 6  # so many hues are told apart in any order
 _ROW = 9  # sub-filters beside one another
 
 
@@ -33,7 +34,10 @@ def phases(scene: Scene) -> Picture:
             f"which a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
         )
     full = [part for part in parts if _taps(part)]
-    colours = {part: hue(n, len(full)) for n, part in enumerate(full)}
+    # Many hues lie close together, so that neighbouring phases get distant ones.
+    steps = range(round(0.4 * len(full)) if len(full) > _APART else 1, len(full) + 1)
+    step = next(n for n in steps if gcd(n, len(full)) == 1)
+    colours = {part: hue(n * step % len(full), len(full)) for n, part in enumerate(full)}
     names = {part: _name(tuple(phase.residue for phase in part), g.axes) for part in parts}
     columns = scene.lifted.kernel[2] + len(scene.spans[2])
     cell = cell_size(columns if g.axes < 3 else 2 * columns, 600)
