@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -30,6 +33,8 @@ READ = [
     ("keras", "x = layers.Conv1DTranspose(8, 2, strides=3, activation='relu')(x)",
      {"input": 5, "channels": 4}, "n1 c4>8 i5 k2 s3 o1"),
     ("keras", "Conv1DTranspose(8, 5, 2, 'same', 1)", {"input": 5, "channels": 4}, "n1 c4>8 i5 k5 s2 p1:2"),
+    ("keras", "keras.ops.conv_transpose(x, keras.ops.ones((3, 8, 4)), 2, 'same')",
+     {"input": 5}, "n1 c4>8 i5 k3 s2 p0:1"),
     ("jax", "lax.conv_transpose(x, w, (2, 2), 'SAME')", {"input": 5, "kernel": 3}, "n1 c1>1 i5x5 k3 s2 p0:1"),
     ("jax", "jax.lax.conv_transpose(x, jnp.ones((4, 8, 3)), (2,), ((2, 1),))",
      {"input": 5}, "n1 c8>3 i5 k4 s2 p1:2"),
@@ -71,6 +76,13 @@ WRITTEN = [
     ("n1 c4>8 i5x5 k3 s2 p0:1", "tflite",
      'TRANSPOSE_CONV([1, 10, 10, 8], w, x, padding="SAME", stride_h=2, stride_w=2)'),
 ]  # fmt: skip
+
+
+def test_the_guide_says_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (Path(__file__).parents[1] / "docs/guides/conventions.md").read_text(encoding="utf-8")
+    source, printed = re.findall(r"```(?:python)?\n(.*?)```", guide, re.DOTALL)[:2]
+    exec(source, {})
+    assert capsys.readouterr().out == "n1 c4>8 i5x5 k3 s2 p0:1\n" + printed
 
 
 def test_frameworks_are_named() -> None:
@@ -165,6 +177,18 @@ def test_groups_of_jax_share_the_output_axis() -> None:
     weight = np.zeros((4, 3, 2))
     weight[3, 2, 1] = 7
     assert weight_to("jax", weight, Geometry.parse("n1 c4>6 i5 k2 g2"))[0, 1, 5] == 7
+
+
+def test_a_reading_knows_how_its_own_weights_lie() -> None:
+    """With transpose_kernel JAX takes them as TensorFlow does: (*kernel, out, in), not flipped."""
+    weight = np.zeros((3, 5, 4))
+    weight[0, 3, 2] = 7
+    told = read(
+        "jax", "lax.conv_transpose(x, jnp.ones((3, 5, 4)), (2,), 'SAME', transpose_kernel=True)", input=5
+    )
+    assert told.weight(weight)[2, 3, 0] == 7
+    plain = read("jax", "lax.conv_transpose(x, jnp.ones((3, 5, 4)), (2,), 'SAME')", input=5)
+    assert plain.weight(weight)[3, 2, 2] == 7
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

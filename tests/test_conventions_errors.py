@@ -27,6 +27,7 @@ BAD = [
     ("pytorch", "nn.ConvTranspose2d(8, 4, 0)", "kernel 0 on axis 0"),
     ("pytorch", "F.conv_transpose2d(x, w)", "give kernel=, or write the weights as torch.ones"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3", "is no line of Python"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3\0)", "is no line of Python"),
     ("pytorch", "", "is not one call"),
     ("pytorch", "f(1); g(2)", "is not one call"),
     ("pytorch", "-" * 3000 + "1", "Python|one call"),
@@ -35,6 +36,7 @@ BAD = [
     ("tensorflow", f"{TF}, tf.ones([3, 3, 8, 4]), tf.shape(y), 2)", "output_shape is 'tf.shape"),
     ("tensorflow", f"{TF}, tf.ones([3, 3, 8, 4]), [1, 9, 9, 7], 2)", "7 channels and filters 8"),
     ("tensorflow", f"{TF}, tf.ones([3, 3, 8, 4]), [1, 9, 9, 8], 2, [1, 1])", "4 .* pairs would fit"),
+    ("keras", "keras.ops.conv_transpose(x, keras.ops.ones((3, 8, 4)), 2)", "has 2 axes and the call 1"),
     ("keras", "Conv2DTranspose(8, 3, strides=2, padding='full')", "padding='full' is unknown"),
     ("keras", "Conv2DTranspose(8, 3, strides=2, dilation_rate=2)", "no strides=2 with dilation_rate=2"),
     ("keras", "Conv2DTranspose(8, 3, strides=2, output_padding=2)", "from 0 to strides - 1"),
@@ -80,6 +82,13 @@ def test_bad_calls(framework: str, call: str, message: str) -> None:
 def test_bad_company(options: dict, message: str) -> None:
     with pytest.raises(TconvError, match=message):
         read("pytorch", "nn.ConvTranspose2d(8, 4, 3)", **options)
+
+
+def test_a_batch_of_two_minds() -> None:
+    call = "tf.nn.conv1d_transpose(x, tf.ones([3, 1, 1]), [4, 10, 1], 2)"
+    assert read("tensorflow", call, input=5).geometry.batch == 4
+    with pytest.raises(TconvError, match="a batch of 4 and 3 was asked for"):
+        read("tensorflow", call, input=5, batch=3)
 
 
 def test_unknown_frameworks() -> None:

@@ -13,6 +13,7 @@ from tconv.geometry import Geometry
 from tconv.geometry.arguments import Padding, per_axis, shown, whole
 
 __all__ = [
+    "axes_of",
     "find",
     "finish",
     "flag",
@@ -21,7 +22,6 @@ __all__ = [
     "number",
     "numbers",
     "pairs",
-    "shape_of",
     "word",
 ]
 
@@ -103,7 +103,12 @@ def input_sizes(asked: Asked, axes: int) -> tuple[int, ...]:
     return sizes
 
 
-def shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
+def axes_of(weight: Any, asked: Asked) -> int:
+    """How many spatial axes weights with a shape have; else those of the input that was asked for."""
+    return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(asked.input)
+
+
+def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
     """The shape of an array that is made in the call itself; None if it is only named."""
     if not isinstance(value, Shaped):
         return None
@@ -119,17 +124,14 @@ def kernel_of(
 
     `axes` is the weights' Layout.axes and `maker` what makes such an array in this framework.
     """
-    sizes = shape_of(weight, len(axes), "the weights")
+    sizes = _shape_of(weight, len(axes), "the weights")
     spatial = len(axes) - 2
     if sizes is not None:
         by_letter = dict(zip(axes, sizes, strict=True))
         return tuple(by_letter[letter] for letter in "012"[:spatial]), by_letter["i"], by_letter["o"]
     if asked.kernel is not None:
-        return (
-            per_axis("kernel", asked.kernel if len(asked.kernel) > 1 else asked.kernel[0], spatial),
-            None,
-            None,
-        )
+        told = asked.kernel if len(asked.kernel) > 1 else asked.kernel[0]
+        return per_axis("kernel", told, spatial), None, None
     example = ", ".join({"i": "1", "o": "1"}.get(letter, "3") for letter in axes)
     raise TconvError(
         f"{call.name} takes the kernel's sizes from its weights: give kernel=, "

@@ -101,7 +101,9 @@ def parse(text: str) -> Parsed:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the text's own slips
             return _take_apart(text, ast.parse(text.strip()).body)
-    except (SyntaxError, RecursionError, MemoryError):
+    except TconvError:
+        raise
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise TconvError(
             f"{shown(text)} is no line of Python; a call such as f(3, stride=2) would fit"
         ) from None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import product
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, kernel_of, number, numbers, word
+from tconv.conventions.asking import axes_of, find, finish, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
-from tconv.conventions.windows import array_lines, bridge, wanted
+from tconv.conventions.windows import bridge, channels_last_lines, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import shown
@@ -28,9 +28,9 @@ _LAYER = (
 )  # fmt: skip
 _OP = ("inputs", "kernel", "strides", "padding", "output_padding", "data_format", "dilation_rate")
 _LAYERS = {
-    f"{name}{axes}D{ending}": Function(axes, _LAYER)
+    f"{name}{axes}DTranspose": Function(axes, _LAYER)
     for axes in (1, 2, 3)
-    for name, ending in (("Conv", "Transpose"), ("Convolution", "Transpose"))
+    for name in ("Conv", "Convolution")
 }
 _OPS = {"conv_transpose": Function(0, _OP)}
 
@@ -50,9 +50,9 @@ def read(text: str, asked: Asked) -> Reading:
         axes = function.axes
         kernel, channels = numbers(bound, "kernel_size", axes), (None, number(bound, "filters"))
     else:
-        axes = len(asked.input)
-        axes_of = "012"[:axes] + "oi"
-        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], axes_of, "keras.ops.ones")
+        axes = axes_of(bound["kernel"], asked)
+        letters = "012"[:axes] + "oi"
+        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], letters, "keras.ops.ones")
         channels = (told_in, told_out)
     stride, dilation = (numbers(bound, name, axes, 1, least=1) for name in ("strides", "dilation_rate"))
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
@@ -192,5 +192,5 @@ def write(geometry: Geometry) -> Call:
         notes.append(
             "Keras crops as same or valid do, no other way: the rest is cropped or added behind the call"
         )
-    lines += array_lines(after, 1, "keras.ops.pad")
+    lines += channels_last_lines(after, "keras.ops.pad")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

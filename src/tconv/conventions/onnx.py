@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import finish, input_sizes, kernel_of, number, numbers, word
+from tconv.conventions.asking import axes_of, finish, input_sizes, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
@@ -47,7 +47,7 @@ def _axes(bound: Mapping[str, Any], asked: Asked) -> int:
     for name in ("kernel_shape", "strides", "dilations", "output_padding"):
         if isinstance(bound[name], tuple):
             return len(bound[name])
-    return len(asked.input)
+    return axes_of(bound["W"], asked)
 
 
 def read(text: str, asked: Asked) -> Reading:
@@ -77,9 +77,7 @@ def read(text: str, asked: Asked) -> Reading:
         starts = [_start(r - m, how, asked.reading, groups) for r, m in zip(reached, made, strict=True)]
     elif how.startswith("SAME"):
         made = tuple(i * s for i, s in zip(sizes, stride, strict=True))
-        if (
-            asked.reading != "reference"
-        ):  # a kernel shorter than the stride: the runtimes do not extend the output
+        if asked.reading != "reference":  # where the kernel is shorter than the stride nothing is added
             made = tuple(min(m, r) for m, r in zip(made, reached, strict=True))
         starts = [_start(r - m, how, asked.reading, 0) for r, m in zip(reached, made, strict=True)]
     else:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, kernel_of, number, numbers, shape_of
+from tconv.conventions.asking import find, finish, kernel_of, number, numbers
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
-from tconv.conventions.windows import array_lines, bridge, crops, pads, wanted
+from tconv.conventions.windows import bridge, crop_lines, crops, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import shown
@@ -39,7 +39,6 @@ def read(text: str, asked: Asked) -> Reading:
     function = find(call, _MODULES | _FUNCTIONS)
     axes, bound = function.axes, function.bind(call)
     groups = number(bound, "groups", 1)
-    batch: int | None = None
     if call.last_name in _MODULES:
         kernel = numbers(bound, "kernel_size", axes)
         told_in = None if "in_channels" not in bound else number(bound, "in_channels")
@@ -50,8 +49,6 @@ def read(text: str, asked: Asked) -> Reading:
         axes_of = "io" + "012"[:axes]
         kernel, told_in, share = kernel_of(asked, call, bound["weight"], axes_of, "torch.ones")
         told_out = None if share is None else share * groups
-        data = shape_of(bound["input"], axes + 2, "input")
-        batch = data[0] if data else None
     if isinstance(bound["padding"], str):
         raise TconvError(
             f"padding={bound['padding']!r}: PyTorch's transposed convolutions take numbers alone"
@@ -71,7 +68,6 @@ def read(text: str, asked: Asked) -> Reading:
         dilation=numbers(bound, "dilation", axes, 1),
         groups=groups,
         channels=(told_in, told_out),
-        batch=batch,
     )
     made = reading.geometry
     if size is not None and any(o >= s for o, s in zip(made.output_padding, stride, strict=True)):
@@ -109,16 +105,15 @@ def write(geometry: Geometry) -> Call:
         )
         + ", bias=False)"
     )
-    lines = ["import torch.nn as nn", "import torch.nn.functional as F", f"layer = {line}"]
+    grown, cut = any(map(any, pads(after))), any(map(any, crops(after)))
+    lines = ["import torch.nn as nn", *["import torch.nn.functional as F"] * grown, f"layer = {line}"]
     lines += ["layer.weight.data = w", "y = layer(x)"]
     notes = []
-    if any(side for pair in pads(after) for side in pair):
-        flat = [side for pair in reversed(pads(after)) for side in pair]
-        lines.append(f"y = F.pad(y, {tuple(flat)})")
+    if grown:
+        flat = tuple(side for pair in reversed(pads(after)) for side in pair)  # the last axis comes first
+        lines.append(f"y = F.pad(y, {flat})")
         notes.append("PyTorch pads both sides alike: cells are added behind the call, before any bias")
-    else:
-        lines.remove("import torch.nn.functional as F")
-    if any(side for pair in crops(after) for side in pair):
-        lines += array_lines(tuple((min(lo, 0), min(hi, 0)) for lo, hi in after), 2, "")
+    if cut:
+        lines += crop_lines(after, 2)
         notes.append("PyTorch pads both sides alike: the output is cropped behind the call")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

@@ -10,7 +10,7 @@ from tconv.conventions.asking import find, finish, input_sizes, kernel_of, numbe
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
-from tconv.conventions.windows import array_lines, bridge, full_sizes, wanted
+from tconv.conventions.windows import bridge, channels_last_lines, full_sizes, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import shown
@@ -163,5 +163,5 @@ def write(geometry: Geometry) -> Call:
         notes.append("TensorFlow cannot say this padding: the rest is cropped or added behind the call")
     if max(g.dilation) > 1:
         notes.append("TensorFlow on a CPU takes dilations only where it computes with oneDNN")
-    lines += array_lines(after, 1, "tf.pad")
+    lines += channels_last_lines(after, "tf.pad")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

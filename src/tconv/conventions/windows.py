@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tconv.geometry import Geometry
 
-__all__ = ["array_lines", "bridge", "crops", "full_sizes", "pads", "wanted"]
+__all__ = ["bridge", "channels_last_lines", "crop_lines", "crops", "full_sizes", "pads", "wanted"]
 
 Sides = tuple[tuple[int, int], ...]
 
@@ -51,12 +51,12 @@ def _slices(after: Sides, leading: int) -> str:
     return f"[{', '.join([':'] * leading + cut)}]"
 
 
-def array_lines(after: Sides, data_first: int, pad: str) -> list[str]:
-    """The lines that pad and crop an array `y` by `after`; `pad` is a function of NumPy's signature."""
-    lines = []
-    if any(side for pair in pads(after) for side in pair):
-        before, behind = ([(0, 0)] * 2, []) if data_first == 2 else ([(0, 0)], [(0, 0)])
-        lines.append(f"y = {pad}(y, {(*before, *pads(after), *behind)})")
-    if any(side for pair in crops(after) for side in pair):
-        lines.append(f"y = y{_slices(after, data_first)}")
-    return lines
+def crop_lines(after: Sides, leading: int) -> list[str]:
+    """The line that crops an array `y`, if any; `leading` axes stand before the spatial ones."""
+    return [f"y = y{_slices(after, leading)}"] if any(map(any, crops(after))) else []
+
+
+def channels_last_lines(after: Sides, pad: str) -> list[str]:
+    """The lines that pad and crop an array `y` with channels last; `pad` is a function as np.pad."""
+    grown = [f"y = {pad}(y, {((0, 0), *pads(after), (0, 0))})"] if any(map(any, pads(after))) else []
+    return [*grown, *crop_lines(after, 1)]
