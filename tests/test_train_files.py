@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tconv import TconvError
-from tconv.train.files import make_folder, write_aside
+from tconv.files import make_folder, write_aside
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 LIMITED = """
 import resource, sys, torch
 from pathlib import Path
-from tconv.train.files import write_aside
+from tconv.files import write_aside
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     with write_aside(Path(sys.argv[1])) as file:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from tconv import filters
 from tconv._core import empty_cache, get_num_threads
+from tconv.diagnosis import diagnose
 from tconv.errors import TconvError
 from tconv.explanation import explain
 from tconv.geometry import Geometry
@@ -36,6 +37,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "conv_weight_gradient",
+    "diagnose",
     "empty_cache",
     "explain",
     "filters",

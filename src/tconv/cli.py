@@ -22,6 +22,7 @@ MODULES = (
     "tconv.train.commands",
     "tconv.explanation.commands",
     "tconv.drawing.commands",
+    "tconv.diagnosis.commands",
     "tconv.bench.commands",
 )
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns

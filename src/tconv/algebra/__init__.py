@@ -1,1 +1,44 @@
-"""Exact identities on weights, as plain NumPy arrays."""
+"""Exact identities on the weights of transposed convolutions: plain arrays in, plain arrays out.
+
+Weights are (in, out/groups, *kernel) as everywhere in tconv; those of a plain convolution are
+(out, in/groups, *kernel) as in PyTorch and ONNX. No function changes its arguments. Integers stay integers
+and arrays of `fractions.Fraction` stay exact; floating point is summed in float64 and rounded once, to the
+dtype that came in.
+
+>>> import numpy as np
+>>> weight = np.array([[[1.0, 2.0, 3.0, 2.0]]])  # k4 s2: coverage is even, the gains are not
+>>> phase_gains(weight, stride=2)
+array([[[4., 4.]]])
+>>> merge_nearest(np.array([[[1, 2, 4]]]), 2)[0]  # nearest upsampling, then that convolution, in one layer
+array([[[4, 6, 3, 1]]])
+"""
+
+from __future__ import annotations
+
+from tconv.algebra.fold import fold_batchnorm, scale_inputs, scale_outputs
+from tconv.algebra.gains import (
+    constant_response,
+    equal_phase_gains,
+    phase_gains,
+    phase_taps,
+    ripple,
+)
+from tconv.algebra.images import image_share
+from tconv.algebra.initial import bilinear, icnr
+from tconv.algebra.merge import merge_nearest, split_nearest
+
+__all__ = [
+    "bilinear",
+    "constant_response",
+    "equal_phase_gains",
+    "fold_batchnorm",
+    "icnr",
+    "image_share",
+    "merge_nearest",
+    "phase_gains",
+    "phase_taps",
+    "ripple",
+    "scale_inputs",
+    "scale_outputs",
+    "split_nearest",
+]

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from tconv.errors import TconvError
-from tconv.train.files import make_folder, write_aside
+from tconv.files import make_folder, write_aside
 from tconv.train.module import Segmenter
 
 __all__ = ["WholeFiles", "load_segmenter", "read_checkpoint"]

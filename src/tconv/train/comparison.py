@@ -11,11 +11,11 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from tconv.files import make_folder
 from tconv.train.batches import TrainingPictures
 from tconv.train.checkpoint import load_segmenter
 from tconv.train.data import Data
 from tconv.train.evaluate import Evaluation, evaluate
-from tconv.train.files import make_folder
 from tconv.train.log import note
 from tconv.train.measures import measures
 from tconv.train.module import Segmenter

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tconv.files import write_aside
 from tconv.train.comparison import Comparison, Weights
-from tconv.train.files import write_aside
 from tconv.train.palette import palette
 from tconv.train.pictures import Label, Picture
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
-from tconv.train.files import write_aside
+from tconv.files import write_aside
 from tconv.train.processes import is_first
 
 __all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet"]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tconv.errors import TconvError
+from tconv.files import make_folder, write_aside
 from tconv.train.checkpoint import load_segmenter
-from tconv.train.files import make_folder, write_aside
 from tconv.train.module import Segmenter
 from tconv.train.palette import BLANK, palette
 from tconv.train.pictures import Picture, read_picture, to_channels

@@ -14,9 +14,9 @@ from string import Template
 import numpy as np
 import torch
 
+from tconv.files import write_aside
 from tconv.train.comparison import Comparison, Variant
 from tconv.train.figures import colours
-from tconv.train.files import write_aside
 from tconv.train.report_pictures import WINDOW, closer_look, curve, filter_section, picture_row
 
 __all__ = ["write_report"]

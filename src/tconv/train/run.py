@@ -16,11 +16,11 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tconv.errors import TconvError
+from tconv.files import make_folder
 from tconv.train import processes
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import WholeFiles, read_checkpoint
 from tconv.train.data import Data, Split, open_data, statistics
-from tconv.train.files import make_folder
 from tconv.train.log import EpochLog, Row, note, progress_bar, quiet
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked

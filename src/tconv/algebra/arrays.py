@@ -1,0 +1,64 @@
+"""What every identity asks of its arrays: a weight of some axes, options one an axis, wide sums."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tconv.errors import TconvError
+from tconv.geometry.arguments import PerAxis, per_axis, whole
+
+__all__ = ["Array", "checked_groups", "counts", "read_weight", "rounded", "wide"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def read_weight(weight: Any) -> Array:
+    """`weight` as an array of 1 to 3 kernel axes, none of them empty.
+
+    >>> read_weight([[[1, 2]]]).shape
+    (1, 1, 2)
+    """
+    array = np.asarray(weight)
+    if not 3 <= array.ndim <= 5 or 0 in array.shape:
+        raise TconvError(
+            f"weight has shape {array.shape}; (in, out/groups, *kernel), 1 to 3 kernel axes, none empty, "
+            "would fit"
+        )
+    return array
+
+
+def counts(name: str, value: PerAxis, axes: int) -> tuple[int, ...]:
+    """An option as one int of at least 1 an axis."""
+    found = per_axis(name, value, axes)
+    if min(found) < 1:
+        raise TconvError(f"{name}={value!r}; at least 1 an axis would fit")
+    return found
+
+
+def checked_groups(weight: Array, groups: int) -> int:
+    """`groups` as an int that divides the first axis of `weight`."""
+    number = whole("groups", groups)
+    if number < 1 or weight.shape[0] % number:
+        raise TconvError(
+            f"{number} groups for a weight of shape {weight.shape}; a divisor of {weight.shape[0]} would fit"
+        )
+    return number
+
+
+def wide(array: Array) -> Array:
+    """`array` in a dtype whose sums round little: half and single precision become float64.
+
+    >>> wide(np.float16([1])).dtype, wide(np.int64([1])).dtype, wide(np.complex64([1])).dtype
+    (dtype('float64'), dtype('int64'), dtype('complex128'))
+    """
+    if array.dtype.kind in "iuO":
+        return array
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def rounded(array: Array, like: Array) -> Array:
+    """`array` in the dtype of `like`, unless that one holds integers, which cannot hold it."""
+    return array if like.dtype.kind in "iub" else array.astype(like.dtype)

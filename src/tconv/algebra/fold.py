@@ -1,0 +1,114 @@
+"""Scales, shifts and BatchNorm moved into the layer beside them, kept right with groups.
+
+Output channel o = g*(out/groups) + j of a grouped transposed convolution has its weights in weight[c, j]
+for the input channels c of group g alone. A scale of the output channels therefore belongs to (group, j),
+never to axis 1 alone: weights that are scaled by scale[j], or by a scale cut to out/groups, are wrong from
+the second group on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tconv.algebra.arrays import Array, checked_groups, read_weight, rounded, wide
+from tconv.errors import TconvError
+
+__all__ = ["fold_batchnorm", "scale_inputs", "scale_outputs"]
+
+
+def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
+    """Weights whose layer gives scale[o] times the output channel o: a(x) W = x (a W).
+
+    Args:
+        weight: (in, out/groups, *kernel); with transposed=False a convolution's (out, in/groups, *kernel).
+        scale: (out,).
+
+    >>> scale_outputs(np.ones((4, 1, 1)), np.array([10.0, 20.0]), groups=2).ravel()
+    array([10., 10., 20., 20.])
+    """
+    array = read_weight(weight)
+    number = checked_groups(array, groups)
+    factors = np.asarray(scale)
+    outputs = array.shape[1] * number if transposed else array.shape[0]
+    _check_length("scale", factors, outputs, "output")
+    made = wide(array)
+    if transposed:
+        blocks = made.reshape(number, array.shape[0] // number, *array.shape[1:])
+        per_group = wide(factors).reshape(number, 1, array.shape[1], *(1,) * (array.ndim - 2))
+        made = (blocks * per_group).reshape(array.shape)
+    else:
+        made = made * wide(factors).reshape(-1, *(1,) * (array.ndim - 1))
+    return rounded(made, array)
+
+
+def scale_inputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
+    """Weights whose layer answers x as the given one answers scale[c] times the input channel c.
+
+    A shift of the inputs does not move in this way: beyond the border there is zero, not the shift.
+
+    >>> scale_inputs(np.ones((2, 1, 1)), np.array([10.0, 20.0])).ravel()
+    array([10., 20.])
+    """
+    return scale_outputs(weight, scale, groups, transposed=not transposed)
+
+
+def fold_batchnorm(
+    weight: Array,
+    bias: Array | None,
+    *,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    epsilon: float = 1e-5,
+    groups: int = 1,
+    transposed: bool = True,
+) -> tuple[Array, Array]:
+    """The weight and bias of one layer that equals this layer followed by BatchNorm in evaluation.
+
+    BatchNorm (Ioffe & Szegedy 2015) makes a (y - mean) + beta with a = gamma / sqrt(variance + epsilon), an
+    affine map of each channel. So the weight is scaled by a, and the bias becomes a (bias - mean) + beta.
+
+    Args:
+        weight: (in, out/groups, *kernel); with transposed=False a convolution's (out, in/groups, *kernel).
+        bias: (out,), or None for zeros.
+        mean, variance: running ones, (out,). gamma, beta: (out,); None is 1 and 0.
+
+    Raises:
+        TconvError: a length that is not the number of output channels, or variance + epsilon not above zero.
+
+    >>> one = np.ones(2)
+    >>> fold_batchnorm(one.reshape(2, 1, 1), one, mean=one * 3, variance=one * 4, epsilon=0.0, groups=2)
+    (array([[[0.5]],
+    <BLANKLINE>
+           [[0.5]]]), array([-1., -1.]))
+    """
+    array = read_weight(weight)
+    outputs = array.shape[1] * checked_groups(array, groups) if transposed else array.shape[0]
+    parts = {
+        "mean": mean,
+        "variance": variance,
+        "gamma": np.ones(outputs) if gamma is None else gamma,
+        "beta": np.zeros(outputs) if beta is None else beta,
+        "bias": np.zeros(outputs) if bias is None else bias,
+    }
+    of = {name: np.asarray(part, np.float64) for name, part in parts.items()}
+    for name, part in of.items():
+        _check_length(name, part, outputs, "output")
+    spread = of["variance"] + epsilon
+    if not (spread > 0).all():
+        raise TconvError(
+            f"variance + epsilon is {spread.min():.3g} in channel {int(spread.argmin())}; above 0 would fit"
+        )
+    scale = of["gamma"] / np.sqrt(spread)
+    return (
+        scale_outputs(array, scale, groups, transposed=transposed),
+        rounded((of["bias"] - of["mean"]) * scale + of["beta"], array),
+    )
+
+
+def _check_length(name: str, values: Array, channels: int, kind: str) -> None:
+    if values.shape != (channels,):
+        raise TconvError(
+            f"{name} has shape {values.shape}; ({channels},), one a channel of {kind}, would fit"
+        )

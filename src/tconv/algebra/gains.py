@@ -1,0 +1,163 @@
+"""The gains of the phases: what a layer makes of a constant, and the smallest change that makes it flat.
+
+Phase r of the full output is made by the taps t with t*d = r (mod s). Its gain is their sum,
+
+    G[c, o, r] = sum of weight[c, o, t] over those t,
+
+so that a constant x[c] in every input channel gives y[o, r] = sum_c x[c] G[c, o, r] (+ bias) at every output
+of phase r that no border reaches. The output is flat for every such constant exactly if G does not depend
+on r. Even coverage (k a multiple of s) is not enough: trained taps need not sum to the same.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from math import lcm, prod
+from typing import Any
+
+import numpy as np
+
+from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
+from tconv.errors import TconvError
+from tconv.geometry.arguments import PerAxis
+from tconv.geometry.axis import Axis
+
+__all__ = ["constant_response", "equal_phase_gains", "phase_gains", "phase_taps", "ripple"]
+
+
+def _members(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis) -> list[list[list[int]]]:
+    """The taps of each residue, axis by axis."""
+    strides = counts("stride", stride, len(kernel))
+    dilations = counts("dilation", dilation, len(kernel))
+    return [
+        [[tap for tap, _ in phase.taps] for phase in Axis(1, k, s, 0, 0, 0, d).phases()]
+        for k, s, d in zip(kernel, strides, dilations, strict=True)
+    ]
+
+
+def phase_gains(weight: Array, stride: PerAxis, dilation: PerAxis = 1) -> Array:
+    """The sum of each phase's taps, for every channel pair.
+
+    Args:
+        weight: (in, out/groups, *kernel).
+        stride, dilation: one int, or one an axis.
+
+    Returns:
+        (in, out/groups, *stride): entry r is the gain of the outputs u = r (mod stride) of the full output.
+
+    >>> phase_gains(np.array([[[1, 2, 3]]]), stride=2)  # taps 0 and 2 make phase 0, tap 1 makes phase 1
+    array([[[4, 2]]])
+    """
+    array = read_weight(weight)
+    total = wide(array)
+    for axis, residues in enumerate(_members(array.shape[2:], stride, dilation), 2):
+        total = np.stack([total.take(taps, axis).sum(axis) for taps in residues], axis)
+    return total
+
+
+def phase_taps(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis = 1) -> Array:
+    """How many taps each phase has: the coverage of an output far from the borders.
+
+    >>> phase_taps((3, 3), stride=2)
+    array([[4, 2],
+           [2, 1]])
+    """
+    lines = [[len(taps) for taps in residues] for residues in _members(kernel, stride, dilation)]
+    found = np.array(1)
+    for line in lines:
+        found = np.multiply.outer(found, line)
+    return found
+
+
+def constant_response(weight: Array, stride: PerAxis, dilation: PerAxis = 1, groups: int = 1) -> Array:
+    """What the layer makes of ones in every input channel, phase by phase, away from the borders.
+
+    Returns:
+        (out, *stride): the gains summed over the input channels of the group, without bias.
+
+    >>> constant_response(np.ones((4, 1, 3)), stride=2, groups=2)  # two channels in a group
+    array([[4., 2.],
+           [4., 2.]])
+    """
+    number = checked_groups(read_weight(weight), groups)
+    gains = phase_gains(weight, stride, dilation)
+    per_group: Array = gains.reshape(number, gains.shape[0] // number, *gains.shape[1:]).sum(1)
+    return per_group.reshape(-1, *gains.shape[2:])
+
+
+def ripple(gains: Array) -> float:
+    """How far gains are from flat: the share of their root mean square that varies with the phase, 0 to 1.
+
+    sqrt(sum (G - mean over phases of G)^2 / sum G^2), over all leading entries together. For constants
+    drawn independently for each channel it is the pattern's part of the output's root mean square; by
+    Parseval, the part of the response at the multiples of 2 pi / stride but zero.
+
+    Args:
+        gains: (a, b, *stride) of `phase_gains`, or (out, *stride) of `constant_response` as [:, None].
+
+    >>> ripple(np.array([[[2.0, 2.0]]])), ripple(np.array([[[1.0, -1.0]]]))
+    (0.0, 1.0)
+    """
+    values = gains.astype(np.complex128 if gains.dtype.kind == "c" else np.float64)
+    phases = tuple(range(2, values.ndim))
+    power = float((np.abs(values) ** 2).sum())
+    varying = float((np.abs(values - values.mean(phases, keepdims=True)) ** 2).sum())
+    return (varying / power) ** 0.5 if power else 0.0
+
+
+def equal_phase_gains(
+    weight: Array, stride: PerAxis, dilation: PerAxis = 1, *, gain: Array | None = None
+) -> Array:
+    """The weights nearest to `weight` (least squares) whose phases all have the same gain.
+
+    For one channel pair let phase r have n_r taps of sum G_r. To bring it to a gain g with the least change
+    every tap of the phase moves by (g - G_r)/n_r, which costs (g - G_r)^2/n_r. The sum over the phases is
+    least at
+
+        g = (sum_r G_r/n_r) / (sum_r 1/n_r),
+
+    their mean where all n_r are equal. (Lagrange's condition of: minimise sum D^2 so that the sums agree.)
+
+    Args:
+        weight: (in, out/groups, *kernel); integers give float64, Fractions stay exact.
+        gain: (in, out/groups), the gains wanted instead of the nearest ones.
+
+    Returns:
+        Weights of the same shape and dtype. The answer to a constant is then flat away from the borders,
+        exactly but for the rounding of the weights to their dtype.
+
+    Raises:
+        TconvError: a phase has no taps (k < s, or a common divisor of s and d): its outputs are bias alone.
+
+    >>> equal_phase_gains(np.array([[[1.0, 2.0, 3.0]]]), stride=2)  # 1 + 3 = 4 and 2 meet at 8/3
+    array([[[0.33333333, 2.66666667, 2.33333333]]])
+    """
+    array = read_weight(weight)
+    kernel = array.shape[2:]
+    members = _members(kernel, stride, dilation)
+    taps = phase_taps(kernel, stride, dilation)
+    if not taps.all():
+        raise TconvError(
+            f"kernel {kernel} with stride {stride} and dilation {dilation}: {int((taps == 0).sum())} of "
+            f"{prod(taps.shape)} phases have no tap, so no weights make them equal to the others; a kernel "
+            "of at least the stride, and dilation 1, would fit"
+        )
+    if array.dtype == object:
+        made, taps = array.copy(), taps.astype(object)
+    else:
+        made = wide(array).astype(np.result_type(wide(array), np.float64))
+    gains = phase_gains(made, stride, dilation)
+    if gain is None:
+        shares = lcm(*taps.ravel().tolist()) // taps  # whole numbers as 1/n_r, so that Fractions stay exact
+        wanted = (gains * shares).sum(tuple(range(2, made.ndim))) / shares.sum()
+    else:
+        wanted = np.broadcast_to(np.asarray(gain), array.shape[:2])
+    for phase in product(*map(range, taps.shape)):
+        of_phase: Any = (..., *phase)
+        change = (wanted - gains[of_phase]) / taps[phase]
+        where = np.ix_(
+            range(array.shape[0]), range(array.shape[1]),
+            *(of_axis[r] for of_axis, r in zip(members, phase, strict=True)),
+        )  # fmt: skip
+        made[where] += change.reshape(*change.shape, *(1,) * len(kernel))
+    return rounded(made, array)

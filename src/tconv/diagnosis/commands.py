@@ -1,0 +1,141 @@
+"""The command ``tconv diagnose``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tconv.errors import TconvError
+
+__all__ = ["add_parser"]
+
+DIAGNOSE = """\
+example:
+  tconv diagnose "n1 c64>3 i64x64 k3 s2 p1"
+  tconv diagnose model.onnx --html report.html
+
+Looks at transposed convolutions: uneven coverage, uneven gains of the phases in trained weights, images,
+gradients, sizes at skip connections, and work that could be saved. Exit status: 0 nothing found, 1 findings,
+2 bad input."""
+
+MORE = """\
+more examples:
+  tconv diagnose weights.npy --problem "n1 c64>3 i64x64 k4 s2 p1" --fix flat.npy
+  tconv diagnose state.pt --layer "up.0=n1 c64>32 i32x32 k4 s2 p1" --layer "up.1=n1 c32>16 i64x64 k4 s2 p1"
+  tconv diagnose model.onnx --input x=1x3x640x640 --layer /up/ConvTranspose
+  tconv diagnose "n1 c64>32 i28x28 k2 s2" --skip 57x57
+  tconv diagnose conv.npy --problem "n1 c64>3 i64x64 k4 s2 p1" --how merge --fix merged.npy"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register ``tconv diagnose``."""
+    from tconv.diagnosis.fixes import FIXES
+
+    parser = subparsers.add_parser(
+        "diagnose",
+        help="say what is wrong with a layer or a model, and mend it",
+        description=DIAGNOSE,
+        epilog=MORE,
+    )
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a problem, or a file: .npy, a state dict (.pt, .pth, .ckpt), .pt2 of torch.export, .onnx",
+    )
+    parser.add_argument("--problem", help="the layer that the weights of a .npy belong to")
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME[=PROBLEM]",
+        help="look at this layer alone; for a state dict with its problem; may be repeated",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME=]SHAPE",
+        help="shape of a model's input, such as x=1x3x640x640, where the model leaves it open",
+    )
+    parser.add_argument(
+        "--skip", metavar="SIZE", help="size of what the output is joined with, such as 57x57"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="SHARE",
+        help="how much of the answer to a constant may be a pattern; default: 0.01",
+    )
+    parser.add_argument(
+        "--fix", type=Path, metavar="OUT", help="write the file once more, with mended weights"
+    )
+    parser.add_argument(
+        "--how",
+        choices=FIXES,
+        default="gains",
+        help="; ".join(f"{name}: {fix.what}" for name, fix in FIXES.items()) + "; default: gains",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers of icnr; default: 0")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page with pictures")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(func=_diagnose)
+
+
+def _diagnose(args: argparse.Namespace) -> int:
+    from tconv.diagnosis import diagnose
+    from tconv.diagnosis.diagnose import TOLERANCE
+    from tconv.files import write_aside
+
+    found = diagnose(
+        args.what,
+        problem=args.problem,
+        layers=dict(_layer(entry) for entry in args.layer),
+        input=dict(_shape(entry) for entry in args.input),
+        skip=_skip(args.skip),
+        tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
+        how=args.how,
+    )
+    written = []
+    if args.fix:
+        names = tuple(_layer(entry)[0] for entry in args.layer)
+        made = found.fix(args.how, seed=args.seed, names=names)
+        found.write(args.fix, made)
+        written = sorted(made)
+        print(f"wrote {args.fix}: {', '.join(written)}", file=sys.stderr)
+    if args.html:
+        page = found.html()
+        with write_aside(args.html) as file:
+            file.write(page.encode())
+        print(f"wrote {args.html}", file=sys.stderr)
+    if args.json:
+        print(json.dumps({**found.as_dict(), "fixed": written}))
+    else:
+        print(found)
+    return 1 if found.findings else 0
+
+
+def _skip(text: str | None) -> int | tuple[int, ...] | None:
+    sizes = None if text is None else _sizes("--skip", text)
+    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
+
+
+def _layer(entry: str) -> tuple[str, str | None]:
+    name, equals, problem = entry.partition("=")
+    if not name or (equals and not problem.strip()):
+        raise TconvError(f"--layer {entry!r}: NAME or NAME=PROBLEM would fit")
+    return name, problem if equals else None
+
+
+def _shape(entry: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = entry.rpartition("=")
+    return name, _sizes("--input", sizes)
+
+
+def _sizes(option: str, text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", text) or "0" in text.split("x"):
+        raise TconvError(f"{option} {text!r}: sizes such as 57x57 would fit")
+    return tuple(int(size) for size in text.split("x"))

@@ -1,0 +1,222 @@
+"""One diagnosis: read, check, measure, look for findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tconv.algebra.arrays import Array
+from tconv.diagnosis import coverage, structure, weights
+from tconv.diagnosis.findings import Finding, in_order
+from tconv.diagnosis.fixes import FIXES, before_reading, fixed
+from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.measures import Measures, measure
+from tconv.diagnosis.readers import SUFFIXES, Source, read
+from tconv.errors import TconvError
+from tconv.files import write_aside
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import PerAxis, per_axis
+
+__all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose"]
+
+#: The share of a constant's answer that may be a pattern: 1 % is 2.5 of 255 levels of grey.
+TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """One layer and its numbers."""
+
+    layer: Layer
+    measures: Measures
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        layer = self.layer
+        return {
+            "name": layer.name,
+            "problem": str(layer.geometry),
+            "sizes_known": layer.sized,
+            "dtype": None if layer.weight is None else str(layer.weight.dtype),
+            **self.measures.as_dict(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What was looked at, and what was found; `str` is the report."""
+
+    source: str
+    layers: tuple[Examined, ...]  #: the transposed convolutions
+    findings: tuple[Finding, ...]  #: the gravest first
+    notes: tuple[str, ...] = ()  #: what was not looked at
+    tolerance: float = TOLERANCE
+    _read: Source | None = field(default=None, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "source": self.source,
+            "tolerance": self.tolerance,
+            "notes": list(self.notes),
+            "layers": [entry.as_dict() for entry in self.layers],
+            "findings": [finding.as_dict() for finding in self.findings],
+        }
+
+    def __str__(self) -> str:
+        """The report as text."""
+        from tconv.diagnosis.report import text
+
+        return text(self)
+
+    def html(self) -> str:
+        """The report as one page that asks no network for anything."""
+        from tconv.diagnosis.page import html
+
+        return html(self)
+
+    def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
+        """New weights by the layers' names.
+
+        Args:
+            how: a name of `tconv.diagnosis.fixes.FIXES`: "gains" makes equal phase gains where T201 was
+                found (layers with one tap a phase only by name: they would become nearest upsampling),
+                "bilinear" and "icnr" make starting values, "merge" has happened on reading, "split" gives
+                the convolution after nearest upsampling.
+            seed: of the random numbers of "icnr".
+            names: the layers to mend, instead of those found.
+
+        Raises:
+            TconvError: no layer to mend, or weights that this fix does not fit.
+
+        >>> weight = np.array([[[1.0, 2.0, 3.0, 3.0]]])
+        >>> diagnose("n1 c1>1 i8 k4 s2 p1", weight).fix()["weight"]
+        array([[[1.25, 1.75, 3.25, 2.75]]])
+        """
+        found = {finding.layer for finding in self.findings if finding.code == "T201"}
+        return fixed(
+            [(entry.layer, entry.measures, entry.layer.name in found) for entry in self.layers],
+            how,
+            seed=seed,
+            names=names,
+        )
+
+    def write(self, path: Path, fixed_weights: Mapping[str, Array]) -> None:
+        """Write what was read once more, with these weights: aside, then renamed.
+
+        Raises:
+            TconvError: nothing was read from a file, or the file cannot be written.
+        """
+        if self._read is None or self._read.save is None:
+            raise TconvError(f"{self.source}: nothing to write; --fix needs a file of weights")
+        with write_aside(path) as file:
+            self._read.save(file, fixed_weights)
+
+
+def diagnose(
+    what: Geometry | str | Path,
+    weight: Any = None,
+    *,
+    problem: Geometry | str | None = None,
+    layers: Mapping[str, Geometry | str | None] | None = None,
+    input: Mapping[str, tuple[int, ...]] | None = None,
+    skip: PerAxis | None = None,
+    tolerance: float = TOLERANCE,
+    how: str = "gains",
+) -> Diagnosis:
+    """Look for what is wrong, costly or avoidable in transposed convolutions.
+
+    Args:
+        what: a Geometry or its spelling; or a file: .npy (with `problem`), a state dict .pt, .pth or .ckpt
+            (with `layers`), .pt2 of torch.export, .onnx.
+        weight: (in, out/groups, *kernel), for a Geometry.
+        layers: name -> problem of a state dict's layers; for a model, the names to look at.
+        input: shapes of a model's inputs, by name, where the model leaves them open; "" names the only one.
+        skip: sizes of what a layer's output is joined with.
+        tolerance: how much of the answer to a constant may be a pattern.
+        how: the fix that is meant; "merge" reads weights as those of a convolution after nearest upsampling.
+
+    Raises:
+        TconvError: nothing of that kind, a file that is cut short, weights that are NaN or of another shape.
+
+    >>> flat = np.array([[[0.25, 0.75, 0.75, 0.25]]])
+    >>> diagnose("n1 c1>1 i8 k4 s2 p1", flat).findings
+    ()
+    >>> found = diagnose("n1 c1>1 i8 k4 s2 p1", flat + [0, 0.1, 0, 0]).findings[0]
+    >>> found.code, round(found.evidence["ripple"], 3)
+    ('T201', 0.048)
+    """
+    if how not in FIXES:
+        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+    if not 0 <= tolerance <= 1:
+        raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
+    source = _source(what, weight, problem, layers or {}, input or {}, how)
+    if how in ("merge", "split") and not source.alone:
+        raise TconvError(
+            f"{what}: {how} makes weights of another shape, for which a model has no place; a .npy has"
+        )
+    checked = [before_reading(layer, how).checked() for layer in source.layers]
+    # Convolutions of stride 1 are there for what stands around them alone.
+    strided = [layer for layer in checked if not layer.conv or max(layer.geometry.stride) > 1]
+    examined = [Examined(layer=layer, measures=measure(layer)) for layer in strided]
+    found = [
+        finding
+        for entry in examined
+        for finding in _of_layer(entry, tolerance, None if skip is None else skip)
+    ]
+    if source.graph is not None:
+        names = {layer.name for layer in checked}
+        found += [finding for finding in structure.of_graph(source.graph) if finding.layer in names]
+    return Diagnosis(
+        source=str(what),
+        layers=tuple(entry for entry in examined if not entry.layer.conv),
+        findings=in_order(found),
+        notes=source.notes,
+        tolerance=tolerance,
+        _read=source,
+    )
+
+
+def _of_layer(entry: Examined, tolerance: float, skip: PerAxis | None) -> Iterator[Finding]:
+    layer, measures = entry.layer, entry.measures
+    yield from coverage.of_geometry(layer, measures, tolerance)
+    yield from weights.of_weights(layer, measures, tolerance)
+    yield from coverage.of_plan(layer)
+    if skip is not None and not layer.conv:
+        yield from coverage.at_skip(layer, per_axis("skip", skip, layer.geometry.axes))
+
+
+def _geometry(problem: Geometry | str) -> Geometry:
+    return problem if isinstance(problem, Geometry) else Geometry.parse(problem)
+
+
+def _source(
+    what: Geometry | str | Path,
+    weight: Any,
+    problem: Geometry | str | None,
+    layers: Mapping[str, Geometry | str | None],
+    input: Mapping[str, tuple[int, ...]],
+    how: str,
+) -> Source:
+    is_file = isinstance(what, Path) or (
+        isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or Path(what).is_file())
+    )
+    if is_file and not isinstance(what, Geometry):
+        if weight is not None:
+            raise TconvError(f"{what} holds weights of its own; leave weight out")
+        return read(
+            Path(what),
+            layers={name: None if spelt is None else _geometry(spelt) for name, spelt in layers.items()},
+            problem=None if problem is None else _geometry(problem),
+            sizes=input,
+        )
+    if layers or input or problem is not None:
+        raise TconvError(f"{what} is a problem; problem, layers and input belong to files")
+    assert not isinstance(what, Path)
+    array = None if weight is None else np.asarray(weight)
+    name = "layer" if array is None else "weight"
+    return Source(layers=(Layer(name=name, geometry=_geometry(what), weight=array),), alone=True)

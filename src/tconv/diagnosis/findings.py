@@ -1,0 +1,131 @@
+"""What a diagnosis can find: a table of codes, and the finding itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+__all__ = ["CODES", "SEVERITIES", "Code", "Finding", "in_order"]
+
+SEVERITIES = ("error", "warning", "note")
+
+
+class Code(NamedTuple):
+    """A kind of finding."""
+
+    title: str
+    severity: str  #: "error": numbers are lost or shapes do not fit; "warning": seen in results; "note"
+    meaning: str
+
+
+#: T1 geometry, T2 weights, T3 sizes, T4 work that could be saved, T5 speed.
+CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        "T101": Code(
+            "uneven coverage",
+            "warning",
+            "Where the kernel is no multiple of the stride, some outputs are sums of more taps than others: "
+            "a checkerboard from the start (Odena, Dumoulin, Olah 2016). The gradient that a strided "
+            "convolution of this kernel and stride sends back has the same pattern.",
+        ),
+        "T102": Code(
+            "outputs that no tap reaches", "error", "Their value is the bias, whatever the input is."
+        ),
+        "T103": Code(
+            "inputs without influence",
+            "warning",
+            "All that they stamp is cropped: they change no output and get no gradient.",
+        ),
+        "T104": Code(
+            "uneven gradient",
+            "note",
+            "The gradient of a layer's input sums over the outputs that the input reaches. Strided "
+            "convolutions with a kernel that is no multiple of the stride send checkered gradients back; "
+            "heavy cropping starves the borders.",
+        ),
+        "T201": Code(
+            "uneven gains of the phases",
+            "warning",
+            "The taps of the phases do not sum to the same, so that the layer answers a constant by a "
+            "pattern. A kernel that is a multiple of the stride does not save it: trained weights decide.",
+        ),
+        "T202": Code(
+            "images stronger than of nearest upsampling",
+            "warning",
+            "Copies of the input's spectrum at high frequencies get through: grain, checkers, whistling. "
+            "Measured for inputs whose neighbours correlate by 0.95, like pixels of photographs. The share "
+            "for white noise is also that of a white gradient that folds on its way back.",
+        ),
+        "T203": Code(
+            "uneven gains in the gradient",
+            "note",
+            "The weights of a strided convolution, used backwards, answer a constant gradient by a pattern.",
+        ),
+        "T301": Code(
+            "sizes that do not meet",
+            "error",
+            "The layer's output has another size than what it is joined with, or one is cropped or padded.",
+        ),
+        "T401": Code(
+            "nearest upsampling, then a convolution",
+            "note",
+            "One transposed convolution does both with fewer multiplications, exactly.",
+        ),
+        "T402": Code(
+            "BatchNorm that could be folded",
+            "note",
+            "In evaluation it is a scale and a shift of each channel, which fit into the layer's weights.",
+        ),
+        "T403": Code(
+            "BatchNorm on a grouped layer that could be folded",
+            "warning",
+            "Foldable, but by group: tools that scale axis 1 of a grouped transposed weight as a whole get "
+            "it wrong or refuse.",
+        ),
+        "T501": Code(
+            "a slow plan",
+            "note",
+            "The engine computes this layer by plain loops, or multiplies far more than the layer needs.",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One finding about one layer."""
+
+    code: str
+    layer: str
+    text: str  #: the evidence in a sentence
+    fix: str  #: what to do
+    evidence: Mapping[str, Any] = field(default_factory=dict)  #: the numbers, ready for JSON
+
+    @property
+    def title(self) -> str:
+        """What kind it is."""
+        return CODES[self.code].title
+
+    @property
+    def severity(self) -> str:
+        """error, warning or note."""
+        return CODES[self.code].severity
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "layer": self.layer,
+            "title": self.title,
+            "text": self.text,
+            "evidence": dict(self.evidence),
+            "fix": self.fix,
+        }
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The gravest first, then by code."""
+    return tuple(sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), found.code)))

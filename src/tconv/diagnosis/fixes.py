@@ -1,0 +1,110 @@
+"""The fixes that tconv can make itself: new weights for a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from tconv import algebra
+from tconv.algebra.arrays import Array
+from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.measures import Measures, stepped
+from tconv.diagnosis.weights import one_tap
+from tconv.errors import TconvError
+
+__all__ = ["FIXES", "Fix", "before_reading", "fixed"]
+
+
+class Fix(NamedTuple):
+    """A way to make new weights from a layer's."""
+
+    what: str
+    make: Callable[[Layer, np.random.Generator], Array]
+    found: bool  #: only where T201 was found; else on every layer
+
+
+def _held(layer: Layer) -> Array:
+    if layer.weight is None:
+        raise TconvError(f"{layer.name}: no weights to mend; give them with the problem")
+    return layer.weight
+
+
+def _gains(layer: Layer, _: np.random.Generator) -> Array:
+    return algebra.equal_phase_gains(_held(layer), stepped(layer), layer.geometry.dilation)
+
+
+def _bilinear(layer: Layer, _: np.random.Generator) -> Array:
+    return algebra.bilinear(layer.geometry.weight_shape).astype(_held(layer).dtype)
+
+
+def _icnr(layer: Layer, random: np.random.Generator) -> Array:
+    g = layer.geometry
+    if any(k % s for k, s in zip(g.kernel, g.stride, strict=True)) or set(g.dilation) != {1}:
+        raise TconvError(
+            f"{layer.name}: ICNR repeats one filter for all phases; in {g} the kernel is no multiple of the "
+            "stride, or dilated"
+        )
+    taps = [k // s for k, s in zip(g.kernel, g.stride, strict=True)]
+    shape = (*g.weight_shape[:2], *taps)
+    # The scale of He et al. (2015): an output sums over the group's inputs and the taps of its phase.
+    scale = np.sqrt(2 / (g.in_channels // g.groups * np.prod(taps)))
+    return algebra.icnr(random.normal(0, scale, shape), g.stride).astype(_held(layer).dtype)
+
+
+def _split(layer: Layer, _: np.random.Generator) -> Array:
+    g = layer.geometry
+    return algebra.split_nearest(_held(layer), g.stride, g.padding, g.groups).weight
+
+
+FIXES: Mapping[str, Fix] = MappingProxyType(
+    {
+        "gains": Fix("the nearest weights with equal phase gains", _gains, True),
+        "bilinear": Fix("bilinear interpolation, to learn from", _bilinear, False),
+        "icnr": Fix("random weights, equal in every phase (ICNR), to learn from", _icnr, False),
+        "merge": Fix(
+            "a convolution after nearest upsampling (.npy) as one layer", lambda layer, _: _held(layer), False
+        ),
+        "split": Fix("the convolution that does the same after nearest upsampling", _split, False),
+    }
+)
+
+
+def before_reading(layer: Layer, how: str) -> Layer:
+    """For "merge": the layer that a convolution's weights become; else the layer itself.
+
+    The problem is that of the merged layer, and its stride the factor of upsampling.
+    """
+    if how != "merge":
+        return layer
+    g = layer.geometry
+    merged = algebra.merge_nearest(_held(layer), g.stride, 0, 1, g.groups)
+    return replace(layer, weight=merged.weight)
+
+
+def fixed(
+    examined: Sequence[tuple[Layer, Measures, bool]],
+    how: str,
+    *,
+    seed: int = 0,
+    names: tuple[str, ...] = (),
+) -> dict[str, Array]:
+    """New weights for the layers that want it: `(layer, measures, whether T201 was found)` each."""
+    if how not in FIXES:
+        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+    for layer, _, _ in examined:
+        _held(layer)
+    fix, random = FIXES[how], np.random.default_rng(seed)
+    made = {
+        layer.name: fix.make(layer, random)
+        for layer, measures, found in examined
+        if (layer.name in names if names else not fix.found or (found and not one_tap(layer, measures)))
+    }
+    if not made:
+        raise TconvError(
+            "no layer to mend: all gains are equal, or each phase has one tap (name a layer to mend it still)"
+        )
+    return made

