@@ -17,7 +17,7 @@ from tconv.errors import TconvError
 
 __all__ = ["main", "make_parser"]
 
-MODULES = ("tconv.train.demo", "tconv.train.commands", "tconv.bench.commands")
+MODULES = ("tconv.train.demo", "tconv.train.commands", "tconv.bench.commands", "tconv.page.commands")
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the status."""
 
