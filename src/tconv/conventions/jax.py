@@ -1,0 +1,167 @@
+"""JAX's lax.conv_transpose: any padding, no groups; the kernel is not flipped unless `transpose_kernel`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tconv.conventions.answers import Asked, Call, Reading
+from tconv.conventions.asking import find, finish, flag, kernel_of, number, numbers
+from tconv.conventions.calls import ABSENT, Function, Parsed, parse
+from tconv.conventions.spelling import options
+from tconv.conventions.weights import Layout
+from tconv.conventions.windows import wanted
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import shown
+from tconv.geometry.axis import reach
+
+__all__ = ["READINGS", "layout", "read", "write"]
+
+READINGS = ("jax",)
+
+_TRANSPOSED = (
+    "lhs", "rhs", "strides", "padding", "rhs_dilation", "dimension_numbers", "transpose_kernel", "precision",
+    "preferred_element_type", "use_consistent_padding",
+)  # fmt: skip
+_GENERAL = (
+    "lhs", "rhs", "window_strides", "padding", "lhs_dilation", "rhs_dilation", "dimension_numbers",
+    "feature_group_count", "batch_group_count", "precision", "preferred_element_type",
+)  # fmt: skip
+_FUNCTIONS = {"conv_transpose": Function(0, _TRANSPOSED), "conv_general_dilated": Function(0, _GENERAL)}
+_LETTERS = {1: "H", 2: "HW", 3: "HWD"}  # JAX's own default names of the axes
+
+
+def layout(geometry: Geometry) -> Layout:
+    """(*kernel, in/groups, out), turned by 180 degrees."""
+    return Layout("012"[: geometry.axes] + "io", flipped=True, groups_out=True)
+
+
+def _kernel_axes(bound: Mapping[str, Any], axes: int, default: str) -> str:
+    """The kernel's dimension numbers as Layout.axes."""
+    told = bound["dimension_numbers"]
+    if told is ABSENT or told is None:
+        return default
+    letters = told[1] if isinstance(told, tuple) and len(told) == 3 else None
+    if not all(isinstance(spec, str) and len(set(spec)) == len(spec) == axes + 2 for spec in told or ()) or (
+        not isinstance(letters, str) or not {"I", "O"} <= set(letters)
+    ):
+        raise TconvError(
+            f"dimension_numbers={shown(told)}; three strings of {axes + 2} letters would fit, "
+            f'such as ("N{_LETTERS[axes]}C", "{_LETTERS[axes]}IO", "N{_LETTERS[axes]}C")'
+        )
+    spatial = [letter for letter in letters if letter not in "IO"]
+    order = [letter for letter in told[0] if letter not in "NC"]
+    if spatial != order or order != [letter for letter in told[2] if letter not in "NC"]:
+        raise TconvError(f"dimension_numbers={shown(told)}; the spatial axes must stand in one order")
+    return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in letters)
+
+
+def read(text: str, asked: Asked) -> Reading:
+    """`lax.conv_transpose(x, w, (2, 2), "SAME")`, or `lax.conv_general_dilated` with an lhs_dilation."""
+    call = parse(text)
+    bound = find(call, _FUNCTIONS).bind(call)
+    if call.last_name == "conv_general_dilated":
+        return _read_general(call, bound, asked)
+    axes = _axes(call, bound["strides"])
+    transpose = flag(bound, "transpose_kernel")
+    letters = _kernel_axes(bound, axes, "012"[:axes] + "io")
+    if transpose:  # flips the kernel, and reads the channel axes the other way round
+        letters = letters.translate(str.maketrans("io", "oi"))
+    kernel, *channels = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
+    stride, dilation = numbers(bound, "strides", axes), numbers(bound, "rhs_dilation", axes, 1)
+    spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
+    padding = bound["padding"]
+    if padding in ("SAME", "VALID"):
+        windows = [_word(span, s, padding) for span, s in zip(spans, stride, strict=True)]
+    else:
+        pairs = _pairs(call, padding, axes)
+        forward = flag(bound, "use_consistent_padding")
+        windows = [
+            pair if forward else (span - 1 - pair[0], span - 1 - pair[1])
+            for span, pair in zip(spans, pairs, strict=True)
+        ]
+    return finish(
+        asked,
+        Layout(letters, flipped=not transpose),
+        kernel=kernel,
+        stride=stride,
+        padding=windows,
+        dilation=dilation,
+        channels=(channels[0], channels[1]),
+    )
+
+
+def _read_general(call: Parsed, bound: Mapping[str, Any], asked: Asked) -> Reading:
+    axes = _axes(call, bound["window_strides"])
+    groups = number(bound, "feature_group_count", 1)
+    if set(numbers(bound, "window_strides", axes)) != {1} or number(bound, "batch_group_count", 1) != 1:
+        raise TconvError(f"{shown(call.text)} is no transposed convolution: window_strides of 1 would be one")
+    letters = _kernel_axes(bound, axes, "oi" + "012"[:axes])
+    kernel, share, told_out = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
+    dilation = numbers(bound, "rhs_dilation", axes, 1)
+    spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
+    pairs = _pairs(call, bound["padding"], axes)
+    return finish(
+        asked,
+        Layout(letters, flipped=True, groups_out=True),
+        kernel=kernel,
+        stride=numbers(bound, "lhs_dilation", axes, 1),
+        padding=[(span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, pairs, strict=True)],
+        dilation=dilation,
+        groups=groups,
+        channels=(None if share is None else share * groups, told_out),
+    )
+
+
+def _axes(call: Parsed, strides: object) -> int:
+    if not isinstance(strides, tuple) or len(strides) not in _LETTERS:
+        raise TconvError(f"{shown(call.text)}: strides is one number an axis, such as (2, 2)")
+    return len(strides)
+
+
+def _pairs(call: Parsed, padding: object, axes: int) -> list[tuple[int, int]]:
+    entries = padding if isinstance(padding, tuple) else ()
+    if len(entries) != axes or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in entries):
+        raise TconvError(f'{shown(call.text)}: padding is "SAME", "VALID" or {axes} (before, after) pairs')
+    flat = numbers({"padding": sum(entries, ())}, "padding", 2 * axes)
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _word(span: int, stride: int, padding: str) -> tuple[int, int]:
+    """The window of "SAME" (output = input * stride) and "VALID" (as far as kernel or stride reach)."""
+    if padding == "VALID":
+        return 0, min(span - stride, 0)
+    lo = max(span - stride, 0) // 2
+    return lo, span - stride - lo
+
+
+def write(geometry: Geometry) -> Call:
+    """lax.conv_transpose, or for groups lax.conv_general_dilated, which both say every padding."""
+    g = geometry
+    want = wanted(g)
+    spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
+    pairs = tuple((span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, want, strict=True))
+    dilation = ("rhs_dilation", str(g.dilation), str((1,) * g.axes))
+    notes: Sequence[str] = ()
+    if g.groups == 1:
+        words = {
+            word: tuple(_word(span, s, word) for span, s in zip(spans, g.stride, strict=True))
+            for word in ("SAME", "VALID")
+        }
+        told = next((f'"{word}"' for word, windows in words.items() if windows == want), str(pairs))
+        line = f"lax.conv_transpose(x, w, {g.stride}, {told}{options([dilation])})"
+    else:
+        data, kernel = f"N{_LETTERS[g.axes]}C", f"{_LETTERS[g.axes]}IO"
+        said = options(
+            [
+                ("lhs_dilation", str(g.stride), str((1,) * g.axes)),
+                dilation,
+                ("dimension_numbers", f'("{data}", "{kernel}", "{data}")', ""),
+                ("feature_group_count", str(g.groups), "1"),
+            ]
+        )
+        line = f"lax.conv_general_dilated(x, w, {(1,) * g.axes}, {pairs}{said})"
+        notes = ("lax.conv_transpose has no groups: lax.conv_general_dilated with an lhs_dilation has",)
+    code = f"from jax import lax\ny = {line}"
+    return Call(line, code, ((0, 0),) * g.axes, ((0, 0),) * g.axes, tuple(notes))

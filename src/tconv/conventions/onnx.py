@@ -1,0 +1,146 @@
+"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it says all but negative padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tconv.conventions.answers import Asked, Call, Reading
+from tconv.conventions.asking import finish, input_sizes, kernel_of, number, numbers, word
+from tconv.conventions.calls import ABSENT, Function, Parsed, parse
+from tconv.conventions.weights import Layout
+from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import shown
+from tconv.geometry.axis import reach
+
+__all__ = ["READINGS", "layout", "read", "write"]
+
+READINGS = ("onnxruntime", "openvino", "reference")
+
+_ATTRIBUTES = (
+    "X", "W", "B", "*", "auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape",
+    "pads", "strides", "name",
+)  # fmt: skip
+_WORDS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+
+def layout(geometry: Geometry) -> Layout:
+    """(in, out/groups, *kernel), as ours."""
+    return Layout("io" + "012"[: geometry.axes])
+
+
+def _node(text: str) -> Parsed:
+    """`ConvTranspose(...)`, `op.ConvTranspose(x, w, ...)` or `helper.make_node("ConvTranspose", ...)`."""
+    call = parse(text)
+    if call.last_name == "make_node" and call.args[:1] == ("ConvTranspose",):
+        return Parsed(text, "ConvTranspose", (), call.options, {})
+    if call.last_name != "ConvTranspose":
+        raise TconvError(
+            f"{shown(text)}: unknown {call.last_name}; ConvTranspose(kernel_shape=[3, 3]) would fit"
+        )
+    return call
+
+
+def _axes(bound: Mapping[str, Any], asked: Asked) -> int:
+    for name in ("kernel_shape", "strides", "dilations", "output_padding"):
+        if isinstance(bound[name], tuple):
+            return len(bound[name])
+    return len(asked.input)
+
+
+def read(text: str, asked: Asked) -> Reading:
+    """The attributes of a ConvTranspose node, named as in the specification."""
+    call = _node(text)
+    bound = Function(0, _ATTRIBUTES).bind(call)
+    axes = _axes(bound, asked)
+    groups = number(bound, "group", 1)
+    told_in: int | None = None
+    share: int | None = None
+    if bound["kernel_shape"] is not ABSENT:
+        kernel = numbers(bound, "kernel_shape", axes)
+    else:
+        kernel, told_in, share = kernel_of(asked, call, bound["W"], "io" + "012"[:axes], "np.ones")
+    stride, dilation, extra = (
+        numbers(bound, name, axes, default)
+        for name, default in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+    )
+    sizes = input_sizes(asked, axes)
+    how = word(bound, "auto_pad", "NOTSET", _WORDS)
+    if bound["pads"] is not ABSENT and how != "NOTSET":
+        raise TconvError(f"{shown(text)}: pads and auto_pad={how!r} exclude each other; leave one out")
+    full = [(i - 1) * s + reach(k, d) for i, s, k, d in zip(sizes, stride, kernel, dilation, strict=True)]
+    if bound["output_shape"] is not ABSENT:
+        made = numbers(bound, "output_shape", axes)
+        upper = how == "SAME_UPPER" and asked.reading == "onnxruntime"
+        sides = _split([f + o - m for f, o, m in zip(full, extra, made, strict=True)], upper)
+    elif how.startswith("SAME"):
+        made = tuple(i * s for i, s in zip(sizes, stride, strict=True))
+        sides = _split([f + o - m for f, o, m in zip(full, extra, made, strict=True)], how == "SAME_UPPER")
+        # A kernel shorter than the stride leaves nothing to crop, and neither runtime extends the output.
+        made = tuple(f + o - lo - hi for f, o, (lo, hi) in zip(full, extra, sides, strict=True))
+    else:
+        flat = numbers(bound, "pads", 2 * axes, 0)
+        sides = tuple(zip(flat[:axes], flat[axes:], strict=True))
+        made = tuple(f + o - lo - hi for f, o, (lo, hi) in zip(full, extra, sides, strict=True))
+    windows = tuple((lo, f - lo - m) for f, (lo, _), m in zip(full, sides, made, strict=True))
+    return finish(
+        asked,
+        Layout("io" + "012"[:axes]),
+        kernel=kernel,
+        stride=stride,
+        padding=windows,
+        dilation=dilation,
+        groups=groups,
+        channels=(told_in, None if share is None else share * groups),
+    )
+
+
+def _split(totals: Sequence[int], upper: bool) -> tuple[tuple[int, int], ...]:
+    """Crops shared between both ends; the odd cell goes to the end if `upper`, else to the start."""
+    halves = [(max(total, 0) // 2, max(total, 0) - max(total, 0) // 2) for total in totals]
+    return tuple((low, high) if upper else (high, low) for low, high in halves)
+
+
+def write(geometry: Geometry) -> Call:
+    """A ConvTranspose node with explicit pads, and Pad nodes for what is left."""
+    g = geometry
+    want = wanted(g)
+    # The runtimes refuse negative pads, an output padding of stride or more, and an empty output.
+    given = [
+        (min(max(lo, 0), most), min(max(hi, 1 - s), most))
+        for (lo, hi), s, most in zip(want, g.stride, (size - 1 for size in full_sizes(g)), strict=True)
+    ]
+    after = bridge(given, want)
+    flat = [max(lo, 0) for lo, _ in given] + [max(hi, 0) for _, hi in given]
+    extra = [max(-hi, 0) for _, hi in given]
+    said = [f"kernel_shape={list(g.kernel)}"]
+    said += [
+        f"{name}={value}"
+        for name, value, default in (
+            ("strides", list(g.stride), 1),
+            ("pads", flat, 0),
+            ("output_padding", extra, 0),
+            ("dilations", list(g.dilation), 1),
+        )
+        if set(value) != {default}
+    ]
+    said += [f"group={g.groups}"] if g.groups > 1 else []
+    attributes = ", ".join(said)
+    steps = [
+        (amount, kind) for amount, kind in ((pads(after), 1), (crops(after), -1)) if any(map(any, amount))
+    ]
+    names = ["y"] if not steps else ["full", *["grown"] * (len(steps) - 1), "y"]
+    lines = [f'    helper.make_node("ConvTranspose", ["x", "w"], ["{names[0]}"], {attributes}),']
+    for step, (amount, sign) in enumerate(steps):
+        flat = [0, 0, *(sign * lo for lo, _ in amount), 0, 0, *(sign * hi for _, hi in amount)]
+        lines.append(f'    helper.make_node("Constant", [], ["sides_{step}"], value_ints={flat}),')
+        lines.append(
+            f'    helper.make_node("Pad", ["{names[step]}", "sides_{step}"], ["{names[step + 1]}"]),'
+        )
+    notes = (
+        ["ONNX takes no negative pads, nor an output_padding of stride or more: Pad does it"] if steps else []
+    )
+    code = "\n".join(["from onnx import helper", "nodes = [", *lines, "]"])
+    return Call(f"ConvTranspose({attributes})", code, ((0, 0),) * g.axes, after, tuple(notes))

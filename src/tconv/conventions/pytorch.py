@@ -1,0 +1,118 @@
+"""PyTorch: symmetric padding, output padding below max(stride, dilation); all else is cropped or padded."""
+
+from __future__ import annotations
+
+from tconv.conventions.answers import Asked, Call, Reading
+from tconv.conventions.asking import find, finish, kernel_of, number, numbers, shape_of
+from tconv.conventions.calls import ABSENT, Function, parse
+from tconv.conventions.spelling import options, short
+from tconv.conventions.weights import Layout
+from tconv.conventions.windows import array_lines, bridge, crops, pads, wanted
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+from tconv.geometry.arguments import shown
+from tconv.geometry.axis import Axis
+
+__all__ = ["READINGS", "layout", "read", "write"]
+
+READINGS = ("pytorch",)
+
+_MODULE = (
+    "in_channels", "out_channels", "kernel_size", "stride", "padding", "output_padding", "groups", "bias",
+    "dilation", "padding_mode", "device", "dtype",
+)  # fmt: skip
+_FUNCTION = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+_MODULES = {f"ConvTranspose{axes}d": Function(axes, _MODULE) for axes in (1, 2, 3)} | {
+    f"LazyConvTranspose{axes}d": Function(axes, _MODULE[1:]) for axes in (1, 2, 3)
+}
+_FUNCTIONS = {f"conv_transpose{axes}d": Function(axes, _FUNCTION) for axes in (1, 2, 3)}
+
+
+def layout(geometry: Geometry) -> Layout:
+    """(in, out/groups, *kernel), as ours."""
+    return Layout("io" + "012"[: geometry.axes])
+
+
+def read(text: str, asked: Asked) -> Reading:
+    """`nn.ConvTranspose2d(64, 32, 4, 2, 1)(x, output_size=[...])`, or `F.conv_transpose2d(...)`."""
+    call = parse(text)
+    function = find(call, _MODULES | _FUNCTIONS)
+    axes, bound = function.axes, function.bind(call)
+    groups = number(bound, "groups", 1)
+    batch: int | None = None
+    if call.last_name in _MODULES:
+        kernel = numbers(bound, "kernel_size", axes)
+        told_in = None if "in_channels" not in bound else number(bound, "in_channels")
+        told_out: int | None = number(bound, "out_channels")
+        if bound["padding_mode"] not in (ABSENT, "zeros"):
+            raise TconvError(f"padding_mode={shown(bound['padding_mode'])}: PyTorch takes 'zeros' alone here")
+    else:
+        axes_of = "io" + "012"[:axes]
+        kernel, told_in, share = kernel_of(asked, call, bound["weight"], axes_of, "torch.ones")
+        told_out = None if share is None else share * groups
+        data = shape_of(bound["input"], axes + 2, "input")
+        batch = data[0] if data else None
+    if isinstance(bound["padding"], str):
+        raise TconvError(
+            f"padding={bound['padding']!r}: PyTorch's transposed convolutions take numbers alone"
+        )
+    size = call.applied.get("output_size")
+    if isinstance(size, tuple) and len(size) == axes + 2:
+        size = size[2:]
+    return finish(
+        asked,
+        Layout("io" + "012"[:axes]),
+        kernel=kernel,
+        stride=numbers(bound, "stride", axes, 1),
+        padding=numbers(bound, "padding", axes, 0),
+        output_padding=None if size is not None else numbers(bound, "output_padding", axes, 0),
+        output_size=None if size is None else numbers({"output_size": size}, "output_size", axes),
+        dilation=numbers(bound, "dilation", axes, 1),
+        groups=groups,
+        channels=(told_in, told_out),
+        batch=batch,
+    )
+
+
+def _closest(axis: Axis, lo: int, hi: int) -> tuple[int, int]:
+    """The padding and output padding that come closest to the window (lo, hi)."""
+    most = axis.padding_choices - 1
+    if lo >= 0 and 0 <= lo - hi <= most:
+        return lo, lo - hi
+    padding = max(0, min(lo, hi))
+    return padding, min(max(padding - hi, 0), most)
+
+
+def write(geometry: Geometry) -> Call:
+    """The closest nn.ConvTranspose, and the pad or crop that is left."""
+    g = geometry
+    want = wanted(g)
+    said = [_closest(g.axis(a), *want[a]) for a in range(g.axes)]
+    padding, extra = zip(*said, strict=True)
+    after = bridge([(p, p - o) for p, o in said], want)
+    line = (
+        f"nn.ConvTranspose{g.axes}d({g.in_channels}, {g.out_channels}, {short(g.kernel)}"
+        + options(
+            [
+                ("stride", short(g.stride), "1"),
+                ("padding", short(padding), "0"),
+                ("output_padding", short(extra), "0"),
+                ("dilation", short(g.dilation), "1"),
+                ("groups", str(g.groups), "1"),
+            ]
+        )
+        + ", bias=False)"
+    )
+    lines = ["import torch.nn as nn", "import torch.nn.functional as F", f"layer = {line}"]
+    lines += ["layer.weight.data = w", "y = layer(x)"]
+    notes = []
+    if any(side for pair in pads(after) for side in pair):
+        flat = [side for pair in reversed(pads(after)) for side in pair]
+        lines.append(f"y = F.pad(y, {tuple(flat)})")
+        notes.append("PyTorch pads both sides alike: cells are added behind the call, before any bias")
+    else:
+        lines.remove("import torch.nn.functional as F")
+    if any(side for pair in crops(after) for side in pair):
+        lines += array_lines(tuple((min(lo, 0), min(hi, 0)) for lo, hi in after), 2, "")
+        notes.append("PyTorch pads both sides alike: the output is cropped behind the call")
+    return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))
