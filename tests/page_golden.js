@@ -1,10 +1,19 @@
 // What the page's modules say of a problem, in the shape of page_golden.py.
 async (spellings) => {
   const { Geometry } = await import("./geometry.js");
+  const { FRAMEWORKS } = await import("./calls/index.js");
+  const call = (write, g) => {
+    try {
+      return write(g);
+    } catch (fault) {
+      return fault.message;
+    }
+  };
   const describe = (text) => {
     const g = Geometry.parse(text);
     const zeros = g.zeroInsertion();
     return {
+      calls: Object.fromEntries(Object.entries(FRAMEWORKS).map(([name, { write }]) => [name, call(write, g)])),
       spelling: String(g),
       output: g.output,
       phases: g.axis.map((axis) => axis.phases),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from tconv import TconvError
+from tconv.conventions import FRAMEWORKS, write
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 
@@ -71,7 +72,8 @@ def golden(geometry: Geometry) -> dict[str, Any]:
     """Everything that the page says of a problem, as JSON holds it."""
     axes = [geometry.axis(a) for a in range(geometry.axes)]
     zeros = geometry.zero_insertion()
-    facts = {
+    facts: dict[str, Any] = {
+        "calls": {framework: call(framework, geometry) for framework in FRAMEWORKS},
         "spelling": str(geometry),
         "output": geometry.output,
         "phases": [[phase.taps for phase in geometry.phases(a)] for a in range(geometry.axes)],
@@ -89,6 +91,15 @@ def golden(geometry: Geometry) -> dict[str, Any]:
     facts = json.loads(json.dumps(facts))
     assert isinstance(facts, dict)
     return facts
+
+
+def call(framework: str, geometry: Geometry) -> Any:
+    """The call of a framework: its code, what is padded or cropped behind it, and notes; or why there is none."""
+    try:
+        written = write(framework, geometry)
+    except TconvError as error:
+        return str(error)
+    return {"code": written.code, "after": written.after, "notes": written.notes}
 
 
 def fault(text: str) -> str:

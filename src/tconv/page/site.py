@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -14,13 +16,20 @@ __all__ = ["copy_to", "fragment", "site"]
 
 
 def site() -> dict[str, bytes]:
-    """Name -> content of every file of the page; `index.html` is where it begins.
+    """Path -> content of every file of the page; `index.html` is where it begins.
 
     >>> site()["index.html"][:15]
     b'<!doctype html>'
     """
-    folder = files("tconv.page").joinpath("web")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.is_file()}
+    return dict(_files(files("tconv.page").joinpath("web"), ""))
+
+
+def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_file():
+            yield path + entry.name, entry.read_bytes()
+        else:
+            yield from _files(entry, f"{path}{entry.name}/")
 
 
 def copy_to(folder: Path) -> list[Path]:
@@ -33,19 +42,20 @@ def copy_to(folder: Path) -> list[Path]:
         raise TconvError(f"--out {folder} is a file; a folder that is new or empty would fit")
     if folder.is_dir():
         there = {entry.name for entry in folder.iterdir()}
-        if there and not ({"index.html", "geometry.js", "page.css"} <= there):
+        if there and not {"index.html", "geometry.js", "page.css"} <= there:
             raise TconvError(
-                f"--out {folder} holds other files, such as {min(there)!r}; a folder that is new, empty or an "
-                "older copy of the page would fit"
+                f"--out {folder} holds other files, such as {min(there)!r}; "
+                "a folder that is new, empty or an older copy of the page would fit"
             )
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in wanted.items():
-        aside = folder / f".{name}.part"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.part")
         aside.write_bytes(content)
-        os.replace(aside, folder / name)
+        os.replace(aside, path)
     return sorted(folder / name for name in wanted)
 
 
 def fragment(geometry: Geometry | None) -> str:
     """What follows the page's address to open it at `geometry`: its spelling, with `+` for spaces."""
-    return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":")
+    return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":>")

@@ -34,14 +34,20 @@ export class Axis {
 
   /** For each residue 0 .. stride-1 of the full output, its (tap, distance) pairs. */
   get phases() {
+    return Array.from({ length: this.stride }, (_, residue) => this.phase(residue));
+  }
+
+  /** The (tap, distance) pairs of one residue. */
+  phase(residue) {
     if (!this.known) {
-      this.known = Array.from({ length: this.stride }, () => []);
+      this.known = new Map();
       for (let tap = 0; tap < this.kernel; tap++) {
-        const [distance, residue] = divmod(tap * this.dilation, this.stride);
-        this.known[residue].push([tap, distance]);
+        const [distance, own] = divmod(tap * this.dilation, this.stride);
+        if (!this.known.has(own)) this.known.set(own, []);
+        this.known.get(own).push([tap, distance]);
       }
     }
-    return this.known;
+    return this.known.get(residue) ?? [];
   }
 
   /** The phase that output `o` belongs to. */
@@ -57,7 +63,7 @@ export class Axis {
   /** The (input, tap) pairs that add up to output `o`, by rising tap. */
   tapsOfOutput(o) {
     const [q, residue] = divmod(o + this.lo, this.stride);
-    return this.phases[residue]
+    return this.phase(residue)
       .map(([tap, distance]) => [q - distance, tap])
       .filter(([i]) => i >= 0 && i < this.input);
   }

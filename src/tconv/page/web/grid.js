@@ -60,6 +60,10 @@ export class Grid {
   drawCells(rows, columns) {
     this.cells = [];
     this.texts = [];
+    this.shown = [];
+    this.levels = [];
+    this.hued = false;
+    this.lit = [];
     const texts = rows * columns <= MOST_TEXTS;
     const lettering = make("g", { class: "lettering", "aria-hidden": "true" });
     for (let r = 0; r < rows; r++) {
@@ -69,7 +73,7 @@ export class Grid {
         const cell = make("rect", { class: "cell", role: "gridcell", "aria-colindex": c + 1, tabindex: -1, ...box }, row);
         cell.dataset.index = this.cells.length;
         this.cells.push(cell);
-        if (texts) this.texts.push(make("text", { x: (c + 0.5) * U, y: (r + 0.5) * U }, lettering));
+        if (texts) this.texts.push(make("text", { x: (c + 0.5) * U, y: (r + 0.56) * U }, lettering));
       }
     }
     this.marks = make("g", { class: "marks", "aria-hidden": "true" });
@@ -84,22 +88,37 @@ export class Grid {
     for (let r = 0; r < rows; r++) make("text", { x: left + 2.6, y: (r + 0.5) * U }, group).textContent = r;
   }
 
-  /** Show `texts` and `levels` (-1 to 1, the strength of a cell's colour), and say `labels`. */
-  fill(texts, levels, labels) {
-    this.cells.forEach((cell, n) => {
-      cell.setAttribute("fill-opacity", 0.06 + 0.6 * Math.abs(levels[n]));
-      cell.classList.toggle("negative", levels[n] < 0);
-      cell.classList.toggle("waiting", texts[n] === null);
-      cell.setAttribute("aria-label", labels[n]);
-      if (!this.texts.length) return;
-      const text = texts[n] ?? "";
-      this.texts[n].textContent = text;
-      this.texts[n].setAttribute("class", text.length > 5 ? "long" : text.length > 3 ? "middling" : "");
-    });
+  /** Show `texts` (null: not yet known) and `levels` (-1 to 1, the strength of a cell's colour); `name(n)` names a cell. */
+  fill(texts, levels, name) {
+    const large = this.cells.length > MOST_TEXTS;
+    for (let n = 0; n < texts.length; n++) {
+      const cell = this.cells[n];
+      const text = texts[n];
+      // Touching only what changed is what keeps thousands of cells quick.
+      if (text !== this.shown[n]) {
+        this.shown[n] = text;
+        cell.classList.toggle("waiting", text === null);
+        cell.setAttribute("aria-label", `${name(n)} ${text ?? "not yet"}`);
+        if (!large) this.write(this.texts[n], text ?? "");
+      }
+      const level = Math.round(levels[n] * 50) / 50;
+      if (level !== this.levels[n]) {
+        this.levels[n] = level;
+        cell.setAttribute("fill-opacity", (0.06 + 0.6 * Math.abs(level)).toFixed(3));
+        cell.classList.toggle("negative", level < 0);
+      }
+    }
+  }
+
+  write(element, text) {
+    element.textContent = text;
+    element.setAttribute("class", text.length > 5 ? "long" : text.length > 3 ? "middling" : "");
   }
 
   /** Colour each cell by a hue in degrees; null where it has none. */
   tint(hues) {
+    if (hues === null && !this.hued) return;
+    this.hued = hues !== null;
     this.cells.forEach((cell, n) => {
       cell.classList.toggle("tinted", hues !== null && hues[n] !== null);
       cell.classList.toggle("bare", hues !== null && hues[n] === null);
@@ -109,7 +128,7 @@ export class Grid {
 
   /** Light up `cells` and `ghosts`, ring `ringed`, and letter the cells of `marks` (index -> letter). */
   light(cells, ghosts, ringed, pinned, marks) {
-    for (const element of this.lit ?? []) element.classList.remove("lit", "ringed", "pinned");
+    for (const element of this.lit) element.classList.remove("lit", "ringed", "pinned");
     const lit = [...cells].map((n) => this.cells[n]);
     for (const place of ghosts) if (this.ghosts.has(place)) lit.push(this.ghosts.get(place));
     for (const element of lit) element.classList.add("lit");

@@ -2,6 +2,7 @@
 
 const LARGEST = 38; // pixels
 const READABLE = 19; // below this a cell shows no number
+const COUNTED = 26; // below this rows and columns show none
 const UNITS = 10; // of a grid's drawing in a cell
 
 /** name -> the room that a grid needs, in cells. */
@@ -44,6 +45,7 @@ export function arrange(stage, grids) {
     const roomy = name === "w" ? Math.min(READABLE + 5, (stage.clientWidth - 60) / room.w.across) : 0;
     const cell = best.kernel === "above" ? Math.max(best.cell, roomy) : best.cell;
     grid.svg.classList.toggle("quiet", cell < READABLE);
+    grid.svg.classList.toggle("uncounted", cell < COUNTED);
     grid.svg.style.setProperty("width", `${Math.floor(room[name].across * cell)}px`);
   }
 }

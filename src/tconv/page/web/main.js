@@ -3,7 +3,7 @@
 import { fromAddress, toAddress, wishes } from "./address.js";
 import { Controls } from "./controls.js";
 import { copying } from "./copying.js";
-import { showFacts } from "./panels.js";
+import { Calls, showFacts } from "./panels.js";
 import { Player } from "./player.js";
 import { problemIn } from "./spelling.js";
 import { Stage } from "./stage.js";
@@ -23,6 +23,7 @@ const controls = new Controls({ spatial: $("spatial"), channels: $("channels"), 
 const field = $("problem");
 new Stage(state, say);
 new Player(state);
+new Calls(state, say);
 
 function complain(message) {
   $("fault").textContent = message;

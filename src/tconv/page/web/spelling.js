@@ -92,6 +92,6 @@ export function write(g) {
 export function problemIn(line) {
   const quoted = /Geometry\.parse\((['"])(.*?)\1\)/.exec(line);
   if (quoted) return quoted[2];
-  const bare = line.split("#", 1)[0].trim();
+  const bare = line.split("#", 1)[0].replace(/^ +| +$/g, "");
   return bare.replace(/^(?:[A-Za-z]{3}\w*|[A-Za-z]\w*_\w*)\s+(?=[ncikspodg]-?[0-9])/, "");
 }

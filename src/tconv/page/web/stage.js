@@ -97,8 +97,7 @@ export class Stage {
     this.root.dataset.colour = state.colour;
     for (const [name, grid] of Object.entries(this.grids)) {
       const { texts, levels, hues } = look(state, name);
-      const labels = texts.map((text, n) => `${this.nameOf({ grid: name, index: n })} ${text ?? "not yet"}`);
-      grid.fill(texts, levels, labels);
+      grid.fill(texts, levels, (index) => this.nameOf({ grid: name, index }));
       grid.tint(hues);
     }
     for (const name of EDITABLE) {

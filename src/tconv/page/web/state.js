@@ -3,7 +3,7 @@
 
 import { PRESETS } from "./filters.js";
 import { Geometry } from "./geometry.js";
-import { ORDERS, dot } from "./maps.js";
+import { ORDERS, dot, stamped, windowed } from "./maps.js";
 import { planeOf } from "./plane.js";
 import { ProblemError } from "./spelling.js";
 
@@ -65,18 +65,18 @@ export class State extends EventTarget {
       }
       this.numbers[grid] = values;
     }
+    const { x, w, v } = this.numbers;
+    this.whole = { y: stamped(this.plane, x, w, x.length), u: windowed(this.plane, v, w, x.length) };
+    this.products = [dot(this.whole.y.values, v), dot(x, this.whole.u.values)];
     this.follow();
   }
 
-  /** The two maps as far as the steps have come, and the number that both sides of the adjoint agree on. */
+  /** The two maps as far as the steps have come. */
   follow() {
     const { x, w, v } = this.numbers;
     const [up, down] = ORDERS[this.order];
-    const count = this.step ?? this.steps;
-    this.numbers.y = up(this.plane, x, w, count);
-    this.numbers.u = down(this.plane, v, w, count);
-    const whole = this.step === null ? this.numbers : { y: up(this.plane, x, w, this.steps), u: down(this.plane, v, w, this.steps) };
-    this.products = [dot(whole.y.values, v), dot(x, whole.u.values)];
+    const partly = () => ({ y: up(this.plane, x, w, this.step), u: down(this.plane, v, w, this.step) });
+    Object.assign(this.numbers, this.step === null ? this.whole : partly());
   }
 
   /** The number of a cell; null where stepping has not come to it. */
