@@ -94,7 +94,7 @@ def golden(geometry: Geometry) -> dict[str, Any]:
 
 
 def call(framework: str, geometry: Geometry) -> Any:
-    """The call of a framework: its code, what is padded or cropped behind it, and notes; or why there is none."""
+    """A framework's call: its code, what is padded or cropped behind it, and notes; or why there is none."""
     try:
         written = write(framework, geometry)
     except TconvError as error:

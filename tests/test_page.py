@@ -13,9 +13,15 @@ from tconv.views import scatter
 
 __all__ = ["address", "browser", "page"]
 
+
 def go(page: Any, text: str) -> None:
     """Show a problem, as somebody types it."""
     page.fill("#problem", text)
+
+
+def number(text: str) -> float:
+    """A number as the page writes it, with a true minus sign."""
+    return float(text.replace("\u2212", "-"))
 
 
 def cell(grid: str, *place: int, across: int = 0) -> str:
@@ -24,13 +30,16 @@ def cell(grid: str, *place: int, across: int = 0) -> str:
 
 def lit(page: Any, grid: str) -> list[int]:
     """The indices of the cells that light up."""
-    return [int(n) for n in page.eval_on_selector_all(f"#grid-{grid} .cell.lit", "a => a.map(c => c.dataset.index)")]
+    return [
+        int(n)
+        for n in page.eval_on_selector_all(f"#grid-{grid} .cell.lit", "a => a.map(c => c.dataset.index)")
+    ]
 
 
 def numbers(page: Any, grid: str) -> list[float]:
     """What the cells of a grid show."""
     texts = page.eval_on_selector_all(f"#grid-{grid} .lettering text", "a => a.map(t => t.textContent)")
-    return [float(text.replace("−", "-")) for text in texts]
+    return [number(text) for text in texts]
 
 
 def told(page: Any, card: str) -> str:
@@ -74,11 +83,14 @@ def test_arithmetic_is_written_out(page: Any) -> None:
     go(page, "c1>1 i4 k3 s2 p1")
     page.hover(cell("y", 3))
     assert told(page, "up") == "y[3] = ax[2]·w[0] + bx[1]·w[2] = 3·1 + 2·3 = 9"
-    assert page.inner_text("#grid-x .marks") == "ab"
+    where = "#grid-{} .marks text"
+    for grid, places in (("x", {"a": 2, "b": 1}), ("w", {"a": 0, "b": 2})):
+        read = "a => a.map(t => [t.textContent, Math.floor(t.getAttribute('x') / 10)])"
+        assert dict(page.eval_on_selector_all(where.format(grid), read)) == places
 
 
 def test_tensorflows_example(page: Any) -> None:
-    page.click("text=TensorFlow’s SAME")
+    page.click("#examples [data-problem='n1 c1>1 i2x2 k3 s2 p0:1']")
     page.select_option("#preset-w", "ones")
     expected = [1, 1, 3, 2, 1, 1, 3, 2, 4, 4, 10, 6, 3, 3, 7, 4]
     assert numbers(page, "x") == [1, 2, 3, 4]
@@ -96,7 +108,7 @@ def test_the_maps_are_those_of_the_definition(page: Any, text: str) -> None:
     y = scatter(x.reshape(geometry.input_shape), w.reshape(geometry.weight_shape), geometry)
     assert len(set(x)) > 2
     assert numbers(page, "y") == y.ravel().tolist()
-    products = [float(page.inner_text(f"#identity-{grid}").replace("−", "-")) for grid in "yu"]
+    products = [number(page.inner_text(f"#identity-{grid}")) for grid in "yu"]
     assert products[0] == products[1] == float((y.ravel() * v).sum())
     # u is what y changes by, were each input 1 by turns: <A v, e> = <v, A^T e>.
     units = np.eye(x.size).reshape(-1, *geometry.input_shape)
@@ -111,6 +123,7 @@ def test_numbers_are_edited_by_keyboard_and_mouse(page: Any) -> None:
     page.keyboard.press("Enter")
     assert numbers(page, "y") == [-7.5, -15, 2, 4]
     assert page.evaluate("document.activeElement.dataset.index") == "0"
+    assert page.inner_text("#live") == "x[0] is now -7.5."
     page.dblclick(cell("w", 1))
     page.keyboard.type("10")
     page.keyboard.press("Enter")
@@ -151,9 +164,7 @@ def test_the_grids_are_walked_by_keyboard(page: Any) -> None:
     stops = []
     for _ in range(12):
         page.keyboard.press("Tab")
-        stops.append(
-            page.evaluate("document.activeElement.closest('svg')?.id ?? document.activeElement.id")
-        )
+        stops.append(page.evaluate("document.activeElement.closest('svg')?.id ?? document.activeElement.id"))
     assert [stop for stop in stops if stop.startswith("grid-")] == [f"grid-{name}" for name in "xywuv"]
     page.focus(cell("y", 0))
     for key, index in (
@@ -185,6 +196,7 @@ def test_roles_and_names(page: Any) -> None:
     assert grid.get_by_role("gridcell").count() == 64
     for role, name in (("spinbutton", "stride"), ("slider", "step"), ("button", "play"), ("radio", "phases")):
         assert page.get_by_role(role, name=name, exact=True).count() == 1
-    nameless = "a => a.filter(e => !e.labels?.length && !e.getAttribute('aria-label') && !e.textContent.trim())"
-    found = page.eval_on_selector_all("button, select, input:not([type=hidden])", f"{nameless}.map(e => e.id)")
-    assert found == ["editor"]  # named for its cell when it opens
+    named = "e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()"
+    nameless = f"a => a.filter(e => !({named})).map(e => e.id)"
+    found = page.eval_on_selector_all("button, select, input", nameless)
+    assert sorted(found) == ["editor", "fit"]  # named when they appear

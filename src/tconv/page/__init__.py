@@ -6,7 +6,7 @@ The page's own geometry and framework calls are JavaScript, held to this package
 >>> [name for name in sorted(site()) if not name.endswith(".js")]
 ['icon.svg', 'index.html', 'page.css']
 >>> fragment(Geometry.parse("n1 c1>1 i3x3 k4 s2 p1"))
-'#n1+c1>1+i3x3+k4+s2+p1'
+'#n1+c1%3E1+i3x3+k4+s2+p1'
 """
 
 from __future__ import annotations

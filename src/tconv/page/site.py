@@ -58,4 +58,4 @@ def copy_to(folder: Path) -> list[Path]:
 
 def fragment(geometry: Geometry | None) -> str:
     """What follows the page's address to open it at `geometry`: its spelling, with `+` for spaces."""
-    return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":>")
+    return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":")

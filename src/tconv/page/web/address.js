@@ -14,7 +14,7 @@ export function fromAddress(hash) {
 }
 
 /** What follows the page's address for a problem. */
-export const toAddress = (text) => "#" + encodeURIComponent(text).replaceAll("%20", "+").replaceAll("%3A", ":").replaceAll("%3E", ">");
+export const toAddress = (text) => "#" + encodeURIComponent(text).replaceAll("%20", "+").replaceAll("%3A", ":");
 
 /** {embedded, theme} that the query asks for: `?embed&theme=dark`. */
 export function wishes(query) {

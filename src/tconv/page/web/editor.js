@@ -37,8 +37,8 @@ export class Editor {
     const value = Number(text);
     this.cell = null;
     this.field.hidden = true;
+    if (goBack) this.back(grid, cell.index); // first, since it says the old number aloud
     if (keep && text !== "" && Number.isFinite(value) && Math.abs(value) <= 1e9) this.commit(cell, value);
     else if (keep && text !== "") this.say(`${text} is no number between -1000000000 and 1000000000; the cell keeps what it had`);
-    if (goBack) this.back(grid, cell.index);
   }
 }

@@ -19,29 +19,30 @@ const indexOf = (event) => {
 
 /** Make `grid` point, pin and edit: `point(how, cell)`, `pin(cell)`, `edit(cell, first)`, `free()`. */
 export function listen(grid, { point, pin, edit, free }) {
-  const { svg } = grid;
+  // Not on the drawing itself: one that listens for focus becomes a stop of Tab in some browsers.
+  const board = grid.svg.parentElement;
   const cell = (index) => (index === null ? null : { grid: grid.name, index });
 
-  svg.addEventListener("pointerover", (event) => {
+  board.addEventListener("pointerover", (event) => {
     if (event.pointerType !== "touch") point("hovered", cell(indexOf(event)));
   });
-  svg.addEventListener("pointerleave", () => point("hovered", null));
-  svg.addEventListener("focusin", (event) => {
+  board.addEventListener("pointerleave", () => point("hovered", null));
+  board.addEventListener("focusin", (event) => {
     const index = indexOf(event);
     if (index === null) return;
     grid.reach(index, false);
     point("focused", cell(index));
   });
-  svg.addEventListener("focusout", () => point("focused", null));
-  svg.addEventListener("click", (event) => {
+  board.addEventListener("focusout", () => point("focused", null));
+  board.addEventListener("click", (event) => {
     const index = indexOf(event);
     if (index !== null) pin(cell(index));
   });
-  svg.addEventListener("dblclick", (event) => {
+  board.addEventListener("dblclick", (event) => {
     const index = indexOf(event);
     if (index !== null && grid.editable) edit(cell(index), null);
   });
-  svg.addEventListener("keydown", (event) => {
+  board.addEventListener("keydown", (event) => {
     const index = indexOf(event);
     if (index === null || event.altKey || event.ctrlKey || event.metaKey) return;
     if (press(grid, index, event.key, { pin, edit, free, cell })) event.preventDefault();

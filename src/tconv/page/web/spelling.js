@@ -64,7 +64,8 @@ export function read(text) {
   return Object.fromEntries(found);
 }
 
-function short(entries) {
+/** One number where all axes agree. */
+export function short(entries) {
   return new Set(entries).size === 1 ? String(entries[0]) : entries.join("x");
 }
 

@@ -8,6 +8,7 @@ import { Grid } from "./grid.js";
 import { listen } from "./keys.js";
 import { arrange } from "./layout.js";
 import { lights } from "./lights.js";
+import { short } from "./spelling.js";
 import { EDITABLE, LATTICE } from "./state.js";
 
 const LABELS = {
@@ -28,7 +29,10 @@ export class Stage {
       this.grids[name] = new Grid($(`grid-${name}`), { name, label, editable: EDITABLE.includes(name) });
     }
     this.editor = new Editor($("editor"), {
-      commit: (cell, value) => state.edit(cell.grid, cell.index, value),
+      commit: (cell, value) => {
+        state.edit(cell.grid, cell.index, value);
+        say(`${this.nameOf(cell)} is now ${value}.`);
+      },
       say,
       back: (grid, index) => grid.reach(index, true),
     });
@@ -127,8 +131,7 @@ export class Stage {
     const { kernel, padding, dilation, outputPadding } = state.geometry;
     const fits = own.every((one, a) => one.kernel === kernel[a] && padding[a].every((p) => p === one.padding));
     if (fits && dilation.every((d) => d === 1) && outputPadding.every((o) => o === 0)) return null;
-    const sides = own.map((one) => one.padding).join("x");
-    return { words: `k${own.map((one) => one.kernel).join("x")} p${sides}` };
+    return { words: `k${short(own.map((one) => one.kernel))} p${short(own.map((one) => one.padding))}` };
   }
 
   fit() {
@@ -167,7 +170,7 @@ function tell(place, told) {
   if (!told) return;
   place.querySelector(".title").textContent = told.title;
   place.querySelector(".remark").textContent = told.remark;
-  place.querySelector(".lines").replaceChildren(...lines(told).map((line) => span("", ...line.map(term))));
+  place.querySelector(".lines").replaceChildren(...lines(told).map((line) => span("", ...line.flatMap((pieces) => [term(pieces), " "]))));
 }
 
 const SIDES = { x: "of-x", u: "of-x", w: "of-w", y: "of-y", v: "of-y" };
