@@ -29,12 +29,11 @@ def test_read() -> None:
     count = 0
     while count < 500:
         a = rng.choice([1, 2, 2, 3])
-        # XLA aborts when it compiles some 3-D ones with an input size of 1 (jaxlib 0.10.2).
-        least = 1 if a < 3 else 2
+        # XLA aborts when it compiles some with an input size of 1 and uneven padding (jaxlib 0.10.2).
         kernel = axes_of(rng, a, lambda: rng.randint(1, 4))
         stride = axes_of(rng, a, lambda: rng.randint(1, 4))
         dilation = axes_of(rng, a, lambda: rng.choice([1, 1, 2]))
-        sizes = axes_of(rng, a, lambda least=least: rng.randint(least, 4))
+        sizes = axes_of(rng, a, lambda: rng.randint(2, 4))
         spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
         full = [(i - 1) * s + span for i, s, span in zip(sizes, stride, spans, strict=True)]
         how = rng.choice(["SAME", "VALID", "pairs", "forward"])

@@ -16,7 +16,7 @@ from tconv.geometry.arguments import shown, whole
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("caffe",)
+READINGS = ("caffe", "opencv")  # OpenCV takes no notice of a dilation
 
 _SIZES = {"kernel_size": "kernel", "stride": "stride", "pad": "pad", "dilation": None}
 _OTHERS = {
@@ -88,7 +88,7 @@ def read(text: str, asked: Asked) -> Reading:
         kernel=_sizes(told, "kernel_size", axes, None),
         stride=_sizes(told, "stride", axes, 1),
         padding=_sizes(told, "pad", axes, 0),
-        dilation=_sizes(told, "dilation", axes, 1),
+        dilation=(1,) * axes if asked.reading == "opencv" else _sizes(told, "dilation", axes, 1),
         groups=whole("group", told.get("group", [1])[0]),
         channels=(None, whole("num_output", told["num_output"][0])),
     )

@@ -17,7 +17,8 @@ from tconv.geometry.axis import reach
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("keras",)
+# Up to version 3.14 Keras on PyTorch cropped both sides alike, which moves some outputs by a cell.
+READINGS = ("keras", "torch-3.14")
 
 _LAYER = (
     "filters", "kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate",
@@ -73,15 +74,16 @@ def read(text: str, asked: Asked) -> Reading:
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     if same and any(o == 0 and span % 2 == 0 for o, span in zip(extra, spans, strict=True)):
         notes.append("Keras on TensorFlow refuses this call; on JAX and PyTorch it gives (input-1) * stride")
-    windows = [_window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
+    window = _window_symmetric if asked.reading == "torch-3.14" else _window
+    windows = [window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
     return finish(
         asked,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,
         # What valid adds behind the end is output padding; same is padding alone.
-        padding=[(lo, max(hi, 0) if not same else hi) for lo, hi in windows],
-        output_padding=[max(-hi, 0) if not same else 0 for _, hi in windows],
+        padding=[(lo, hi if same else 0) for lo, hi in windows],
+        output_padding=[0 if same else -hi for _, hi in windows],
         dilation=dilation,
         channels=channels,
         notes=notes,
@@ -95,6 +97,17 @@ def _window(span: int, stride: int, same: bool, extra: int | None) -> tuple[int,
     total = span - (stride if extra is None else span % 2 + extra)
     lo = max(total, 0) // 2
     return lo, total - lo
+
+
+def _window_symmetric(span: int, stride: int, same: bool, extra: int | None) -> tuple[int, int]:
+    """The window of Keras 3.14 on PyTorch: padding on both sides, then output padding, below the stride."""
+    _, hi = _window(span, stride, same, extra)
+    padding, behind = 0, -hi
+    if same:
+        behind = span % 2 - span + (stride - span % 2 if extra is None else extra)
+        padding = max(-(behind // 2), 0)
+        behind += 2 * padding
+    return padding, padding - min(behind, stride - 1)
 
 
 def _closest(spans: list[int], geometry: Geometry) -> tuple[str, tuple[int, ...] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tconv.conventions.answers import Asked, Call, Reading
@@ -71,36 +71,45 @@ def read(text: str, asked: Asked) -> Reading:
     if bound["pads"] is not ABSENT and how != "NOTSET":
         raise TconvError(f"{shown(text)}: pads and auto_pad={how!r} exclude each other; leave one out")
     full = [(i - 1) * s + reach(k, d) for i, s, k, d in zip(sizes, stride, kernel, dilation, strict=True)]
+    reached = [f + o for f, o in zip(full, extra, strict=True)]
     if bound["output_shape"] is not ABSENT:
         made = numbers(bound, "output_shape", axes)
-        upper = how == "SAME_UPPER" and asked.reading == "onnxruntime"
-        sides = _split([f + o - m for f, o, m in zip(full, extra, made, strict=True)], upper)
+        starts = [_start(r - m, how, asked.reading, groups) for r, m in zip(reached, made, strict=True)]
     elif how.startswith("SAME"):
         made = tuple(i * s for i, s in zip(sizes, stride, strict=True))
-        sides = _split([f + o - m for f, o, m in zip(full, extra, made, strict=True)], how == "SAME_UPPER")
-        # A kernel shorter than the stride leaves nothing to crop, and neither runtime extends the output.
-        made = tuple(f + o - lo - hi for f, o, (lo, hi) in zip(full, extra, sides, strict=True))
+        if (
+            asked.reading != "reference"
+        ):  # a kernel shorter than the stride: the runtimes do not extend the output
+            made = tuple(min(m, r) for m, r in zip(made, reached, strict=True))
+        starts = [_start(r - m, how, asked.reading, 0) for r, m in zip(reached, made, strict=True)]
     else:
         flat = numbers(bound, "pads", 2 * axes, 0)
-        sides = tuple(zip(flat[:axes], flat[axes:], strict=True))
-        made = tuple(f + o - lo - hi for f, o, (lo, hi) in zip(full, extra, sides, strict=True))
-    windows = tuple((lo, f - lo - m) for f, (lo, _), m in zip(full, sides, made, strict=True))
+        starts = list(flat[:axes])
+        made = tuple(r - lo - hi for r, lo, hi in zip(reached, starts, flat[axes:], strict=True))
     return finish(
         asked,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
         stride=stride,
-        padding=windows,
+        padding=[(lo, f - lo - m) for f, lo, m in zip(full, starts, made, strict=True)],
         dilation=dilation,
         groups=groups,
         channels=(told_in, None if share is None else share * groups),
     )
 
 
-def _split(totals: Sequence[int], upper: bool) -> tuple[tuple[int, int], ...]:
-    """Crops shared between both ends; the odd cell goes to the end if `upper`, else to the start."""
-    halves = [(max(total, 0) // 2, max(total, 0) - max(total, 0) // 2) for total in totals]
-    return tuple((low, high) if upper else (high, low) for low, high in halves)
+def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
+    """How much of the `total` that is to be cropped goes off the start; the odd cell goes where `how` says.
+
+    `sized_groups` is the number of groups where output_shape is given, else 0.  OpenVINO then puts the odd
+    cell at the start whatever auto_pad says, and of several groups it crops the end alone.
+    """
+    if reading == "openvino" and sized_groups > 1:
+        return 0
+    if reading != "reference":
+        total = max(total, 0)
+    upper = how == "SAME_UPPER" and not (reading == "openvino" and sized_groups)
+    return total // 2 if upper else total - total // 2
 
 
 def write(geometry: Geometry) -> Call:

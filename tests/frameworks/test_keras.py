@@ -1,0 +1,43 @@
+"""Keras's own layers, every backend in a process of its own; and Keras 3.14, which computes otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PEER = Path(__file__).with_name("keras_peer.py")
+OLD = Path(sys.prefix) / "keras-3.14"  # installed beside the other packages by `make test-frameworks`
+
+
+def run(backend: str, written: int, read: int, reading: str, path: Path | None = None) -> dict[str, object]:
+    places = [str(path)] if path else []
+    places += filter(None, [os.environ.get("PYTHONPATH")])
+    done = subprocess.run(
+        [sys.executable, str(PEER), str(written), str(read), reading],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("backend", "written", "read"), [("tensorflow", 600, 500), ("torch", 600, 500), ("jax", 100, 100)]
+)
+def test_backend(backend: str, written: int, read: int) -> None:
+    told = run(backend, written, read, "keras")
+    assert told["backend"] == backend
+    assert (told["written"], told["read"], told["moved"]) == (written, read, 0)
+
+
+def test_keras_3_14_on_pytorch_reads_otherwise() -> None:
+    told = run("torch", 0, 500, "torch-3.14", OLD)
+    assert (told["backend"], told["version"]) == ("torch", "3.14.0")
+    assert told["read"] == 500
+    assert told["moved"] > 100  # calls whose cells are elsewhere than in today's Keras
