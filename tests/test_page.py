@@ -158,6 +158,15 @@ def test_a_pinned_cell_stays_until_it_is_freed(page: Any) -> None:
     assert page.is_hidden("#release")
 
 
+@pytest.mark.parametrize("width", [390, 800, 1280])
+def test_nothing_moves_away_while_it_is_clicked(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    for grid in "xywuv":
+        page.click(cell(grid, 3))
+        assert page.get_attribute(cell(grid, 3), "class").endswith("ringed pinned"), grid
+        page.click("#release")
+
+
 def test_the_grids_are_walked_by_keyboard(page: Any) -> None:
     """One stop of Tab a grid; arrows inside it; each cell says what it is."""
     page.focus("#step")

@@ -4,11 +4,12 @@ import { LATTICE } from "./state.js";
 
 const MOST_TERMS = 9;
 
-/** A number in at most five digits or so. */
+/** A number as it is read: whole ones in full, others in four digits. */
 export function format(value) {
-  const rounded = Number(value.toPrecision(4));
-  const text = Math.abs(rounded) >= 1e6 || (rounded !== 0 && Math.abs(rounded) < 1e-4) ? rounded.toExponential(2) : String(rounded);
-  return text.replaceAll("-", "−");
+  const plain = Number.isInteger(value) && Math.abs(value) < 1e12;
+  const rounded = plain ? value : Number(value.toPrecision(4));
+  const far = !plain && rounded !== 0 && (Math.abs(rounded) >= 1e6 || Math.abs(rounded) < 1e-4);
+  return (far ? rounded.toExponential(2) : String(rounded)).replaceAll("-", "−");
 }
 
 /** A factor of a product: a negative number stands in brackets. */

@@ -3,6 +3,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 const U = 10; // units of the drawing in a cell's side
 const MARGIN = 6; // units for the numbers of rows and columns
+/** The class of a number's lettering, by its length. */
+const SIZES = ["", "", "", "", "middling", "small", "long", "long", "tiny"];
 export const MOST_TEXTS = 1200; // cells beyond which none shows its number: they would be too small to read
 
 function make(name, attributes, parent) {
@@ -73,7 +75,7 @@ export class Grid {
         const cell = make("rect", { class: "cell", role: "gridcell", "aria-colindex": c + 1, tabindex: -1, ...box }, row);
         cell.dataset.index = this.cells.length;
         this.cells.push(cell);
-        if (texts) this.texts.push(make("text", { x: (c + 0.5) * U, y: (r + 0.56) * U }, lettering));
+        if (texts) this.texts.push(make("text", { x: (c + 0.5) * U, y: (r + 0.58) * U }, lettering));
       }
     }
     this.marks = make("g", { class: "marks", "aria-hidden": "true" });
@@ -112,7 +114,7 @@ export class Grid {
 
   write(element, text) {
     element.textContent = text;
-    element.setAttribute("class", text.length > 5 ? "long" : text.length > 3 ? "middling" : "");
+    element.setAttribute("class", SIZES[Math.min(text.length, SIZES.length - 1)]);
   }
 
   /** Colour each cell by a hue in degrees; null where it has none. */

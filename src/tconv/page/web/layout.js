@@ -3,6 +3,7 @@
 const LARGEST = 38; // pixels
 const READABLE = 19; // below this a cell shows no number
 const COUNTED = 26; // below this rows and columns show none
+const SEEN = 16; // the least height of a single row
 const UNITS = 10; // of a grid's drawing in a cell
 
 /** name -> the room that a grid needs, in cells. */
@@ -41,11 +42,20 @@ export function arrange(stage, grids) {
   stage.dataset.pair = best.pair;
   stage.dataset.kernel = best.kernel;
   for (const [name, grid] of Object.entries(grids)) {
-    // A small kernel among large grids is drawn larger, where there is room.
-    const roomy = name === "w" ? Math.min(READABLE + 5, (stage.clientWidth - 60) / room.w.across) : 0;
-    const cell = best.kernel === "above" ? Math.max(best.cell, roomy) : best.cell;
+    const cell = Math.max(best.cell, roomy(name, room[name].across, best, stage.clientWidth));
     grid.svg.classList.toggle("quiet", cell < READABLE);
     grid.svg.classList.toggle("uncounted", cell < COUNTED);
+    // A single row of tiny cells is drawn taller, so that it can be seen and touched.
+    const thin = grid.flat && cell < SEEN;
+    grid.svg.setAttribute("preserveAspectRatio", thin ? "none" : "xMidYMid meet");
+    grid.svg.style.setProperty("height", thin ? `${Math.round(room[name].down * SEEN)}px` : "auto");
     grid.svg.style.setProperty("width", `${Math.floor(room[name].across * cell)}px`);
   }
+}
+
+/** The size that makes a small grid among large ones readable, where there is room for it. */
+function roomy(name, across, { pair, kernel }, width) {
+  const free = { w: kernel === "above", x: pair === "column", u: pair === "column" };
+  const cards = name === "w" || width < 760 ? 1 : 2;
+  return free[name] ? Math.min(READABLE + 5, (width / cards - 60) / across) : 0;
 }
