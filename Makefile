@@ -10,7 +10,7 @@ SOURCE := $(shell find src core -type f -not -name '*.so' -not -path '*/__pycach
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RUFF   := $(BIN)/ruff
 
-.PHONY: demo test lint format bench docs stubs sanitize coverage clean
+.PHONY: demo test test-frameworks lint format bench docs stubs sanitize coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -18,6 +18,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# The conventions against each real framework, in an environment of their own: TensorFlow's pins clash with ours.
+PEERS := $(VENV)-frameworks
+test-frameworks: $(PEERS)/.done
+	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks
 
 lint: $(VENV)/.dev
 	$(RUFF) check .
@@ -57,7 +62,7 @@ sanitize: $(VENV)/.dev
 		$(BIN)/python -m pytest -p no:cacheprovider tests/test_engine.py tests/test_engine_plans.py tests/test_engine_halves.py
 
 clean:
-	rm -rf build dist $(VENV) docs/_build
+	rm -rf build dist $(VENV) $(PEERS) docs/_build
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -70,4 +75,12 @@ $(VENV)/.demo: $(BIN)/python $(SOURCE) constraints.txt
 
 $(VENV)/.dev: $(BIN)/python $(SOURCE) constraints.txt
 	$(PIP) '.[dev]'
+	@touch $@
+
+# Keras 3.14 lies beside the newer one, for the one test that compares them.
+$(PEERS)/.done: $(SOURCE) tests/frameworks/constraints.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -c tests/frameworks/constraints.txt '.[frameworks]'
+	test -d $(PEERS)/keras-3.14 || $(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+		--target $(PEERS)/keras-3.14 keras==3.14.0
 	@touch $@

@@ -1,6 +1,7 @@
 // What the page's modules say of a problem, in the shape of page_golden.py.
 async (spellings) => {
   const { Geometry } = await import("./geometry.js");
+  const { evenness } = await import("./facts.js");
   const { FRAMEWORKS } = await import("./calls/index.js");
   const call = (write, g) => {
     try {
@@ -19,6 +20,7 @@ async (spellings) => {
       phases: g.axis.map((axis) => axis.phases),
       taps_of_output: g.axis.map((axis) => Array.from({ length: axis.output }, (_, o) => axis.tapsOfOutput(o))),
       outputs_of_input: g.axis.map((axis) => Array.from({ length: axis.input }, (_, i) => axis.outputsOfInput(i))),
+      evenness: [evenness(g).least, evenness(g).most],
       coverage: g.axis.map((axis) => axis.coverage()),
       macs: String(g.macs),
       macs_exact: String(g.macsExact),

@@ -194,6 +194,7 @@ def test_the_grids_are_walked_by_keyboard(page: Any) -> None:
     assert page.inner_text("#live").startswith("y[0, 0] is 5. An output gathers 1 product")
     page.keyboard.press("Enter")
     assert page.inner_text("#live").startswith("Pinned. y[0, 0]")
+    assert page.get_attribute(cell("y", 0), "aria-selected") == "true"
     page.keyboard.press("Escape")
     assert page.is_hidden("#release")
 

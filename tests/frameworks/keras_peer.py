@@ -50,7 +50,7 @@ def call_of(rng: random.Random, a: int, kernel: tuple[int, ...], channels_first:
     name = f"keras.layers.Conv{a}DTranspose({rng.randint(1, 3)}, {kernel}"
     said = f"strides={stride}, padding={padding!r}, output_padding={extra}, dilation_rate={dilation}"
     more = ", data_format='channels_first'" if channels_first else ""
-    return f"{name}, {said}, use_bias=False{more})"
+    return f"{name}, {said}, use_bias=False, kernel_initializer='zeros'{more})"
 
 
 def check_read(count: int, reading: str) -> int:

@@ -84,6 +84,10 @@ def write(geometry: Geometry) -> Call:
         notes.append(f"TRANSPOSE_CONV has no groups: {g.groups} of them, one for each group")
     if any(map(any, after)):
         notes.append("TRANSPOSE_CONV cannot say this padding: the rest is cropped or added behind it")
+    if any(size < s for size, s in zip(out, g.stride, strict=True)):
+        notes.append(
+            "XNNPACK, which TFLite uses by default, crashes where an output is smaller than the stride"
+        )
     if any(map(any, pads(after))):
         lines.append(f"y = PAD(y, {[[0, 0], *(list(pair) for pair in pads(after)), [0, 0]]})")
     if any(map(any, crops(after))):

@@ -130,13 +130,17 @@ export class Grid {
 
   /** Light up `cells` and `ghosts`, ring `ringed`, and letter the cells of `marks` (index -> letter). */
   light(cells, ghosts, ringed, pinned, marks) {
-    for (const element of this.lit) element.classList.remove("lit", "ringed", "pinned");
+    for (const element of this.lit) {
+      element.classList.remove("lit", "ringed", "pinned");
+      element.removeAttribute("aria-selected");
+    }
     const lit = [...cells].map((n) => this.cells[n]);
     for (const place of ghosts) if (this.ghosts.has(place)) lit.push(this.ghosts.get(place));
     for (const element of lit) element.classList.add("lit");
     if (ringed >= 0) {
       this.cells[ringed].classList.add("ringed");
       this.cells[ringed].classList.toggle("pinned", pinned);
+      if (pinned) this.cells[ringed].setAttribute("aria-selected", "true");
       lit.push(this.cells[ringed]);
     }
     this.lit = lit;

@@ -24,7 +24,9 @@ export function listen(grid, { point, pin, edit, free }) {
   const cell = (index) => (index === null ? null : { grid: grid.name, index });
 
   board.addEventListener("pointerover", (event) => {
-    if (event.pointerType !== "touch") point("hovered", cell(indexOf(event)));
+    const index = indexOf(event);
+    // Between two cells the last one stays, so that nothing flickers.
+    if (event.pointerType !== "touch" && index !== null) point("hovered", cell(index));
   });
   board.addEventListener("pointerleave", () => point("hovered", null));
   board.addEventListener("focusin", (event) => {

@@ -1,7 +1,8 @@
 // The step slider: cell after cell, by hand or by itself.
 
 const $ = (id) => document.getElementById(id);
-const WHOLE = 9000; // milliseconds that a walk takes at most, if cells are many
+const WHOLE = 9000; // milliseconds that a walk of many cells takes
+const SHORTEST = 40; // milliseconds that a step takes at least
 
 export class Player {
   constructor(state) {
@@ -30,9 +31,10 @@ export class Player {
     const { state } = this;
     if (!state.plane) return;
     if (state.step === null) state.goTo(0);
-    const pace = Math.min(700, Math.max(40, WHOLE / state.steps));
+    const pace = Math.min(700, Math.max(SHORTEST, WHOLE / state.steps));
+    const cells = Math.ceil((state.steps * SHORTEST) / WHOLE); // at once, where there are very many
     this.timer = setInterval(() => {
-      state.goTo((state.step ?? state.steps) + 1);
+      state.goTo((state.step ?? state.steps) + cells);
       if (state.step === null) this.pause();
     }, pace);
     this.show();

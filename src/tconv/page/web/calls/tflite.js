@@ -30,6 +30,9 @@ export function write(g) {
     notes.push(`TRANSPOSE_CONV has no groups: ${g.groups} of them, one for each group`);
   }
   if (any(after)) notes.push("TRANSPOSE_CONV cannot say this padding: the rest is cropped or added behind it");
+  if (out.some((size, a) => size < g.stride[a])) {
+    notes.push("XNNPACK, which TFLite uses by default, crashes where an output is smaller than the stride");
+  }
   if (any(pads(after))) lines.push(`y = PAD(y, ${list([[0, 0], ...pads(after), [0, 0]].map(list))})`);
   if (any(crops(after))) {
     const begin = [0, ...crops(after).map(([lo]) => lo), 0];
