@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from math import prod
 from typing import Any
 
@@ -108,6 +109,34 @@ def call(framework: str, geometry: Geometry) -> Any:
     except TconvError as error:
         return str(error)
     return {"code": written.code, "after": written.after, "notes": written.notes}
+
+
+#: Letter -> what is drawn for each axis; small, and what is usual more often.
+CHOICES = {
+    "i": (1, 2, 3, 4, 5, 6),
+    "k": (1, 2, 3, 4, 5, 6),
+    "s": (1, 2, 3, 4, 5),
+    "d": (1, 1, 1, 2, 3, 4),
+    "o": (0, 0, 1, 2, 3),
+}
+
+
+def drawn(count: int, seed: int) -> list[Geometry]:
+    """Problems drawn at random with every option: what a list of cases may have forgotten."""
+    rng = random.Random(seed)
+    found: list[Geometry] = []
+    while len(found) < count:
+        axes, groups = rng.choice((1, 2, 2, 3)), rng.choice((1, 1, 1, 2, 3))
+        channels = [groups * rng.randint(1, 3) for _ in range(2)]
+        words = [f"n{rng.choice((1, 2))} c{channels[0]}>{channels[1]} g{groups}"]
+        for letter, values in CHOICES.items():
+            words.append(letter + "x".join(str(rng.choice(values)) for _ in range(axes)))
+        words.append("p" + "x".join(f"{rng.randint(-3, 5)}:{rng.randint(-3, 5)}" for _ in range(axes)))
+        try:
+            found.append(Geometry.parse(" ".join(words)))
+        except TconvError:
+            continue
+    return found
 
 
 def fault(text: str) -> str:

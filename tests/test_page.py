@@ -123,6 +123,7 @@ def test_numbers_are_edited_by_keyboard_and_mouse(page: Any) -> None:
     page.keyboard.press("Enter")
     assert numbers(page, "y") == [-7.5, -15, 2, 4]
     assert page.evaluate("document.activeElement.dataset.index") == "0"
+    assert page.is_hidden("#editor")
     assert page.inner_text("#live") == "x[0] is now -7.5."
     page.dblclick(cell("w", 1))
     page.keyboard.type("10")

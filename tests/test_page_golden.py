@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from page_browser import address, browser, page
-from page_golden import NONSENSE, fault, golden
+from page_golden import NONSENSE, drawn, fault, golden
 from tconv.testing import load_cases
 
 __all__ = ["address", "browser", "page"]
@@ -20,6 +20,12 @@ def test_geometry_is_pythons(page: Any) -> None:
     assert len(said) == len(cases) >= 120
     for (name, geometry), facts in zip(cases, said, strict=True):
         assert facts == golden(geometry), name
+
+
+def test_problems_drawn_at_random_are_pythons(page: Any) -> None:
+    problems = drawn(400, seed=0)
+    for geometry, facts in zip(problems, page.evaluate(DESCRIBE, list(map(str, problems))), strict=True):
+        assert facts == golden(geometry), geometry
 
 
 def test_faults_are_pythons(page: Any) -> None:
