@@ -111,8 +111,10 @@ def test_facts(page: Any) -> None:
     assert "1 between neighbours, 1 before, 2 after" in page.inner_text("#zeros")
     assert page.inner_text("#shapes").split("\n")[1::2] == ["(2, 4, 5, 6)", "(4, 3, 3, 4)", "(2, 6, 10, 17)"]
     assert "2 groups: each output channel adds up the 2 input channels" in page.inner_text("#sharing")
-    assert "1: taps 1" not in page.inner_text("#phases")
-    assert "1: tap 1" in page.inner_text("#phases")
+    go(page, "c1>1 i2x3x4 k2 s3x2x2")
+    spots = page.eval_on_selector_all("#phases .spot", "a => a.map(s => s.className)")
+    assert spots == ["spot plain"] * 3 + ["spot"] * 4
+    assert page.inner_text("#phases .line:nth-child(2)").split("\n") == ["height", "0: tap 0", "1: tap 1"]
 
 
 @pytest.mark.parametrize("name", ["bilinear", "nearest"])

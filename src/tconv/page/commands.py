@@ -44,6 +44,7 @@ def _page(args: argparse.Namespace) -> int:
         paths = copy_to(args.out)
         link = f"{args.out / 'index.html'}{fragment(geometry)}"
         print(json.dumps({"page": link, "files": [str(path) for path in paths]}) if args.json else link)
+        print("any static host serves it; a browser does not run it from a file", file=sys.stderr)
         return 0
     with serving(args.port) as (server, address):
         link = f"{address}{fragment(geometry)}"

@@ -17,7 +17,7 @@ const factor = (value) => (value < 0 ? `(${format(value)})` : format(value));
 
 const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
-/** lattice -> [what it is made of on the left, on the right]: the grids that give, the grid that takes. */
+/** The left card and the right one: which grid takes the sums, and which gives to them. */
 const CARDS = [
   { takes: "y", gives: "x" },
   { takes: "u", gives: "v" },

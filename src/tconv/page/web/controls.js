@@ -33,6 +33,7 @@ export class Controls {
     Object.assign(this, { spatial, channels, rank, alike, propose });
     for (const part of [spatial, channels]) {
       part.addEventListener("input", (event) => this.typed(event.target));
+      part.addEventListener("focusout", (event) => this.left(event.target));
       part.addEventListener("click", (event) => this.stepped(event.target.closest("button")));
     }
     rank.addEventListener("change", (event) => this.changeRank(Number(event.target.value)));
@@ -100,6 +101,11 @@ export class Controls {
     const field = button.parentElement.querySelector("input");
     field.value = (parseInt(field.value, 10) || 0) + Number(button.dataset.by);
     this.typed(field);
+  }
+
+  /** A field that is left empty shows what holds. */
+  left(field) {
+    if (field.dataset.option && field.value.trim() === "") this.refresh();
   }
 
   /** Propose the problem with what stands in `field`. */

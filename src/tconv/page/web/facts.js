@@ -69,7 +69,7 @@ export function coverageText(geometry) {
   if (least === most) {
     return { figure: "1", text: `Even: away from the border every output gets ${most} ${most === 1 ? "product" : "products"}. No checkerboard from the geometry; trained weights can still make one.` };
   }
-  if (least === 0) return { figure: "∞", text: `Some outputs get no product at all, others up to ${most}: they are holes that hold the bias alone.` };
+  if (least === 0) return { figure: "∞", text: `Some outputs get no product at all and hold the bias alone: holes. Others get up to ${most}.` };
   return {
     figure: Number((most / least).toPrecision(3)).toString(),
     text: `Away from the border some outputs get ${most} products and others ${least}: a checkerboard. A kernel that is a multiple of the stride would be even.`,

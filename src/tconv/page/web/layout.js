@@ -3,6 +3,7 @@
 const LARGEST = 38; // pixels
 const READABLE = 19; // below this a cell shows no number
 const COUNTED = 26; // below this rows and columns show none
+const MOST_ROOMY = 17; // cells across of a grid that is drawn larger than the others
 const SEEN = 16; // the least height of a single row
 const UNITS = 10; // of a grid's drawing in a cell
 
@@ -57,5 +58,5 @@ export function arrange(stage, grids) {
 function roomy(name, across, { pair, kernel }, width) {
   const free = { w: kernel === "above", x: pair === "column", u: pair === "column" };
   const cards = name === "w" || width < 760 ? 1 : 2;
-  return free[name] ? Math.min(READABLE + 5, (width / cards - 60) / across) : 0;
+  return free[name] && across < MOST_ROOMY ? Math.min(READABLE + 5, (width / cards - 60) / across) : 0;
 }

@@ -11,6 +11,7 @@ import { DEFAULT, State } from "./state.js";
 
 const $ = (id) => document.getElementById(id);
 
+$("unserved").remove();
 const { embedded, theme } = wishes(location.search);
 document.documentElement.classList.toggle("embedded", embedded);
 if (theme) document.documentElement.dataset.theme = theme;
@@ -59,7 +60,7 @@ copying($("copy-link"), () => location.origin + location.pathname + toAddress(St
 /** Show what the address names; where it names nothing that could be, the last good problem stays. */
 function open() {
   const named = fromAddress(location.hash);
-  if (named?.text && state.propose(named.text)) return;
+  if (named?.text !== undefined && state.propose(named.text)) return;
   if (!state.geometry) keepingFault(() => state.propose(DEFAULT), named);
   else if (named?.fault) complain(named.fault);
 }
@@ -72,7 +73,7 @@ function keepingFault(fallBack, named) {
   if (!message) return;
   history.replaceState(null, "", asked);
   complain(message);
-  if (named?.text) field.value = named.text;
+  if (named?.text !== undefined) field.value = named.text;
 }
 
 addEventListener("hashchange", open);

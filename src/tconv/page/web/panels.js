@@ -86,7 +86,8 @@ function showPhases({ geometry, plane }) {
   }
   $("phases").replaceChildren(
     ...phases.map((line, a) => {
-      const rows = line.taps.map((taps, residue) => element("li", taps.length ? "" : "none", swatch(plane, phases.length, a, residue), words(residue, taps)));
+      const drawn = phases.length === 1 ? "both" : a - Math.max(0, geometry.axes - 2); // of three axes the last two
+      const rows = line.taps.map((taps, residue) => element("li", taps.length ? "" : "none", swatch(plane, drawn, residue), words(residue, taps)));
       return titled(line.name, element("ol", "residues", ...rows));
     }),
   );
@@ -97,13 +98,15 @@ function words(residue, taps) {
   return `${residue}: ${taps.length ? `${taps.length === 1 ? "tap" : "taps"} ${named}` : "no tap, the bias alone"}`;
 }
 
-/** A spot in the colour that the drawing gives to a residue: along the diagonal where all axes are alike. */
-function swatch(plane, different, a, residue) {
+/** A spot in the colour that the drawing gives to a residue of its rows (0), its columns (1), or "both". */
+function swatch(plane, drawn, residue) {
   const spot = element("span", "spot");
-  if (!plane) return spot;
-  const alike = different === 1;
-  const row = plane.flat ? 0 : alike || a === 0 ? residue : 0;
-  const column = plane.flat || alike || a === 1 ? residue : 0;
-  spot.style.setProperty("--hue", facts.swatch(plane, row % plane.strides[0], column % plane.strides[1]));
+  if (!plane || drawn < 0) {
+    spot.classList.add("plain");
+    return spot;
+  }
+  const row = plane.flat || drawn === 1 ? 0 : residue;
+  const column = plane.flat || drawn !== 0 ? residue : 0;
+  spot.style.setProperty("--hue", facts.swatch(plane, row, column));
   return spot;
 }

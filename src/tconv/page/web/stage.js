@@ -60,7 +60,8 @@ export class Stage {
 
   presets(name) {
     const select = $(`preset-${name}`);
-    select.append(...Object.keys(PRESETS).map((preset) => new Option(preset, preset)));
+    const fitting = Object.keys(PRESETS).filter((preset) => name === "w" || !(preset in INTERPOLATIONS));
+    select.append(...fitting.map((preset) => new Option(preset, preset)));
     select.append(new Option("edited", "edited", false, false));
     select.lastElementChild.disabled = true;
     select.addEventListener("change", () => this.state.choose(name, select.value));
@@ -98,7 +99,6 @@ export class Stage {
   fill() {
     const { state } = this;
     if (!state.plane) return;
-    this.root.dataset.colour = state.colour;
     for (const [name, grid] of Object.entries(this.grids)) {
       const { texts, levels, hues } = look(state, name);
       grid.fill(texts, levels, (index) => this.nameOf({ grid: name, index }));
@@ -149,7 +149,6 @@ export class Stage {
       const { cells, ghosts, ringed, marks } = all[name];
       grid.light(cells, ghosts, ringed, Boolean(state.pinned) && state.pinned.grid === name, marks);
     }
-    this.root.classList.toggle("pointed", Boolean(cell));
     $("release").hidden = !state.pinned;
     $("change").hidden = !(state.pinned && EDITABLE.includes(state.pinned.grid));
     const told = cell ? explain(state, cell) : null;
