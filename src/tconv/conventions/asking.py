@@ -12,7 +12,18 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import Padding, per_axis, shown, whole
 
-__all__ = ["find", "finish", "flag", "input_sizes", "number", "numbers", "shape_of", "word"]
+__all__ = [
+    "find",
+    "finish",
+    "flag",
+    "input_sizes",
+    "kernel_of",
+    "number",
+    "numbers",
+    "pairs",
+    "shape_of",
+    "word",
+]
 
 
 def find(call: Parsed, functions: Mapping[str, Function]) -> Function:
@@ -33,14 +44,28 @@ def _written(name: str, value: Any) -> Any:
     return value
 
 
-def numbers(bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT) -> tuple[int, ...]:
-    """An option of one int for all axes, or of one an axis."""
+def numbers(
+    bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT, *, least: int | None = None
+) -> tuple[int, ...]:
+    """An option of one int for all axes, or of one an axis, none below `least`."""
     value = bound[name]
     if value is ABSENT or value is None:
         value = default
     if value is ABSENT:
         raise TconvError(f"{name} is missing; write it into the call")
-    return per_axis(name, _written(name, value), axes)
+    found = per_axis(name, _written(name, value), axes)
+    if least is not None and found and min(found) < least:
+        raise TconvError(f"{name}={shown(value)}; it must be at least {least}")
+    return found
+
+
+def pairs(name: str, value: Any, many: int) -> tuple[tuple[int, int], ...]:
+    """An option of `many` (before, after) pairs."""
+    entries = value if isinstance(value, tuple) else ()
+    if len(entries) != many or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in entries):
+        raise TconvError(f"{name}={shown(value)}; {many} (before, after) pairs would fit")
+    flat = numbers({name: sum(entries, ())}, name, 2 * many)
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
 def number(bound: Mapping[str, Any], name: str, default: int | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tconv.conventions import prototxt
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import finish
+from tconv.conventions.asking import finish, numbers
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
 from tconv.errors import TconvError
@@ -68,7 +68,7 @@ def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | N
         raise TconvError(
             f"{name} is given {len(values)} times for {axes} axes; once, or once an axis, would fit"
         )
-    return tuple(whole(name, value) for value in values)
+    return numbers({name: tuple(values)}, name, axes, least=0)
 
 
 def read(text: str, asked: Asked) -> Reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,15 @@ LONGEST = 4000  # characters; a call has a few hundred
 MAKERS = frozenset({"empty", "full", "normal", "ones", "rand", "randint", "randn", "uniform", "zeros"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Named:
     """An argument that is no literal: `x`, `w`, `tf.nn.relu`; kept as text."""
 
     text: str
+
+    def __repr__(self) -> str:
+        """As it stood in the call."""
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Parsed:
     args: tuple[Any, ...]
     options: Mapping[str, Any]
     applied: Mapping[str, Any]
+    applied_args: tuple[Any, ...]
 
     @property
     def last_name(self) -> str:
@@ -92,11 +98,16 @@ def parse(text: str) -> Parsed:
     if len(text) > LONGEST:
         raise TconvError(f"a call of {len(text)} characters; at most {LONGEST} would fit")
     try:
-        statements = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the text's own slips
+            return _take_apart(text, ast.parse(text.strip()).body)
+    except (SyntaxError, RecursionError, MemoryError):
         raise TconvError(
             f"{shown(text)} is no line of Python; a call such as f(3, stride=2) would fit"
         ) from None
+
+
+def _take_apart(text: str, statements: list[ast.stmt]) -> Parsed:
     made = statements[0] if len(statements) == 1 else None
     node = made.value if isinstance(made, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
     applied: ast.Call | None = None
@@ -110,6 +121,7 @@ def parse(text: str) -> Parsed:
         tuple(_value(argument, text) for argument in node.args),
         _options(node, text),
         _options(applied, text) if applied else {},
+        tuple(_value(argument, text) for argument in applied.args) if applied else (),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, flag, kernel_of, number, numbers
+from tconv.conventions.asking import find, finish, flag, kernel_of, number, numbers, pairs
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
 from tconv.conventions.spelling import options
 from tconv.conventions.weights import Layout
@@ -42,19 +42,19 @@ def _kernel_axes(bound: Mapping[str, Any], axes: int, default: str) -> str:
     told = bound["dimension_numbers"]
     if told is ABSENT or told is None:
         return default
-    letters = told[1] if isinstance(told, tuple) and len(told) == 3 else None
-    if not all(isinstance(spec, str) and len(set(spec)) == len(spec) == axes + 2 for spec in told or ()) or (
-        not isinstance(letters, str) or not {"I", "O"} <= set(letters)
+    specs = told if isinstance(told, tuple) and len(told) == 3 else ("", "", "")
+    if any(not isinstance(spec, str) or not len(set(spec)) == len(spec) == axes + 2 for spec in specs) or (
+        not {"I", "O"} <= set(specs[1])
     ):
         raise TconvError(
             f"dimension_numbers={shown(told)}; three strings of {axes + 2} letters would fit, "
             f'such as ("N{_LETTERS[axes]}C", "{_LETTERS[axes]}IO", "N{_LETTERS[axes]}C")'
         )
-    spatial = [letter for letter in letters if letter not in "IO"]
-    order = [letter for letter in told[0] if letter not in "NC"]
-    if spatial != order or order != [letter for letter in told[2] if letter not in "NC"]:
+    spatial = [letter for letter in specs[1] if letter not in "IO"]
+    order = [letter for letter in specs[0] if letter not in "NC"]
+    if spatial != order or order != [letter for letter in specs[2] if letter not in "NC"]:
         raise TconvError(f"dimension_numbers={shown(told)}; the spatial axes must stand in one order")
-    return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in letters)
+    return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in specs[1])
 
 
 def read(text: str, asked: Asked) -> Reading:
@@ -69,17 +69,18 @@ def read(text: str, asked: Asked) -> Reading:
     if transpose:  # flips the kernel, and reads the channel axes the other way round
         letters = letters.translate(str.maketrans("io", "oi"))
     kernel, *channels = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
-    stride, dilation = numbers(bound, "strides", axes), numbers(bound, "rhs_dilation", axes, 1)
+    stride = numbers(bound, "strides", axes, least=1)
+    dilation = numbers(bound, "rhs_dilation", axes, 1, least=1)
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     padding = bound["padding"]
     if padding in ("SAME", "VALID"):
         windows = [_word(span, s, padding) for span, s in zip(spans, stride, strict=True)]
     else:
-        pairs = _pairs(call, padding, axes)
+        told = pairs("padding", padding, axes)
         forward = flag(bound, "use_consistent_padding")
         windows = [
             pair if forward else (span - 1 - pair[0], span - 1 - pair[1])
-            for span, pair in zip(spans, pairs, strict=True)
+            for span, pair in zip(spans, told, strict=True)
         ]
     return finish(
         asked,
@@ -101,13 +102,13 @@ def _read_general(call: Parsed, bound: Mapping[str, Any], asked: Asked) -> Readi
     kernel, share, told_out = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
     dilation = numbers(bound, "rhs_dilation", axes, 1)
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
-    pairs = _pairs(call, bound["padding"], axes)
+    told = pairs("padding", bound["padding"], axes)
     return finish(
         asked,
         Layout(letters, flipped=True, groups_out=True),
         kernel=kernel,
         stride=numbers(bound, "lhs_dilation", axes, 1),
-        padding=[(span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, pairs, strict=True)],
+        padding=[(span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, told, strict=True)],
         dilation=dilation,
         groups=groups,
         channels=(None if share is None else share * groups, told_out),
@@ -118,14 +119,6 @@ def _axes(call: Parsed, strides: object) -> int:
     if not isinstance(strides, tuple) or len(strides) not in _LETTERS:
         raise TconvError(f"{shown(call.text)}: strides is one number an axis, such as (2, 2)")
     return len(strides)
-
-
-def _pairs(call: Parsed, padding: object, axes: int) -> list[tuple[int, int]]:
-    entries = padding if isinstance(padding, tuple) else ()
-    if len(entries) != axes or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in entries):
-        raise TconvError(f'{shown(call.text)}: padding is "SAME", "VALID" or {axes} (before, after) pairs')
-    flat = numbers({"padding": sum(entries, ())}, "padding", 2 * axes)
-    return list(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _word(span: int, stride: int, padding: str) -> tuple[int, int]:

@@ -54,7 +54,7 @@ def read(text: str, asked: Asked) -> Reading:
         axes_of = "012"[:axes] + "oi"
         kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], axes_of, "keras.ops.ones")
         channels = (told_in, told_out)
-    stride, dilation = numbers(bound, "strides", axes, 1), numbers(bound, "dilation_rate", axes, 1)
+    stride, dilation = (numbers(bound, name, axes, 1, least=1) for name in ("strides", "dilation_rate"))
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
     same = word({"padding": padding}, "padding", "valid", ("valid", "same")) == "same"
     if max(stride) > 1 and max(dilation) > 1 and function.axes:
@@ -64,6 +64,8 @@ def read(text: str, asked: Asked) -> Reading:
         )
     extra: tuple[int | None, ...] = (None,) * axes
     notes = []
+    if bound.get("activation", ABSENT) not in (ABSENT, None, "linear"):
+        notes.append(f"activation={shown(bound['activation'])} comes behind the layer and is left out")
     if bound["output_padding"] not in (ABSENT, None):
         told = numbers(bound, "output_padding", axes)
         if any(not 0 <= o < s for o, s in zip(told, stride, strict=True)):
@@ -114,23 +116,24 @@ def _closest(spans: list[int], geometry: Geometry) -> tuple[str, tuple[int, ...]
     """The padding word and output padding that come closest; exact ones first, the plainest of them first."""
     want = wanted(geometry)
     axes = list(zip(spans, geometry.stride, want, strict=True))
-    for same, given in product((True, False), (False, True)):
-        choices = [
-            next((o for o in (range(s) if given else (None,)) if _fits(span, s, same, o, window)), -1)
-            for span, s, window in axes
-        ]
+    for given, same in product((False, True), (False, True)):
+        choices = []
+        for span, s, (lo, hi) in axes:
+            # Solved for the size: (i-1)s + span % 2 + extra if same, (i-1)s + span + extra if valid.
+            extra = (span - span % 2 - lo - hi if same else -hi) if given else None
+            choices.append(extra if _fits(span, s, same, extra, (lo, hi)) else -1)
         if -1 not in choices:
             chosen = tuple(o for o in choices if o is not None)
             return "same" if same else "valid", chosen or None
-    extra = tuple(min(max(-hi, 0), s - 1) for _, s, (_, hi) in axes)
+    nearest = tuple(min(max(-hi, 0), s - 1) for _, s, (_, hi) in axes)
     plain = tuple(max(s - span, 0) for span, s, _ in axes)
-    return "valid", None if extra == plain else extra
+    return "valid", None if nearest == plain else nearest
 
 
 def _fits(span: int, stride: int, same: bool, extra: int | None, window: tuple[int, int]) -> bool:
-    # TensorFlow's backend takes no "same" of even reach with output padding 0.
-    refused = same and extra == 0 and span % 2 == 0
-    return not refused and _window(span, stride, same, extra) == window
+    if extra is not None and (not 0 <= extra < stride or (same and extra == 0 and span % 2 == 0)):
+        return False  # the second is (input-1) * stride, which TensorFlow's backend refuses
+    return _window(span, stride, same, extra) == window
 
 
 def write(geometry: Geometry) -> Call:

@@ -35,7 +35,7 @@ def _node(text: str) -> Parsed:
     """`ConvTranspose(...)`, `op.ConvTranspose(x, w, ...)` or `helper.make_node("ConvTranspose", ...)`."""
     call = parse(text)
     if call.last_name == "make_node" and call.args[:1] == ("ConvTranspose",):
-        return Parsed(text, "ConvTranspose", (), call.options, {})
+        return Parsed(text, "ConvTranspose", (), call.options, {}, ())
     if call.last_name != "ConvTranspose":
         raise TconvError(
             f"{shown(text)}: unknown {call.last_name}; ConvTranspose(kernel_shape=[3, 3]) would fit"
@@ -63,8 +63,8 @@ def read(text: str, asked: Asked) -> Reading:
     else:
         kernel, told_in, share = kernel_of(asked, call, bound["W"], "io" + "012"[:axes], "np.ones")
     stride, dilation, extra = (
-        numbers(bound, name, axes, default)
-        for name, default in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+        numbers(bound, name, axes, least, least=least)
+        for name, least in (("strides", 1), ("dilations", 1), ("output_padding", 0))
     )
     sizes = input_sizes(asked, axes)
     how = word(bound, "auto_pad", "NOTSET", _WORDS)
@@ -83,7 +83,7 @@ def read(text: str, asked: Asked) -> Reading:
             made = tuple(min(m, r) for m, r in zip(made, reached, strict=True))
         starts = [_start(r - m, how, asked.reading, 0) for r, m in zip(reached, made, strict=True)]
     else:
-        flat = numbers(bound, "pads", 2 * axes, 0)
+        flat = numbers(bound, "pads", 2 * axes, 0, least=0)
         starts = list(flat[:axes])
         made = tuple(r - lo - hi for r, lo, hi in zip(reached, starts, flat[axes:], strict=True))
     return finish(

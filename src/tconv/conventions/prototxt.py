@@ -66,9 +66,11 @@ def _message(tokens: list[str], at: int, depth: int) -> tuple[Message, int]:
                 raise TconvError(f"prototxt: it ends within {shown(name)}")
             at += 1
         elif tokens[at] == "[":
-            end = tokens.index("]", at) if "]" in tokens[at:] else len(tokens)
+            end = tokens.index("]", at) if "]" in tokens[at:] else at
+            if end <= at + 1:
+                raise TconvError(f"prototxt: the list of {shown(name)} is empty or does not end")
             message.setdefault(name, []).extend(_scalar(token) for token in tokens[at + 1 : end])
-            at = min(end + 1, len(tokens))
+            at = end + 1
             continue
         else:
             value, at = _scalar(tokens[at]), at + 1

@@ -56,15 +56,16 @@ def read(text: str, asked: Asked) -> Reading:
         raise TconvError(
             f"padding={bound['padding']!r}: PyTorch's transposed convolutions take numbers alone"
         )
-    size = call.applied.get("output_size")
+    stride = numbers(bound, "stride", axes, 1, least=1)
+    size = call.applied.get("output_size", (*call.applied_args, None, None)[1])
     if isinstance(size, tuple) and len(size) == axes + 2:
         size = size[2:]
-    return finish(
+    reading = finish(
         asked,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
-        stride=numbers(bound, "stride", axes, 1),
-        padding=numbers(bound, "padding", axes, 0),
+        stride=stride,
+        padding=numbers(bound, "padding", axes, 0, least=0),
         output_padding=None if size is not None else numbers(bound, "output_padding", axes, 0),
         output_size=None if size is None else numbers({"output_size": size}, "output_size", axes),
         dilation=numbers(bound, "dilation", axes, 1),
@@ -72,6 +73,11 @@ def read(text: str, asked: Asked) -> Reading:
         channels=(told_in, told_out),
         batch=batch,
     )
+    made = reading.geometry
+    if size is not None and any(o >= s for o, s in zip(made.output_padding, stride, strict=True)):
+        smallest = tuple(n - o for n, o in zip(made.output, made.output_padding, strict=True))
+        raise TconvError(f"output_size={shown(size)}: PyTorch takes {smallest} and up to stride - 1 more")
+    return reading
 
 
 def _closest(axis: Axis, lo: int, hi: int) -> tuple[int, int]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, input_sizes, kernel_of, numbers, word
-from tconv.conventions.calls import Function, parse
+from tconv.conventions.asking import find, finish, input_sizes, kernel_of, numbers, pairs, word
+from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import array_lines, bridge, full_sizes, wanted
@@ -37,11 +37,12 @@ def layout(geometry: Geometry) -> Layout:
 def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tuple[int, ...]:
     """An int for each axis, from one for all of them, one an axis, or one for each axis of the array."""
     value = bound[name]
+    default = ABSENT if name == "strides" else 1
     if isinstance(value, tuple) and len(value) == axes + 2:
-        return numbers(bound, name, axes + 2)[first : first + axes]
+        return numbers(bound, name, axes + 2, least=1)[first : first + axes]
     if isinstance(value, tuple) and len(value) == 1:
-        return numbers({name: value[0]}, name, axes)
-    return numbers(bound, name, axes, 1)
+        return numbers({name: value[0]}, name, axes, least=1)
+    return numbers(bound, name, axes, default, least=1)
 
 
 def read(text: str, asked: Asked) -> Reading:
@@ -65,8 +66,9 @@ def read(text: str, asked: Asked) -> Reading:
     if isinstance(bound["padding"], tuple):
         if axes != 2:
             raise TconvError(f"{shown(text)}: padding by numbers is for conv2d_transpose alone")
-        pairs = numbers({"padding": sum(bound["padding"], ())}, "padding", 8)
-        padding = tuple(pairs[2 * a : 2 * a + 2] for a in range(first, first + axes))
+        padding = pairs("padding", bound["padding"], 4)[first : first + axes]
+        if any(min(pair) < 0 for pair in padding):
+            raise TconvError(f"{shown(text)}: padding by numbers must be at least 0")
     elif word(bound, "padding", "SAME", ("SAME", "VALID")) == "VALID":
         padding = ("VALID",) * axes
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
@@ -97,8 +99,9 @@ def window(size: int, span: int, stride: int, padding: str | tuple[int, int], ou
     """The window of one axis; SAME crops half of (size-1) * stride + span - out in front, rounded down."""
     full = (size - 1) * stride + span
     if not says(size, span, stride, padding, out):
-        fitting = [o for o in range(1, full + stride) if says(size, span, stride, padding, o)]
-        able = f"{range_text(fitting)} would fit" if fitting else "no output size fits"
+        first = full if isinstance(padding, str) else full - padding[0] - padding[1]
+        first = (size - 1) * stride + 1 if padding == "SAME" else first
+        able = f"{range_text(range(max(first, 1), first + stride))} would fit"
         raise TconvError(
             f"output size {out} does not come from input size {size} by padding={shown(padding)}, "
             f"stride {stride} and a kernel that reaches {span}; {able}"

@@ -10,6 +10,7 @@ from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
+from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
 
 __all__ = ["READINGS", "layout", "read", "write"]
@@ -39,7 +40,7 @@ def read(text: str, asked: Asked) -> Reading:
     padding = word(bound, "padding", "SAME", ("SAME", "VALID"))
     kernel, told_in, told_out = kernel_of(asked, call, bound["weights"], "o01i", "np.ones")
     if told_out not in (None, channels):
-        raise TconvError(f"{text}: output_shape has {channels} channels and the weights {told_out}")
+        raise TconvError(f"{shown(text)}: output_shape has {channels} channels and the weights {told_out}")
     return finish(
         asked,
         Layout("o01i"),
