@@ -22,7 +22,7 @@ function extraFor(span, stride, isSame, [lo, hi]) {
 /** {isSame, extra} that comes closest; exact ones first, the plainest of them first. */
 function closest(g, reached, want) {
   for (const given of [false, true]) {
-    for (const isSame of [true, false]) {
+    for (const isSame of [false, true]) {
       const choices = reached.map((span, a) => {
         if (given) return extraFor(span, g.stride[a], isSame, want[a]);
         return same(window(span, g.stride[a], isSame, null), want[a]) ? null : undefined;
