@@ -79,10 +79,17 @@ def check_read(count: int, reading: str) -> int:
     return moved
 
 
+def ones() -> list[float]:
+    """1, 2, 3, 4, 5 under a kernel of three ones, stride 2, "same"."""
+    layer = keras.layers.Conv1DTranspose(1, 3, strides=2, padding="same", kernel_initializer="ones")
+    made = layer(np.arange(1, 6, dtype=np.float32).reshape(1, 5, 1))
+    return keras.ops.convert_to_numpy(made).ravel().tolist()
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # Keras 3.14 warns of the very difference that is tested
     to_write, to_read, reading = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     done = written("keras", geometries(to_write, SEED), run, channels_last=True) if to_write else 0
     moved = check_read(to_read, reading)
     result = {"backend": keras.backend.backend(), "version": keras.__version__, "written": done}
-    print(json.dumps({**result, "read": to_read, "moved": moved}))
+    print(json.dumps({**result, "read": to_read, "moved": moved, "ones": ones()}))

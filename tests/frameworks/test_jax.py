@@ -52,13 +52,15 @@ def test_read() -> None:
         spatial = LETTERS[a]
         kernels = rng.choice([None, None, f"{spatial}OI", f"IO{spatial}", f"O{spatial}I"])
         if kernels:
-            text += f", dimension_numbers={(f'N{spatial}C', kernels, f'N{spatial}C')}"
+            data = rng.choice([f"N{spatial}C", f"NC{spatial}"])
+            text += f", dimension_numbers={(data, kernels, data)}"
 
         def call(x: np.ndarray, w: np.ndarray, text: str = text) -> np.ndarray:
             return np.asarray(eval(text + ")", {"lax": lax, "x": x, "w": w}))
 
         beside = {"input": sizes, "kernel": kernel, "channels": (rng.randint(1, 3), rng.randint(1, 3))}
-        was_read("jax", text + ")", call, channels_last=True, seed=count, **beside)
+        last = f"'NC{spatial}'" not in text
+        was_read("jax", text + ")", call, channels_last=last, seed=count, **beside)
         count += 1
     assert words == {"SAME", "VALID", "pairs", "forward"}
 

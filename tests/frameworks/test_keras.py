@@ -34,6 +34,7 @@ def test_backend(backend: str, written: int, read: int) -> None:
     told = run(backend, written, read, "keras")
     assert told["backend"] == backend
     assert (told["written"], told["read"], told["moved"]) == (written, read, 0)
+    assert told["ones"] == [1, 1, 3, 2, 5, 3, 7, 4, 9, 5]  # printed in docs/guides/conventions.md
 
 
 def test_keras_3_14_on_pytorch_reads_otherwise() -> None:
@@ -42,3 +43,4 @@ def test_keras_3_14_on_pytorch_reads_otherwise() -> None:
     assert (told["backend"], told["version"]) == ("torch", "3.14.0")
     assert told["read"] == 500
     assert told["moved"] > 100  # calls whose cells are elsewhere than in today's Keras
+    assert told["ones"] == [1, 3, 2, 5, 3, 7, 4, 9, 5, 5]  # printed in docs/guides/conventions.md

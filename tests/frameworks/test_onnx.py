@@ -144,4 +144,11 @@ def test_the_disagreements_of_the_guide() -> None:
     short = helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[3], auto_pad="SAME_UPPER")
     sizes = [RUNTIMES[runtime]([short], x, w[..., :2]).shape[2] for runtime in RUNTIMES]
     assert sizes == [14, 14, 15]
+    assert on_onnxruntime([short], x, w[..., :2]).ravel().tolist()[:4] == [1, 1, 0, 2]
     assert on_reference([short], x, w[..., :2]).ravel().tolist()[:4] == [0, 1, 1, 0]
+    twice, grouped = np.repeat(x, 2, axis=1), np.repeat(w, 2, axis=0)
+    both = helper.make_node(
+        "ConvTranspose", ["x", "w"], ["y"], strides=[2], group=2, auto_pad="SAME_LOWER", output_shape=[10]
+    )
+    assert on_onnxruntime([both], twice, grouped)[0, 0].tolist() == [1, 3, 2, 5, 3, 7, 4, 9, 5, 5]
+    assert on_openvino([both], twice, grouped)[0, 0].tolist() == [1, 1, 3, 2, 5, 3, 7, 4, 9, 5]

@@ -24,37 +24,42 @@ def test_written() -> None:
 
 def test_read() -> None:
     rng = random.Random(SEED)
-    words = set()
-    for count in range(600):
+    seen = {"SAME": 0, "VALID": 0, "numbers": 0, "NC": 0, "dilated": 0}
+    count = 0
+    while count < 600:
         a = rng.choice([1, 2, 2, 3])
         kernel = axes_of(rng, a, lambda: rng.randint(1, 5))
         stride = axes_of(rng, a, lambda: rng.randint(1, 4))
         sizes = axes_of(rng, a, lambda: rng.randint(1, 5))
         padding = rng.choice(["SAME", "VALID", "numbers"] if a == 2 else ["SAME", "VALID"])
-        words.add(padding)
-        sides = [(0, 0)] * a
-        if padding == "SAME":  # ceil(out / s) = in
-            out = [(i - 1) * s + 1 + rng.randrange(s) for i, s in zip(sizes, stride, strict=True)]
-        else:  # floor((out + lo + hi - k) / s) + 1 = in
-            if padding == "numbers":
-                sides = [(rng.randrange(k), rng.randrange(k)) for k in kernel]
-            out = [
-                (i - 1) * s + k + rng.randrange(s) - lo - hi
-                for i, s, k, (lo, hi) in zip(sizes, stride, kernel, sides, strict=True)
-            ]
+        # TensorFlow on a CPU has no dilation by numbers, and channels first in 2-D alone.
+        dilated = padding != "numbers" and rng.random() < 0.2
+        dilation = axes_of(rng, a, lambda: rng.randint(1, 3)) if dilated else (1,) * a
+        first = a == 2 and padding != "numbers" and not dilated and rng.random() < 0.3
+        spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+        sides = [(rng.randrange(k), rng.randrange(k)) if padding == "numbers" else (0, 0) for k in kernel]
+        # SAME: ceil(out / s) = in; else floor((out + lo + hi - reach) / s) + 1 = in.
+        out = [
+            (i - 1) * s + rng.randrange(s) + (1 if padding == "SAME" else span - lo - hi)
+            for i, s, span, (lo, hi) in zip(sizes, stride, spans, sides, strict=True)
+        ]
         if min(out) < 1:
             continue
         batch, channels, filters = rng.choice([1, 2]), rng.randint(1, 3), rng.randint(1, 3)
-        told = f"'{padding}'" if padding != "numbers" else str([[0, 0], *map(list, sides), [0, 0]])
-        strides = rng.choice([list(stride), [1, *stride, 1]])
-        name = rng.choice([f"conv{a}d_transpose", f"conv{a}d_transpose", "conv_transpose"])
-        if padding == "numbers":
-            name = "conv2d_transpose"
-        text = f"tf.nn.{name}(x, w, output_shape={[batch, *out, filters]}, strides={strides}, padding={told})"
+        told = repr(padding) if padding != "numbers" else str([[0, 0], *map(list, sides), [0, 0]])
+        shape = [batch, filters, *out] if first else [batch, *out, filters]
+        strides = rng.choice([list(stride), [1, 1, *stride] if first else [1, *stride, 1]])
+        name = f"conv{a}d_transpose" if a == 2 or rng.random() < 0.7 else "conv_transpose"
+        text = f"tf.nn.{name}(x, w, output_shape={shape}, strides={strides}, padding={told}"
+        text += f", dilations={list(dilation)}" if dilated else ""
+        text += ", data_format='NCHW')" if first else ")"
 
         def call(x: np.ndarray, w: np.ndarray, text: str = text) -> np.ndarray:
             return eval(text, {"tf": tf, "x": x, "w": w}).numpy()
 
         beside = {"input": sizes, "kernel": kernel, "channels": channels}
-        was_read("tensorflow", text, call, channels_last=True, seed=count, **beside)
-    assert words == {"SAME", "VALID", "numbers"}
+        was_read("tensorflow", text, call, channels_last=not first, seed=count, **beside)
+        count += 1
+        for name, shown in ((padding, True), ("NC", first), ("dilated", dilated)):
+            seen[name] += shown
+    assert min(seen.values()) > 40
