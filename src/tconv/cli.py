@@ -23,6 +23,7 @@ MODULES = (
     "tconv.explanation.commands",
     "tconv.drawing.commands",
     "tconv.diagnosis.commands",
+    "tconv.page.commands",
     "tconv.bench.commands",
 )
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns

@@ -1,0 +1,18 @@
+"""A page to play with: a transposed convolution and its adjoint, cell by cell, in a browser.
+
+`site()` holds the page's files, which work from any static host; `serving` serves them on this machine alone.
+The page's own geometry and framework calls are JavaScript, held to this package's by its tests.
+
+>>> [name for name in sorted(site()) if not name.endswith(".js")]
+['icon.svg', 'index.html', 'page.css']
+>>> fragment(Geometry.parse("n1 c1>1 i3x3 k4 s2 p1"))
+'#n1+c1%3E1+i3x3+k4+s2+p1'
+"""
+
+from __future__ import annotations
+
+from tconv.geometry import Geometry
+from tconv.page.server import serving
+from tconv.page.site import copy_to, fragment, site
+
+__all__ = ["Geometry", "copy_to", "fragment", "serving", "site"]

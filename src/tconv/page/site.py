@@ -1,0 +1,61 @@
+"""The files of the page, and its links."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from urllib.parse import quote_plus
+
+from tconv.errors import TconvError
+from tconv.geometry import Geometry
+
+__all__ = ["copy_to", "fragment", "site"]
+
+
+def site() -> dict[str, bytes]:
+    """Path -> content of every file of the page; `index.html` is where it begins.
+
+    >>> site()["index.html"][:15]
+    b'<!doctype html>'
+    """
+    return dict(_files(files("tconv.page").joinpath("web"), ""))
+
+
+def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_file():
+            yield path + entry.name, entry.read_bytes()
+        else:
+            yield from _files(entry, f"{path}{entry.name}/")
+
+
+def copy_to(folder: Path) -> list[Path]:
+    """Write the page's files into `folder`, which may be new, empty or an older copy; their paths.
+
+    Raises `TconvError` where the folder holds anything else, so that nobody's index.html is lost.
+    """
+    wanted = site()
+    if folder.exists() and not folder.is_dir():
+        raise TconvError(f"--out {folder} is a file; a folder that is new or empty would fit")
+    if folder.is_dir():
+        there = {entry.name for entry in folder.iterdir()}
+        if there and not {"index.html", "geometry.js", "page.css"} <= there:
+            raise TconvError(
+                f"--out {folder} holds other files, such as {min(there)!r}; "
+                "a folder that is new, empty or an older copy of the page would fit"
+            )
+    for name, content in wanted.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.part")
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    return sorted(folder / name for name in wanted)
+
+
+def fragment(geometry: Geometry | None) -> str:
+    """What follows the page's address to open it at `geometry`: its spelling, with `+` for spaces."""
+    return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":")

@@ -1,0 +1,30 @@
+// Which cells light up for a cell: its twin, and everything that it shares a product with.
+
+import { letters } from "./arithmetic.js";
+import { LATTICE } from "./state.js";
+
+/** grid -> {cells, ghosts, ringed, marks} */
+export function lights(state) {
+  const { cell, plane } = state;
+  const dark = { cells: new Set(), ghosts: new Set(), ringed: -1, marks: new Map() };
+  if (!cell) return Object.fromEntries(Object.keys(LATTICE).map((grid) => [grid, dark]));
+  const own = LATTICE[cell.grid];
+  const pairs = plane.pairs(own, cell.index);
+  const signs = letters(pairs);
+  const of = {};
+  for (const lattice of ["coarse", "tap", "fine"]) {
+    const cells = new Set();
+    const ghosts = new Set();
+    const marks = new Map();
+    pairs.forEach((pair, n) => {
+      if (pair[lattice] >= 0) {
+        cells.add(pair[lattice]);
+        if (signs[n] && lattice !== own) marks.set(pair[lattice], signs[n]);
+      } else {
+        ghosts.add(pair.place.join(","));
+      }
+    });
+    of[lattice] = { cells, ghosts, ringed: lattice === own ? cell.index : -1, marks };
+  }
+  return Object.fromEntries(Object.entries(LATTICE).map(([grid, lattice]) => [grid, of[lattice]]));
+}

@@ -1,0 +1,112 @@
+// The cards below the stage: what the problem comes to.
+
+import { FRAMEWORKS } from "./calls/index.js";
+import { copying } from "./copying.js";
+import * as facts from "./facts.js";
+import { ProblemError } from "./spelling.js";
+
+const $ = (id) => document.getElementById(id);
+
+function element(name, className, ...children) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+/** A line that begins with the name of its axis; where all axes are alike it needs none. */
+const titled = (name, ...content) => element("div", "line", ...(name ? [element("span", "axis", name)] : []), ...content);
+const list = (pairs) => pairs.flatMap(([term, value]) => [element("dt", "", term), element("dd", "", value)]);
+
+/** Fill every card for `state`'s problem. */
+export function showFacts(state) {
+  const { geometry } = state;
+  const sizes = facts.sizes(geometry);
+  $("size-up").replaceChildren(...sizes.map((line) => titled(line.name, element("code", "", line.transposed))));
+  $("size-down").replaceChildren(...sizes.map((line) => titled(line.name, element("code", "", line.convolution))));
+  const lost = sizes.filter((line) => line.back !== line.input);
+  $("size-note").textContent = lost.length ? "With this dilation several input sizes share one output size; the convolution names the largest of them." : "";
+  $("zeros").replaceChildren(...facts.zeros(geometry).map((line) => titled(line.name, element("span", "", line.text))));
+  const { figure, text } = facts.coverageText(geometry);
+  $("figure").textContent = figure;
+  $("figure-text").textContent = text;
+  $("work").replaceChildren(...list(facts.work(geometry)));
+  const { lines, text: sharing } = facts.channels(geometry);
+  $("shapes").replaceChildren(...list(lines));
+  $("sharing").textContent = sharing;
+  showPhases(state);
+}
+
+/** A card for each framework, made once; `state` is asked for the problem when something is copied. */
+export class Calls {
+  constructor(state, say) {
+    this.cards = Object.entries(FRAMEWORKS).map(([name, { title, write }]) => {
+      const code = element("code", "");
+      const notes = element("div", "hint");
+      const button = element("button", "small", "Copy");
+      button.type = "button";
+      button.setAttribute("aria-label", `Copy the call for ${title}`);
+      copying(button, () => code.textContent, say);
+      const block = element("pre", "", code);
+      block.tabIndex = 0; // a long line is scrolled by keyboard too
+      block.setAttribute("aria-label", `${title} code`);
+      const card = element("article", "card call", element("div", "head", element("h3", "", title), button), block, notes);
+      card.dataset.framework = name;
+      return { card, code, notes, block, button, write };
+    });
+    $("calls").replaceChildren(...this.cards.map(({ card }) => card));
+    state.addEventListener("problem", () => this.show(state.geometry));
+  }
+
+  show(geometry) {
+    for (const { code, notes, block, button, write } of this.cards) {
+      const call = attempt(write, geometry);
+      block.hidden = button.hidden = !call.code;
+      code.textContent = call.code;
+      notes.replaceChildren(...call.notes.map((note) => element("p", "", `${note}.`)));
+    }
+  }
+}
+
+/** The call, or why there is none. */
+function attempt(write, geometry) {
+  try {
+    return write(geometry);
+  } catch (fault) {
+    if (!(fault instanceof ProblemError)) throw fault;
+    return { code: "", notes: [fault.message] };
+  }
+}
+
+function showPhases({ geometry, plane }) {
+  const phases = facts.phases(geometry);
+  if (!phases) {
+    $("phases").replaceChildren("Too many phases to list.");
+    return;
+  }
+  $("phases").replaceChildren(
+    ...phases.map((line, a) => {
+      const drawn = phases.length === 1 ? "both" : a - Math.max(0, geometry.axes - 2); // of three axes the last two
+      const rows = line.taps.map((taps, residue) => element("li", taps.length ? "" : "none", swatch(plane, drawn, residue), words(residue, taps)));
+      return titled(line.name, element("ol", "residues", ...rows));
+    }),
+  );
+}
+
+function words(residue, taps) {
+  const named = taps.length > 12 ? `${taps.slice(0, 10).join(", ")} and ${taps.length - 10} more` : taps.join(", ");
+  return `${residue}: ${taps.length ? `${taps.length === 1 ? "tap" : "taps"} ${named}` : "no tap, the bias alone"}`;
+}
+
+/** A spot in the colour that the drawing gives to a residue of its rows (0), its columns (1), or "both". */
+function swatch(plane, drawn, residue) {
+  const spot = element("span", "spot");
+  if (!plane || drawn < 0) {
+    spot.classList.add("plain");
+    return spot;
+  }
+  const row = plane.flat || drawn === 1 ? 0 : residue;
+  const column = plane.flat || drawn !== 0 ? residue : 0;
+  spot.style.setProperty("--hue", facts.swatch(plane, row, column));
+  return spot;
+}

@@ -1,0 +1,37 @@
+// What the page's modules say of a problem, in the shape of page_golden.py.
+async (spellings) => {
+  const { Geometry } = await import("./geometry.js");
+  const { evenness } = await import("./facts.js");
+  const { FRAMEWORKS } = await import("./calls/index.js");
+  const call = (write, g) => {
+    try {
+      return write(g);
+    } catch (fault) {
+      return fault.message;
+    }
+  };
+  const describe = (text) => {
+    const g = Geometry.parse(text);
+    const zeros = g.zeroInsertion();
+    return {
+      calls: Object.fromEntries(Object.entries(FRAMEWORKS).map(([name, { write }]) => [name, call(write, g)])),
+      spelling: String(g),
+      output: g.output,
+      phases: g.axis.map((axis) => axis.phases),
+      taps_of_output: g.axis.map((axis) => Array.from({ length: axis.output }, (_, o) => axis.tapsOfOutput(o))),
+      outputs_of_input: g.axis.map((axis) => Array.from({ length: axis.input }, (_, i) => axis.outputsOfInput(i))),
+      evenness: [evenness(g).least, evenness(g).most],
+      coverage: g.axis.map((axis) => axis.coverage()),
+      macs: String(g.macs),
+      macs_exact: String(g.macsExact),
+      zero_insertion: [zeros.between, zeros.around, zeros.dilation],
+    };
+  };
+  return spellings.map((text) => {
+    try {
+      return describe(text);
+    } catch (fault) {
+      return fault.constructor.name === "ProblemError" ? fault.message : `broken: ${fault.stack}`;
+    }
+  });
+}
