@@ -406,10 +406,14 @@ void interleave(const InterleaveArgs<T>& args) {
 
 // Sums, a row of columns and one broadcast must fit the register file, 4 registers more than may hold sums; AVX-512
 // broadcasts from memory while it multiplies.
+constexpr bool fits(int rows, int vectors) {
+  return rows * vectors <= TCONV_ACCUMULATORS && (rows + 1) * vectors + (TCONV_VECTOR_BYTES < 64) <= TCONV_ACCUMULATORS + 4;
+}
+
+// Tiles that are always wider than high would load more than they multiply.
 template <class T, int rows, int vectors>
 void fill_tiles(KernelSet<T>& set) {
-  constexpr int needed = (rows + 1) * vectors + (TCONV_VECTOR_BYTES < 64);
-  if constexpr (rows * vectors <= TCONV_ACCUMULATORS && needed <= TCONV_ACCUMULATORS + 4)
+  if constexpr (fits(rows, vectors) && fits(vectors, vectors))
     set.tile[rows][vectors] = tile<T, rows, vectors>;
   if constexpr (vectors > 1) fill_tiles<T, rows, vectors - 1>(set);
   else if constexpr (rows > 1) fill_tiles<T, rows - 1, KernelSet<T>::kMaxVectors>(set);
