@@ -29,6 +29,7 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
     const auto workspace = plan.algorithm == Algorithm::dots ? dot_gradient_workspace
+                           : plan.parts                      ? matrix_gradient_workspace
                            : plan.lanes == Lanes::kernel     ? wide_gradient_workspace
                                                              : gradient_workspace;
     workspace_ = workspace(plan_, layout_);
@@ -159,27 +160,6 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
     }
   });
 }
-
-namespace {
-
-// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
-template <class T>
-class MatrixUse {
- public:
-  MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
-    if (on) kernels.matrix.begin();
-  }
-  ~MatrixUse() {
-    if (end_) end_();
-  }
-  MatrixUse(const MatrixUse&) = delete;
-  MatrixUse& operator=(const MatrixUse&) = delete;
-
- private:
-  void (*end_)();
-};
-
-}  // namespace
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
@@ -435,6 +415,7 @@ void Runner::run_real(const void* source, const void* weight, const void* bias, 
     S* to = static_cast<S*>(target);
     if (plan_.map == Map::weight_gradient) {
       const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<S>
+                            : plan_.parts                      ? run_matrix_gradient<S>
                             : plan_.lanes == Lanes::kernel     ? run_wide_gradient<S>
                                                                : run_gradient<S>;
       gradient(plan_, layout_, workspace_, from, static_cast<const S*>(weight), to);

@@ -59,6 +59,22 @@ struct MatrixArgs {
   int64_t c_stride;
 };
 
+// c[places[r] + j] (+)= sum over blocks k of 32 positions and p < 32 of
+//   a[r * a_row + 32 k + p] * b[column j][k][p]
+// for the r in [0, 16 height) whose place is not negative, and j in [0, 16 width). Both are bfloat16 numbers, in parts: those
+// of `a` lie a_part apart, those of `b` as [16 columns][k][part][pair of positions][column], a pair in the place of one
+// float; the next 16 columns are b_tile further.
+template <class T>
+struct CorrelateArgs {
+  const uint16_t* a;
+  int64_t a_row, a_part;
+  const T* b;
+  int64_t b_tile, blocks;
+  T* c;
+  const int64_t* places;
+  bool accumulate;
+};
+
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
 // keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step` apart.
@@ -101,6 +117,8 @@ struct MatrixSet {
   void (*end)();
   using Tile = void (*)(const MatrixArgs<T>&);
   Tile tile[2][kMost + 1][kMost + 1];  // [one part or three][height][width] in registers; null where they do not suffice
+  using Correlate = void (*)(const CorrelateArgs<T>&);
+  Correlate correlate[2][kMost + 1][kMost + 1];  // likewise
   // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
   // The parts of 32 numbers, in order, in the place of 16.
@@ -142,6 +160,23 @@ struct KernelSet {
     if (plan.activation != Activation::none)
       for (int64_t i = 0; i < count; ++i) finish(plan, to + i * to_stride, channels);
   }
+};
+
+// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
+template <class T>
+class MatrixUse {
+ public:
+  MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
+    if (on) kernels.matrix.begin();
+  }
+  ~MatrixUse() {
+    if (end_) end_();
+  }
+  MatrixUse(const MatrixUse&) = delete;
+  MatrixUse& operator=(const MatrixUse&) = delete;
+
+ private:
+  void (*end_)();
 };
 
 // Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import gcd, prod
 from typing import Any
 
+from tconv.planning import correlate
 from tconv.planning.cost import (
     BYTES,
     MIN_TASKS,
@@ -37,6 +38,7 @@ _TASK_SUMS = 1 << 20
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     yield from _over_channels(problem, dtype, machine)
+    yield from correlate.candidates(problem, dtype, machine)
     if problem.dilation[2] == 1 and problem.kernel[2] % machine.lanes == 0:
         yield from _over_kernel(problem, dtype, machine)
 

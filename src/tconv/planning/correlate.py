@@ -1,0 +1,131 @@
+"""Planning of `phases` for the weight gradient in matrix registers, whose sums run over positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+from tconv.planning.cost import (
+    BYTES,
+    MIN_TASKS,
+    MOST_PARTIAL,
+    MOST_WORKSPACE,
+    TASK_CYCLES,
+    Machine,
+    matrix_cycles,
+    split,
+    uneven,
+)
+from tconv.planning.lattice import Box, Lattice
+from tconv.planning.phases import PARTS
+from tconv.planning.plans import Problem
+
+__all__ = ["candidates"]
+
+#: Positions of a box that are tried.
+_POSITIONS = (512, 1024, 2048)
+
+#: Cycles to enter a tile and to lay one register of sums where they belong.
+_CALL, _LAY = 40.0, 60.0
+
+#: Cycles to bring a number of x and of y into its panel, in parts; and a number of the gradient to its place.
+_X, _Y, _OUT = 2.0, 2.0, 2.0
+
+
+class _Sizes:
+    """What core/gradient_matrix.cpp makes of a box, in numbers."""
+
+    def __init__(self, problem: Problem, lattice: Lattice, box: Box, stacked: bool) -> None:
+        self.positions = -(-lattice.extent(box)[0] // 32) * 32
+        self.phases = prod(axis.source_phases for axis in lattice.axes)
+        self.rows_each = self.phases if stacked else 1
+        self.kernel = prod(problem.kernel)
+        shifts = prod(-(-k // a.source_phases) for k, a in zip(problem.kernel, lattice.axes, strict=True))
+        self.shifts = shifts if stacked else self.kernel
+        margin = lattice.extent(box)[1] // lattice.depth // lattice.size // self.phases - lattice.extent(box)[0]
+        self.row = self.positions + margin + 64  # of one phase of y
+        self.boxes = lattice.boxes(box)
+
+    def workspace(self, chunk: int, columns: int, width: int, whole: bool, parts: int) -> int:
+        """Bytes; `chunk`: channels of y, `columns`: of x, in registers."""
+        y = -(-chunk * self.rows_each // 16) * 16 * self.row * (self.phases // self.rows_each) * parts * 2
+        x = columns * 16 * self.positions * parts * 2
+        sums = chunk * self.kernel * ((width if whole else columns) * 16 + 16) * 4
+        return x + y + sums + max(16 * self.positions, 16 * self.row * self.phases) * 4
+
+
+def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+    """The best box and cut for each tile."""
+    if not machine.matrices or dtype not in PARTS:
+        return
+    lattice = Lattice(problem, "weight_gradient", False, BYTES[dtype])
+    boxes = {lattice.box(most, 1 << 62) for most in _POSITIONS}
+    for stacked in (False, True):
+        sizes = [(box, _Sizes(problem, lattice, box, stacked)) for box in sorted(boxes)]
+        if stacked and sizes[0][1].phases == 1:
+            continue
+        for height, width in machine.matrices:
+            found = [
+                fields
+                for box, size in sizes
+                for fields in _cuts(problem, size, box, height, width, PARTS[dtype])
+            ]
+            if found:
+                best = min(found, key=lambda fields: float(fields["cost"]))
+                yield {"lanes": "stacked" if stacked else "positions", **best}
+
+
+def _cuts(
+    problem: Problem, size: _Sizes, box: Box, height: int, width: int, parts: int
+) -> Iterator[dict[str, Any]]:
+    """Segments and chunks for enough tasks."""
+    columns, boxes = -(-problem.in_channels // 16), size.boxes
+    weights = problem.in_channels * problem.out_channels * size.kernel
+    partial = problem.groups * weights * 4
+    if columns < width:
+        return
+    x = problem.in_channels * size.positions * _X
+    y = problem.out_channels * size.row * size.phases * _Y
+    seen = set()
+    for wanted in (1, 2, 4, 8, MIN_TASKS):
+        segments = max(1, min(boxes, -(-wanted // problem.groups), 1 + MOST_PARTIAL // partial))
+        if segments in seen:
+            continue
+        seen.add(segments)
+        whole = segments == boxes
+        for tasks in (1, 2, 4, 8, MIN_TASKS):
+            chunk = -(-problem.out_channels // max(1, tasks // (segments * problem.groups)))
+            chunk = min(chunk, problem.out_channels)
+            while chunk > 1 and size.workspace(chunk, columns, width, whole, parts) > MOST_WORKSPACE:
+                chunk = -(-chunk // 2)
+            if chunk * size.rows_each >= 16:  # whole registers
+                unit = max(1, 16 * height // size.rows_each)
+                chunk = max(1, chunk // unit) * unit if chunk > unit else chunk
+            if size.workspace(chunk, columns, width, whole, parts) > MOST_WORKSPACE:
+                continue
+            chunks = -(-problem.out_channels // chunk)
+            tiles = 0.0
+            for h, h_count in _pieces(-(-chunk * size.rows_each // 16), height):
+                for w, w_count in _pieces(columns, width):
+                    one = matrix_cycles(h, w, parts) * size.positions / 32 + _CALL + _LAY * h * w
+                    tiles += one * h_count * w_count
+            busy = tiles * size.shifts * chunks + y
+            busy += x * (min(chunks, 2) if whole else chunks)
+            cycles = (busy * boxes + weights * _OUT + (segments - 1) * weights * 0.5) * problem.groups
+            cycles *= uneven(cycles, problem.groups * segments * chunks)
+            yield {
+                "rows": 16 * height,
+                "vectors": width,
+                "parts": parts,
+                "box": box,
+                "segments": segments,
+                "chunk": chunk,
+                "computed_macs": size.positions * boxes * weights * problem.groups,
+                "cost": cycles,
+            }
+
+
+def _pieces(extent: int, most: int) -> tuple[tuple[int, int], ...]:
+    """Sizes of pieces that are not 0, and how many of each."""
+    return tuple((size, count) for size, count in ((most, extent // most), (extent % most, 1)) if size and count)
