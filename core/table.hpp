@@ -59,17 +59,14 @@ struct MatrixArgs {
   int64_t c_stride;
 };
 
-// c[places[r] + j] (+)= sum over blocks k of 32 positions and p < 32 of
-//   a[r * a_row + 32 k + p] * b[column j][k][p]
-// for the r in [0, 16 height) whose place is not negative, and j in [0, 16 width). Both are bfloat16 numbers, in parts: those
-// of `a` lie a_part apart, those of `b` as [16 columns][k][part][pair of positions][column], a pair in the place of one
-// float; the next 16 columns are b_tile further.
+// c[places[j] + i] (+)= sum over blocks k of 32 positions and p < 32 of a[row i][k][p] * b[k][p][column j]
+// for i in [0, 16 height) and those j in [0, 16 width) whose place is not negative. Both are bfloat16 numbers, two in the
+// place of one float: `a` [16 rows][k][part][row][32 positions], `b` [16 columns][part][k][pair of positions][column].
 template <class T>
 struct CorrelateArgs {
-  const uint16_t* a;
-  int64_t a_row, a_part;
-  const T* b;
-  int64_t b_tile, blocks;
+  const T *a, *b;
+  int64_t a_tile, b_tile, b_part;  // from 16 rows or columns to the next, and from a part of b to the next
+  int64_t blocks;
   T* c;
   const int64_t* places;
   bool accumulate;
@@ -123,6 +120,11 @@ struct MatrixSet {
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
   // The parts of 32 numbers, in order, in the place of 16.
   void (*split_row)(const T* from, int parts, T* to, int64_t part);
+  // 16 rows, from_stride apart, of so many blocks of 32 positions, as `a` and `b` of a CorrelateArgs have them.
+  void (*split_rows)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to);
+  void (*split_columns)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to, int64_t part);
+  // Pairs that begin one position later, made of the pairs of `count` positions, 16 columns; the last pair is half empty.
+  void (*shift_pairs)(const T* from, int64_t count, T* to);
 };
 
 template <class T>

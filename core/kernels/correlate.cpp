@@ -1,24 +1,26 @@
 // Tiles of weight gradients in matrix registers: sums over positions instead of channels. Parts and their products are
 // those of kernels/matrix.cpp.
 //
-// Rows of the first operand are y's channels as they lie, so that a tap is an offset by some positions, even or odd; only
-// the second operand, x, has its positions in pairs.
+// Registers take the second operand, y, in pairs of positions. An element of the kernel is an offset into y: an even one
+// begins some pairs later, and for odd ones the pairs are there a second time, made one position later. So every load is
+// of whole lines.
 #include <immintrin.h>
 
 #include <cstdint>
 
 #include "../table.hpp"
 #include "registers.hpp"
+#include "simd.hpp"
 
 namespace tconv {
 namespace {
 
-// Registers: height * width of sums, then `height` of y, then `width` of x.
+// Registers: height * width of sums, then `height` of x, then `width` of y.
 template <int height, int width>
 struct Block {
   static constexpr int kA = height * width, kB = kA + height;
   static_assert(kB + width <= 8);
-  int64_t row, tile;  // bytes: from a row of y to the next, from 16 columns of x to the next
+  int64_t a_tile, b_tile;  // bytes
 
   template <int i = 0>
   inline __attribute__((always_inline)) void clear() const {
@@ -27,12 +29,12 @@ struct Block {
   }
   template <int i = 0>
   inline __attribute__((always_inline)) void rows(const char* a) const {
-    load<kA + i>(a + i * 16 * row, row);
+    load<kA + i>(a + i * a_tile, 64);
     if constexpr (i + 1 < height) rows<i + 1>(a);
   }
   template <int j = 0>
   inline __attribute__((always_inline)) void columns(const char* b) const {
-    load<kB + j>(b + j * tile, 64);
+    load<kB + j>(b + j * b_tile, 64);
     if constexpr (j + 1 < width) columns<j + 1>(b);
   }
   template <int i = 0>
@@ -44,50 +46,115 @@ struct Block {
   template <int i = 0>
   inline __attribute__((always_inline)) void products_then_rows(const char* a) const {
     multiply<i, kA + i / width, kB + i % width>();
-    if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * 16 * row, row);
+    if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * a_tile, 64);
     if constexpr (i + 1 < kA) products_then_rows<i + 1>(a);
   }
   template <int j = 0>
   inline __attribute__((always_inline)) void products_then_columns(const char* b) const {
     constexpr int i = j % height, column = j / height;
     multiply<i * width + column, kA + i, kB + column>();
-    if constexpr (i == height - 1) load<kB + column>(b + column * tile, 64);
+    if constexpr (i == height - 1) load<kB + column>(b + column * b_tile, 64);
     if constexpr (j + 1 < kA) products_then_columns<j + 1>(b);
   }
   template <int i = 0>
   inline __attribute__((always_inline)) void keep(float* sums) const {
-    store<i>(sums + i / width * 256 * width + i % width * 16, 64 * width);
+    store<i>(sums + i * 256, 64);
     if constexpr (i + 1 < kA) keep<i + 1>(sums);
   }
 };
 
 template <int height, int width, int parts>
 void correlate(const CorrelateArgs<float>& args) {
-  const Block<height, width> of{args.a_row * 2, args.b_tile * 4};
+  using Vector = Simd<float>::Vector;
+  const Block<height, width> of{args.a_tile * 4, args.b_tile * 4};
   const char *a = reinterpret_cast<const char*>(args.a), *b = reinterpret_cast<const char*>(args.b);
-  const int64_t part = args.a_part * 2;
+  const int64_t part = args.b_part * 4;
   of.clear();
-  for (int64_t k = 0; k < args.blocks; ++k, a += 64, b += parts * kRegister) {
+  for (int64_t k = 0; k < args.blocks; ++k, a += parts * kRegister, b += kRegister) {
     of.rows(a), of.columns(b);
     if constexpr (parts == 3) {  // an order in which one operand stays where it is
-      of.products_then_rows(a + 2 * part);
-      of.products_then_rows(a + part);
-      of.products_then_columns(b + kRegister);
+      of.products_then_rows(a + 2 * kRegister);
+      of.products_then_rows(a + kRegister);
+      of.products_then_columns(b + part);
       of.products_then_rows(a);
-      of.products_then_columns(b + 2 * kRegister);
+      of.products_then_columns(b + 2 * part);
     }
     of.products();
   }
-  alignas(64) float sums[16 * height][16 * width];
-  of.keep(sums[0]);
-  for (int r = 0; r < 16 * height; ++r) {
-    if (args.places[r] < 0) continue;
-    float* to = args.c + args.places[r];
-#pragma GCC unroll 3
-    for (int j = 0; j < 16 * width; j += 16) {
-      const __m512 made = _mm512_load_ps(sums[r] + j);
-      _mm512_storeu_ps(to + j, args.accumulate ? _mm512_add_ps(_mm512_loadu_ps(to + j), made) : made);
+  alignas(64) float sums[height][width][256];
+  of.keep(sums[0][0]);
+  for (int i = 0; i < height; ++i)
+    for (int j = 0; j < width; ++j) {
+      Vector square[16];
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) square[r] = Simd<float>::load(sums[i][j] + 16 * r);
+      turn_square<float, 1>(square);
+#pragma GCC unroll 16
+      for (int r = 0; r < 16; ++r) {
+        const int64_t place = args.places[16 * j + r];
+        if (place < 0) continue;
+        float* to = args.c + place + 16 * i;
+        Simd<float>::store(to, args.accumulate ? Simd<float>::load(to) + square[r] : square[r]);
+      }
     }
+}
+
+// The parts of 32 numbers in order.
+template <int parts>
+inline void split(const float* from, __m512i* to) {
+  __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + 16);
+#pragma GCC unroll 3
+  for (int p = 0; p < parts; ++p) {
+    to[p] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+    if (p + 1 == parts) break;
+    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(to[p])), 16)));
+    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(to[p], 1)), 16)));
+  }
+}
+
+template <int parts>
+void split_rows(const float* from, int64_t from_stride, int64_t blocks, float* to) {
+  for (int64_t k = 0; k < blocks; ++k, from += 32, to += parts * 256)
+    for (int r = 0; r < 16; ++r) {
+      __m512i made[parts];
+      split<parts>(from + r * from_stride, made);
+#pragma GCC unroll 3
+      for (int p = 0; p < parts; ++p) _mm512_storeu_si512(to + p * 256 + r * 16, made[p]);
+    }
+}
+
+template <int parts>
+void split_columns(const float* from, int64_t from_stride, int64_t blocks, float* to, int64_t part) {
+  for (int64_t k = 0; k < blocks; ++k, from += 32, to += 256) {
+    __m512i rows[16][parts];
+    for (int c = 0; c < 16; ++c) split<parts>(from + c * from_stride, rows[c]);
+#pragma GCC unroll 3
+    for (int p = 0; p < parts; ++p) {
+      Simd<float>::Vector pairs[16];  // moved as if they were floats
+#pragma GCC unroll 16
+      for (int c = 0; c < 16; ++c) pairs[c] = reinterpret_cast<Simd<float>::Vector>(rows[c][p]);
+      turn_square<float, 1>(pairs);
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) Simd<float>::store(to + p * part + 16 * i, pairs[i]);
+    }
+  }
+}
+
+void split_rows_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to) {
+  return parts == 1 ? split_rows<1>(from, from_stride, blocks, to) : split_rows<3>(from, from_stride, blocks, to);
+}
+
+void split_columns_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to, int64_t part) {
+  return parts == 1 ? split_columns<1>(from, from_stride, blocks, to, part) : split_columns<3>(from, from_stride, blocks, to, part);
+}
+
+void shift_pairs(const float* from, int64_t count, float* to) {
+  __m512i own = _mm512_loadu_si512(from);
+  for (int64_t i = 0; i < count; i += 2, to += 16) {
+    from += 16;
+    const __m512i next = i + 2 < count ? _mm512_loadu_si512(from) : _mm512_setzero_si512();
+    _mm512_storeu_si512(to, _mm512_or_si512(_mm512_srli_epi32(own, 16), _mm512_slli_epi32(next, 16)));
+    own = next;
   }
 }
 
@@ -100,6 +167,9 @@ void fill_tile(MatrixSet<float>& set) {
 }  // namespace
 
 void fill_correlate(MatrixSet<float>& set) {
+  set.split_rows = split_rows_any;
+  set.split_columns = split_columns_any;
+  set.shift_pairs = shift_pairs;
   fill_tile<1, 1>(set);
   fill_tile<1, 2>(set);
   fill_tile<1, 3>(set);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 from tconv.planning.cost import (
@@ -11,10 +11,8 @@ from tconv.planning.cost import (
     MIN_TASKS,
     MOST_PARTIAL,
     MOST_WORKSPACE,
-    TASK_CYCLES,
     Machine,
     matrix_cycles,
-    split,
     uneven,
 )
 from tconv.planning.lattice import Box, Lattice
@@ -27,7 +25,7 @@ __all__ = ["candidates"]
 _POSITIONS = (512, 1024, 2048)
 
 #: Cycles to enter a tile and to lay one register of sums where they belong.
-_CALL, _LAY = 40.0, 60.0
+_CALL, _LAY = 40.0, 80.0
 
 #: Cycles to bring a number of x and of y into its panel, in parts; and a number of the gradient to its place.
 _X, _Y, _OUT = 2.0, 2.0, 2.0
@@ -36,23 +34,31 @@ _X, _Y, _OUT = 2.0, 2.0, 2.0
 class _Sizes:
     """What core/gradient_matrix.cpp makes of a box, in numbers."""
 
-    def __init__(self, problem: Problem, lattice: Lattice, box: Box, stacked: bool) -> None:
-        self.positions = -(-lattice.extent(box)[0] // 32) * 32
+    def __init__(self, problem: Problem, lattice: Lattice, box: Box, stacked: bool, parts: int) -> None:
+        self.parts = parts
+        positions, panel = lattice.extent(box)
+        self.positions = -(-positions // 32) * 32
         self.phases = prod(axis.source_phases for axis in lattice.axes)
-        self.rows_each = self.phases if stacked else 1
+        self.each = self.phases if stacked else 1  # columns of a channel of y in a tile
+        self.together = 16 // gcd(16, self.each)
         self.kernel = prod(problem.kernel)
         shifts = prod(-(-k // a.source_phases) for k, a in zip(problem.kernel, lattice.axes, strict=True))
         self.shifts = shifts if stacked else self.kernel
-        margin = lattice.extent(box)[1] // lattice.depth // lattice.size // self.phases - lattice.extent(box)[0]
-        self.row = self.positions + margin + 64  # of one phase of y
+        self.row = panel // lattice.depth // lattice.size // self.phases + 80  # of one phase of y
+        self.odd = any(k > a.source_phases for k, a in zip(problem.kernel, lattice.axes, strict=True))
         self.boxes = lattice.boxes(box)
 
-    def workspace(self, chunk: int, columns: int, width: int, whole: bool, parts: int) -> int:
-        """Bytes; `chunk`: channels of y, `columns`: of x, in registers."""
-        y = -(-chunk * self.rows_each // 16) * 16 * self.row * (self.phases // self.rows_each) * parts * 2
-        x = columns * 16 * self.positions * parts * 2
-        sums = chunk * self.kernel * ((width if whole else columns) * 16 + 16) * 4
-        return x + y + sums + max(16 * self.positions, 16 * self.row * self.phases) * 4
+    def columns(self, chunk: int) -> int:
+        """Registers across so many channels of y, in one tile of phases."""
+        return -(-chunk * self.each // 16)
+
+    def workspace(self, chunk: int, rows: int, height: int, whole: bool) -> int:
+        """Bytes; `chunk`: channels of y, `rows`: of x, in registers."""
+        of_one = self.row * 16 * self.parts * 2 * (2 if self.odd else 1)
+        y = self.columns(-(-chunk // self.together) * self.together) * self.phases // self.each * of_one
+        x = rows * 16 * self.positions * self.parts * 2
+        sums = chunk * self.kernel * ((height if whole else rows) + 1) * 64
+        return x + y + sums + max(16 * self.positions, max(16, self.together) * self.row * self.phases) * 4
 
 
 def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
@@ -62,28 +68,22 @@ def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[
     lattice = Lattice(problem, "weight_gradient", False, BYTES[dtype])
     boxes = {lattice.box(most, 1 << 62) for most in _POSITIONS}
     for stacked in (False, True):
-        sizes = [(box, _Sizes(problem, lattice, box, stacked)) for box in sorted(boxes)]
+        sizes = [(box, _Sizes(problem, lattice, box, stacked, PARTS[dtype])) for box in sorted(boxes)]
         if stacked and sizes[0][1].phases == 1:
             continue
         for height, width in machine.matrices:
-            found = [
-                fields
-                for box, size in sizes
-                for fields in _cuts(problem, size, box, height, width, PARTS[dtype])
-            ]
+            found = [fields for box, size in sizes for fields in _cuts(problem, size, box, height, width)]
             if found:
                 best = min(found, key=lambda fields: float(fields["cost"]))
                 yield {"lanes": "stacked" if stacked else "positions", **best}
 
 
-def _cuts(
-    problem: Problem, size: _Sizes, box: Box, height: int, width: int, parts: int
-) -> Iterator[dict[str, Any]]:
+def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> Iterator[dict[str, Any]]:
     """Segments and chunks for enough tasks."""
-    columns, boxes = -(-problem.in_channels // 16), size.boxes
+    rows, boxes = -(-problem.in_channels // 16), size.boxes
     weights = problem.in_channels * problem.out_channels * size.kernel
     partial = problem.groups * weights * 4
-    if columns < width:
+    if rows < height:
         return
     x = problem.in_channels * size.positions * _X
     y = problem.out_channels * size.row * size.phases * _Y
@@ -97,18 +97,18 @@ def _cuts(
         for tasks in (1, 2, 4, 8, MIN_TASKS):
             chunk = -(-problem.out_channels // max(1, tasks // (segments * problem.groups)))
             chunk = min(chunk, problem.out_channels)
-            while chunk > 1 and size.workspace(chunk, columns, width, whole, parts) > MOST_WORKSPACE:
+            while chunk > 1 and size.workspace(chunk, rows, height, whole) > MOST_WORKSPACE:
                 chunk = -(-chunk // 2)
-            if chunk * size.rows_each >= 16:  # whole registers
-                unit = max(1, 16 * height // size.rows_each)
-                chunk = max(1, chunk // unit) * unit if chunk > unit else chunk
-            if size.workspace(chunk, columns, width, whole, parts) > MOST_WORKSPACE:
+            unit = max(1, 16 * width // size.each)  # whole tiles
+            if chunk > unit:
+                chunk = chunk // unit * unit
+            if size.workspace(chunk, rows, height, whole) > MOST_WORKSPACE:
                 continue
             chunks = -(-problem.out_channels // chunk)
             tiles = 0.0
-            for h, h_count in _pieces(-(-chunk * size.rows_each // 16), height):
-                for w, w_count in _pieces(columns, width):
-                    one = matrix_cycles(h, w, parts) * size.positions / 32 + _CALL + _LAY * h * w
+            for h, h_count in _pieces(rows, height):
+                for w, w_count in _pieces(size.columns(chunk), width):
+                    one = matrix_cycles(h, w, size.parts) * size.positions / 32 + _CALL + _LAY * h * w
                     tiles += one * h_count * w_count
             busy = tiles * size.shifts * chunks + y
             busy += x * (min(chunks, 2) if whole else chunks)
@@ -117,7 +117,7 @@ def _cuts(
             yield {
                 "rows": 16 * height,
                 "vectors": width,
-                "parts": parts,
+                "parts": size.parts,
                 "box": box,
                 "segments": segments,
                 "chunk": chunk,
