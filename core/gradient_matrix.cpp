@@ -165,8 +165,9 @@ void run_matrix_gradient(const Plan& plan, const Layout& at, int64_t workspace, 
           }
         }
         // Turn [channel of y][element][channel of x] into the weights' own layout.
-        if (b + 1 == end)
-          kernels.transpose(own, sides.sums_pitch, 1, channels, count * cells, out + i * at.source_channels * cells, at.source_channels * cells);
+        for (int64_t r = 0; b + 1 == end && r < channels; r += 16)
+          kernels.transpose(own + r, sides.sums_pitch, 1, std::min<int64_t>(16, channels - r), count * cells,
+                            out + (i + r) * at.source_channels * cells, at.source_channels * cells);
       }
     }
   });

@@ -22,13 +22,17 @@ from tconv.planning.plans import Problem
 __all__ = ["candidates"]
 
 #: Positions of a box that are tried.
-_POSITIONS = (512, 1024, 2048)
+_POSITIONS = (128, 256, 512, 1024, 2048)
 
-#: Cycles to enter a tile and to lay one register of sums where they belong.
-_CALL, _LAY = 40.0, 80.0
+#: Bytes of workspace that stay in the second-level cache.
+_NEAR = 2 << 20
 
-#: Cycles to bring a number of x and of y into its panel, in parts; and a number of the gradient to its place.
-_X, _Y, _OUT = 2.0, 2.0, 2.0
+#: Cycles to lay one register of sums where they belong.
+_LAY = 20.0
+
+#: Cycles to bring a number of x and of y into its panel, in parts, and to begin a line of y; for y more where a stride is
+#: wide. Cycles to bring a number of the gradient to its place, and to add one of a further segment.
+_X, _Y, _WIDE, _LINE, _OUT, _ADD = 1.3, 2.7, 1.0, 5.0, 2.0, 0.7
 
 
 class _Sizes:
@@ -86,13 +90,11 @@ def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> 
     if rows < height:
         return
     x = problem.in_channels * size.positions * _X
-    y = problem.out_channels * size.row * size.phases * _Y
-    seen = set()
+    y = size.row * (_Y + _WIDE * (problem.stride[2] > 2)) + prod(box[:3]) * _LINE
+    y *= problem.out_channels * size.phases
+    seen = set[tuple[int, int]]()
     for wanted in (1, 2, 4, 8, MIN_TASKS):
         segments = max(1, min(boxes, -(-wanted // problem.groups), 1 + MOST_PARTIAL // partial))
-        if segments in seen:
-            continue
-        seen.add(segments)
         whole = segments == boxes
         for tasks in (1, 2, 4, 8, MIN_TASKS):
             chunk = -(-problem.out_channels // max(1, tasks // (segments * problem.groups)))
@@ -102,17 +104,20 @@ def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> 
             unit = max(1, 16 * width // size.each)  # whole tiles
             if chunk > unit:
                 chunk = chunk // unit * unit
-            if size.workspace(chunk, rows, height, whole) > MOST_WORKSPACE:
+            memory = size.workspace(chunk, rows, height, whole)
+            if (segments, chunk) in seen or memory > MOST_WORKSPACE:
                 continue
+            seen.add((segments, chunk))
             chunks = -(-problem.out_channels // chunk)
             tiles = 0.0
             for h, h_count in _pieces(rows, height):
                 for w, w_count in _pieces(size.columns(chunk), width):
-                    one = matrix_cycles(h, w, size.parts) * size.positions / 32 + _CALL + _LAY * h * w
+                    one = matrix_cycles(h, w, size.parts) * size.positions / 32 + _LAY * h * w
                     tiles += one * h_count * w_count
-            busy = tiles * size.shifts * chunks + y
+            past = max(0.0, memory / _NEAR - 1.0)
+            busy = tiles * size.shifts * chunks * (1.0 + 0.2 * min(2.0, past)) + y
             busy += x * (min(chunks, 2) if whole else chunks)
-            cycles = (busy * boxes + weights * _OUT + (segments - 1) * weights * 0.5) * problem.groups
+            cycles = (busy * boxes + weights * _OUT + (segments - 1) * weights * _ADD) * problem.groups
             cycles *= uneven(cycles, problem.groups * segments * chunks)
             yield {
                 "rows": 16 * height,
