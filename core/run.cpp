@@ -121,42 +121,53 @@ void Runner::pack_matrix(const S* weight, void* packed) const {
 
   parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
     const int64_t group = task / blocks, first = task % blocks * plan.rows, filled = std::min<int64_t>(plan.rows, at.rows - first);
-    const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked;
+    const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked, part = rows * 16;
     const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
     const S* from = weight + group * group_weights + first_channel * at.row_stride;
     T* block = static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps;
-    // Whole kernels are turned, [target channel][element][32 source channels], unless only few of their elements are wanted.
-    const bool turned = channels * cells <= 2 * filled * at.taps;
-    const int64_t numbers = turned ? channels * cells * 32 : 0;
-    const Block held(static_cast<size_t>(numbers) * sizeof(T));
-    T* slab = held.as<T>();
-    std::fill_n(slab, numbers, T(0));
-    for (int64_t k = 0; k < at.blocks; ++k) {
-      const int64_t count = std::min<int64_t>(32, depth - 32 * k);
-      const S* start = from + 32 * k * at.depth_stride;
-      const bool together = at.row_stride == cells;  // kernels of neighbouring target channels
-      for (int64_t c = 0; turned && c < (together ? 1 : channels); ++c)
-        storage.transpose(kernels, start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
-                          slab + c * cells * 32, 32);
-      for (int64_t phase = 0; phase < phases; ++phase) {
-        const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
-        const int64_t taps = static_cast<int64_t>(own.kernel.size());
-        for (int64_t t = 0; t < taps; ++t) {
-          T* to = block + ((own.before * at.blocks + k * taps + t) * rows) * (at.depth / at.blocks);
-          for (int64_t i = 0; i < rows; ++i) {
-            alignas(64) T gathered[32] = {};
-            const T* row = gathered;
-            if (i < filled) {
-              const int64_t r = first + i, channel = r / at.stacked - first_channel;
-              const int64_t element = at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)];
-              if (turned) row = slab + (channel * cells + element) * 32;
-              else for (int64_t d = 0; d < count; ++d) gathered[d] = storage.number(start[channel * at.row_stride + element + d * at.depth_stride]);
-            }
-            kernels.matrix.split_row(row, plan.parts, to + i * 16, rows * 16);
+
+    // Where each element of each kernel goes in the first block of 32 channels, and how much further in the next.
+    std::vector<int64_t> places(static_cast<size_t>(channels * cells), -1), steps(places.size());
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
+      const int64_t taps = static_cast<int64_t>(own.kernel.size()), start = own.before * at.blocks * plan.parts * part;
+      for (int64_t t = 0; t < taps; ++t)
+        for (int64_t i = 0; i < rows; ++i) {
+          const int64_t place = start + t * plan.parts * part + i * 16, step = taps * plan.parts * part;
+          if (i < filled) {
+            const int64_t r = first + i, channel = r / at.stacked - first_channel;
+            const size_t e = static_cast<size_t>(channel * cells + at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]);
+            places[e] = place, steps[e] = step;
+          } else {
+            for (int64_t k = 0; k < at.blocks * plan.parts; ++k)
+              std::fill_n(block + place + k / plan.parts * step + k % plan.parts * part, 16, T(0));
           }
         }
-      }
-      if (k + 2 == at.blocks) std::fill_n(slab, numbers, T(0));  // the last block may be short
+    }
+    // Kernels of neighbouring channels are read as one, where they lie side by side.
+    const int64_t run = at.row_stride == cells ? channels * cells : cells;
+    for (int64_t k = 0; k < at.blocks; ++k) {
+      const int64_t count = std::min<int64_t>(32, depth - 32 * k);
+      for (int64_t c = 0; c < channels * cells; c += run)
+        for (int64_t e = 0; e < run; e += 16) {
+          const int64_t some = std::min<int64_t>(16, run - e);
+          int64_t own[16];
+          bool any = false;
+          for (int64_t i = 0; i < some; ++i) {
+            const size_t at_e = static_cast<size_t>(c + e + i);
+            own[i] = places[at_e] < 0 ? -1 : places[at_e] + k * steps[at_e];
+            any = any || own[i] >= 0;
+          }
+          if (!any) continue;
+          const S* square = from + 32 * k * at.depth_stride + c / cells * at.row_stride + e;
+          if constexpr (Storage<S>::narrow) {
+            T wide[32 * 16];
+            for (int64_t d = 0; d < count; ++d) storage.loaded(square + d * at.depth_stride, some, wide + 16 * d);
+            kernels.matrix.pack_kernels(wide, 16, count, some, plan.parts, block, own, part);
+          } else {
+            kernels.matrix.pack_kernels(square, at.depth_stride, count, some, plan.parts, block, own, part);
+          }
+        }
     }
   });
 }

@@ -118,8 +118,10 @@ struct MatrixSet {
   Correlate correlate[2][kMost + 1][kMost + 1];  // likewise
   // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
-  // The parts of 32 numbers, in order, in the place of 16.
-  void (*split_row)(const T* from, int parts, T* to, int64_t part);
+  // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that lie `stride` apart and of
+  // which `kernels` are there, for e in [0, count), at most 16, whose place is not negative.
+  void (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to, const int64_t* places,
+                       int64_t part);
   // 16 rows, from_stride apart, of so many blocks of 32 positions, as `a` and `b` of a CorrelateArgs have them.
   void (*split_rows)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to);
   void (*split_columns)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to, int64_t part);

@@ -4,8 +4,6 @@
 // Registers take the second operand, y, in pairs of positions. An element of the kernel is an offset into y: an even one
 // begins some pairs later, and for odd ones the pairs are there a second time, made one position later. So every load is
 // of whole lines.
-#include <immintrin.h>
-
 #include <cstdint>
 
 #include "../table.hpp"
@@ -99,65 +97,6 @@ void correlate(const CorrelateArgs<float>& args) {
     }
 }
 
-// The parts of 32 numbers in order.
-template <int parts>
-inline void split(const float* from, __m512i* to) {
-  __m512 low = _mm512_loadu_ps(from), high = _mm512_loadu_ps(from + 16);
-#pragma GCC unroll 3
-  for (int p = 0; p < parts; ++p) {
-    to[p] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-    if (p + 1 == parts) break;
-    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(to[p])), 16)));
-    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(to[p], 1)), 16)));
-  }
-}
-
-template <int parts>
-void split_rows(const float* from, int64_t from_stride, int64_t blocks, float* to) {
-  for (int64_t k = 0; k < blocks; ++k, from += 32, to += parts * 256)
-    for (int r = 0; r < 16; ++r) {
-      __m512i made[parts];
-      split<parts>(from + r * from_stride, made);
-#pragma GCC unroll 3
-      for (int p = 0; p < parts; ++p) _mm512_storeu_si512(to + p * 256 + r * 16, made[p]);
-    }
-}
-
-template <int parts>
-void split_columns(const float* from, int64_t from_stride, int64_t blocks, float* to, int64_t part) {
-  for (int64_t k = 0; k < blocks; ++k, from += 32, to += 256) {
-    __m512i rows[16][parts];
-    for (int c = 0; c < 16; ++c) split<parts>(from + c * from_stride, rows[c]);
-#pragma GCC unroll 3
-    for (int p = 0; p < parts; ++p) {
-      Simd<float>::Vector pairs[16];  // moved as if they were floats
-#pragma GCC unroll 16
-      for (int c = 0; c < 16; ++c) pairs[c] = reinterpret_cast<Simd<float>::Vector>(rows[c][p]);
-      turn_square<float, 1>(pairs);
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) Simd<float>::store(to + p * part + 16 * i, pairs[i]);
-    }
-  }
-}
-
-void split_rows_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to) {
-  return parts == 1 ? split_rows<1>(from, from_stride, blocks, to) : split_rows<3>(from, from_stride, blocks, to);
-}
-
-void split_columns_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to, int64_t part) {
-  return parts == 1 ? split_columns<1>(from, from_stride, blocks, to, part) : split_columns<3>(from, from_stride, blocks, to, part);
-}
-
-void shift_pairs(const float* from, int64_t count, float* to) {
-  __m512i own = _mm512_loadu_si512(from);
-  for (int64_t i = 0; i < count; i += 2, to += 16) {
-    from += 16;
-    const __m512i next = i + 2 < count ? _mm512_loadu_si512(from) : _mm512_setzero_si512();
-    _mm512_storeu_si512(to, _mm512_or_si512(_mm512_srli_epi32(own, 16), _mm512_slli_epi32(next, 16)));
-    own = next;
-  }
-}
-
 template <int height, int width>
 void fill_tile(MatrixSet<float>& set) {
   set.correlate[0][height][width] = correlate<height, width, 1>;
@@ -167,9 +106,6 @@ void fill_tile(MatrixSet<float>& set) {
 }  // namespace
 
 void fill_correlate(MatrixSet<float>& set) {
-  set.split_rows = split_rows_any;
-  set.split_columns = split_columns_any;
-  set.shift_pairs = shift_pairs;
   fill_tile<1, 1>(set);
   fill_tile<1, 2>(set);
   fill_tile<1, 3>(set);

@@ -121,14 +121,6 @@ void split_pairs(const float* even, const float* odd, int64_t count, int parts, 
   }
 }
 
-void split_row(const float* from, int parts, float* to, int64_t part) {
-  const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-  const __m512 first = _mm512_loadu_ps(from), second = _mm512_loadu_ps(from + 16);
-  __m512 low = _mm512_permutex2var_ps(first, evens, second);
-  __m512 high = _mm512_permutex2var_ps(first, _mm512_add_epi32(evens, _mm512_set1_epi32(1)), second);
-  for (int p = 0; p < parts; ++p) _mm512_storeu_ps(to + p * part, _mm512_castsi512_ps(round_off(low, high)));
-}
-
 template <int height, int width>
 void fill_tile(MatrixSet<float>& set) {
   set.tile[0][height][width] = tile<height, width, 1>;
@@ -146,7 +138,6 @@ void fill_matrix(MatrixSet<float>& set) {
   fill_tile<2, 1>(set);
   fill_tile<2, 2>(set);
   set.split_pairs = split_pairs;
-  set.split_row = split_row;
 }
 
 }  // namespace tconv
