@@ -30,8 +30,8 @@ _NEAR = 2 << 20
 #: Cycles to lay one register of sums where they belong.
 _LAY = 20.0
 
-#: Cycles to bring a number of x and of y into its panel, in parts, and to begin a line of y; for y more where a stride is
-#: wide. Cycles to bring a number of the gradient to its place, and to add one of a further segment.
+#: Cycles to bring a number of x and of y into its panel, in parts, and to begin a line of y; for y more where
+#: a stride is wide. Cycles to bring a number of the gradient to its place, and to add one of a further segment.
 _X, _Y, _WIDE, _LINE, _OUT, _ADD = 1.3, 2.7, 1.0, 5.0, 2.0, 0.7
 
 
@@ -133,4 +133,6 @@ def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> 
 
 def _pieces(extent: int, most: int) -> tuple[tuple[int, int], ...]:
     """Sizes of pieces that are not 0, and how many of each."""
-    return tuple((size, count) for size, count in ((most, extent // most), (extent % most, 1)) if size and count)
+    return tuple(
+        (size, count) for size, count in ((most, extent // most), (extent % most, 1)) if size and count
+    )
