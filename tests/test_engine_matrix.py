@@ -127,7 +127,7 @@ def test_sums_of_a_weight_gradient_are_closer_than_those_of_vectors(text: str) -
 @pytest.mark.parametrize(("bits", "others"), [(24, 0), (16, 7), (8, 15)])
 @pytest.mark.parametrize("text", ["n1 c17>19 i40 k3 s2", "n3 c20>5 i11 k7 s3"])
 def test_whole_numbers_of_a_weight_gradient_are_exact(text: str, bits: int, others: int) -> None:
-    """As long as a product keeps to the 24 bits of a float32. A channel of x has one number, a sum one term."""
+    """As long as it keeps to the 24 bits of a float32; a channel of x has one number, a sum one term."""
     geometry = Geometry.parse(text)
     rng = np.random.default_rng(8)
     x = np.zeros(geometry.input_shape, np.float32)

@@ -31,7 +31,7 @@ _NEAR = 2 << 20
 _LAY = 20.0
 
 #: Cycles to bring a number of x and of y into its panel, in parts, and to begin a line of y; for y more where
-#: a stride is wide. Cycles to bring a number of the gradient to its place, and to add one of a further segment.
+#: a stride is wide; to bring a number of the gradient to its place, and to add one of a further segment.
 _X, _Y, _WIDE, _LINE, _OUT, _ADD = 1.3, 2.7, 1.0, 5.0, 2.0, 0.7
 
 
