@@ -38,7 +38,16 @@ _X, _Y, _WIDE, _LINE, _OUT, _ADD = 1.3, 2.7, 1.0, 5.0, 2.0, 0.7
 class _Sizes:
     """What core/gradient_matrix.cpp makes of a box, in numbers."""
 
-    def __init__(self, problem: Problem, lattice: Lattice, box: Box, stacked: bool, parts: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        lattice: Lattice,
+        distances: list[int],
+        box: Box,
+        stacked: bool,
+        parts: int,
+    ) -> None:
+        """`distances`: how many each axis has from a cell to those that elements of the kernel read."""
         self.parts = parts
         positions, panel = lattice.extent(box)
         self.positions = -(-positions // 32) * 32
@@ -46,10 +55,9 @@ class _Sizes:
         self.each = self.phases if stacked else 1  # columns of a channel of y in a tile
         self.together = 16 // gcd(16, self.each)
         self.kernel = prod(problem.kernel)
-        shifts = prod(-(-k // a.source_phases) for k, a in zip(problem.kernel, lattice.axes, strict=True))
-        self.shifts = shifts if stacked else self.kernel
+        self.shifts = prod(distances) if stacked else self.kernel
         self.row = panel // lattice.depth // lattice.size // self.phases + 80  # of one phase of y
-        self.odd = any(k > a.source_phases for k, a in zip(problem.kernel, lattice.axes, strict=True))
+        self.odd = max(distances) > 1
         self.boxes = lattice.boxes(box)
 
     def columns(self, chunk: int) -> int:
@@ -71,8 +79,12 @@ def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[
         return
     lattice = Lattice(problem, "weight_gradient", False, BYTES[dtype])
     boxes = {lattice.box(most, 1 << 62) for most in _POSITIONS}
+    axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
+    distances = [len({j * d // s for j in range(k)}) for k, s, d in axes]
     for stacked in (False, True):
-        sizes = [(box, _Sizes(problem, lattice, box, stacked, PARTS[dtype])) for box in sorted(boxes)]
+        sizes = [
+            (box, _Sizes(problem, lattice, distances, box, stacked, PARTS[dtype])) for box in sorted(boxes)
+        ]
         if stacked and sizes[0][1].phases == 1:
             continue
         for height, width in machine.matrices:
