@@ -93,13 +93,7 @@ void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle 
   }
   const Address w(weight, false);
   nb::gil_scoped_release release;
-  if (runner.packed_bytes() == 0) {
-    runner.run(s.get(), w.get(), b.get(), t.get());
-  } else {
-    const Block block(static_cast<size_t>(runner.packed_bytes()));
-    runner.pack(w.get(), block.as<void>());
-    runner.run(s.get(), block.as<void>(), b.get(), t.get());
-  }
+  runner.run_unpacked(s.get(), w.get(), b.get(), t.get());
 }
 
 Packed* pack(const Runner& runner, nb::handle weight) {

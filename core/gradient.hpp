@@ -1,5 +1,5 @@
-// The weight gradient, in three ways: with channels as lanes, with elements of wide kernels, or as dot products along
-// positions; and the convolution as dot products along wide kernels.
+// The weight gradient, in four ways: with channels as lanes, in matrix registers, with elements of wide kernels, or as dot
+// products along positions; and the convolution as dot products along wide kernels.
 #pragma once
 
 #include "layout.hpp"
@@ -7,12 +7,15 @@
 namespace tconv {
 
 int64_t gradient_workspace(const Plan& plan, const Layout& layout);
+int64_t matrix_gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t wide_gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t dot_gradient_workspace(const Plan& plan, const Layout& layout);
 int64_t dot_conv_workspace(const Plan& plan, const Layout& layout);
 
 template <class S>
 void run_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
+template <class S>
+void run_matrix_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
 template <class S>
 void run_wide_gradient(const Plan& plan, const Layout& layout, int64_t workspace, const S* x, const S* y, S* gradient);
 template <class S>

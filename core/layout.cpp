@@ -23,9 +23,11 @@ Panel make_window(const Plan& plan, const Layout& layout) {
   panel.first = -panel.offset(z.nearest, y.nearest, x.nearest);
   const int64_t positions = panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
-  panel.row = round_up(panel.first + round_up(positions, layout.lanes) + past, layout.lanes);
+  // A weight gradient's matrix registers read rows of 32 positions.
+  const int64_t run = plan.parts && plan.map == Map::weight_gradient ? 32 : layout.lanes;
+  panel.row = round_up(panel.first + round_up(positions, run) + past, run);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
-  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += run;
   panel.channel = panel.row * layout.source_phase_count();
   panel.dense = panel.first == 0 && panel.pitch[0] == plan.box[1] * plan.box[2] * plan.box[3];
   for (const Lattice& axis : layout.axis)

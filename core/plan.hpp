@@ -25,6 +25,9 @@ enum class Algorithm : int { reference, phases, winograd, dots };
 //   positions  lanes: channels of x;                   rows: channels of y
 //   channels   lanes: channels of y;                   rows: channels of x
 //   kernel     lanes: kernel elements along x;         rows: channels of x
+// and in matrix registers, whose rows are channels of x,
+//   positions  columns: channels of y, one phase at a time
+//   stacked    columns: channels of y with their phases
 enum class Lanes : int { positions, channels, stacked, kernel };
 
 enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
@@ -50,7 +53,7 @@ struct Plan {
   bool im2col;           // the panel repeats its input for every distance of a tap, so that rows need no gaps; tiles of vectors only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box; channels of y for dots' weight
-                         // gradient, and stretches of kernels' rows for Lanes::kernel
+                         // gradient and in matrix registers, and stretches of kernels' rows for Lanes::kernel
                          // channels last: of Lanes::channels columns; else of several groups where one has fewer
   bool last;             // source and target, or x and y, are [batch][z][y][x][channel], not [batch][channel][z][y][x]
   int64_t segments;      // weight_gradient: in how many sums, added in order, the reduction is cut

@@ -29,6 +29,7 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
   layout_ = make_layout(plan);
   if (plan.map == Map::weight_gradient) {
     const auto workspace = plan.algorithm == Algorithm::dots ? dot_gradient_workspace
+                           : plan.parts                      ? matrix_gradient_workspace
                            : plan.lanes == Lanes::kernel     ? wide_gradient_workspace
                                                              : gradient_workspace;
     workspace_ = workspace(plan_, layout_);
@@ -39,6 +40,10 @@ Runner::Runner(const Plan& given) : plan_(given.algorithm == Algorithm::referenc
   } else {
     packed_ = plan.problem.groups * layout_.packed_group * (plan.parts ? size : dtype_size(plan.dtype));
     workspace_ = (layout_.panel_size + layout_.stage + layout_.sums + layout_.turned + layout_.line + layout_.weights) * size;
+    // Where a single box reads all weights, who reads a block of them may pack it too: it is still near then.
+    const int64_t block = std::min<int64_t>(round_up(layout_.rows, 16), plan.rows) * layout_.depth * layout_.taps;
+    const bool once = plan.parts && !plan.complex && layout_.box_count() == 1 && layout_.target.position == 1;
+    if (once && workspace_ + block * size <= kMostWorkspace) block_ = block, workspace_ += block * size;
   }
 }
 
@@ -109,54 +114,71 @@ void Runner::pack_as(const S* weight, S* packed) const {
 template <class S>
 void Runner::pack_matrix(const S* weight, void* packed) const {
   using T = typename Storage<S>::T;
+  const Layout& at = layout_;
+  const int64_t blocks = ceil_div(at.rows, plan_.rows);
+  parallel_for(plan_.problem.groups * blocks, plan_.most_threads, [&](int64_t task, int) {
+    const int64_t group = task / blocks, first = task % blocks * plan_.rows;
+    pack_rows(weight, group, first, static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps);
+  });
+}
+
+// One block of rows.
+template <class S, class T>
+void Runner::pack_rows(const S* weight, int64_t group, int64_t first, T* block) const {
   const Plan& plan = plan_;
   const Layout& at = layout_;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const Storage<S> storage(plan.isa);
   const int64_t depth = at.source_channels, phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
-  const int64_t blocks = ceil_div(at.rows, plan.rows), cells = at.kernel_cells;
+  const int64_t cells = at.kernel_cells, filled = std::min<int64_t>(plan.rows, at.rows - first);
+  const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked, part = rows * 16;
+  const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
+  const S* from = weight + group * group_weights + first_channel * at.row_stride;
 
-  parallel_for(plan.problem.groups * blocks, plan.most_threads, [&](int64_t task, int) {
-    const int64_t group = task / blocks, first = task % blocks * plan.rows, filled = std::min<int64_t>(plan.rows, at.rows - first);
-    const int64_t rows = round_up(filled, 16), first_channel = first / at.stacked;
-    const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
-    const S* from = weight + group * group_weights + first_channel * at.row_stride;
-    T* block = static_cast<T*>(packed) + group * at.packed_group + first * at.depth * at.taps;
-    // Whole kernels are turned, [target channel][element][32 source channels], unless only few of their elements are wanted.
-    const bool turned = channels * cells <= 2 * filled * at.taps;
-    const int64_t numbers = turned ? channels * cells * 32 : 0;
-    const Block held(static_cast<size_t>(numbers) * sizeof(T));
-    T* slab = held.as<T>();
-    std::fill_n(slab, numbers, T(0));
-    for (int64_t k = 0; k < at.blocks; ++k) {
-      const int64_t count = std::min<int64_t>(32, depth - 32 * k);
-      const S* start = from + 32 * k * at.depth_stride;
-      const bool together = at.row_stride == cells;  // kernels of neighbouring target channels
-      for (int64_t c = 0; turned && c < (together ? 1 : channels); ++c)
-        storage.transpose(kernels, start + c * at.row_stride, at.depth_stride, 1, together ? channels * cells : cells, count,
-                          slab + c * cells * 32, 32);
-      for (int64_t phase = 0; phase < phases; ++phase) {
-        const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
-        const int64_t taps = static_cast<int64_t>(own.kernel.size());
-        for (int64_t t = 0; t < taps; ++t) {
-          T* to = block + ((own.before * at.blocks + k * taps + t) * rows) * (at.depth / at.blocks);
-          for (int64_t i = 0; i < rows; ++i) {
-            alignas(64) T gathered[32] = {};
-            const T* row = gathered;
-            if (i < filled) {
-              const int64_t r = first + i, channel = r / at.stacked - first_channel;
-              const int64_t element = at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)];
-              if (turned) row = slab + (channel * cells + element) * 32;
-              else for (int64_t d = 0; d < count; ++d) gathered[d] = storage.number(start[channel * at.row_stride + element + d * at.depth_stride]);
-            }
-            kernels.matrix.split_row(row, plan.parts, to + i * 16, rows * 16);
-          }
+  // Where each element of each kernel goes in the first block of 32 channels, and how much further in the next.
+  std::vector<int64_t> places(static_cast<size_t>(channels * cells), -1), steps(places.size());
+  for (int64_t phase = 0; phase < phases; ++phase) {
+    const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
+    const int64_t taps = static_cast<int64_t>(own.kernel.size()), start = own.before * at.blocks * plan.parts * part;
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t i = 0; i < rows; ++i) {
+        const int64_t place = start + t * plan.parts * part + i * 16, step = taps * plan.parts * part;
+        if (i < filled) {
+          const int64_t r = first + i, channel = r / at.stacked - first_channel;
+          const size_t e = static_cast<size_t>(channel * cells + at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]);
+          places[e] = place, steps[e] = step;
+        } else {
+          for (int64_t k = 0; k < at.blocks * plan.parts; ++k)
+            std::fill_n(block + place + k / plan.parts * step + k % plan.parts * part, 16, T(0));
         }
       }
-      if (k + 2 == at.blocks) std::fill_n(slab, numbers, T(0));  // the last block may be short
-    }
-  });
+  }
+  // Kernels of neighbouring channels are read as one, where they lie side by side.
+  const int64_t run = at.row_stride == cells ? channels * cells : cells;
+  for (int64_t k = 0; k < at.blocks; ++k) {
+    const int64_t count = std::min<int64_t>(32, depth - 32 * k);
+    for (int64_t c = 0; c < channels * cells; c += run)
+      for (int64_t e = 0; e < run; e += 16) {
+        const int64_t some = std::min<int64_t>(16, run - e);
+        int64_t own[16];
+        bool any = false;
+        for (int64_t i = 0; i < some; ++i) {
+          const size_t at_e = static_cast<size_t>(c + e + i);
+          own[i] = places[at_e] < 0 ? -1 : places[at_e] + k * steps[at_e];
+          any = any || own[i] >= 0;
+        }
+        if (!any) continue;
+        const S* square = from + 32 * k * at.depth_stride + c / cells * at.row_stride + e;
+        if constexpr (Storage<S>::narrow) {
+          T wide[32 * 16];
+          for (int64_t d = 0; d < count; ++d) storage.loaded(square + d * at.depth_stride, some, wide + 16 * d);
+          kernels.matrix.pack_kernels(wide, 16, count, some, plan.parts, block, own, part);
+        } else {
+          kernels.matrix.pack_kernels(square, at.depth_stride, count, some, plan.parts, block, own, part);
+        }
+      }
+  }
 }
 
 namespace {
@@ -164,29 +186,12 @@ namespace {
 // Bytes of weights that stay near the core, and how far ahead others are asked for.
 constexpr int64_t kNear = 1 << 20, kFar = 8192;
 
-// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
-template <class T>
-class MatrixUse {
- public:
-  MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
-    if (on) kernels.matrix.begin();
-  }
-  ~MatrixUse() {
-    if (end_) end_();
-  }
-  MatrixUse(const MatrixUse&) = delete;
-  MatrixUse& operator=(const MatrixUse&) = delete;
-
- private:
-  void (*end_)();
-};
-
 }  // namespace
 
 // ---- the walk -------------------------------------------------------------------------------------------------------
 
 template <class S>
-void Runner::run_as(const S* source, const void* packed, const S* given_bias, S* target) const {
+void Runner::run_as(const S* source, const void* packed, const S* weight, const S* given_bias, S* target) const {
   using T = typename Storage<S>::T;
   const Plan& plan = plan_;
   const Layout& at = layout_;
@@ -200,7 +205,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
   const S* weights = static_cast<const S*>(packed);
 
   // Weights that stay in no cache are asked for before they are needed; the processor alone looks less far.
-  const int64_t ahead = packed_ > kNear ? kFar / static_cast<int64_t>(sizeof(T)) : 0;
+  const int64_t ahead = packed && packed_ > kNear ? kFar / static_cast<int64_t>(sizeof(T)) : 0;
 
   Workers workers(plan.most_threads);
 
@@ -209,6 +214,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
     T* panel = worker.template memory<T>(static_cast<size_t>(workspace_));
     T *sums = panel + at.panel_size, *turned = sums + at.sums;
     T *staged = turned + at.turned, *line = staged + at.stage, *widened = line + at.line;
+    T* block = widened + at.weights;  // of weights that are packed by who reads them
 
     const MatrixUse<T> use(kernels, plan.parts > 0);
     const int64_t group = task / at.chunks / boxes * at.together, together = std::min(at.together, groups - group);
@@ -329,8 +335,9 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
       tile.taps = static_cast<int64_t>(phase.offsets.size());
       tile.offsets = phase.offsets.data();
       const int64_t place = (group + g) * at.packed_group + first * at.depth * at.taps + phase.before * at.depth * padded;
-      tile.a = plan.parts ? static_cast<const T*>(packed) + place
-                          : storage.loaded(weights + place, tile.taps * tile.a_tap, widened);
+      tile.a = !packed      ? block + phase.before * at.depth * padded
+               : plan.parts ? static_cast<const T*>(packed) + place
+                            : storage.loaded(weights + place, tile.taps * tile.a_tap, widened);
       for (int64_t i = 0; i < positions; i += at.tile_lanes) {
         tile.b = cells + g * at.depth * at.panel.channel + i;
         tile.c = c + i;
@@ -360,6 +367,7 @@ void Runner::run_as(const S* source, const void* packed, const S* given_bias, S*
       return;
     }
     for (int64_t first = begin; first < end; first += plan.rows) {
+      if (!packed) pack_rows(weight, group, first, block);
       for (int64_t r = 0; r < phases; ++r)
         sum(0, first, r, sums + (at.stacked > 1 ? first - begin : r * plan.rows) * at.sums_pitch);
       if (at.stacked == 1) store_channels(first, std::min(first + plan.rows, end), 1, plan.rows);
@@ -389,6 +397,18 @@ void Runner::pack(const void* weight, void* packed) const {
     else if (plan_.parts) pack_matrix(from, packed);
     else pack_as(from, static_cast<S*>(packed));
   });
+}
+
+void Runner::run_unpacked(const void* source, const void* weight, const void* bias, void* target) const {
+  if (block_ > 0)
+    return with_storage(plan_.dtype, [&](auto type) {
+      using S = decltype(type);
+      run_as(static_cast<const S*>(source), nullptr, static_cast<const S*>(weight), static_cast<const S*>(bias), static_cast<S*>(target));
+    });
+  if (packed_ == 0) return run(source, weight, bias, target);
+  const Block packed(static_cast<size_t>(packed_));
+  pack(weight, packed.as<void>());
+  run(source, packed.as<void>(), bias, target);
 }
 
 void Runner::run(const void* source, const void* weight, const void* bias, void* target) const {
@@ -439,6 +459,7 @@ void Runner::run_real(const void* source, const void* weight, const void* bias, 
     S* to = static_cast<S*>(target);
     if (plan_.map == Map::weight_gradient) {
       const auto gradient = plan_.algorithm == Algorithm::dots ? run_dot_gradient<S>
+                            : plan_.parts                      ? run_matrix_gradient<S>
                             : plan_.lanes == Lanes::kernel     ? run_wide_gradient<S>
                                                                : run_gradient<S>;
       gradient(plan_, layout_, workspace_, from, static_cast<const S*>(weight), to);
@@ -448,7 +469,7 @@ void Runner::run_real(const void* source, const void* weight, const void* bias, 
       if constexpr (Storage<S>::narrow) throw std::invalid_argument("dots read the weights of a convolution as they are computed");
       else run_dot_conv(plan_, layout_, workspace_, from, static_cast<const S*>(weight), own_bias, to);
     } else {
-      run_as(from, weight, own_bias, to);
+      run_as<S>(from, weight, nullptr, own_bias, to);
     }
   });
 }

@@ -34,11 +34,15 @@ TCONV_INSTRUCTION_SET(avx512)
 #endif
 #if defined(TCONV_AMX)
 void fill_matrix(MatrixSet<float>& set);
+void fill_correlate(MatrixSet<float>& set);
+void fill_parts(MatrixSet<float>& set);
 // Vectors are those of avx512.
 static IsaKernels amx_kernels() {
   const IsaKernels vectors = avx512_kernels();
   static KernelSet<float> f32 = *vectors.f32;
   fill_matrix(f32.matrix);
+  fill_correlate(f32.matrix);
+  fill_parts(f32.matrix);
   return {"amx", "avx512", &f32, vectors.f64, vectors.f16, vectors.bf16};
 }
 // The registers exist, and the system lets this process use them, which it must be asked for.

@@ -72,6 +72,19 @@ ActivationOf<T> activation_of(const Plan& plan) {
   return {plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo), static_cast<T>(plan.clamp_hi)};
 }
 
+// c[places[j] + i] (+)= sum over blocks k of 32 positions and p < 32 of a[row i][k][p] * b[k][p][column j]
+// for i in [0, 16 height) and those j in [0, 16 width) whose place is not negative. Both are bfloat16 numbers, two in the
+// place of one float: `a` [16 rows][k][part][row][32 positions], `b` [16 columns][part][k][pair of positions][column].
+template <class T>
+struct CorrelateArgs {
+  const T *a, *b;
+  int64_t a_tile, b_tile, b_part;  // from 16 rows or columns to the next, and from a part of b to the next
+  int64_t blocks;
+  T* c;
+  const int64_t* places;
+  bool accumulate;
+};
+
 // One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
 // keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step` apart.
@@ -115,10 +128,19 @@ struct MatrixSet {
   void (*end)();
   using Tile = void (*)(const MatrixArgs<T>&);
   Tile tile[2][kMost + 1][kMost + 1];  // [one part or three][height][width] in registers; null where they do not suffice
+  using Correlate = void (*)(const CorrelateArgs<T>&);
+  Correlate correlate[2][kMost + 1][kMost + 1];  // likewise
   // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
-  // The parts of 32 numbers, in order, in the place of 16.
-  void (*split_row)(const T* from, int parts, T* to, int64_t part);
+  // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that lie `stride` apart and of
+  // which `kernels` are there, for e in [0, count), at most 16, whose place is not negative.
+  void (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to, const int64_t* places,
+                       int64_t part);
+  // 16 rows, from_stride apart, of so many blocks of 32 positions, as `a` and `b` of a CorrelateArgs have them.
+  void (*split_rows)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to);
+  void (*split_columns)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to, int64_t part);
+  // Pairs that begin one position later, made of the pairs of `count` positions, 16 columns; the last pair is half empty.
+  void (*shift_pairs)(const T* from, int64_t count, T* to);
 };
 
 template <class T>
@@ -154,6 +176,23 @@ struct KernelSet {
     if (plan.activation != Activation::none)
       for (int64_t i = 0; i < count; ++i) finish(plan, to + i * to_stride, channels);
   }
+};
+
+// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
+template <class T>
+class MatrixUse {
+ public:
+  MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
+    if (on) kernels.matrix.begin();
+  }
+  ~MatrixUse() {
+    if (end_) end_();
+  }
+  MatrixUse(const MatrixUse&) = delete;
+  MatrixUse& operator=(const MatrixUse&) = delete;
+
+ private:
+  void (*end_)();
 };
 
 // Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.

@@ -10,11 +10,10 @@
 #include <cstdint>
 
 #include "../table.hpp"
+#include "registers.hpp"
 
 namespace tconv {
 namespace {
-
-constexpr int64_t kRegister = 1024;  // bytes: 16 rows of 64
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -27,24 +26,6 @@ constexpr TileConfig kConfig;  // in memory: the compiler does not know how much
 void begin() { asm volatile("ldtilecfg %0" ::"m"(kConfig)); }
 
 void end() { _tile_release(); }
-
-// The compiler's own intrinsics take literal register numbers only.
-template <int reg>
-inline __attribute__((always_inline)) void load(const void* from, int64_t row_bytes) {
-  asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(reg), "r"(from), "r"(row_bytes) : "memory");
-}
-template <int reg>
-inline __attribute__((always_inline)) void store(void* to, int64_t row_bytes) {
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(reg), "r"(to), "r"(row_bytes) : "memory");
-}
-template <int reg>
-inline __attribute__((always_inline)) void zero() {
-  asm volatile("tilezero %%tmm%c0" ::"i"(reg));
-}
-template <int sums, int a, int b>
-inline __attribute__((always_inline)) void multiply() {
-  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(a), "i"(b));
-}
 
 // Registers: height * width of sums, then `height` of weights, then `width` of the panel.
 template <int height, int width>
@@ -150,14 +131,6 @@ void split_pairs(const float* even, const float* odd, int64_t count, int parts, 
   }
 }
 
-void split_row(const float* from, int parts, float* to, int64_t part) {
-  const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-  const __m512 first = _mm512_loadu_ps(from), second = _mm512_loadu_ps(from + 16);
-  __m512 low = _mm512_permutex2var_ps(first, evens, second);
-  __m512 high = _mm512_permutex2var_ps(first, _mm512_add_epi32(evens, _mm512_set1_epi32(1)), second);
-  for (int p = 0; p < parts; ++p) _mm512_storeu_ps(to + p * part, _mm512_castsi512_ps(round_off(low, high)));
-}
-
 template <int height, int width>
 void fill_tile(MatrixSet<float>& set) {
   set.tile[0][height][width] = tile<height, width, 1>;
@@ -175,7 +148,6 @@ void fill_matrix(MatrixSet<float>& set) {
   fill_tile<2, 1>(set);
   fill_tile<2, 2>(set);
   set.split_pairs = split_pairs;
-  set.split_row = split_row;
 }
 
 }  // namespace tconv

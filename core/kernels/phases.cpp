@@ -44,34 +44,6 @@ void tile(const TileArgs<T>& args) {
     for (int j = 0; j < vectors; ++j) Simd<T>::store(args.c + i * args.c_stride + j * lanes, sums[i][j]);
 }
 
-template <int... index>
-struct Indices {};
-template <int count, int... index>
-struct Count : Count<count - 1, count - 1, index...> {};
-template <int... index>
-struct Count<0, index...> {
-  typedef Indices<index...> Type;
-};
-
-// Swaps the squares of `side` numbers that lie off the diagonal of two rows of squares of twice that side.
-template <int side, class Vector, int... lane>
-inline void swap_squares(Vector& upper, Vector& lower, Indices<lane...>) {
-  constexpr int lanes = sizeof...(lane);
-  const Vector u = upper, l = lower;
-  upper = __builtin_shufflevector(u, l, (lane & side ? lanes + lane - side : lane)...);
-  lower = __builtin_shufflevector(u, l, (lane & side ? lanes + lane : lane + side)...);
-}
-
-template <class T, int side>
-inline void turn_square(typename Simd<T>::Vector* rows) {
-  if constexpr (side < Simd<T>::lanes) {
-#pragma GCC unroll 16
-    for (int i = 0; i < Simd<T>::lanes; ++i)
-      if (!(i & side)) swap_squares<side>(rows[i], rows[i + side], typename Count<Simd<T>::lanes>::Type{});
-    turn_square<T, 2 * side>(rows);
-  }
-}
-
 // `count` numbers, at least 1 and fewer than 2 * width, as two pieces that may overlap.
 template <class T, int width>
 inline void copy_some(const T* from, int64_t count, T* to) {

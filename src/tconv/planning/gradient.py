@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import gcd, prod
 from typing import Any
 
+from tconv.planning import correlate
 from tconv.planning.cost import (
     BYTES,
     MIN_TASKS,
@@ -30,6 +31,9 @@ _CALL = 100.0
 #: Cycles of a register tile here, against those of the same tile where panels are walked in order.
 _TURNED = 1.2
 
+#: Cycles measured against those counted.
+_MEASURED = 1.4
+
 #: Bytes of sums of one task that stay in the second-level cache beside its panels.
 _TASK_SUMS = 1 << 20
 
@@ -37,6 +41,7 @@ _TASK_SUMS = 1 << 20
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
     """All plans that are weighed."""
     yield from _over_channels(problem, dtype, machine)
+    yield from correlate.candidates(problem, dtype, machine)
     if problem.dilation[2] == 1 and problem.kernel[2] % machine.lanes == 0:
         yield from _over_kernel(problem, dtype, machine)
 
@@ -52,7 +57,7 @@ def _fields(
     pieces = max(1, min(units, -(-wanted // (problem.groups * segments))))
     chunk = min(-(-units // pieces), most) * unit
     cycles += (segments - 1) * partial * 0.12
-    return {"box": box, "segments": segments, "chunk": chunk, "cost": cycles}
+    return {"box": box, "segments": segments, "chunk": chunk, "cost": cycles * _MEASURED}
 
 
 def _boxes(problem: Problem, box: Box) -> int:
