@@ -6,11 +6,14 @@ import itertools
 import random
 from math import prod
 
+import numpy as np
 import pytest
 
+import tconv
 from tconv import TconvError
 from tconv.geometry import Geometry
-from tconv.planning import LAYOUTS, MapName, isas, plan
+from tconv.ops.jobs import Options, job_for
+from tconv.planning import ALGORITHMS, LAYOUTS, MapName, isas, plan
 from tconv.planning.plans import MAPS
 from test_engine import CASES, candidates, made
 
@@ -107,3 +110,17 @@ def test_workspace_stays_small(map: MapName, seed: int) -> None:
 def test_unknown_words_are_named(words: dict[str, object], named: str) -> None:
     with pytest.raises(TconvError, match=named):
         plan(Geometry.parse("c1>1 i4 k2"), **words)
+
+
+def test_packing_counts_where_it_is_done_at_every_call() -> None:
+    """Winograd saves products and makes more of the weights: worth it once, not for each small picture."""
+    g = Geometry.parse("n1 c512>256 i16x16 k4 s2 p1")
+    once, always = (plan(g, isa="baseline", prepared=prepared) for prepared in (True, False))
+    assert (once.algorithm, always.algorithm) == ("winograd", "phases")
+    cheapest = plan(g, isa="baseline", algorithm="phases")
+    assert always.cost - cheapest.cost == pytest.approx(prod(g.weight_shape) * ALGORITHMS["phases"].packing)
+    # The calls ask for the one and the other.
+    layer = tconv.prepare(np.zeros(g.weight_shape, np.float32), stride=2, padding=1)
+    asked = job_for("conv_transpose", "f32", g.input_shape, g.weight_shape, Options(stride=2, padding=1))
+    assert layer.plan_for(g.input_shape).cost == plan(g).cost
+    assert asked.plan.cost == plan(g, prepared=False).cost > plan(g).cost

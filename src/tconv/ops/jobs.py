@@ -112,11 +112,16 @@ def geometry_of(
 
 @lru_cache(maxsize=4096)
 def job_for(
-    map: MapName, code: str, shape: tuple[int, ...], weight_shape: tuple[int, ...], options: Options
+    map: MapName,
+    code: str,
+    shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    options: Options,
+    prepared: bool = False,
 ) -> Job:
     """The plan of a call, found again for the same shapes and options.
 
-    `shape` and that of the answer are in the order of `options.layout`.
+    `shape` and that of the answer are in the order of `options.layout`. `prepared`: weights are packed once.
     """
     axes = len(weight_shape) - 2
     last = options.layout == "channels_last" and len(shape) in (axes + 1, axes + 2)
@@ -130,6 +135,7 @@ def job_for(
         algorithm=options.algorithm,
         activation=options.activation,
         layout=options.layout,
+        prepared=prepared,
     )
     full = geometry.output_shape if map == "conv_transpose" else geometry.input_shape
     made = full if batched else full[1:]

@@ -43,7 +43,7 @@ class Layer:
     def _prepared(self, shape: tuple[int, ...]) -> Ready:
         found = self._ready.get(shape)
         if found is None:
-            job = job_for("conv_transpose", self._code, shape, self._weight.shape, self._options)
+            job = job_for("conv_transpose", self._code, shape, self._weight.shape, self._options, True)
             weight: Any = self._weight
             if job.plan.runner.packed_bytes:
                 weight = self._packed.get(job.plan.packing)

@@ -29,6 +29,7 @@ def plan(
     activation: Activation = None,
     layout: Layout = "channels_first",
     isa: str | None = None,
+    prepared: bool = True,
     measure: bool = False,
 ) -> Plan:
     """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
@@ -42,6 +43,7 @@ def plan(
             ("clamp", lo, hi).
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `tconv.planning.isas()`; the best one by default.
+        prepared: whether weights are packed once, as `prepare` does, or at every call.
         measure: time the most promising plans of every algorithm, on as many threads as are set, instead of
             trusting the estimate. All later calls for this geometry use the fastest.
 
@@ -60,7 +62,7 @@ def plan(
         "isa": isa,
     }
     if not measure or geometry.batch == 0:
-        return planning.plan(geometry, map, **options)
+        return planning.plan(geometry, map, prepared=prepared, **options)
     found = planning.measured(_seconds, geometry, map, **options)
     job_for.cache_clear()  # which remember plans
     gradient_job.cache_clear()

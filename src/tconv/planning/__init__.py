@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from math import prod
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -54,7 +55,7 @@ __all__ = [
 Fields: TypeAlias = dict[str, Any]
 
 #: What a plan is asked for.
-Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None]
+Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Algorithm:
     applies: Callable[[Problem, MapName, str], bool]
     #: The plans to weigh: fields of each, the estimated `cost` in cycles among them.
     candidates: Callable[[Problem, MapName, str, str, bool], Iterable[Fields]]
+    #: Cycles to pack one weight, where that is done at every call.
+    packing: float = 0.0
 
 
 def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
@@ -119,8 +122,8 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         algorithm.name: algorithm
         for algorithm in (
             Algorithm("reference", lambda problem, map, dtype: True, _reference),
-            Algorithm("phases", _has_phases, _phases),
-            Algorithm("winograd", _has_winograd, _winograd),
+            Algorithm("phases", _has_phases, _phases, packing=2.5),
+            Algorithm("winograd", _has_winograd, _winograd, packing=13.0),
             Algorithm("dots", _has_dots, _dots),
         )
     }
@@ -152,6 +155,7 @@ def plan(
     activation: Activation = None,
     layout: Layout = "channels_first",
     isa: str | None = None,
+    prepared: bool = True,
 ) -> Plan:
     """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
 
@@ -164,6 +168,7 @@ def plan(
             ("clamp", lo, hi).
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `isas()`; the best one by default.
+        prepared: whether weights are packed once, as `prepare` does, or at every call.
 
     Raises:
         TconvError: an unknown name, an algorithm that does not apply, an activation that the dtype lacks, or
@@ -173,9 +178,9 @@ def plan(
     Traceback (most recent call last):
     tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
     """
-    question = _question(geometry, map, dtype, algorithm, activation, layout, isa)
+    question = _question(geometry, map, dtype, algorithm, activation, layout, isa, prepared)
     try:
-        return _measured.get(question) or _plan(*question)
+        return _measured.get(question[:-1]) or _plan(*question)
     except MemoryError:
         raise TconvError(f"{geometry}: not enough memory to plan {map}") from None
 
@@ -196,7 +201,7 @@ def measured(
     Of every algorithm that applies, the cheapest plans are timed whose estimate is within 4 times of the
     least. Arguments and errors are those of `plan`.
     """
-    question = _question(geometry, map, dtype, algorithm, activation, layout, isa)
+    question = _question(geometry, map, dtype, algorithm, activation, layout, isa, True)
     tried: dict[str, list[Plan]] = {}
     least = 0.0
     for made in _plans(*question):
@@ -207,14 +212,14 @@ def measured(
         if len(of_one) < _TRIED:
             of_one.append(made)
     fastest = min((made for of_one in tried.values() for made in of_one), key=timer)
-    _measured[question] = fastest
+    _measured[question[:-1]] = fastest
     return fastest
 
 
 #: Plans of each algorithm that are timed.
 _TRIED = 12
 
-#: What `measured` found.
+#: What `measured` found, for prepared weights and others.
 _measured: dict[tuple[Any, ...], Plan] = {}
 
 
@@ -226,11 +231,12 @@ def _question(
     activation: Activation,
     layout: Layout,
     isa: str | None,
+    prepared: bool,
 ) -> Question:
     activation_code(activation)  # says what is wrong with it, also where it could be no key
     if isinstance(activation, list):
         activation = tuple(activation)
-    return geometry, map, dtype, algorithm, activation, layout, isa
+    return geometry, map, dtype, algorithm, activation, layout, isa, prepared
 
 
 @lru_cache(maxsize=4096)
@@ -246,6 +252,7 @@ def _plans(
     activation: Activation,
     layout: Layout,
     isa: str | None,
+    prepared: bool,
 ) -> Iterator[Plan]:
     """All plans that keep to the workspace, the cheapest first."""
     for name, value, known in (
@@ -262,11 +269,12 @@ def _plans(
     chosen_isa = isa or isas()[0]
     problem = Problem.of(geometry)
     applying = [a for a in ALGORITHMS.values() if a.applies(problem, map, dtype)]
+    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
     # An empty batch leaves nothing to compute, by whatever algorithm.
     if algorithm != "auto" and geometry.batch:
         applying = [a for a in applying if a.name == algorithm]
     options = [
-        {"algorithm": a.name, **fields}
+        {"algorithm": a.name, **fields, "cost": fields["cost"] + packed * a.packing}
         for a in applying
         for fields in a.candidates(problem, map, dtype, chosen_isa, layout == LAYOUTS[1])
     ]

@@ -135,11 +135,13 @@ def _fields(
     panel = lattice.extent(box)[1]
     past = min(1.0, max(0.0, (panel - 1.4 * PANELS[1]) / PANELS[1]))  # a panel that crowds the cache
     busy = sums * (1.0 + (0.5 if lattice.parts else 0.25) * past) + store + calls
-    # A number is copied, and cut in its parts.
-    busy += panel / lattice.size * (2 * 0.8 / lattice.parts if lattice.parts else 0.7)
     z, y, _ = lattice.axes
     lines = prod(box[:3])
-    busy += lines * (z.phases * y.phases * lattice.target * ROW + lattice.depth * LINE)
+    busy += lines * z.phases * y.phases * lattice.target * ROW
+    # A number is copied, and cut in its parts.
+    packing = panel / lattice.size * (2 * 0.8 / lattice.parts if lattice.parts else 0.7)
+    packing += lines * lattice.depth * LINE
+    busy += packing * (1.5 if boxes * groups == 1 else 1.0)  # a lone box is packed by several threads
     cycles = busy * boxes * groups + stream_cycles(packed, boxes) * groups
     wanted = min(MIN_TASKS, int(cycles / TASK_CYCLES))
     units = -(-lattice.target // unit)
@@ -154,7 +156,8 @@ def _lanes_of_positions(
     size = lattice.size
     stacked = lattice.phases if lanes == "stacked" else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
-    store = 0.75 if lattice.axes[2].phases in (1, 2, 4) else 1.5
+    x = lattice.axes[2]
+    store = 0.75 if x.phases in (1, 2, 4) else 1.5 if x.cells >= machine.lanes // 2 else 3.0
     if last:  # sums are turned, then laid in runs of channels
         store = 0.5
     seen = set()
