@@ -155,7 +155,7 @@ void run_matrix_gradient(const Plan& plan, const Layout& at, int64_t workspace, 
         T* own = sums + (sides.whole ? 0 : i);
         args.a = x_panel + i / 16 * args.a_tile, args.c = own;
         for (int64_t c = 0; c < columns; c += at.tile_lanes) {
-          const auto correlate = kernels.matrix.correlate[plan.parts > 1][ceil_div(channels, 16)][ceil_div(std::min(at.tile_lanes, columns - c), 16)];
+          const auto correlate = kernels.matrix.correlate[plan.parts - 1][ceil_div(channels, 16)][ceil_div(std::min(at.tile_lanes, columns - c), 16)];
           for (size_t s = 0; s < sides.shifts.size(); ++s) {
             const Shift& shift = sides.shifts[s];
             args.b = y_panel + c / 16 * args.b_tile + shift.phase * sides.y_tile + shift.offset / 2 * 16 +

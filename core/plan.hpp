@@ -49,7 +49,7 @@ struct Plan {
   std::string isa;       // which build of the kernels: "baseline", "avx2", "avx512"
   int rows, vectors;     // the register tile: rows x vectors accumulators; for dots, rows x columns
   Lanes lanes;           // phases only
-  int parts;             // of a number in matrix registers, 1 or 3; 0: the tile is made of vectors
+  int parts;             // of a number in matrix registers, 1 to 3; 0: the tile is made of vectors
   bool im2col;           // the panel repeats its input for every distance of a tap, so that rows need no gaps; tiles of vectors only
   int64_t box[4];        // cells (batch, z, y, x) of the target lattice that one task packs and computes; for winograd, tiles
   int64_t chunk;         // target channels a task walks over with one packed box; channels of y for dots' weight

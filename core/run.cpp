@@ -343,7 +343,7 @@ void Runner::run_as(const S* source, const void* packed, const S* weight, const 
         tile.c = c + i;
         const int64_t vectors = ceil_div(std::min(at.tile_lanes, positions - i), at.lanes);
         if (plan.parts)
-          kernels.matrix.tile[plan.parts > 1][padded / 16][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
+          kernels.matrix.tile[plan.parts - 1][padded / 16][vectors]({tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel,
                                                      tile.offsets, tile.taps, at.blocks, tile.c, tile.c_stride, ahead});
         else
           kernels.tile[rows][vectors](tile);

@@ -127,9 +127,9 @@ struct MatrixSet {
   void (*begin)();
   void (*end)();
   using Tile = void (*)(const MatrixArgs<T>&);
-  Tile tile[2][kMost + 1][kMost + 1];  // [one part or three][height][width] in registers; null where they do not suffice
+  Tile tile[3][kMost + 1][kMost + 1];  // [parts - 1][height][width] in registers; null where they do not suffice
   using Correlate = void (*)(const CorrelateArgs<T>&);
-  Correlate correlate[2][kMost + 1][kMost + 1];  // likewise
+  Correlate correlate[3][kMost + 1][kMost + 1];  // likewise
   // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
   // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that lie `stride` apart and of

@@ -70,7 +70,11 @@ void correlate(const CorrelateArgs<float>& args) {
   of.clear();
   for (int64_t k = 0; k < args.blocks; ++k, a += parts * kRegister, b += kRegister) {
     of.rows(a), of.columns(b);
-    if constexpr (parts == 3) {  // an order in which one operand stays where it is
+    if constexpr (parts == 2) {
+      of.products_then_rows(a + kRegister);
+      of.products_then_columns(b + part);
+      of.products_then_rows(a);
+    } else if constexpr (parts == 3) {  // an order in which one operand stays where it is
       of.products_then_rows(a + 2 * kRegister);
       of.products_then_rows(a + kRegister);
       of.products_then_columns(b + part);
@@ -100,7 +104,8 @@ void correlate(const CorrelateArgs<float>& args) {
 template <int height, int width>
 void fill_tile(MatrixSet<float>& set) {
   set.correlate[0][height][width] = correlate<height, width, 1>;
-  set.correlate[1][height][width] = correlate<height, width, 3>;
+  set.correlate[1][height][width] = correlate<height, width, 2>;
+  set.correlate[2][height][width] = correlate<height, width, 3>;
 }
 
 }  // namespace

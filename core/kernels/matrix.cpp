@@ -97,7 +97,12 @@ void tile(const MatrixArgs<float>& args) {
       const float* b = block + args.offsets[t];
       Of::rows(a), Of::columns(b, row_bytes);
       if (ahead) ask<height>(a + ahead);
-      if constexpr (parts == 3) {  // an order in which one operand stays where it is
+      if constexpr (parts == 2) {
+        Of::products_then_rows(a + part);
+        if (ahead) ask<height>(a + ahead + part);
+        Of::products_then_columns(b + args.b_part, row_bytes);
+        Of::products_then_rows(a);
+      } else if constexpr (parts == 3) {  // an order in which one operand stays where it is
         Of::products_then_rows(a + 2 * part);
         if (ahead) ask<height>(a + ahead + part);
         Of::products_then_rows(a + part);
@@ -134,7 +139,8 @@ void split_pairs(const float* even, const float* odd, int64_t count, int parts, 
 template <int height, int width>
 void fill_tile(MatrixSet<float>& set) {
   set.tile[0][height][width] = tile<height, width, 1>;
-  set.tile[1][height][width] = tile<height, width, 3>;
+  set.tile[1][height][width] = tile<height, width, 2>;
+  set.tile[2][height][width] = tile<height, width, 3>;
 }
 
 }  // namespace

@@ -50,11 +50,13 @@ void split_columns(const float* from, int64_t from_stride, int64_t blocks, float
 }
 
 void split_rows_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to) {
-  return parts == 1 ? split_rows<1>(from, from_stride, blocks, to) : split_rows<3>(from, from_stride, blocks, to);
+  const auto split = parts == 1 ? split_rows<1> : parts == 2 ? split_rows<2> : split_rows<3>;
+  split(from, from_stride, blocks, to);
 }
 
 void split_columns_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to, int64_t part) {
-  return parts == 1 ? split_columns<1>(from, from_stride, blocks, to, part) : split_columns<3>(from, from_stride, blocks, to, part);
+  const auto split = parts == 1 ? split_columns<1> : parts == 2 ? split_columns<2> : split_columns<3>;
+  split(from, from_stride, blocks, to, part);
 }
 
 void shift_pairs(const float* from, int64_t count, float* to) {
@@ -128,8 +130,8 @@ void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t co
 
 void pack_kernels_any(const float* from, int64_t stride, int64_t kernels, int64_t count, int parts, float* to, const int64_t* places,
                       int64_t part) {
-  return parts == 1 ? pack_kernels<1>(from, stride, kernels, count, to, places, part)
-                    : pack_kernels<3>(from, stride, kernels, count, to, places, part);
+  const auto pack = parts == 1 ? pack_kernels<1> : parts == 2 ? pack_kernels<2> : pack_kernels<3>;
+  pack(from, stride, kernels, count, to, places, part);
 }
 
 }  // namespace

@@ -30,8 +30,9 @@ from tconv.planning.plans import MapName, Problem
 
 __all__ = ["candidates", "tiles_cycles"]
 
-#: Parts of a number in matrix registers: the 24 bits of a float32 are three times the 8 of a bfloat16.
-PARTS = {"f32": 3, "f16": 3, "bf16": 1}
+#: Parts of a number in matrix registers: the 24 bits of a float32 are three times the 8 of a bfloat16, the 11
+#: of a float16 are in two.
+PARTS = {"f32": 3, "f16": 2, "bf16": 1}
 #: Channels last: numbers of a run that are worth reading or writing by themselves.
 _RUN = 32
 #: Positions of a map whose gaps are a good part of it, so that im2col can pay.
