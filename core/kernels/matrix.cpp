@@ -4,7 +4,7 @@
 // the six largest are taken; the other three are together about 2^-23 of the product, as small as its rounding in float32
 // (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16 times as fast as vectors do, so six
 // products are still far ahead of one. Numbers below 2^-126 count as zero here, and those above bfloat16's largest,
-// 3.39e38, as infinity. A bfloat16 number is its own only part.
+// 3.39e38, as infinity. A float16 is two parts, of which all four products are taken; a bfloat16 number its own only one.
 #include <immintrin.h>
 
 #include <cstdint>
