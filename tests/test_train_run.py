@@ -90,7 +90,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pytorch_lightning.callbacks import Callback
-from tconv.train import files
+from tconv import files
 from tconv.train.run import fit
 
 data, out, settings = sys.argv[1], Path(sys.argv[2]), eval(sys.argv[3])
