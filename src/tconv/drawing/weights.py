@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tconv import filters
 from tconv.drawing.picture import sizes
 from tconv.errors import TconvError
+from tconv.files import read_npy
 from tconv.geometry import Geometry
 
 __all__ = ["load", "pairs"]
@@ -41,19 +42,7 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
         close = get_close_matches(name, filters.FILTERS, 1)
         hint = f"did you mean {close[0]}?" if close else f"FILE.npy, {' or '.join(filters.FILTERS)} would fit"
         raise TconvError(f"weights {name!r}: no such filter or file; {hint}")
-    try:
-        # pickled objects could run code
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
-        missing = isinstance(fault, FileNotFoundError)
-        why = "no such file" if missing else "not a whole .npy file of numbers"
-        raise TconvError(f"weights {name}: {why}; what numpy.save writes would fit") from None
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise TconvError(
-            f"weights {name}: several arrays (.npz); one array, as numpy.save writes it, would fit"
-        )
-    return loaded
+    return read_npy(path)
 
 
 def pairs(weights: npt.ArrayLike, geometry: Geometry) -> npt.NDArray[np.float64]:
