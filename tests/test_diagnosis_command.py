@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,14 @@ def test_bad_input_is_one_line(
     assert printed.err.count("\n") == 1
     assert not (nonsense / "out.npy").exists()
     assert not (nonsense / "was_here.txt").exists()
+
+
+def test_of_a_program_cut_short_the_loader_logs_nothing(nonsense: Path) -> None:
+    (nonsense / "short.pt2").write_bytes((nonsense / "whole.pt2").read_bytes()[:3000])
+    words = [sys.executable, "-m", "tconv", "diagnose", str(nonsense / "short.pt2")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is no whole exported program" in done.stderr
 
 
 @pytest.mark.parametrize(

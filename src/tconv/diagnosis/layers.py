@@ -84,4 +84,4 @@ def stand_in(stride: tuple[int, ...], sides: Sides) -> tuple[int, ...]:
     >>> stand_in((2, 2), ((1, 1), (0, 40)))
     (17, 36)
     """
-    return tuple(STAND_IN + max(0, lo + hi) // s for s, (lo, hi) in zip(stride, sides, strict=True))
+    return tuple(STAND_IN + max(0, lo + hi) // max(s, 1) for s, (lo, hi) in zip(stride, sides, strict=True))

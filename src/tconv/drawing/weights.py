@@ -28,14 +28,15 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
         TconvError: no such filter or file, a filter of another size than the kernel, or no array in the file.
     """
     if name in filters.FILTERS:
-        lines = [filters.make(name, s, 1) for s in geometry.stride]
-        kernel = tuple(len(line) for line in lines)
+        kernel = tuple(filters.options(name, s)["kernel"] for s in geometry.stride)
         if kernel != geometry.kernel:
             raise TconvError(
                 f"{geometry}: the {name} filter for stride {sizes(geometry.stride)} has a kernel of "
                 f"{sizes(kernel)}; k{sizes(kernel)} would fit"
             )
-        made: npt.NDArray[Any] = reduce(np.multiply.outer, lines)
+        made: npt.NDArray[Any] = reduce(
+            np.multiply.outer, [filters.make(name, s, 1) for s in geometry.stride]
+        )
         return made
     path = Path(name)
     if not path.suffix and not path.exists():
