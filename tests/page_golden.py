@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from math import prod
 from typing import Any
 
 from tconv import TconvError
@@ -86,7 +85,7 @@ def golden(geometry: Geometry) -> dict[str, Any]:
             [geometry.outputs_of_input(a, i) for i in range(axis.input)] for a, axis in enumerate(axes)
         ],
         "coverage": geometry.coverage(),
-        "evenness": evenness(geometry),
+        "evenness": geometry.evenness,
         "macs": str(geometry.macs),
         "macs_exact": str(geometry.macs_exact),
         "zero_insertion": [zeros.between, zeros.around, zeros.dilation],
@@ -94,12 +93,6 @@ def golden(geometry: Geometry) -> dict[str, Any]:
     facts = json.loads(json.dumps(facts))
     assert isinstance(facts, dict)
     return facts
-
-
-def evenness(geometry: Geometry) -> list[int]:
-    """The fewest and the most taps of a phase, which are the coverage away from the borders."""
-    taps = [[len(phase.taps) for phase in geometry.phases(a)] for a in range(geometry.axes)]
-    return [prod(map(min, taps)), prod(map(max, taps))]
 
 
 def call(framework: str, geometry: Geometry) -> Any:

@@ -77,6 +77,14 @@ def test_split_undoes_merge(axes: int, factor: int, groups: int) -> None:
             np.testing.assert_allclose(back.weight, array, atol=2e-5)
 
 
+def test_small_integers_do_not_wrap() -> None:
+    weight = np.array([[[100, 100, -100]]], np.int8)
+    merged = algebra.merge_nearest(weight, 2).weight
+    np.testing.assert_array_equal(merged, [[[-100, 0, 200, 100]]])
+    np.testing.assert_array_equal(algebra.split_nearest(merged, 2).weight, weight)
+    np.testing.assert_array_equal(algebra.scale_outputs(weight, np.array([2])), [[[200, 200, -200]]])
+
+
 def test_equal_gains_in_one_dimension_are_nearest_upsampling_and_a_convolution() -> None:
     weight = np.random.default_rng(0).normal(size=(3, 2, 7))
     with pytest.raises(TconvError, match="does not factor into nearest upsampling and a convolution"):

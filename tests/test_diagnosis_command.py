@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,12 @@ BAD = [
     (["@words.npy", "--problem", EVEN], "no whole .npy file"),
     (["@objects.npy", "--problem", EVEN], "no whole .npy file"),
     (["@cut.npy", "--problem", EVEN], "no whole .npy file"),
+    (["@many.npy", "--problem", EVEN], "no whole .npy file"),
+    (["@header.npy", "--problem", EVEN], "no whole .npy file"),
+    (["@letters.npy", "--problem", EVEN, "--how", "merge"], "weight has dtype <U1; numbers would fit"),
+    (["@large.npy", "--problem", EVEN], "weights of up to 1e+300; up to 1e+100 would fit"),
+    (["@half.npy", "--problem", EVEN, "--html", "@r.html"], "beyond float16"),
+    (["@w.npy", "--problem", EVEN, "--html", "/"], "cannot write /: it is a folder"),
     (["@w.txt"], "unknown suffix '.txt'"),
     (["@cut.pt", "--layer", f"up={EVEN}"], "no whole state dict"),
     (["@evil.pt", "--layer", f"up={EVEN}"], "that can be read safely"),
@@ -198,6 +206,12 @@ def nonsense(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "nan.npy", np.where(np.arange(96).reshape(WEIGHT.shape) == 5, 1, np.nan))
     np.save(folder / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     (folder / "words.npy").write_text("not an array")
+    np.savez(folder / "many.npz", WEIGHT)
+    (folder / "many.npz").rename(folder / "many.npy")
+    (folder / "header.npy").write_bytes((folder / "w.npy").read_bytes().replace(b"{", b"(", 1))
+    np.save(folder / "letters.npy", np.full(WEIGHT.shape, "a"))
+    np.save(folder / "large.npy", np.full(WEIGHT.shape, 1e300))
+    np.save(folder / "half.npy", np.where(WEIGHT > 0, 65504, -65504).astype(np.float16))
     torch.save(
         {"up.0.weight": torch.from_numpy(WEIGHT), "down.weight": torch.ones(3, 2, 3, 3)}, folder / "m.pt"
     )
@@ -234,6 +248,14 @@ def test_bad_input_is_one_line(
     assert printed.err.count("\n") == 1
     assert not (nonsense / "out.npy").exists()
     assert not (nonsense / "was_here.txt").exists()
+
+
+def test_of_a_program_cut_short_the_loader_logs_nothing(nonsense: Path) -> None:
+    (nonsense / "short.pt2").write_bytes((nonsense / "whole.pt2").read_bytes()[:3000])
+    words = [sys.executable, "-m", "tconv", "diagnose", str(nonsense / "short.pt2")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "is no whole exported program" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -283,3 +283,36 @@ def test_upsampling_that_merges_is_what_repeats(
     if found:
         assert found[0].evidence["merged"] == "n1 c2>3 i5x6 k5 s3 p1"
         assert found[0].evidence["multiplications"] == 6 * (15 * 3 - 2) * (18 * 3 - 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strides": [2]}, r"strides=\[2\]; 2 whole numbers would fit"),
+        ({"strides": [0, 0]}, r"strides=\(0, 0\); it must be at least 1"),
+        ({"pads": [1]}, r"pads=\[1\]; 4 whole numbers would fit"),
+        ({"pads": 3}, r"pads=3; 4 whole numbers would fit"),
+    ],
+)
+def test_attributes_of_another_length(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    for op in ("ConvTranspose", "Conv"):
+        nodes = [node(op, ["x", "w"], "h", **options), node("ConvTranspose", ["h", "w"], "y")]
+        path = model(
+            tmp_path / "m.onnx", nodes, {"w": np.ones((2, 2, 3, 3), np.float32)}, {"x": [1, 2, 5, 5]}
+        )
+        if op == "Conv" and options.get("strides") == [0, 0]:
+            assert [entry.layer.name for entry in diagnose(path).layers] == ["ConvTranspose_y"]
+            continue
+        with pytest.raises(TconvError, match=message):
+            diagnose(path)
+
+
+def test_a_tensor_of_another_length_than_its_shape(tmp_path: Path) -> None:
+    path = model(
+        tmp_path / "m.onnx", [node("ConvTranspose", ["x", "w"], "y")], {"w": WEIGHT}, {"x": [1, 4, 5, 5]}
+    )
+    broken = onnx.load(path)
+    broken.graph.initializer[0].dims[2] = 7
+    onnx.save(broken, path)
+    with pytest.raises(TconvError, match=r"m\.onnx is no whole ONNX model: cannot reshape"):
+        diagnose(path)

@@ -60,17 +60,21 @@ WRONG = [
     ([SMALL, "--out", "x.jpg"], "the suffix .jpg is unknown; .svg, .png or .gif would fit"),
     ([SMALL, "--out", "x.png", "--format", "svg"], "--out x.png with --format svg; .svg would fit"),
     ([SMALL, "--out", "nowhere/x.svg"], "nowhere/x.svg"),
+    ([SMALL, "--out", "/"], "cannot write /: it is a folder"),
+    (["n1 c1>1 i5 k3 s1000000000", "--view", "filter"], "stride 1000000000; at most 64"),
     (
         [SMALL, "--weights", "bilinear"],
         "the bilinear filter for stride 2x2 has a kernel of 4x4; k4x4 would fit",
     ),
+    (["n1 c1>1 i5 k3 s1000000000", "--weights", "bilinear"], "k2000000000 would fit"),
     ([SMALL, "--weights", "bilinaer"], "did you mean bilinear?"),
-    ([SMALL, "--weights", "nowhere.npy"], "weights nowhere.npy: no such file"),
-    ([SMALL, "--weights", "{cut}"], "not a whole .npy file of numbers"),
-    ([SMALL, "--weights", "{text}"], "not a whole .npy file of numbers"),
-    ([SMALL, "--weights", "{empty}"], "not a whole .npy file of numbers"),
-    ([SMALL, "--weights", "{pickle}"], "not a whole .npy file of numbers"),
-    ([SMALL, "--weights", "{many}"], "several arrays (.npz)"),
+    ([SMALL, "--weights", "nowhere.npy"], "cannot read nowhere.npy: No such file"),
+    ([SMALL, "--weights", "{cut}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{text}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{empty}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{header}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{pickle}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{many}"], "is no whole .npy file of numbers"),
     ([SMALL, "--weights", "{nan}"], "2 of 9 weights are NaN or infinite"),
     ([SMALL, "--weights", "{complex}"], "dtype complex128; real numbers would fit"),
     ([SMALL, "--weights", "{huge}"], "weights of 1e+200; up to 1e+100 would fit"),
@@ -99,6 +103,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     for name, array in arrays.items():
         np.save(paths[name], array)
     paths["cut"].write_bytes(paths["fine"].read_bytes()[:150])
+    paths["header"] = tmp_path / "header.npy"
+    paths["header"].write_bytes(paths["fine"].read_bytes().replace(b"{", b"(", 1))
     paths["text"].write_text("1 2 3")
     paths["empty"].write_bytes(b"")
     np.save(paths["pickle"], np.array([{}], object), allow_pickle=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tconv
+import tconv.drawing
 from tconv.explanation.document import Line
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
@@ -125,6 +126,38 @@ class TestCoverage:
         """Even inside; a corner is reached by one tap alone."""
         found = evenness(Geometry.parse("n1 c1>1 i3x3 k4 s2 p1"))
         assert found == {"inside": (16, 4, 4, 1), "border": (20, 1, 2, 2), "all": (36, 1, 4, 4)}
+
+    @pytest.mark.parametrize(
+        ("problem", "larger"),
+        [
+            ("n1 c1>1 i2 k5 s2", 9),
+            ("n1 c1>1 i2x3 k5 s2", 9),
+            ("n1 c1>1 i3 k7 s3 d2", 19),
+            ("n1 c1>1 i2 k4 s2 d2", 9),
+        ],
+    )
+    def test_the_verdict_on_few_inputs_is_that_on_many(self, problem: str, larger: int) -> None:
+        few = Geometry.parse(problem)
+        many = replace(few, input=(larger,) * few.axes)
+        inside = evenness(many)["inside"]
+        assert few.evenness == many.evenness == inside[1:3]
+        assert few.evenness[0] != few.evenness[1]
+        text = tconv.explain(few, only="coverage").text()
+        assert "Uneven: " in text
+        assert "Even: " not in text
+        assert "So few inputs" in text
+        figure = f"{few.evenness[0]} to {few.evenness[1]} taps"
+        assert any(figure in note for note in [tconv.drawing.draw(few, "coverage").description])
+
+    def test_one_input_overlaps_with_nothing(self) -> None:
+        for problem, ends in (("i1x1 k3 s2", (1, 1)), ("i1x1 k3 s2 d2", (0, 1)), ("i1x4 k3 s2", (1, 2))):
+            g = Geometry.parse(f"n1 c1>1 {problem}")
+            counted = stamps(replace(g, padding=((0, 0),) * 2))
+            assert g.evenness == ends
+            assert (counted.min(), counted.max()) == ends
+            codes = {finding.code for finding in tconv.diagnose(g).findings}
+            assert ("T101" in codes) == (ends == (1, 2))
+            assert ("Uneven" in tconv.explain(g, only="coverage").text()) == (ends != (1, 1))
 
     def test_what_would_be_even(self) -> None:
         def told(problem: str) -> str:

@@ -20,6 +20,9 @@ from tconv.testing import integer_arrays, load_cases
 from tconv.views import VIEWS, scatter
 
 HEADER = b"\x93NUMPY\x01\x00\x10\x00{'descr': (    \n"  # a bracket that never closes
+BELOW_ZERO = (  # a size that no array has
+    b"\x93NUMPY\x01\x00\x3d\x00{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), } \n"
+)
 VIEW_STEPS = [f"values-{name}" for name in ("stamp", "zeros", "matrix", "gradient", "phases")]
 TENSORFLOW = Geometry.parse("n1 c1>1 i2x2 k3 s2 p0:1")
 SMALL = [
@@ -273,7 +276,7 @@ class TestWhatIsTaken:
             ("n1 c1>1 i2 k3", "bilinear", "ones", "X: cannot read 'bilinear'"),
             ("n1 c1>1 i2 k3 s2", "count", "bilinear", "the bilinear filter for stride 2 has k4 s2"),
             ("n1 c1>2 i2 k4 s2", "count", "bilinear", "takes each channel to itself"),
-            ("n1 c1>1 i2 k3", "nowhere.npy", "ones", "X: nowhere.npy cannot be read: No such file"),
+            ("n1 c1>1 i2 k3", "nowhere.npy", "ones", "cannot read nowhere.npy: No such file"),
             ("n0 c1>1 i2 k3", "count", "ones", "an empty batch has no numbers"),
             (
                 "n1 c64>64 i64x64 k3",
@@ -293,7 +296,9 @@ class TestWhatIsTaken:
             follow(Geometry.parse(problem), x, weight)
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"hello", b"PK\x03\x04", HEADER, None])
+    @pytest.mark.parametrize(
+        "content", [b"", b"\x93NUMPY", b"hello", b"PK\x03\x04", HEADER, BELOW_ZERO, None]
+    )
     def test_a_file_cut_short(self, content: bytes | None, tmp_path: Path) -> None:
         path = tmp_path / "x.npy"
         if content is None:

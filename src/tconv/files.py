@@ -1,4 +1,4 @@
-"""Files that are whole or absent: everything a command writes goes aside first and is then renamed."""
+"""Files that are whole or absent: written aside and then renamed; read only if all of it is there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tconv.errors import TconvError
 
-__all__ = ["make_folder", "write_aside"]
+__all__ = ["make_folder", "read_npy", "write_aside"]
 
 
 @contextlib.contextmanager
@@ -30,6 +34,8 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     >>> [p.name for p in folder.iterdir()], (folder / "a.txt").read_bytes()
     (['a.txt'], b'whole')
     """
+    if not path.name:
+        raise TconvError(f"cannot write {path}: it is a folder")
     part = path.with_name(path.name + ".part")
     try:
         with open(part, "wb") as raw:
@@ -72,6 +78,29 @@ class _Guarded:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """The array of a .npy file, mapped and not yet read, so that a wrong shape is refused at no cost.
+
+    Raises:
+        TconvError: no such file, or no whole .npy file; pickled objects, which could run code, are refused.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "a.npy")
+    >>> np.save(path, [1, 2])
+    >>> np.array(read_npy(path))
+    array([1, 2])
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read(6) != b"\x93NUMPY":  # np.load reads other kinds of file, too
+                raise ValueError
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except OSError as fault:
+        raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
+    except (ValueError, OverflowError, SyntaxError, TokenError):
+        raise TconvError(f"{path} is no whole .npy file of numbers; numpy.save writes one") from None
 
 
 def make_folder(path: Path) -> Path:

@@ -49,16 +49,33 @@ def checked_groups(weight: Array, groups: int) -> int:
 
 
 def wide(array: Array) -> Array:
-    """`array` in a dtype whose sums round little: half and single precision become float64.
+    """`array` in a dtype whose sums round and wrap little: half precision becomes float64, int8 int64.
 
-    >>> wide(np.float16([1])).dtype, wide(np.int64([1])).dtype, wide(np.complex64([1])).dtype
+    >>> wide(np.float16([1])).dtype, wide(np.int8([1])).dtype, wide(np.complex64([1])).dtype
     (dtype('float64'), dtype('int64'), dtype('complex128'))
     """
     if array.dtype.kind in "iuO":
-        return array
+        return array.astype(np.int64) if array.dtype.itemsize < 8 else array
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def rounded(array: Array, like: Array) -> Array:
-    """`array` in the dtype of `like`, unless that one holds integers, which cannot hold it."""
-    return array if like.dtype.kind in "iub" else array.astype(like.dtype)
+    """`array` in the dtype of `like`, unless that one holds integers, which cannot hold it.
+
+    Raises:
+        TconvError: numbers that are too large for that dtype.
+
+    >>> rounded(np.float64([1e5]), np.float16([1]))
+    Traceback (most recent call last):
+        ...
+    tconv.errors.TconvError: new values of up to 1e+05 are beyond float16; a wider dtype would fit
+    """
+    if like.dtype.kind in "iub":
+        return array
+    if like.dtype.kind in "fc" and array.size:
+        largest = float(np.abs(array).max())
+        if np.isfinite(largest) and largest > float(np.finfo(like.dtype).max):
+            raise TconvError(
+                f"new values of up to {largest:.3g} are beyond {like.dtype}; a wider dtype would fit"
+            )
+    return array.astype(like.dtype)

@@ -70,7 +70,7 @@ def merge_nearest(
         made = _along(made, axis, f, d)
     reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
     return Merged(
-        made.astype(array.dtype),
+        rounded(made, array),
         factors,
         tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True)),
     )

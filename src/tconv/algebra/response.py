@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tconv.errors import TconvError
 from tconv.geometry.arguments import PerAxis, per_axis
 
-__all__ = ["frequencies", "frequency_response", "image_energy", "image_gains"]
+__all__ = ["frequencies", "frequency_response", "image_gains"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -74,31 +74,6 @@ def image_gains(filters: npt.ArrayLike, stride: Sequence[int], *, dilation: PerA
         for k, s, d in zip(kernel, strides, per_axis("dilation", dilation, len(kernel)), strict=True)
     ]
     return np.abs(_along_axes(waves, weights))
-
-
-def image_energy(filters: npt.ArrayLike, stride: Sequence[int], *, dilation: PerAxis = 1) -> float:
-    """The share, 0 to 1, of the filters' energy outside |f| < 1/(2s): what images of white noise get through.
-
-    By Parseval, exactly: the energy inside is the sum over taps t, t' of w[t] w[t'] sinc((t - t') d / s) / s.
-    All filters of shape (..., *kernel) count together.  Filters of zeros have no energy to share: 0.
-
-    >>> round(image_energy([1.0], [2]), 6)  # one tap passes everything: half of it is the image
-    0.5
-    >>> round(image_energy([0.25, 0.75, 0.75, 0.25], [2]), 4)
-    0.0331
-    """
-    weights, kernel = _filters(filters, len(stride))
-    strides = per_axis("stride", tuple(stride), len(kernel))
-    _positive("stride", strides)
-    whole = float(np.vdot(weights, weights).real)
-    if whole == 0:
-        return 0.0
-    inside = [
-        np.sinc(d * np.subtract.outer(np.arange(k), np.arange(k)) / s) / s
-        for k, s, d in zip(kernel, strides, per_axis("dilation", dilation, len(kernel)), strict=True)
-    ]
-    kept = float(np.vdot(weights, _along_axes(inside, weights)).real)
-    return min(1.0, max(0.0, 1 - kept / whole))
 
 
 def _filters(filters: npt.ArrayLike, axes: int | None) -> tuple[Array, tuple[int, ...]]:

@@ -99,7 +99,7 @@ class Diagnosis:
         """
         found = {finding.layer for finding in self.findings if finding.code == "T201"}
         return fixed(
-            [(entry.layer, entry.measures, entry.layer.name in found) for entry in self.layers],
+            [(entry.layer, entry.layer.name in found) for entry in self.layers],
             how,
             seed=seed,
             names=names,

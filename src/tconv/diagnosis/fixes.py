@@ -12,7 +12,7 @@ import numpy as np
 from tconv import algebra
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.layers import Layer
-from tconv.diagnosis.measures import Measures, stepped
+from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.weights import one_tap
 from tconv.errors import TconvError
 
@@ -81,27 +81,29 @@ def before_reading(layer: Layer, how: str) -> Layer:
     if how != "merge":
         return layer
     g = layer.geometry
-    merged = algebra.merge_nearest(_held(layer), g.stride, 0, 1, g.groups)
+    weight = _held(layer)
+    layer.check_numbers(weight)
+    merged = algebra.merge_nearest(weight, g.stride, 0, 1, g.groups)
     return replace(layer, weight=merged.weight)
 
 
 def fixed(
-    examined: Sequence[tuple[Layer, Measures, bool]],
+    examined: Sequence[tuple[Layer, bool]],
     how: str,
     *,
     seed: int = 0,
     names: tuple[str, ...] = (),
 ) -> dict[str, Array]:
-    """New weights for the layers that want it: `(layer, measures, whether T201 was found)` each."""
+    """New weights for the layers that want it: `(layer, whether T201 was found)` each."""
     if how not in FIXES:
         raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
-    for layer, _, _ in examined:
+    for layer, _ in examined:
         _held(layer)
     fix, random = FIXES[how], np.random.default_rng(seed)
     made = {
         layer.name: fix.make(layer, random)
-        for layer, measures, found in examined
-        if (layer.name in names if names else not fix.found or (found and not one_tap(layer, measures)))
+        for layer, found in examined
+        if (layer.name in names if names else not fix.found or (found and not one_tap(layer)))
     }
     if not made:
         raise TconvError(

@@ -15,6 +15,7 @@ from tconv.geometry.arguments import Sides
 __all__ = ["STAND_IN", "Layer", "stand_in"]
 
 _PHASES, _LARGEST = 1 << 16, 1 << 20
+_FAR = 1e100  # squares of weights must stay finite
 STAND_IN = 16  # inputs an axis, where a model leaves the size open: enough to have an inside
 
 
@@ -47,6 +48,7 @@ class Layer:
             )
         if self.weight is None:
             return self
+        self.check_numbers(self.weight)
         wanted, found = self.geometry.weight_shape, self.weight.shape
         if found != wanted:
             swapped = found[:2] == wanted[1::-1] and found[2:] == wanted[2:]
@@ -54,12 +56,22 @@ class Layer:
             raise TconvError(
                 f"{self.name}: weight has shape {found} and {self.geometry} asks for {wanted}{hint}"
             )
-        if self.weight.dtype.kind not in "biufc":
-            raise TconvError(f"{self.name}: weight has dtype {self.weight.dtype}; numbers would fit")
-        bad = self.weight.size - int(np.isfinite(self.weight).sum())
-        if bad:
-            raise TconvError(f"{self.name}: {bad} of {self.weight.size} weights are NaN or infinite")
         return self
+
+    def check_numbers(self, weight: Array) -> None:
+        """Whether weights of this layer, of any shape, can be computed with.
+
+        Raises:
+            TconvError: they are no numbers, NaN, infinite or far too large.
+        """
+        if weight.dtype.kind not in "biufc":
+            raise TconvError(f"{self.name}: weight has dtype {weight.dtype}; numbers would fit")
+        bad = weight.size - int(np.isfinite(weight).sum())
+        if bad:
+            raise TconvError(f"{self.name}: {bad} of {weight.size} weights are NaN or infinite")
+        largest = float(np.abs(weight).max(initial=0))
+        if largest > _FAR:
+            raise TconvError(f"{self.name}: weights of up to {largest:.3g}; up to {_FAR:g} would fit")
 
     def with_weight(self, weight: Array) -> Layer:
         """This layer with other weights."""
@@ -72,4 +84,4 @@ def stand_in(stride: tuple[int, ...], sides: Sides) -> tuple[int, ...]:
     >>> stand_in((2, 2), ((1, 1), (0, 40)))
     (17, 36)
     """
-    return tuple(STAND_IN + max(0, lo + hi) // s for s, (lo, hi) in zip(stride, sides, strict=True))
+    return tuple(STAND_IN + max(0, lo + hi) // max(s, 1) for s, (lo, hi) in zip(stride, sides, strict=True))

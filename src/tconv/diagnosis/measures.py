@@ -46,7 +46,7 @@ class WeightMeasures:
 class Measures:
     """The numbers of one layer."""
 
-    taps: Array  #: (*stride), how many taps each phase has
+    taps: Array  #: (*stepped), how many taps reach an output of each phase away from the borders
     multiplications: int  #: those that land inside the output
     nominal: int  #: every tap with every input
     zero_insertion: int  #: of a convolution over the input with zeros inserted
@@ -76,8 +76,9 @@ def measure(layer: Layer) -> Measures:
     g = layer.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     inserted = pairs * int(np.prod([float(o) * k for o, k in zip(g.output, g.kernel, strict=True)]))
+    overlapping = tuple(k if i > 1 else 1 for k, i in zip(g.kernel, g.input, strict=True))
     return Measures(
-        taps=algebra.phase_taps(g.kernel, stepped(layer), g.dilation),
+        taps=algebra.phase_taps(overlapping, stepped(layer), g.dilation),
         multiplications=g.macs_exact,
         nominal=g.macs,
         zero_insertion=inserted,

@@ -112,7 +112,7 @@ def _coverage(entry: Examined) -> list[tuple[str, Picture]]:
 def _of_weights(entry: Examined) -> list[str]:
     layer, measures = entry.layer, entry.measures
     after: Array | None = None
-    if layer.weight is not None and measures.taps.all() and not one_tap(layer, measures):
+    if layer.weight is not None and measures.taps.all() and not one_tap(layer):
         after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
     filters = _drawn(lambda: responses(layer, after))
     return [

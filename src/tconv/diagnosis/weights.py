@@ -15,9 +15,10 @@ from tconv.diagnosis.measures import PICTURE, Measures, WeightMeasures, nearest_
 __all__ = ["of_weights", "one_tap"]
 
 
-def one_tap(layer: Layer, measures: Measures) -> bool:
-    """Whether the layer lays non-overlapping stamps: every output is one tap of one input."""
-    return int(measures.taps.max()) == 1
+def one_tap(layer: Layer) -> bool:
+    """Whether each phase has one tap, so that equal gains leave nearest upsampling."""
+    g = layer.geometry
+    return int(algebra.phase_taps(g.kernel, stepped(layer), g.dilation).max()) == 1
 
 
 def of_weights(layer: Layer, measures: Measures, tolerance: float) -> Iterator[Finding]:
@@ -27,7 +28,7 @@ def of_weights(layer: Layer, measures: Measures, tolerance: float) -> Iterator[F
         return
     # Phases without taps are told by T102 or T104; weights cannot mend them.
     if max(found.ripple, found.ripple_ones) > tolerance and measures.taps.all():
-        yield (_gradient_gains if layer.conv else _gains)(layer, measures, found, weight)
+        yield (_gradient_gains if layer.conv else _gains)(layer, found, weight)
     mark = nearest_images(stepped(layer))
     if not layer.conv and found.images > mark:
         yield Finding(
@@ -60,7 +61,7 @@ def _evidence(layer: Layer, found: WeightMeasures, weight: Array) -> tuple[dict[
     return evidence, moved
 
 
-def _gains(layer: Layer, measures: Measures, found: WeightMeasures, weight: Array) -> Finding:
+def _gains(layer: Layer, found: WeightMeasures, weight: Array) -> Finding:
     evidence, moved = _evidence(layer, found, weight)
     worst = found.channels[found.worst]
     span = (
@@ -68,7 +69,7 @@ def _gains(layer: Layer, measures: Measures, found: WeightMeasures, weight: Arra
         if worst.dtype.kind == "c"
         else f"{worst.min():.3g} to {worst.max():.3g}"
     )
-    if one_tap(layer, measures):
+    if one_tap(layer):
         fix = (
             f"equal gains (--fix; they move the weights by {moved:.0%} of their norm) would leave nearest "
             "upsampling here, since each phase has one tap: rather smooth with a convolution after the layer"
@@ -86,7 +87,7 @@ def _gains(layer: Layer, measures: Measures, found: WeightMeasures, weight: Arra
     )
 
 
-def _gradient_gains(layer: Layer, measures: Measures, found: WeightMeasures, weight: Array) -> Finding:
+def _gradient_gains(layer: Layer, found: WeightMeasures, weight: Array) -> Finding:
     evidence, _ = _evidence(layer, found, weight)
     return Finding(
         code="T203",

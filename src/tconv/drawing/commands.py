@@ -58,6 +58,7 @@ def add_parser(subparsers: Any) -> None:
 
 def _draw(args: argparse.Namespace) -> int:
     from tconv.drawing import draw, gif, load, png, svg
+    from tconv.files import write_aside
 
     kind = _format(args)
     if args.animate and kind == "png":
@@ -71,7 +72,9 @@ def _draw(args: argparse.Namespace) -> int:
         "gif": lambda: gif(picture, args.theme or "light"),
     }
     if args.out is not None:
-        args.out.write_bytes(makers[kind]())
+        picture_bytes = makers[kind]()
+        with write_aside(args.out) as file:
+            file.write(picture_bytes)
     if args.json:
         shapes = [{"shape": type(shape).__name__.lower(), **asdict(shape)} for shape in picture.shapes]
         facts = {

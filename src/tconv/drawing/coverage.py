@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from tconv.drawing.grid import LETTERS, Grid, cell_size
@@ -52,18 +50,19 @@ def _cells(grid: Grid, counts: np.ndarray, most: int) -> list[Shape]:
 def _notes(scene: Scene, counts: np.ndarray) -> list[str]:
     """The figure is that of the phases, since in any layer fewer taps reach the borders."""
     g = scene.geometry
-    taps = [[len(phase.taps) for phase in g.phases(a)] for a in range(g.axes)]
-    most, least = prod(map(max, taps)), prod(map(min, taps))
+    least, most = g.evenness
     if most == least:
         figure = f"every output is reached by {most} tap{'s' * (most != 1)}: even."
     elif least == 0:
         figure = f"outputs are reached by 0 to {most} taps: some hold the bias alone."
     else:
         figure = f"{least} to {most} taps reach outputs, most / fewest = {most / least:.3g}: a checkerboard."
-    kinds = sorted({(k, s, max(t) == min(t)) for k, s, t in zip(g.kernel, g.stride, taps, strict=True)})
+    axes = [axis for axis in map(g.axis, range(g.axes)) if axis.input > 1]
+    kinds = sorted({(axis.kernel, axis.stride, len(set(axis.evenness)) == 1) for axis in axes})
     spread = ", ".join(
         f"kernel {k} spreads {'' if even else 'un'}evenly over stride {s}" for k, s, even in kinds
     )
+    spread = spread or "one input overlaps with no other"
     return [
         f"Away from the borders {figure}",
         f"{spread[0].upper()}{spread[1:]}. All counts add up to {int(counts.sum())} products.",

@@ -8,7 +8,8 @@ from math import ceil, prod, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from tconv.algebra.response import frequency_response, image_energy, image_gains
+from tconv.algebra.images import image_share
+from tconv.algebra.response import frequency_response, image_gains
 from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.legend import legend, scale
 from tconv.drawing.palette import heat, signed
@@ -37,6 +38,8 @@ def filter(geometry: Geometry, kernels: Array | None) -> Picture:
             f"{g}: a filter of {sizes(g.kernel)} taps; at most {_SIDE} along an axis and {_SIDE**2} in all "
             "can be seen, which a smaller kernel would fit"
         )
+    if max(g.stride) > _SIDE:
+        raise TconvError(f"{g}: stride {max(g.stride)}; at most {_SIDE} images an axis can be told apart")
     given = kernels is not None
     shown = np.ones((1, *g.kernel)) if kernels is None else kernels
     # Several axes: H(0, f, g) of three is the response of the filters summed along the first axis.
@@ -69,7 +72,8 @@ def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
     if prod(g.stride) == 1:
         return [*notes, "Stride 1 makes no images."]
     bands = " and ".join(f"{1 / (2 * s):.3g}" for s in dict.fromkeys(g.stride))
-    energy = image_energy(kernels, g.stride, dilation=g.dilation)
+    by_input = kernels.reshape(max(1, len(kernels) // g.weight_shape[1]), -1, *g.kernel)
+    energy = image_share(by_input, g.stride, g.dilation)
     notes.append(
         f"Zeros between the inputs repeat their spectrum: |f| < 1/(2s) = {bands} is wanted, the rest images."
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tconv import filters
 from tconv.drawing.picture import sizes
 from tconv.errors import TconvError
+from tconv.files import read_npy
 from tconv.geometry import Geometry
 
 __all__ = ["load", "pairs"]
@@ -27,33 +28,22 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
         TconvError: no such filter or file, a filter of another size than the kernel, or no array in the file.
     """
     if name in filters.FILTERS:
-        lines = [filters.make(name, s, 1) for s in geometry.stride]
-        kernel = tuple(len(line) for line in lines)
+        kernel = tuple(filters.options(name, s)["kernel"] for s in geometry.stride)
         if kernel != geometry.kernel:
             raise TconvError(
                 f"{geometry}: the {name} filter for stride {sizes(geometry.stride)} has a kernel of "
                 f"{sizes(kernel)}; k{sizes(kernel)} would fit"
             )
-        made: npt.NDArray[Any] = reduce(np.multiply.outer, lines)
+        made: npt.NDArray[Any] = reduce(
+            np.multiply.outer, [filters.make(name, s, 1) for s in geometry.stride]
+        )
         return made
     path = Path(name)
     if not path.suffix and not path.exists():
         close = get_close_matches(name, filters.FILTERS, 1)
         hint = f"did you mean {close[0]}?" if close else f"FILE.npy, {' or '.join(filters.FILTERS)} would fit"
         raise TconvError(f"weights {name!r}: no such filter or file; {hint}")
-    try:
-        # pickled objects could run code
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as fault:
-        missing = isinstance(fault, FileNotFoundError)
-        why = "no such file" if missing else "not a whole .npy file of numbers"
-        raise TconvError(f"weights {name}: {why}; what numpy.save writes would fit") from None
-    if not isinstance(loaded, np.ndarray):
-        loaded.close()
-        raise TconvError(
-            f"weights {name}: several arrays (.npz); one array, as numpy.save writes it, would fit"
-        )
-    return loaded
+    return read_npy(path)
 
 
 def pairs(weights: npt.ArrayLike, geometry: Geometry) -> npt.NDArray[np.float64]:

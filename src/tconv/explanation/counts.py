@@ -137,7 +137,10 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
     if "inside" not in found:
         yield Line("No output is inside: for each, a tap falls beyond the input.")
         return
-    inside = found["inside"]
+    least, most = g.evenness
+    inside = found["inside"]._replace(least=least, most=most)
+    if inside != found["inside"]:
+        yield Line("So few inputs leave some phases without an output inside; a larger map has them all:")
     if inside.ratio == 1:
         yield Line(
             f"Even: inside, every output is reached by {inside.most:,} tap{'s' * (inside.most != 1)}. "
@@ -153,6 +156,8 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
     for name, axis in alike(g):
         k, s, d = axis.kernel, axis.stride, axis.dilation
         common = gcd(s, d)
+        if axis.input == 1:
+            continue
         if common > 1:
             yield Line(
                 f"On {name} stride {s} and dilation {d} have the divisor {common}, so no kernel is even."

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from tconv import filters
 from tconv.errors import TconvError
+from tconv.files import read_npy
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
@@ -140,20 +140,8 @@ def _array(g: Geometry, name: str, given: object, shape: tuple[int, ...]) -> Arr
     if name == "W" and text in filters.FILTERS:
         return _interpolation(g, text)
     if text.endswith(".npy"):
-        return _file(name, text)
+        return read_npy(Path(text))
     return _inline(name, text)
-
-
-def _file(name: str, path: str) -> Array:
-    try:
-        with open(path, "rb") as file:
-            if file.read(6) != b"\x93NUMPY":  # np.load reads other kinds of file too
-                raise ValueError
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except OSError as error:
-        raise TconvError(f"{name}: {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, TokenError):
-        raise TconvError(f"{name}: {path} is no whole .npy file of numbers; numpy.save writes one") from None
 
 
 def _inline(name: str, text: str) -> Array:

@@ -78,6 +78,14 @@ class Axis(NamedTuple):
         """One `Phase` for each residue 0 .. stride-1."""
         return _phases(self.kernel, self.stride, self.dilation)
 
+    @property
+    def evenness(self) -> tuple[int, int]:
+        """The fewest and the most taps that reach outputs away from the borders."""
+        if self.input == 1:
+            return int(self.dilation == 1 or self.kernel == 1), 1
+        taps = [len(phase.taps) for phase in self.phases()]
+        return min(taps), max(taps)
+
     def zeros_around(self) -> tuple[int, int]:
         """Zeros before and after the inputs that make it a stride-1 convolution; negative ones crop."""
         margin = reach(self.kernel, self.dilation) - 1

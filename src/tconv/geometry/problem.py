@@ -299,6 +299,19 @@ class Geometry:
         return tuple(self.axis(a).coverage() for a in range(self.axes))
 
     @property
+    def evenness(self) -> tuple[int, int]:
+        """The fewest and the most taps that reach outputs away from the borders: equal ones are even.
+
+        Axes multiply. Along an axis with one input nothing overlaps, so one tap reaches each output of its
+        stamp, and none the gaps of a dilated one.
+
+        >>> Geometry.parse("n1 c1>1 i4x4 k3 s2").evenness, Geometry.parse("n1 c1>1 i4x1 k3 s2").evenness
+        ((1, 4), (1, 2))
+        """
+        ends = [self.axis(a).evenness for a in range(self.axes)]
+        return prod(least for least, _ in ends), prod(most for _, most in ends)
+
+    @property
     def macs(self) -> int:
         """Nominal multiply-accumulates: n * c_in * prod(input) * c_out/g * prod(kernel), no stride in it."""
         return prod(self.input_shape) * prod(self.weight_shape[1:])

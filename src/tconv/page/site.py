@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 from tconv.errors import TconvError
+from tconv.files import make_folder, write_aside
 from tconv.geometry import Geometry
 
 __all__ = ["copy_to", "fragment", "site"]
@@ -48,11 +48,9 @@ def copy_to(folder: Path) -> list[Path]:
                 "a folder that is new, empty or an older copy of the page would fit"
             )
     for name, content in wanted.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
-        aside.write_bytes(content)
-        os.replace(aside, path)
+        make_folder((folder / name).parent)
+        with write_aside(folder / name) as file:
+            file.write(content)
     return sorted(folder / name for name in wanted)
 
 

@@ -12,6 +12,7 @@ from tconv.algebra.arrays import Array
 from tconv.diagnosis.layers import Layer
 from tconv.diagnosis.readers.source import Source
 from tconv.errors import TconvError
+from tconv.files import read_npy
 from tconv.geometry import Geometry
 
 __all__ = ["read"]
@@ -27,10 +28,7 @@ def read(
     """The weight as a layer of the file's name."""
     if problem is None:
         raise TconvError(f"{path}: what layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")
-    try:
-        weight = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as fault:
-        raise TconvError(f"{path} is no whole .npy file of numbers: {str(fault).splitlines()[0]}") from fault
+    weight = read_npy(path)
     name = path.stem
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:

@@ -17,7 +17,7 @@ from tconv.diagnosis.readers.convolutions import conv_layer
 from tconv.diagnosis.readers.source import Source, nearest_names, only
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Sides
+from tconv.geometry.arguments import Sides, shown
 
 __all__ = ["read"]
 
@@ -68,13 +68,17 @@ def read(
     if not model.graph.node:
         raise TconvError(f"{path} is no whole ONNX model: its graph has no nodes")
     _set_sizes(path, model, sizes)
-    graph = _graph(model)
+    try:
+        graph = _graph(model)
+    except TconvError:
+        raise
+    except (TypeError, ValueError, AttributeError) as fault:  # bytes for text, tensors of another length
+        raise TconvError(f"{path} is no whole ONNX model: {str(fault).splitlines()[0][:150]}") from fault
     known = list(graph.layers())
     if not any(not layer.conv for layer in known):
-        raise TconvError(
-            f"{path}: no transposed convolution with weights of its own in it; "
-            f"it has {', '.join(sorted({node.op_type for node in model.graph.node})[:8])}"
-        )
+        names = sorted({str(node.op_type) for node in model.graph.node})
+        some = ", ".join([name for name in names if name.isprintable()][:8])
+        raise TconvError(f"{path}: no transposed convolution with weights of its own in it; it has {some}")
     where = {node.options["layer"].name: node.inputs[1] for node in graph.nodes if "layer" in node.options}
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
@@ -194,8 +198,16 @@ def _weight(name: str, constants: Mapping[str, Array]) -> Array | None:
     return weight.astype(np.float32) if weight.dtype.kind == "V" else weight
 
 
+def _numbers(options: Mapping[str, Any], name: str, count: int, default: int) -> tuple[int, ...]:
+    """An attribute of so many whole numbers."""
+    found = options.get(name, [default] * count)
+    if not isinstance(found, list) or len(found) != count or not all(isinstance(n, int) for n in found):
+        raise TconvError(f"{name}={shown(found)}; {count} whole numbers would fit")
+    return tuple(found)
+
+
 def _sides(options: Mapping[str, Any], axes: int) -> Sides:
-    flat = options.get("pads", [0] * (2 * axes))
+    flat = _numbers(options, "pads", 2 * axes, 0)
     return tuple(zip(flat[:axes], flat[axes:], strict=True))
 
 
@@ -207,7 +219,7 @@ def _transposed(
         return None
     axes, groups = weight.ndim - 2, options.get("group", 1)
     found = _sizes(inputs[0], axes, shapes)
-    guess = stand_in(tuple(options.get("strides", [1] * axes)), _sides(options, axes))
+    guess = stand_in(_numbers(options, "strides", axes, 1), _sides(options, axes))
     given = {"kernel_shape": list(weight.shape[2:]), **options}
     call = f"ConvTranspose({', '.join(f'{key}={_literal(value)}' for key, value in given.items())})"
     geometry = read_call(
@@ -238,9 +250,9 @@ def _conv(
         name,
         weight,
         sizes=_sizes(inputs[0], axes, shapes),
-        stride=tuple(options.get("strides", [1] * axes)),
+        stride=_numbers(options, "strides", axes, 1),
         padding=_sides(options, axes),
-        dilation=tuple(options.get("dilations", [1] * axes)),
+        dilation=_numbers(options, "dilations", axes, 1),
         groups=options.get("group", 1),
     )
 

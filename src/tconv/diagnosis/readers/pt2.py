@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,7 +63,7 @@ def read(
     import tconv.torch  # noqa: F401  # registers the operators that a saved program may name
 
     try:
-        with _plain_pickles():
+        with _loading():
             program = torch.export.load(path)
     except Exception as fault:  # the loader raises whatever the archive makes it stumble over
         lines = str(fault).strip().splitlines() or [type(fault).__name__]
@@ -73,25 +75,32 @@ def read(
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         # A program of its own is changed, since the weights of this one are those under diagnosis.
-        with _plain_pickles():
+        with _loading():
             changed = torch.export.load(path)
         with torch.no_grad():
             for name, weight in weights.items():
                 changed.state_dict[keys[name]].copy_(torch.from_numpy(weight))
-        torch.export.save(changed, file)
+        whole = io.BytesIO()  # of any other kind of file it complains
+        torch.export.save(changed, whole)
+        file.write(whole.getvalue())
 
     return Source(layers=only(known, layers, str(path)), graph=graph, save=save)
 
 
 @contextlib.contextmanager
-def _plain_pickles() -> Iterator[None]:
-    """Hold PyTorch's loader to tensors and plain containers, where it would unpickle anything."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+def _loading() -> Iterator[None]:
+    """Hold PyTorch's loader to tensors and plain containers, where it would unpickle anything.
+
+    Its log is held, too: of a file that is cut short it prints tracebacks, and then raises as well.
+    """
+    log, name = logging.getLogger("torch.export"), "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    was_disabled, log.disabled = log.disabled, True
     before = os.environ.get(name)
     os.environ[name] = "1"
     try:
         yield
     finally:
+        log.disabled = was_disabled
         if before is None:
             del os.environ[name]
         else:

@@ -49,12 +49,16 @@ export function phases(geometry) {
   return named(geometry, geometry.axis.map((axis) => ({ taps: axis.phases.map((phase) => phase.map(([tap]) => tap)) })));
 }
 
-/** The least and the most taps that a phase has: away from the borders the coverage lies between them. */
+/** The fewest and the most taps that reach outputs away from the borders; where there is one input, nothing overlaps. */
 export function evenness(geometry) {
   const gcd = (a, b) => (b ? gcd(b, a % b) : a);
   let least = 1;
   let most = 1;
-  for (const { kernel, stride, dilation } of geometry.axis) {
+  for (const { input, kernel, stride, dilation } of geometry.axis) {
+    if (input === 1) {
+      if (dilation > 1 && kernel > 1) least = 0;
+      continue;
+    }
     const common = gcd(stride, dilation);
     const filled = stride / common; // residues that taps fall on, in turn
     least *= common > 1 ? 0 : Math.floor(kernel / filled);
@@ -65,7 +69,7 @@ export function evenness(geometry) {
 
 export function coverageText(geometry) {
   const { least, most } = evenness(geometry);
-  if (geometry.stride.every((s) => s === 1)) return { figure: "1", text: `Stride 1: every output away from the border gets ${most} products. No checkerboard.` };
+  if (least === most && geometry.stride.every((s) => s === 1)) return { figure: "1", text: `Stride 1: every output away from the border gets ${most} products. No checkerboard.` };
   if (least === most) {
     return { figure: "1", text: `Even: away from the border every output gets ${most} ${most === 1 ? "product" : "products"}. No checkerboard from the geometry; trained weights can still make one.` };
   }
