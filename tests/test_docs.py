@@ -58,8 +58,9 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """From top to bottom, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)
     code = blocks(page, "python")
-    if any("torch" in block for block in code):
-        pytest.importorskip("torch", reason="an example uses PyTorch; install tconv[torch]")
+    for used, package in (("torch", "torch"), ("tconv.train", "nilearn")):
+        if any(f"import {used}" in block or f"from {used}" in block for block in code):
+            pytest.importorskip(package, reason=f"an example needs {package}; install tconv[train]")
     names: dict[str, Any] = {"__name__": page.stem}
     for block in code:
         exec(compile(block, page.name, "exec"), names)
