@@ -8,12 +8,13 @@ from typing import Any
 from tconv.page import copy_to
 
 project = "tconv"
-author = "The tconv authors"
+author = copyright = "The tconv authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "tconv"
+html_favicon = "../src/tconv/page/web/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 autodoc_member_order = "bysource"
