@@ -23,6 +23,8 @@ import pytest
 
 from page_browser import browser
 from tconv.cli import make_parser
+from tconv.conventions import write
+from tconv.geometry import Geometry
 
 __all__ = ["browser"]
 
@@ -46,9 +48,9 @@ PUBLIC = (
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
+    """What stands between the fences of one language, "" for those of none."""
+    fenced = re.findall(r"^```(.*)\n((?s:.*?))^```$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [text for head, text in fenced if head == language]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,12 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names: dict[str, Any] = {"__name__": page.stem}
     for block in code:
         exec(compile(block, page.name, "exec"), names)
+
+
+def test_the_shown_call_is_what_is_written() -> None:
+    (shown,) = blocks(DOCS / "guides" / "conventions.md", "")
+    layer = Geometry.parse("n1 c4>8 i5x5 k3 s2 p0:1")
+    assert shown == write("pytorch", layer).code + "\n"
 
 
 def test_commands_are_real() -> None:
