@@ -1,25 +1,33 @@
-"""Sphinx settings: the documentation is the README, the architecture and the reference of the public face."""
+"""Sphinx settings; `make docs` builds the site, warnings are errors."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from tconv.page import copy_to
+
 project = "tconv"
-author = "The tconv authors"
+author = copyright = "The tconv authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "tconv"
+html_favicon = "../src/tconv/page/web/icon.svg"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+highlight_language = "none"  # what is not marked is printed text
+smartquotes = False  # they would take --resume for a dash
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 myst_heading_anchors = 3
-# README and ARCHITECTURE link to files of the repository, which the built pages do not hold.
-suppress_warnings = ["myst.xref_missing"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 
 
-def _plain_asterisks(*given: object) -> None:
+def _plain_asterisks(*given: Any) -> None:
     """Docstrings write (n, c_in, *input), which is not the beginning of an emphasis."""
     lines = given[-1]
-    assert isinstance(lines, list)
     example = False
     for i, line in enumerate(lines):
         example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
@@ -27,6 +35,13 @@ def _plain_asterisks(*given: object) -> None:
             lines[i] = line.replace("*", "\\*")
 
 
-def setup(app: object) -> None:
+def _add_the_page(app: Any, failure: Exception | None) -> None:
+    """The page to play with lies beside the pages that show it."""
+    if failure is None and app.builder.format == "html":
+        copy_to(Path(app.outdir) / "play")
+
+
+def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.connect("autodoc-process-docstring", _plain_asterisks)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", _plain_asterisks)
+    app.connect("build-finished", _add_the_page)

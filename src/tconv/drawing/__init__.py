@@ -46,7 +46,7 @@ _STEPS = 128  # more cannot be followed
 class View(NamedTuple):
     """A way to draw a problem: from all kernels (pairs, *kernel) or none, moving or still."""
 
-    draw: Callable[[Geometry, Kernels, bool], Picture]
+    draw: Callable[[Geometry, Kernels, bool], Picture]  #: of a problem, its kernels, and whether to move
     weights: bool = False  #: whether weights change the drawing
     steps: Callable[[Geometry], int] | None = None  #: of the animation; without, there is none
 

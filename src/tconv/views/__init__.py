@@ -5,11 +5,11 @@ and returns `y` of shape (n, c_out, *output).  They are written to be read and t
 every dtype of NumPy is computed in its own width, nothing is conjugated, and no view looks at how the engine
 plans.
 
-`scatter`  each input stamps its multiple of the kernel on the output (the oracle of all tests)
-`zeros`    insert zeros between the inputs, turn the kernel, and slide it with stride 1
-`matrix`   the transpose of the sparse matrix of a convolution
-`col2im`   the gradient of a convolution, as Caffe computes it
-`phases`   interleaved stride-1 correlations of the original input, no zero inserted
+- `scatter`  each input stamps its multiple of the kernel on the output (the oracle of all tests)
+- `zeros`    insert zeros between the inputs, turn the kernel, and slide it with stride 1
+- `matrix`   the transpose of the sparse matrix of a convolution
+- `col2im`   the gradient of a convolution, as Caffe computes it
+- `phases`   interleaved stride-1 correlations of the original input, no zero inserted
 
 `gather` is the convolution that this transposes (the adjoint map, output -> input) and `correlate` the
 gradient of the weights; both by definition.

@@ -1,0 +1,104 @@
+"""Write the parts of the documentation that are not written by hand: the commands and the pictures.
+
+`python docs/generate.py` writes them anew after a change; `tests/test_docs.py` compares the committed ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from tconv.cli import make_parser
+from tconv.drawing import draw, load, svg
+from tconv.geometry import Geometry
+
+DOCS = Path(__file__).parent
+
+#: Name -> view, problem, weights.
+PICTURES = {
+    "stamp": ("stamp", "n1 c1>1 i2x2 k3 s2", None),
+    "zeros": ("zeros", "n1 c1>1 i3x3 k3 s2 p1", None),
+    "matrix": ("matrix", "n1 c1>1 i2x2 k3", None),
+    "coverage": ("coverage", "n1 c1>1 i6x6 k3 s2", None),
+    "coverage_even": ("coverage", "n1 c1>1 i6x6 k4 s2", None),
+    "phases": ("phases", "n1 c1>1 i3x3 k4 s2 p1", None),
+    "bilinear": ("stamp", "n1 c1>1 i3x3 k4 s2 p1", "bilinear"),
+    "filter": ("filter", "n1 c1>1 i5 k4 s2 p1", "bilinear"),
+}
+
+
+def picture(name: str) -> str:
+    """What `tconv draw` writes."""
+    view, problem, weights = PICTURES[name]
+    geometry = Geometry.parse(problem)
+    return svg(draw(geometry, view, weights=None if weights is None else load(weights, geometry)))
+
+
+def commands() -> str:
+    """The reference of the command line, from the parsers that the commands use."""
+    parts = [
+        "# Commands",
+        "This page is made from the parsers that the commands use. `tconv COMMAND --help` prints the same.",
+        "Exit status: 0 fine, 1 findings, 2 bad usage or bad input, with one line on stderr; 130 stopped by "
+        "Ctrl-C. Data goes to stdout, remarks to stderr. `--json` prints JSON.",
+    ]
+    for name, parser in make_parser().commands.items():
+        actions = [action for action in parser._actions if action.dest != "help"]
+        words = [_metavar(action) for action in actions if not action.option_strings]
+        parts += [f"## tconv {name}", *_described(parser.description or "")]
+        parts += [_block("text", " ".join(["tconv", name, "[options]", *words]))]
+        parts += [_table(parser, actions), *_described(parser.epilog or "")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _described(text: str) -> list[str]:
+    """Text that is laid out for a terminal: examples, paragraphs, and lists by indentation."""
+    made = []
+    for part in filter(None, text.strip().split("\n\n")):
+        title, *lines = part.splitlines()
+        if title in ("example:", "more examples:"):
+            made.append(_block("sh", "\n".join(line[2:] for line in lines)))
+        elif any(line.startswith("  ") for line in lines):
+            made.append(_block("text", part))
+        else:
+            made.append(_escaped(" ".join([title, *lines])))
+    return made
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*_|<\[\]])", r"\\\1", text)
+
+
+def _block(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _metavar(action: argparse.Action) -> str:
+    shown = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else "")
+    word = " ".join(shown) if isinstance(shown, tuple) else shown or action.dest.upper()
+    return {"*": f"[{word} ...]", "+": f"{word} [{word} ...]", "?": f"[{word}]"}.get(str(action.nargs), word)
+
+
+def _table(parser: argparse.ArgumentParser, actions: list[argparse.Action]) -> str:
+    formatter = parser._get_formatter()
+    rows = ["| argument | meaning |", "|---|---|"]
+    for action in actions:
+        name = ", ".join(action.option_strings)
+        word = "" if name and action.nargs == 0 else _metavar(action)
+        shown = f"`{f'{name} {word}'.strip()}`".replace("|", "\\|")
+        # How many cores there are is the reader's, not the writer's.
+        help = "of every engine (default: every core that it may use)" if action.dest == "threads" else None
+        text = _escaped(help or formatter._expand_help(action) if action.help else "")
+        rows.append(f"| {shown} | {text}{'; required' if action.required and name else ''} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    (DOCS / "reference" / "cli.md").write_text(commands(), encoding="utf-8")
+    for name in PICTURES:
+        (DOCS / "pictures" / f"{name}.svg").write_text(picture(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
