@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -76,14 +73,6 @@ WRITTEN = [
     ("n1 c4>8 i5x5 k3 s2 p0:1", "tflite",
      'TRANSPOSE_CONV([1, 10, 10, 8], w, x, padding="SAME", stride_h=2, stride_w=2)'),
 ]  # fmt: skip
-
-
-def test_the_guide_says_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
-    guide = (Path(__file__).parents[1] / "docs/guides/conventions.md").read_text(encoding="utf-8")
-    before, printed = re.split(r"^```\n(?=import)", guide, maxsplit=1, flags=re.MULTILINE)
-    source = "".join(re.findall(r"```python\n(.*?)```", before, re.DOTALL))
-    exec(source, {})
-    assert capsys.readouterr().out == printed[: printed.index("```")]
 
 
 def test_frameworks_are_named() -> None:
