@@ -91,7 +91,7 @@ class PanelPacker {
   }
 
   // The same for matrix registers, cut in parts at once: pairs of channels, `part` from one part to the next.
-  bool cuts() const { return !Storage<S>::narrow && stride == 1 && at.source.position == 1; }
+  bool cuts() const { return stride == 1 && at.source.position == 1; }
   void cut(const T* source, int64_t channels, int parts, T* panel, int64_t part) const {
     for (int64_t d = 0; d < channels; d += 2, panel += at.window.channel) {
       for (int p = 0; p < parts; ++p) clear(panel + p * part);
@@ -202,9 +202,10 @@ void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
                 const Box& box, T* panel, T* rows, T* line) {
   const PanelPacker<S> packer(at, kernels, storage, box, line);
   const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
+  int64_t done = 0;
   if constexpr (std::is_same_v<S, T>)
-    if (packer.cuts()) packer.cut(source, depth, parts, panel, part);
-  for (int64_t d = 0; d < depth && !packer.cuts(); d += at.staged) {
+    if (packer.cuts()) packer.cut(source, depth, parts, panel, part), done = depth;
+  for (int64_t d = done; d < depth; d += at.staged) {
     const int64_t channels = std::min(at.staged, depth - d);
     packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
     for (int64_t i = 0; i < channels; i += 2)
