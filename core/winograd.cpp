@@ -11,8 +11,6 @@ namespace tconv {
 namespace {
 
 constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axis
-constexpr int64_t kMostKernel = 4, kMostPhases = 4;
-
 constexpr int kDepth = 16;  // source channels whose weights are transformed together
 
 // A row of numbers, one a source channel.
@@ -57,7 +55,7 @@ Winograd make_winograd(const Plan& plan) {
   const int64_t box[3] = {plan.box[0], plan.box[2], plan.box[3]};
   for (int i = 0; i < 3; ++i) out.boxes[i] = ceil_div(out.tiles[i], box[i]);
 
-  const auto one_tap = [&](int axis, int64_t phase) { return p.stride[axis] == 2 && phase + 2 >= p.kernel[axis]; };
+  const auto one_tap = [&](int axis, int64_t phase) { return phase + p.stride[axis] >= p.kernel[axis]; };
   for (int64_t f = 0; f < out.frequencies; ++f) {
     std::vector<int64_t> active, place(static_cast<size_t>(out.phases), -1);
     for (int64_t r = 0; r < out.phases; ++r) {
@@ -109,36 +107,35 @@ void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* 
     const int64_t begin = task % blocks * kDepth, end = std::min(begin + kDepth, depth);
     const int64_t count = std::min(plan.chunk, p.out_channels - first);
     T* chunk = static_cast<T*>(packed) + (group * p.out_channels + first) * depth * at.products;
-    Row<T> kernel[kMostKernel * kMostKernel]{}, half[2][kPoints], full[kMostPhases][kPoints * kPoints];
+    std::vector<Row<T>> kernel(static_cast<size_t>(cells));
+    Row<T> half[2][kPoints], full[kPoints * kPoints];
     for (int64_t c = 0; c < count; ++c) {
       for (int64_t d = begin; d < end; ++d) {
         const S* from = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
-        for (int64_t k = 0; k < cells; ++k) kernel[k].number[d - begin] = Storage<S>::number(from[k]);
+        for (int64_t k = 0; k < cells; ++k) kernel[static_cast<size_t>(k)].number[d - begin] = Storage<S>::number(from[k]);
       }
       const auto tap = [&](int64_t ky, int64_t kx) {
-        return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[ky * p.kernel[2] + kx] : nullptr;
+        return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[static_cast<size_t>(ky * p.kernel[2] + kx)] : nullptr;
       };
       for (int64_t r = 0; r < at.phases; ++r) {
         const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
         if (at.tall) {
           for (int64_t j = 0; j < 2; ++j) {  // j: the window's far and near row
-            const int64_t ky = ry + 2 * (1 - j);
-            transform_taps(tap(ky, rx + 2), tap(ky, rx), 1, half[j]);
+            const int64_t ky = ry + p.stride[1] * (1 - j);
+            transform_taps(tap(ky, rx + p.stride[2]), tap(ky, rx), 1, half[j]);
           }
-          for (int64_t x = 0; x < kPoints; ++x) transform_taps(&half[0][x], &half[1][x], kPoints, full[r] + x);
+          for (int64_t x = 0; x < kPoints; ++x) transform_taps(&half[0][x], &half[1][x], kPoints, full + x);
         } else {
-          transform_taps(tap(0, rx + 2), tap(0, rx), 1, full[r]);
+          transform_taps(tap(0, rx + p.stride[2]), tap(0, rx), 1, full);
         }
-      }
-      for (int64_t f = 0; f < at.frequencies; ++f) {
-        const std::vector<int64_t>& phases = at.active[static_cast<size_t>(f)];
-        const int64_t active = static_cast<int64_t>(phases.size()), rows = count * active;
-        for (int64_t i = 0; i < active; ++i) {
-          const int64_t row = c * active + i, block = row / plan.rows * plan.rows;
+        for (int64_t f = 0; f < at.frequencies; ++f) {
+          const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
+          if (place < 0) continue;
+          const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size()), rows = count * active;
+          const int64_t row = c * active + place, block = row / plan.rows * plan.rows;
           const int64_t step = std::min<int64_t>(plan.rows, rows - block);
           T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth + begin * step + row - block;
-          const T* made = full[phases[static_cast<size_t>(i)]][f].number;
-          for (int64_t d = 0; d < end - begin; ++d) to[d * step] = made[d];
+          for (int64_t d = 0; d < end - begin; ++d) to[d * step] = full[f].number[d];
         }
       }
     }
@@ -225,7 +222,7 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
       }
     }
 
-    // Six outputs along x of a tile: three cells of two phases each; so too along y, or the one row.
+    // Outputs of a tile along x: three cells of all phases each; so too along y, or the one row.
     const int64_t wide = kTile * p.stride[2], high = at.tile_rows * p.stride[1];
     const int64_t left = x0 * wide - at.x.target_lo, skip = std::max<int64_t>(-left, 0);
     const int64_t length = std::min(width * wide, p.output[2] - left) - skip;

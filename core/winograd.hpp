@@ -1,5 +1,6 @@
-// The algorithm `winograd`: for stride 2 and kernels of 3 or 4, all phases of a tile read one window of the input, so one
-// transform of it serves them all, and three outputs of a phase along an axis take four products in place of six.
+// The algorithm `winograd`: where a phase has one or two taps (stride < kernel <= 2 * stride), all phases of a tile read one
+// window of the input, so one transform of it serves them all, and three outputs of a phase of two taps along an axis take
+// four products in place of six.
 #pragma once
 
 #include <vector>
@@ -22,7 +23,7 @@ struct Winograd {
   int64_t tiles[3];           // along batch, y, x
   int64_t boxes[3];
   // For each frequency the phases whose transformed weights are not zero, and for each phase its place among them or -1:
-  // a phase of a kernel of 3 that has one tap needs fewer products.
+  // a phase that has one tap needs fewer products.
   std::vector<std::vector<int64_t>> active, place;
   std::vector<int64_t> before;  // active phases of earlier frequencies
   int64_t products;             // active phases of all frequencies

@@ -5,7 +5,7 @@ line here and a kernel in core/. Nothing here touches an array, and nothing here
 threads.
 
 >>> from tconv.geometry import Geometry
->>> plan(Geometry.parse("n1 c256>64 i64x64 k16 s8"), isa="baseline").algorithm
+>>> plan(Geometry.parse("n1 c256>64 i64x64 k2 s2"), isa="baseline").algorithm
 'phases'
 """
 

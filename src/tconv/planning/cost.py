@@ -11,6 +11,7 @@ __all__ = [
     "BYTES",
     "FAR",
     "FED",
+    "FED_BY_WEIGHTS",
     "L2_SUMS",
     "LINE",
     "MIN_TASKS",
@@ -31,6 +32,9 @@ __all__ = [
 
 #: By how much a tile of vectors is slower than its instructions: operands come from the second-level cache.
 FED = 1.33
+
+#: ... and where its vectors are weights, which are read once, and not a panel's.
+FED_BY_WEIGHTS = 1.46
 
 #: Cycles to begin a row of the target, and a line of the source.
 ROW, LINE = 24.0, 40.0

@@ -11,6 +11,7 @@ from tconv.planning.cost import (
     BYTES,
     FAR,
     FED,
+    FED_BY_WEIGHTS,
     L2_SUMS,
     LINE,
     MIN_TASKS,
@@ -230,7 +231,7 @@ def _lanes_of_channels(
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             rows = split(positions, most_rows)
-            sums = FED * tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
+            sums = FED_BY_WEIGHTS * tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
             block = lanes * taps * lattice.depth * size  # of weights, as in _lanes_of_positions
             passes = -(-positions // rows) if block > PANELS[1] else 1
             fields = _fields(

@@ -1,4 +1,4 @@
-"""Planning of `winograd`: phases of stride 2 by F(3, 2), all reading one transformed window of the input."""
+"""Planning of `winograd`: phases of one or two taps by F(3, 2), all reading one transformed window of the input."""
 
 from __future__ import annotations
 
@@ -24,29 +24,35 @@ from tconv.planning.plans import MapName, Problem
 
 __all__ = ["applies", "candidates"]
 
-#: What its many short steps cost beyond what is counted.
-_DEAR = 1.25
+#: Its products take less than those of `phases` do, step for step: a panel is read by all phases of a frequency.
+_FED = 0.8 * FED
 
 _TILE = 3  # cells of a tile along an axis that is transformed
 
+_MOST_STRIDE = 8  # beyond it a tile's sums and transformed weights crowd the caches
+
 
 def applies(problem: Problem, map: MapName, dtype: str) -> bool:
-    """Stride 2 and a kernel of 3 or 4, along x alone or along y and x."""
-    axes = list(zip(problem.kernel, problem.stride, problem.dilation, strict=True))
-    (z, y, x), taken = axes, [(3, 2, 1), (4, 2, 1)]
+    """Phases of one or two taps, some of two, along x alone or along y and x."""
+    z, y, x = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     return (
         map == "conv_transpose"
         and dtype in BYTES
         and problem.batch > 0
         and (problem.input[0], problem.output[0], z) == (1, 1, (1, 1, 1))
-        and x in taken
-        and (y in taken or y == (1, 1, 1))
+        and _taken(*x)
+        and (_taken(*y) or y == (1, 1, 1))
     )
+
+
+def _taken(kernel: int, stride: int, dilation: int) -> bool:
+    return dilation == 1 and 2 <= stride <= _MOST_STRIDE and stride < kernel <= 2 * stride
 
 
 def _products(problem: Problem) -> int:
     """Products of a tile, all phases together: along an axis 3 for a phase of one tap, 4 of two."""
-    return prod({4: 8, 3: 7, 1: 1}[kernel] for kernel in problem.kernel)
+    axes = zip(problem.kernel, problem.stride, strict=True)
+    return prod(4 * (k - s) + 3 * (2 * s - k) if k > 1 else 1 for k, s in axes)
 
 
 def candidates(
@@ -64,7 +70,7 @@ def candidates(
     depth, target = problem.in_channels, problem.out_channels
     packed = products * depth * target * size
     # What one number costs on its way through a transform, in cycles.
-    move_in, move_out = 0.6, 0.9
+    move_in, move_out = 0.4 + 10.0 / machine.lanes, 1.8
     if last:  # turned in squares of channels and positions; filled badly where a group has few channels
         move_in += 0.3 * machine.lanes / min(machine.lanes, depth)
         move_out += 0.6 * machine.lanes / min(machine.lanes, target)
@@ -92,16 +98,16 @@ def candidates(
                 * -(-target // chunk)
             )
             held = frequencies * depth * prod(box) * size
-            busy = FED * step * depth * (1.0 if held <= PANELS[1] else 1.1)
+            busy = _FED * step * depth * (1.0 + 0.3 * min(1.0, max(0.0, held / PANELS[1] - 0.5)))
             # Each row of tiles is dealt out from each row of the source that it reads.
-            busy += prod(box[:3]) * (4 if tall else 1) * depth * (LINE + 1.5 * box[3])
+            busy += prod(box[:3]) * (4 if tall else 1) * depth * (0.6 * LINE + 0.9 * box[3])
             busy += depth * prod(box) * frequencies * move_in
             busy += target * prod(box) * products * move_out
             busy += products * target / rows * -(-columns // vectors) * 40.0
             # Each phase of a channel is transformed back, each row of the target laid.
             high = (_TILE if tall else 1) * problem.stride[1]
-            busy += target * (prod(problem.stride) * 100.0 + prod(box[:3]) * high * ROW)
-            cycles = _DEAR * (busy * boxes + stream_cycles(packed, boxes)) * problem.groups
+            busy += target * (prod(problem.stride) * 100.0 + prod(box[:3]) * high * 2.0 * ROW)
+            cycles = (busy * boxes + 1.3 * stream_cycles(packed, boxes)) * problem.groups
             yield {
                 "rows": rows,
                 "vectors": vectors,
