@@ -231,14 +231,14 @@ def _lanes_of_channels(
             seen.add((vectors, box))
             positions, _ = lattice.extent(box)
             rows = split(positions, most_rows)
-            sums = FED_BY_WEIGHTS * tiles_cycles(positions, rows, columns * vectors, vectors) * taps * lattice.depth
+            step = tiles_cycles(positions, rows, columns * vectors, vectors)
             block = lanes * taps * lattice.depth * size  # of weights, as in _lanes_of_positions
             passes = -(-positions // rows) if block > PANELS[1] else 1
             fields = _fields(
                 lattice,
                 box,
                 groups,
-                sums,
+                FED_BY_WEIGHTS * step * taps * lattice.depth,
                 positions * lattice.target * lattice.phases * (1.5 / run + 0.6),
                 columns * -(-positions // rows) * 12.0,
                 columns * lanes * taps * lattice.depth * size * passes,

@@ -1,4 +1,4 @@
-"""Planning of `winograd`: phases of one or two taps by F(3, 2), all reading one transformed window of the input."""
+"""Planning of `winograd`: phases of one or two taps by F(3, 2), all from one transformed window."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tconv.planning.plans import MapName, Problem
 
 __all__ = ["applies", "candidates"]
 
-#: Its products take less than those of `phases` do, step for step: a panel is read by all phases of a frequency.
+#: Its steps take less than those of `phases`: all phases of a frequency read the same panel.
 _FED = 0.8 * FED
 
 _TILE = 3  # cells of a tile along an axis that is transformed
