@@ -164,7 +164,7 @@ Layout make_layout(const Plan& plan) {
   out.panel_size = out.copy * static_cast<int64_t>(plan.im2col ? out.distances.size() : 1);
   if (dtype_size(plan.dtype) < computed_size(plan.dtype)) {
     const Lattice& x = out.axis[2];
-    out.line = std::max((plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride);
+    out.line = std::max({(plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride, kRows});
     if (out.target.position > 1) out.line = std::max({out.line, x.target_stride * out.target_channels, out.together * out.target_channels});
     for (const PhaseTaps& phase : out.phases)
       out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.source_channels *

@@ -31,6 +31,8 @@ struct PhaseTaps {
   int64_t before;  // taps of the phases before this one
 };
 
+constexpr int64_t kRows = 2048;  // numbers of rows that are stored together
+
 // Everything that follows from a plan and is the same at every run.
 struct Layout {
   Lattice axis[3];

@@ -317,10 +317,13 @@ void Runner::run_as(const S* source, const void* packed, const S* weight, const 
             rows.out = to, rows.rows = count;
             kernels.interleave(rows);
           } else {
-            for (int64_t y = 0; y < count; ++y, rows.sums += rows.sums_step) {
-              rows.out = storage.row(to + y * rows.out_step, line);
+            rows.out = line, rows.out_step = span.length;
+            const int64_t room = std::max<int64_t>(1, at.line / span.length);
+            for (int64_t y = 0; y < count; y += room, rows.sums += room * rows.sums_step) {
+              rows.rows = std::min(room, count - y);
               kernels.interleave(rows);
-              storage.store(rows.out, span.length, to + y * rows.out_step);
+              for (int64_t j = 0; j < rows.rows; ++j)
+                storage.store(line + j * span.length, span.length, to + (y + j) * store.row_step());
             }
           }
         }

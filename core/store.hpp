@@ -30,7 +30,9 @@ struct Store {
     const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
     const Span span(x, box.begin[3], box.size[3]);
     if (span.length <= 0) return;
-    const int64_t some = span.length < 64 ? 1024 / span.length : 1;  // long rows in the order of memory
+    // Long rows go in the order of memory; halves, which are made aside before they are narrowed, many at a time.
+    const bool together = sizeof(S) < sizeof(float) || span.length < 64;
+    const int64_t some = together ? std::max<int64_t>(1, kRows / span.length) : 1;
     for (int64_t n = 0; n < box.size[0]; ++n)
       for (int64_t cz = 0; cz < box.size[1]; ++cz)
         for (int64_t rz = 0; rz < z.target_stride; ++rz) {
