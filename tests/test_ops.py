@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -216,3 +217,18 @@ def test_activations_at_the_ends_of_the_numbers() -> None:
     assert_same(after(("clamp", -3, 4))[[0, 2, 5, 7]], np.array([-3, -3, 4, 4], np.float32))
     for activation in ACTIVATIONS:
         assert np.isnan(after(activation)[8])
+
+
+@pytest.mark.parametrize(
+    ("activation", "formula", "most"),
+    [("tanh", np.tanh, 3.0), ("sigmoid", lambda v: 1 / (1 + np.exp(-v)), 2.0)],
+)
+def test_curves_stay_close_over_all_of_their_range(activation: str, formula: Callable, most: float) -> None:
+    """The largest relative error in units of eps; neither leaves its bounds."""
+    small = np.geomspace(1e-30, 1, 10_000)
+    x = np.concatenate([np.linspace(-80, 80, 400_001), small, -small]).astype(np.float32)
+    y = tconv.conv_transpose(x[None, None], np.ones((1, 1, 1), np.float32), activation=activation)[0, 0]
+    exact = formula(x.astype(np.float64))
+    seen = x != 0
+    assert np.max(np.abs(y - exact)[seen] / np.abs(exact[seen])) <= most * np.finfo(np.float32).eps
+    assert np.max(np.abs(y)) <= 1

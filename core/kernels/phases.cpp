@@ -292,7 +292,7 @@ template <class T>
 struct Exponential {
   using Vector = typename Simd<T>::Vector;
   static constexpr bool single = sizeof(T) == 4;
-  static constexpr T kMost = single ? T(87) : T(708);
+  static constexpr T kLeast = single ? T(-87) : T(-708), kMost = single ? T(88.9) : T(710);  // 2^n is infinite at the latter
   Vector power, p;  // 2^n; exp(r) - 1
 
   explicit Exponential(Vector x) {
@@ -301,7 +301,8 @@ struct Exponential {
     // log 2 in two pieces, of which n times the first is exact.
     const T high = single ? T(0.693145751953125) : T(0.69314718036912381649017333984375);
     const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10), one_by_log2 = T(1.44269504088896340736);
-    x = x < -kMost ? -kMost + Vector{} : x > kMost ? kMost + Vector{} : x;
+    x = x < kLeast ? kLeast + Vector{} : x;
+    x = x > kMost ? kMost + Vector{} : x;
     // Adding and taking away 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the whole number.
     const T magic = single ? T(12582912) : T(6755399441055744);
     const Vector shifted = x * one_by_log2 + magic, n = shifted - magic;
@@ -322,29 +323,43 @@ struct Exponential {
 template <class T>
 typename Simd<T>::Vector logistic(typename Simd<T>::Vector x) {
   const Exponential<T> e(-x);
-  const auto y = T(1) / (T(1) + e.power + e.power * e.p);
-  return x < -Exponential<T>::kMost ? y * T(0) : y;
+  return T(1) / (T(1) + e.power * (T(1) + e.p));
 }
 
-// tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too.
+// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too. f32: x P(x^2) / Q(x^2),
+// fitted so that its largest relative error up to 9.02, past which tanh rounds to 1, is least: 2^-25.5 before rounding.
 template <class T>
 typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
-  const Exponential<T> e(x < 0 ? x + x : -(x + x));
-  const auto m = e.power * e.p + (e.power - T(1));
-  const auto y = m / (T(2) + m);
-  return x < 0 ? y : x == 0 ? x : -y;
+  using Vector = typename Simd<T>::Vector;
+  if constexpr (sizeof(T) == 4) {
+    const Vector u = x * x;
+    const Vector p = (((1.3319070e-8f * u + 2.0583480e-5f) * u + 3.4940345e-3f) * u + 0.13379718f) * u + 1.0f;
+    const Vector q = (((7.7620189e-7f * u + 3.2830925e-4f) * u + 2.5871072e-2f) * u + 0.46713033f) * u + 1.0f;
+    Vector y = x * p / q;
+    y = y > 1 || x > 9.02f ? Vector{} + 1 : y;
+    return y < -1 || x < -9.02f ? Vector{} - 1 : y;
+  } else {
+    const Exponential<T> e(x < 0 ? x + x : -(x + x));
+    const auto m = e.power * e.p + (e.power - T(1));
+    const auto y = m / (T(2) + m);
+    return x < 0 ? y : x == 0 ? x : -y;
+  }
 }
 
+// The last vector overlaps the one before: it is read before that one is written.
 template <class T, class Function>
 void each_vector(T* row, int64_t count, const Function& function) {
   constexpr int lanes = Simd<T>::lanes;
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
-  if (i == count) return;
-  T last[lanes] = {};
-  for (int64_t k = i; k < count; ++k) last[k - i] = row[k];
-  Simd<T>::store(last, function(Simd<T>::load(last)));
-  for (int64_t k = i; k < count; ++k) row[k] = last[k - i];
+  if (count >= lanes) {
+    const auto last = function(Simd<T>::load(row + count - lanes));
+    for (int64_t i = 0; i + lanes < count; i += lanes) Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
+    Simd<T>::store(row + count - lanes, last);
+  } else {
+    T some[lanes] = {};
+    for (int64_t i = 0; i < count; ++i) some[i] = row[i];
+    Simd<T>::store(some, function(Simd<T>::load(some)));
+    for (int64_t i = 0; i < count; ++i) row[i] = some[i];
+  }
 }
 
 template <class T>
