@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,9 +109,8 @@ def test_bias_activation_and_layout_are_the_engine_s(activation: Any, layout: An
             ("conv_transpose", x, bias, layer_options(geometry)),
             ("conv", y, before, {"input_size": geometry.input, **shared_options(geometry)}),
         ):
-            made = jax.jit(lambda s, w, n=name, b=b, o=options: getattr(ours, n)(s, w, b, **o, **told))
-            expected = getattr(tconv, name)(source, weight, b, **options, **told)
-            assert_same(made(source, weight), expected)
+            made = jax.jit(partial(getattr(ours, name), **options, **told))
+            assert_same(made(source, weight, b), getattr(tconv, name)(source, weight, b, **options, **told))
 
 
 def test_words_and_sizes() -> None:
@@ -164,12 +164,12 @@ def test_kernels_of_lax() -> None:
         ({"x": np.ones((1, 1, 4), bool)}, "input has dtype bool; float32, "),
         (
             {"x": np.ones((1, 2, 4), np.float32)},
-            "input has 2 channels (shape (1, 2, 4)), but weight of shape",
+            "input has 2 channels (shape (1, 2, 4)), but weight of",
         ),
         ({"x": np.ones(4, np.float32)}, "3 axes, or 2 without a batch axis, would fit"),
         (
             {"weight": np.ones((1, 1, 2), np.float16)},
-            "input is float32, weight is float16; one dtype for all",
+            "input is float32, weight is float16; one dtype",
         ),
         ({"weight": np.ones((1, 2), np.float32)}, "weight has shape (1, 2); (in, out/groups, *kernel)"),
         ({"bias": np.ones(3, np.float32)}, "bias has shape (3,); (1,), one number an output channel"),
