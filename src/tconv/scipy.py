@@ -198,11 +198,11 @@ def deconvolve(
         guess = _array("start", start)
         _fits("start", guess, g.output_shape, g)
         first = guess.astype(working).ravel()
-    y, code, count, norm, *_ = lsqr(
-        A, given.astype(working).ravel(), damp, atol, btol, conlim, iterations, x0=first
-    )
+    right = given.astype(working).ravel()
+    y, code, count, *_ = lsqr(A, right, damp, atol, btol, conlim, iterations, x0=first)
+    residual = float(np.linalg.norm(A.matvec(y) - right))  # LSQR only estimates it
     shape = g.output_shape if batched else g.output_shape[1:]
-    return Deconvolved(y.reshape(shape).astype(wanted), *_STOPPED[code], int(count), float(norm))
+    return Deconvolved(y.reshape(shape).astype(wanted), *_STOPPED[code], int(count), residual)
 
 
 def _array(name: str, value: Any) -> Array:
