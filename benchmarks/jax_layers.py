@@ -159,12 +159,13 @@ def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespa
     return {engine: statistics.median(values) for engine, values in times.items()}
 
 
-def table(results: Sequence[dict[str, Any]], engines: Sequence[str]) -> str:
+def report(record: dict[str, Any]) -> str:
     """A row a layer: the faster of both layouts of each engine, and how many times as fast as lax ours is."""
-    heads = [f"{engine} ms" for engine in engines]
+    results, facts = record["layers"], record["machine"]
+    engines = list(results[0]["seconds"]["channels_first"])
     lines = [
-        f"| layer | problem | {' | '.join(heads)} | lax / tconv |",
-        "|---|---|" + "---|" * (len(heads) + 1),
+        f"| layer | problem | {' | '.join(f'{engine} ms' for engine in engines)} | lax / tconv |",
+        "|---|" + "---|" * (len(engines) + 2),
     ]
     ratios = []
     for result in results:
@@ -174,7 +175,13 @@ def table(results: Sequence[dict[str, Any]], engines: Sequence[str]) -> str:
         lines.append(f"| {result['layer']} | `{result['problem']}` | {cells} | {ratios[-1]:.1f} |")
     mean = np.exp(sum(map(log, ratios)) / len(ratios))
     slow = sum(ratio < 10 for ratio in ratios)
-    lines += ["", f"geometric mean {mean:.0f} times as fast; below 10 times: {slow} of {len(ratios)} layers"]
+    told = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    lines += [
+        "",
+        f"geometric mean: {mean:.0f} times as fast; below 10 times: {slow} of {len(ratios)} layers",
+        "",
+        f"{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, float32; {told}",
+    ]
     return "\n".join(lines)
 
 
@@ -217,13 +224,8 @@ def main(words: Sequence[str] | None = None) -> None:
             for engine in engines:
                 engine.close()
         results.append({"layer": name, "problem": str(LAYERS[name]), "seconds": seconds})
-    facts = machine(("jax", "jaxlib"))
-    if args.json:
-        print(json.dumps({"machine": {**facts, "threads": args.threads}, "layers": results}, indent=1))
-        return
-    print(table(results, used))
-    told = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    print(f"\n{facts['cpu']}, {facts['instruction_set']}, {args.threads} threads, float32; {told}")
+    record = {"machine": {**machine(("jax", "jaxlib")), "threads": args.threads}, "layers": results}
+    print(json.dumps(record, indent=1) if args.json else report(record))
 
 
 if __name__ == "__main__":
