@@ -154,11 +154,12 @@ def deconvolve(
     conlim: float = 1e8,
     start: npt.ArrayLike | None = None,
 ) -> Deconvolved:
-    """The true inverse of a convolution: the y that makes |conv(y) - z|^2 + damp^2 |y - start|^2 least.
+    """The true inverse of a convolution: the y whose convolution is closest to z.
 
-    By LSQR (Paige & Saunders 1982), on A of `linear_operator`, in float64 or complex128. Without damping it
-    is the pseudo-inverse: of all y that come closest to z the smallest. Damping is for noise, which the
-    inverse would blow up where the kernel passes little.
+    It makes norm(conv(y) - z)^2 + damp^2 norm(y - start)^2 least, by LSQR (Paige & Saunders 1982) on A of
+    `linear_operator`, in float64 or complex128. Without damping it is the pseudo-inverse: of all y that come
+    closest to z the smallest. Damping is for noise, which the inverse would blow up where the kernel passes
+    little.
 
     Args:
         z: (n, c_in, *input): what a convolution gave; or (c_in, *input) where the geometry's batch is 1.
