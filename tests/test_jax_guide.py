@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -32,7 +33,14 @@ def test_the_guide_s_table_is_what_was_measured(script: ModuleType) -> None:
     record = json.loads((ROOT / "benchmarks" / "results" / "jax.json").read_text(encoding="utf-8"))
     assert [layer["layer"] for layer in record["layers"]] == script.FCN
     guide = (ROOT / "docs" / "guides" / "jax.md").read_text(encoding="utf-8")
-    assert script.report(record) in guide
+    told = script.report(record)
+    assert told in guide
+    mean, slow = re.search(r"mean: (\d+) times as fast; below 10 times: (\d) of 8", told).groups()
+    assert (mean, slow) == ("37", "3")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        "it is 37 times as fast in the geometric mean, and more than 10 times on five of the eight" in readme
+    )
 
 
 def test_the_faster_layout_counts(script: ModuleType) -> None:

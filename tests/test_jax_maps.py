@@ -195,6 +195,15 @@ def test_what_does_not_fit_is_told(change: dict[str, Any], message: str, compile
     assert message in str(told.value)
 
 
+def test_numbers_of_an_activation_may_be_any() -> None:
+    x, weight = jnp.array([[[-4.0, 8.0]]]), jnp.ones((1, 1, 1))
+    for activation, expected in (
+        (("leaky_relu", np.float32(0.25)), [-1.0, 8.0]),
+        (["clamp", np.int64(0), float("inf")], [0.0, 8.0]),
+    ):
+        assert ours.conv_transpose(x, weight, activation=activation)[0, 0].tolist() == expected
+
+
 def test_no_array_is_told() -> None:
     with pytest.raises(TconvError, match="weight is a str; an array would fit"):
         ours.conv(np.ones((1, 1, 3)), "text")
