@@ -8,6 +8,10 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from tconv.cli import make_parser
 from tconv.drawing import draw, load, svg
@@ -26,6 +30,28 @@ PICTURES = {
     "bilinear": ("stamp", "n1 c1>1 i3x3 k4 s2 p1", "bilinear"),
     "filter": ("filter", "n1 c1>1 i5 k4 s2 p1", "bilinear"),
 }
+
+
+#: Name -> the page whose examples make it: `panels` holds greys from 0 to 1 under their names.
+PAINTED = {"restoration": "guides/restoration.md"}
+
+
+def painted(name: str) -> Image.Image:
+    """The panels side by side, each cell three pixels wide, under their names; the paper is transparent."""
+    names: dict[str, Any] = {}
+    page = (DOCS / PAINTED[name]).read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n((?s:.*?))^```$", page, re.MULTILINE):
+        exec(compile(block, PAINTED[name], "exec"), names)
+    panels = {"original": names["picture"][names["inner"]], **names["panels"]}
+    size, gap, line = 264, 12, 34
+    paper = Image.new("RGBA", (len(panels) * (size + gap) - gap, size + line))
+    pen, font = ImageDraw.Draw(paper), ImageFont.load_default(24)
+    for place, (label, greys) in enumerate(panels.items()):
+        left = place * (size + gap)
+        pixels = np.rint(greys.clip(0, 1) * 255).astype(np.uint8)
+        paper.paste(Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST), (left, line))
+        pen.text((left, 1), label, "#7a7a7a", font)
+    return paper
 
 
 def picture(name: str) -> str:
@@ -98,6 +124,8 @@ def main() -> None:
     (DOCS / "reference" / "cli.md").write_text(commands(), encoding="utf-8")
     for name in PICTURES:
         (DOCS / "pictures" / f"{name}.svg").write_text(picture(name), encoding="utf-8")
+    for name in PAINTED:
+        painted(name).save(DOCS / "pictures" / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

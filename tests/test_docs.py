@@ -39,11 +39,21 @@ PUBLIC = (
     "tconv.explanation",
     "tconv.filters",
     "tconv.geometry",
+    "tconv.jax",
     "tconv.nets",
     "tconv.page",
+    "tconv.scipy",
     "tconv.testing",
     "tconv.torch",
     "tconv.views",
+)
+
+#: What an example imports, the package that it needs, and the extra that installs it.
+NEEDS = (
+    ("torch", "torch", "torch"),
+    ("tconv.train", "nilearn", "train"),
+    ("jax", "jax", "jax"),
+    ("tconv.scipy", "scipy", "scipy"),
 )
 
 
@@ -60,9 +70,9 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """From top to bottom, as a reader would paste them."""
     monkeypatch.chdir(tmp_path)
     code = blocks(page, "python")
-    for used, package in (("torch", "torch"), ("tconv.train", "nilearn")):
+    for used, package, extra in NEEDS:
         if any(f"import {used}" in block or f"from {used}" in block for block in code):
-            pytest.importorskip(package, reason=f"an example needs {package}; install tconv[train]")
+            pytest.importorskip(package, reason=f"an example needs {package}; install tconv[{extra}]")
     names: dict[str, Any] = {"__name__": page.stem}
     for block in code:
         exec(compile(block, page.name, "exec"), names)
@@ -111,8 +121,22 @@ def test_every_command_is_documented(generate: ModuleType) -> None:
 
 def test_pictures_are_what_is_drawn(generate: ModuleType) -> None:
     drawn = {f"{name}.svg": generate.picture(name) for name in generate.PICTURES}
-    shown = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "pictures").iterdir()}
+    shown = {path.name: path.read_text(encoding="utf-8") for path in (DOCS / "pictures").glob("*.svg")}
     assert shown == drawn
+
+
+def test_painted_pictures_are_what_is_painted(generate: ModuleType) -> None:
+    """But for the last bits of an iteration, and the font."""
+    pytest.importorskip("scipy", reason="an example needs SciPy; install tconv[scipy]")
+    from PIL import Image, ImageChops, ImageStat
+
+    assert {path.stem for path in (DOCS / "pictures").glob("*.png")} == set(generate.PAINTED)
+    for name in generate.PAINTED:
+        painted = generate.painted(name)
+        with Image.open(DOCS / "pictures" / f"{name}.png") as shown:
+            assert shown.size == painted.size
+            off = ImageChops.difference(shown.convert("RGBA"), painted)
+        assert max(ImageStat.Stat(off).mean) < 3, "run `python docs/generate.py`"
 
 
 def test_every_picture_is_shown() -> None:
