@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
+from tconv.torch.composed import composed
 from tconv.torch.jobs import DTYPES, options, spelled_out
 from tconv.torch.maps import ConvTranspose
 from tconv.torch.plain import plain
@@ -130,6 +131,8 @@ def _conv_transpose(
     spelled: Callable[..., Any] = options
     if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
         call, spelled = torch.ops.tconv.conv_transpose, spelled_out
+    elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
+        call = composed  # the exporter by TorchScript knows PyTorch's operators alone
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
     except TypeError:  # a list is no key
