@@ -135,15 +135,11 @@ def _conv_transpose(
         call = composed  # the exporter by TorchScript knows PyTorch's operators alone
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
-    except TypeError:  # a list is no key
-        each = spelled(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
+    except TypeError:  # neither a list nor a size that is known by name alone is a key
+        each = spelled_out(axes, stride, padding, output_padding, dilation, groups)
     if x.dim() == axes + 1:
         return call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     return call(x, weight, bias, *each)
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _taken(tensors: tuple[Any, ...]) -> bool:
