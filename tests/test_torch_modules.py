@@ -55,7 +55,9 @@ def test_built_as_pytorchs(axes: int, args: tuple, kwargs: dict) -> None:
 def test_signatures_are_pytorchs(axes: int) -> None:
     for name in ("__init__", "forward"):
         ours, theirs = (inspect.signature(getattr(kind[axes], name)) for kind in (OURS, THEIRS))
-        assert [(p.name, p.default, p.kind) for p in ours.parameters.values()] == [
+        extras = [p for p in ours.parameters.values() if p.name not in theirs.parameters]
+        assert all(p.kind is p.KEYWORD_ONLY and p.default is None for p in extras)
+        assert [(p.name, p.default, p.kind) for p in ours.parameters.values() if p not in extras] == [
             (p.name, p.default, p.kind) for p in theirs.parameters.values()
         ]
 

@@ -71,7 +71,7 @@ def correlated_job(x: Tensor, y: Tensor, *options: Any) -> Job:
 def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
     """(n, c_in, *input) and (c_in, c_out/groups, *kernel) to (n, c_out, *output).
 
-    `options` are stride, padding, output_padding, dilation and groups.
+    `options` are stride, padding, output_padding, dilation, groups and, fused, an activation.
     """
     return _run(transposed_job(x, weight, bias, *options), x, weight, bias)
 

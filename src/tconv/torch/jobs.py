@@ -14,7 +14,7 @@ from tconv.ops.arrays import CODES
 from tconv.ops.jobs import Job as ArrayJob
 from tconv.ops.jobs import Options as ArrayOptions
 from tconv.ops.jobs import gradient_job, job_for, moved_last
-from tconv.planning import LAYOUTS, Plan
+from tconv.planning import LAYOUTS, Activation, Plan
 
 __all__ = [
     "DTYPES",
@@ -129,6 +129,7 @@ def transposed(
     output_padding: Ints,
     dilation: Ints,
     groups: int,
+    activation: Activation = None,
 ) -> Job:
     """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias.
 
@@ -139,7 +140,9 @@ def transposed(
     axes = len(stride)
     if len(weight) != axes + 2:
         raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
-    given = ArrayOptions(stride, padding, output_padding, dilation, groups, layout=LAYOUTS[last])
+    given = ArrayOptions(
+        stride, padding, output_padding, dilation, groups, activation=activation, layout=LAYOUTS[last]
+    )
     job = job_for("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(

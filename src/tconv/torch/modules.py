@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
 from tconv.errors import TconvError
+from tconv.planning import Activation
+from tconv.torch.activations import checked
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
@@ -41,11 +43,23 @@ def _answer(
         except (TypeError, ValueError) as error:
             raise TconvError(f"{layer}: output_size={output_size!r}: {error}") from None
     return call(
-        input, layer.weight, layer.bias, layer.stride, layer.padding, extra, layer.groups, layer.dilation
-    )
+        input, layer.weight, layer.bias, layer.stride, layer.padding, extra, layer.groups, layer.dilation,
+        activation=layer.activation,
+    )  # fmt: skip
 
 
-class ConvTranspose1d(nn.ConvTranspose1d):
+class _Layer:
+    """What our layers have beside PyTorch's."""
+
+    activation: Activation = None
+
+    def extra_repr(self) -> str:
+        """PyTorch's, and what PyTorch's layers lack."""
+        told: str = super().extra_repr()  # type: ignore[misc]
+        return told if self.activation is None else f"{told}, activation={self.activation!r}"
+
+
+class ConvTranspose1d(_Layer, nn.ConvTranspose1d):
     """A layer over one axis, in place of torch.nn.ConvTranspose1d; see `ConvTranspose2d`."""
 
     def __init__(
@@ -62,6 +76,8 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        activation: Activation = None,
     ) -> None:
         """As for `ConvTranspose2d`."""
         _check(in_channels, out_channels, groups, padding_mode)
@@ -69,13 +85,14 @@ class ConvTranspose1d(nn.ConvTranspose1d):
             in_channels, out_channels, kernel_size, stride, padding, output_padding,
             groups, bias, dilation, padding_mode, device, dtype,
         )  # fmt: skip
+        self.activation = checked(activation)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """As for `ConvTranspose2d`."""
         return _answer(self, conv_transpose1d, input, output_size)
 
 
-class ConvTranspose2d(nn.ConvTranspose2d):
+class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
     """A layer over two axes, in place of torch.nn.ConvTranspose2d: (n, c_in, h, w) to (n, c_out, ...).
 
     weight is (in_channels, out_channels/groups, *kernel_size), bias (out_channels,).
@@ -102,17 +119,23 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        activation: Activation = None,
     ) -> None:
         """Options as PyTorch's; `output_padding` adds cells at the far end of the output.
 
+        `activation` follows the layer, fused, as in `conv_transpose2d`.
+
         Raises:
-            TconvError: channels that groups do not divide, or a padding_mode other than "zeros".
+            TconvError: channels that groups do not divide, a padding_mode other than "zeros", or an unknown
+                activation.
         """
         _check(in_channels, out_channels, groups, padding_mode)
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, output_padding,
             groups, bias, dilation, padding_mode, device, dtype,
         )  # fmt: skip
+        self.activation = checked(activation)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """The layer's answer; `output_size` (spatial sizes, or a whole shape) picks the output padding.
@@ -123,7 +146,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         return _answer(self, conv_transpose2d, input, output_size)
 
 
-class ConvTranspose3d(nn.ConvTranspose3d):
+class ConvTranspose3d(_Layer, nn.ConvTranspose3d):
     """A layer over three axes, in place of torch.nn.ConvTranspose3d; see `ConvTranspose2d`."""
 
     def __init__(
@@ -140,6 +163,8 @@ class ConvTranspose3d(nn.ConvTranspose3d):
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        activation: Activation = None,
     ) -> None:
         """As for `ConvTranspose2d`."""
         _check(in_channels, out_channels, groups, padding_mode)
@@ -147,6 +172,7 @@ class ConvTranspose3d(nn.ConvTranspose3d):
             in_channels, out_channels, kernel_size, stride, padding, output_padding,
             groups, bias, dilation, padding_mode, device, dtype,
         )  # fmt: skip
+        self.activation = checked(activation)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """As for `ConvTranspose2d`."""
