@@ -39,7 +39,9 @@ class Everything(nn.Module):
         torch.manual_seed(3)
         self.first = ConvTranspose2d(4, 6, (3, 4), stride=(2, 3), padding=1, output_padding=(1, 0), groups=2)
         self.norm = nn.BatchNorm2d(6)
-        self.second = ConvTranspose2d(6, 3, 3, stride=2, dilation=2, bias=False, activation=("leaky_relu", 0.1))
+        self.second = ConvTranspose2d(
+            6, 3, 3, stride=2, dilation=2, bias=False, activation=("leaky_relu", 0.1)
+        )
         self.third = ConvTranspose2d(3, 2, 3, stride=2, padding=1, activation="tanh")
         self.line = ConvTranspose1d(2, 1, 4, stride=2, padding=1, activation="relu")
         self.cube = ConvTranspose3d(1, 2, 2, stride=2, activation="sigmoid")
@@ -126,8 +128,8 @@ def one(call: Any) -> Callable[[Tensor], Tensor]:
 CALLS: dict[str, Callable[[Any], Callable[[Tensor], Tensor]]] = {
     "autocast": lambda call: low,
     "no gradient": lambda call: torch.no_grad()(lambda x: LAYER(x)),
-    "options from sizes": lambda call: lambda x: call(
-        x, WEIGHT, stride=x.shape[-1] // 3, output_padding=x.shape[-2] - 4
+    "options from sizes": lambda call: (
+        lambda x: call(x, WEIGHT, stride=x.shape[-1] // 3, output_padding=x.shape[-2] - 4)
     ),
     "lists": lambda call: lambda x: call(x, WEIGHT, stride=[2, 2], padding=[1, 0]),
     "vmap": lambda call: torch.vmap(lambda x: call(x, WEIGHT, stride=2)),

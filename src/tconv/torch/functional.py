@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
@@ -17,11 +16,13 @@ from tconv.torch.activations import activate, checked, fusible
 from tconv.torch.composed import composed
 from tconv.torch.jobs import DTYPES, options, spelled_out
 from tconv.torch.maps import Activated, ConvTranspose
+from tconv.torch.padding import in_numbers
 from tconv.torch.plain import plain, transformed
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 PerAxis: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = int | str | Sequence[int | Sequence[int]]
 
 
 def conv_transpose1d(
@@ -29,7 +30,7 @@ def conv_transpose1d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -51,7 +52,7 @@ def conv_transpose2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -68,8 +69,10 @@ def conv_transpose2d(
             or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `padding`, `output_padding` and `dilation`.
-        padding: cells cropped at both ends of each axis of the output.
+        stride: an int, or one an axis; so are `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output: an int, one an axis, (lo, hi) pairs
+            one an axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
+            cropped at the far end. Negative ones extend.
         output_padding: cells added at the far end.
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed where the
             sums are and not in a pass of its own. Gradients are those of torch.nn.functional's relu, tanh,
@@ -77,8 +80,8 @@ def conv_transpose2d(
             autocast and transforms the step is PyTorch's own.
 
     Returns:
-        (n, c_out, ...) with (i-1)*stride - 2*padding + dilation*(k-1) + 1 + output_padding on each axis, of
-        the dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
+        (n, c_out, ...) with (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding on each axis, of the
+        dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
 
     Raises:
         TconvError: what does not fit, with what would.
@@ -100,7 +103,7 @@ def conv_transpose3d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -118,11 +121,6 @@ def conv_transpose3d(
 
 
 _OURS: dict[int, Callable[..., Tensor]] = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}
-_PYTORCH: dict[int, Callable[..., Tensor]] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
 
 
 def _conv_transpose(
@@ -138,6 +136,7 @@ def _conv_transpose(
     activation: Any,
 ) -> Tensor:
     call: Callable[..., Tensor] = ConvTranspose.direct
+    spelled: Callable[..., Any] = options
     after = activation if activation is None else checked(activation)
     if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
@@ -148,16 +147,18 @@ def _conv_transpose(
             )
             return made
         if not _taken(tensors):
-            return activate(after, _PYTORCH[axes](x, weight, bias, *given))
-        x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
-        call = ConvTranspose.call
+            call = composed
+        else:
+            x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
+            call = ConvTranspose.call
+            if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
+                call = torch.ops.tconv.conv_transpose
+        if torch.compiler.is_compiling():
+            spelled = spelled_out
     elif after is not None and fusible(after) and not transformed():
         call, after = partial(_activated, after), None
-    spelled: Callable[..., Any] = options
-    if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
-        call, spelled = torch.ops.tconv.conv_transpose, spelled_out
-    elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
-        call = composed  # the exporter by TorchScript knows PyTorch's operators alone
+    if isinstance(padding, str):  # of a weight of another rank nothing is asked: it is refused below
+        padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
     except TypeError:  # neither a list nor a size that is known by name alone is a key
@@ -178,8 +179,11 @@ def _taken(tensors: tuple[Any, ...]) -> bool:
     for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
         if not isinstance(tensor, Tensor):
             raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
-    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        return False
+    if torch.compiler.is_compiling():
+        if torch._C._are_functorch_transforms_active():
+            return False
+    elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
+        return False  # the exporter by TorchScript knows PyTorch's operators alone
     return all(
         tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
         for tensor in tensors
