@@ -17,7 +17,8 @@ from tconv import TconvError, views
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.torch import conv_transpose1d, conv_transpose2d
-from tconv.torch.padding import by_pytorch, folded
+from tconv.torch.composed import composed
+from tconv.torch.padding import folded
 from torch_cases import OURS, THEIRS, options, randoms, tensors
 
 # PyTorch warns of its own use of torch.jit when forward-mode differentiation is first imported.
@@ -151,10 +152,12 @@ def test_where_pytorch_computes_paddings_mean_the_same(case: str) -> None:
     """For tensors that the engine does not take."""
     g = UNEVEN[case]
     x, weight, bias, _ = tensors(g)
-    made = by_pytorch(g.axes, x, weight, bias, **spelled(g))
+    flat = [side for sides in zip(*g.padding, strict=True) for side in sides]
+    made = composed(x, weight, bias, g.stride, flat, g.output_padding, g.dilation, g.groups)
     assert torch.equal(made, OURS[g.axes](x, weight, bias, **spelled(g)))
-    made = by_pytorch(g.axes, x, weight, None, **{**options(g), "padding": "same", "output_padding": 0})
-    assert made.shape[2:] == tuple(i * s for i, s in zip(g.input, g.stride, strict=True))
+    same = {**options(g), "padding": "same", "output_padding": 0}
+    on_meta = OURS[g.axes](x.to("meta"), weight.to("meta"), **same)
+    assert on_meta.shape[2:] == tuple(i * s for i, s in zip(g.input, g.stride, strict=True))
 
 
 MODES = ["reflect", "replicate", "circular"]
