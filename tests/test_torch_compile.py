@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch._inductor import config as inductor
 from torch.nn import functional
 
 from tconv.torch import ConvTranspose2d, conv_transpose1d, conv_transpose2d
@@ -78,7 +79,8 @@ def test_the_usual_backend() -> None:
     )
     compiled = torch.compile(model, fullgraph=True)
     x = torch.randn(SIZES[0]).to(memory_format=torch.channels_last)
-    made = steps(compiled, x, model)
+    with inductor.patch(compile_threads=1):  # no pool of processes that outlives the test
+        made = steps(compiled, x, model)
     close(made, steps(model, x, model))
     assert all(t.is_contiguous(memory_format=torch.channels_last) for t in made[:2])
 
