@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.library import opcheck
 from torch.nn import functional
 
 import tconv.torch
@@ -57,10 +58,10 @@ def test_values_and_gradients(case: str) -> None:
     x, weight, bias, y = tensors(g)
     made = []
     for call in (lambda *t: OURS[g.axes](*t, **spelled(g)), lambda *t: by_hand(g, *t)):
-        inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
+        *inputs, back = (t.clone().requires_grad_() for t in (x, weight, bias, y))
         answer = call(*inputs)
-        first = torch.autograd.grad(answer, inputs, y, create_graph=True)
-        second = torch.autograd.grad(sum((t * t).sum() for t in first), inputs[:2])
+        first = torch.autograd.grad(answer, inputs, back, create_graph=True)
+        second = torch.autograd.grad(sum((t * t).sum() for t in first), [*inputs[:2], back])
         made.append([answer, *first, *second])
     assert all(map(torch.equal, *made))
     meaning = views.scatter(x.numpy(), weight.numpy(), g) + bias.numpy().reshape(-1, *(1,) * g.axes)
@@ -109,6 +110,17 @@ def test_gradients_of_every_mode(dtype: torch.dtype) -> None:
         check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True, fast_mode=True,
     )  # fmt: skip
     assert gradgradcheck(call, inputs, check_fwd_over_rev=True, check_batched_grad=True, fast_mode=True)
+
+
+@pytest.mark.parametrize("g", [ASKEW, Geometry.parse("n1 c2>2 i4 k2 s2 p-3:1")], ids=str)
+def test_the_operator_takes_both_ends(g: Geometry) -> None:
+    """As ONNX has them: those at the near ends, then those at the far ones."""
+    x, weight, bias, _ = (t.requires_grad_() for t in tensors(g))
+    ends = [side for sides in zip(*g.padding, strict=True) for side in sides]
+    given = [list(g.stride), ends, list(g.output_padding), list(g.dilation), g.groups]
+    opcheck(torch.ops.tconv.conv_transpose, (x, weight, bias, *given))
+    made = torch.ops.tconv.conv_transpose(x, weight, bias, *given)
+    assert torch.equal(made, by_hand(g, x, weight, bias))
 
 
 def test_other_roads_give_the_same() -> None:
