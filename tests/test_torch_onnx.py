@@ -150,10 +150,12 @@ def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(torch.from_numpy(made), names["net"](names["x"]).detach())
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-def test_what_onnx_runtime_lacks(dtype: torch.dtype, tmp_path: Path) -> None:
-    """It is PyTorch's layers' lack as well; the guide says so."""
+@pytest.mark.parametrize(
+    ("dtype", "said"), [(torch.float64, "NOT_IMPLEMENTED"), (torch.bfloat16, "INVALID_GRAPH")], ids=str
+)
+def test_what_onnx_runtime_lacks(dtype: torch.dtype, said: str, tmp_path: Path) -> None:
+    """PyTorch's own layers are refused as well; the guide says so."""
     for layer in (nn.ConvTranspose2d(4, 3, 2, dtype=dtype), ConvTranspose2d(4, 3, 2, dtype=dtype)):
         exported(layer, (torch.ones(1, 4, 3, 3, dtype=dtype),), tmp_path / "model.onnx")
-        with pytest.raises(RuntimeError, match="NOT_IMPLEMENTED"):
+        with pytest.raises(Exception, match=said):
             onnxruntime.InferenceSession(tmp_path / "model.onnx")
