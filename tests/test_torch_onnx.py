@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
-from tconv.torch import ConvTranspose1d, ConvTranspose2d
+from tconv.torch import ConvTranspose2d
 from torch_cases import MIXED, OURS, options, tensors
+from torch_everything import LAYERS, SIZES, Everything
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported; install tconv[onnx]")
 ir = pytest.importorskip("onnx_ir", reason="reads what was exported; install tconv[onnx]")
@@ -104,32 +106,18 @@ def test_every_problem_is_one_node(dynamo: bool, tmp_path: Path) -> None:
         assert np.array_equal(made, expected.numpy()), str(g)
 
 
-class Decoder(nn.Module):
-    """Layers as models hold them: a size asked for, a tensor without batch axis, other layers between."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.first = ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2)
-        self.rest = nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), ConvTranspose2d(6, 2, 4, 2, 1, bias=False))
-        self.line = ConvTranspose1d(2, 1, (5,), stride=(3,), dilation=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        made = self.rest(self.first(x, output_size=[2 * x.shape[2], 2 * x.shape[3] - 1]))
-        return self.line(made.mean((0, 2)))
-
-
 def test_a_model_with_dynamic_axes_by_way_of_a_pt2_file(tmp_path: Path) -> None:
-    model, x = Decoder().eval(), torch.randn(2, 4, 5, 6)
+    model, x = Everything().eval(), torch.randn(SIZES[0])
     size = {0: torch.export.Dim("n"), 2: torch.export.Dim("h"), 3: torch.export.Dim("w")}
     torch.export.save(torch.export.export(model, (x,), dynamic_shapes=(size,)), tmp_path / "model.pt2")
     again = torch.export.load(tmp_path / "model.pt2")
     torch.onnx.export(again, (), tmp_path / "model.onnx", verbose=False, external_data=False)
     count = Counter(node.op_type for node in ir.load(tmp_path / "model.onnx").graph)
-    assert count["ConvTranspose"] == 3
-    for other in (x, torch.randn(3, 4, 7, 4)):
-        (made,) = run(tmp_path / "model.onnx", other)
-        torch.testing.assert_close(torch.from_numpy(made), model(other).detach())
+    assert count["ConvTranspose"] == LAYERS
+    for other in SIZES:
+        x = torch.randn(other)
+        (made,) = run(tmp_path / "model.onnx", x)
+        torch.testing.assert_close(torch.from_numpy(made), model(x).detach())
 
 
 @pytest.mark.parametrize("dynamo", [True, False], ids=["dynamo", "torchscript"])
@@ -147,3 +135,27 @@ def test_other_dtypes_and_autocast(dynamo: bool, tmp_path: Path) -> None:
     assert {"Cast", "ConvTranspose"} <= {node.op_type for node in written.graph}
     (made,) = run(tmp_path / "cast.onnx", x)
     torch.testing.assert_close(torch.from_numpy(made), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example that needs this file's filters of warnings, after those before it."""
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "docs" / "guides" / "compilers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```py(?:thon)?\n((?s:.*?))^```$", text, re.MULTILINE)
+    assert "torch.onnx.export" in blocks[-1]
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(compile(block, "compilers.md", "exec"), names)
+    (made,) = run(tmp_path / "net.onnx", names["x"])
+    torch.testing.assert_close(torch.from_numpy(made), names["net"](names["x"]).detach())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "said"), [(torch.float64, "NOT_IMPLEMENTED"), (torch.bfloat16, "INVALID_GRAPH")], ids=str
+)
+def test_what_onnx_runtime_lacks(dtype: torch.dtype, said: str, tmp_path: Path) -> None:
+    """PyTorch's own layers are refused as well; the guide says so."""
+    for layer in (nn.ConvTranspose2d(4, 3, 2, dtype=dtype), ConvTranspose2d(4, 3, 2, dtype=dtype)):
+        exported(layer, (torch.ones(1, 4, 3, 3, dtype=dtype),), tmp_path / "model.onnx")
+        with pytest.raises(Exception, match=said):
+            onnxruntime.InferenceSession(tmp_path / "model.onnx")
