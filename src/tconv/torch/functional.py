@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
+from tconv.planning import Activation
+from tconv.torch.activations import activate, checked, fusible
+from tconv.torch.composed import composed
 from tconv.torch.jobs import DTYPES, options, spelled_out
-from tconv.torch.maps import ConvTranspose
-from tconv.torch.plain import plain
+from tconv.torch.maps import Activated, ConvTranspose
+from tconv.torch.padding import in_numbers
+from tconv.torch.plain import plain, transformed
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 PerAxis: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = int | str | Sequence[int | Sequence[int]]
 
 
 def conv_transpose1d(
@@ -25,17 +30,21 @@ def conv_transpose1d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
+    *,
+    activation: Activation = None,
 ) -> Tensor:
     """Transposed convolution over one axis; see `conv_transpose2d`.
 
     >>> conv_transpose1d(torch.tensor([[[1.0, 2.0]]]), torch.ones(1, 1, 3), stride=2)
     tensor([[[1., 1., 3., 2., 2.]]])
     """
-    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(
+        1, input, weight, bias, stride, padding, output_padding, groups, dilation, activation
+    )
 
 
 def conv_transpose2d(
@@ -43,10 +52,12 @@ def conv_transpose2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
+    *,
+    activation: Activation = None,
 ) -> Tensor:
     """Transposed convolution over two axes, in place of torch.nn.functional.conv_transpose2d.
 
@@ -58,13 +69,19 @@ def conv_transpose2d(
             or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `padding`, `output_padding` and `dilation`.
-        padding: cells cropped at both ends of each axis of the output.
+        stride: an int, or one an axis; so are `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output: an int, one an axis, (lo, hi) pairs
+            one an axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
+            cropped at the far end. Negative ones extend.
         output_padding: cells added at the far end.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed where the
+            sums are and not in a pass of its own. Gradients are those of torch.nn.functional's relu, tanh,
+            sigmoid, leaky_relu and hardtanh, and need the answer, not what it was before. Under compilers,
+            autocast and transforms the step is PyTorch's own.
 
     Returns:
-        (n, c_out, ...) with (i-1)*stride - 2*padding + dilation*(k-1) + 1 + output_padding on each axis, of
-        the dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
+        (n, c_out, ...) with (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding on each axis, of the
+        dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
 
     Raises:
         TconvError: what does not fit, with what would.
@@ -76,7 +93,9 @@ def conv_transpose2d(
             [ 3.,  7.,  4.,  4.],
             [ 3.,  7.,  4.,  4.]])
     """
-    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(
+        2, input, weight, bias, stride, padding, output_padding, groups, dilation, activation
+    )
 
 
 def conv_transpose3d(
@@ -84,25 +103,24 @@ def conv_transpose3d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
+    *,
+    activation: Activation = None,
 ) -> Tensor:
     """Transposed convolution over three axes; see `conv_transpose2d`.
 
     >>> conv_transpose3d(torch.ones(1, 2, 4, 4, 4), torch.ones(2, 5, 2, 2, 2), stride=2).shape
     torch.Size([1, 5, 8, 8, 8])
     """
-    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _conv_transpose(
+        3, input, weight, bias, stride, padding, output_padding, groups, dilation, activation
+    )
 
 
 _OURS: dict[int, Callable[..., Tensor]] = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}
-_PYTORCH: dict[int, Callable[..., Tensor]] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
 
 
 def _conv_transpose(
@@ -115,32 +133,45 @@ def _conv_transpose(
     output_padding: Any,
     groups: Any,
     dilation: Any,
+    activation: Any,
 ) -> Tensor:
     call: Callable[..., Tensor] = ConvTranspose.direct
+    spelled: Callable[..., Any] = options
+    after = activation if activation is None else checked(activation)
     if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
         tensors = (x, weight) if bias is None else (x, weight, bias)
         if has_torch_function(tensors):
-            made: Tensor = handle_torch_function(_OURS[axes], tensors, x, weight, bias, *given)
+            made: Tensor = handle_torch_function(
+                _OURS[axes], tensors, x, weight, bias, *given, activation=after
+            )
             return made
         if not _taken(tensors):
-            return _PYTORCH[axes](x, weight, bias, *given)
-        x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
-        call = ConvTranspose.call
-    spelled: Callable[..., Any] = options
-    if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
-        call, spelled = torch.ops.tconv.conv_transpose, spelled_out
+            call = composed
+        else:
+            x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
+            call = ConvTranspose.call
+            if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
+                call = torch.ops.tconv.conv_transpose
+        if torch.compiler.is_compiling():
+            spelled = spelled_out
+    elif after is not None and fusible(after) and not transformed():
+        call, after = partial(_activated, after), None
+    if isinstance(padding, str):  # of a weight of another rank nothing is asked: it is refused below
+        padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
-    except TypeError:  # a list is no key
-        each = spelled(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
+    except TypeError:  # neither a list nor a size that is known by name alone is a key
+        each = spelled_out(axes, stride, padding, output_padding, dilation, groups)
     if x.dim() == axes + 1:
-        return call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
-    return call(x, weight, bias, *each)
+        made = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
+    else:
+        made = call(x, weight, bias, *each)
+    return made if after is None else activate(after, made)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _activated(activation: Activation, *args: Any) -> Tensor:
+    return Activated.direct(*args, activation)
 
 
 def _taken(tensors: tuple[Any, ...]) -> bool:
@@ -148,8 +179,11 @@ def _taken(tensors: tuple[Any, ...]) -> bool:
     for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
         if not isinstance(tensor, Tensor):
             raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
-    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        return False
+    if torch.compiler.is_compiling():
+        if torch._C._are_functorch_transforms_active():
+            return False
+    elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
+        return False  # the exporter by TorchScript knows PyTorch's operators alone
     return all(
         tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
         for tensor in tensors

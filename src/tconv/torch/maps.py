@@ -21,11 +21,12 @@ from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import Function
 
 from tconv.torch import eager
+from tconv.torch.activations import gradient
 from tconv.torch.batching import Batched, batched_layer, into_groups
 from tconv.torch.jobs import Ints, channels_last, memory_format
 from tconv.torch.plain import plain, recorded, transformed
 
-__all__ = ["Conv", "ConvTranspose", "Map", "WeightGradient"]
+__all__ = ["Activated", "Conv", "ConvTranspose", "Map", "WeightGradient"]
 
 #: Gradients, one an argument of the forward; None where there is none.
 Gradients = tuple[Tensor | None, ...]
@@ -41,6 +42,7 @@ class Map(Function):
     name: ClassVar[str]  #: of the registered operator
     compute: ClassVar[Callable[..., Tensor]]  #: on plain tensors
     dispatched: ClassVar[Callable[..., Tensor]]  #: by the registered operator
+    keeps_answer: ClassVar[bool] = False  #: whether its gradients need it
 
     @classmethod
     def call(cls, *args: Any) -> Tensor:
@@ -71,7 +73,8 @@ class Map(Function):
         """Keep each factor that the other one's gradient needs, and no more."""
         first, second = inputs[:2]
         first_needed, second_needed = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(first if second_needed else None, second if first_needed else None)
+        answer = (output,) if cls.keeps_answer else ()
+        ctx.save_for_backward(first if second_needed else None, second if first_needed else None, *answer)
         ctx.sizes = first.shape[2:], second.shape[2:]
         ctx.options = inputs[2:]
         # Gradients travel in the format of the forward's input, as in PyTorch.
@@ -127,8 +130,8 @@ class ConvTranspose(Map):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        x, weight = ctx.saved_tensors
-        (sizes, kernel), (_, stride, padding, _, dilation, groups) = ctx.sizes, ctx.options
+        x, weight, *_ = ctx.saved_tensors
+        (sizes, kernel), (_, stride, padding, _, dilation, groups, *_) = ctx.sizes, ctx.options
         grad = _in_format(grad, ctx.last)
         for_x = for_weight = for_bias = None
         if ctx.needs_input_grad[0]:
@@ -147,6 +150,17 @@ class ConvTranspose(Map):
             each = bias.unsqueeze(0) if axes[2] is None else bias.movedim(axes[2], 0)
             made = made + each.reshape(each.shape[0], 1, -1, *(1,) * (made.dim() - 3))
         return made, 0
+
+
+class Activated(ConvTranspose):
+    """activation(y) from (x, weight, bias, stride, ..., groups, activation), fused: for `direct` alone."""
+
+    keeps_answer = True
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Gradients:
+        *_, y = ctx.saved_tensors
+        return *ConvTranspose.backward(ctx, gradient(ctx.options[-1], grad, y)), None
 
 
 class Conv(Map):
@@ -205,6 +219,7 @@ def _transposed_to(
     sizes: Ints, x: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Tensor:
     """`conv_transpose` with the output padding that gives these spatial sizes."""
-    axes = zip(sizes, x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    extra = tuple(size - ((i - 1) * s - 2 * p + d * (k - 1) + 1) for size, i, k, s, p, d in axes)
+    los, his = padding[: len(stride)], padding[-len(stride) :]
+    axes = zip(sizes, x.shape[2:], weight.shape[2:], stride, los, his, dilation, strict=True)
+    extra = tuple(size - ((i - 1) * s - lo - hi + d * (k - 1) + 1) for size, i, k, s, lo, hi, d in axes)
     return ConvTranspose.call(x, weight, None, stride, padding, extra, dilation, groups)

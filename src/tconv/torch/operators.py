@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._decomp import register_decomposition
 from torch.utils.flop_counter import register_flop_formula
 
 from tconv.ops.jobs import moved_last
 from tconv.torch import eager
+from tconv.torch.composed import composed
 from tconv.torch.jobs import channels_last
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
@@ -46,8 +48,9 @@ def _transposed_shape(
     dilation: Shape,
     groups: int,
 ) -> Shape:
-    axes = zip(x.shape[2:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
-    sizes = [(i - 1) * s - 2 * p + d * (k - 1) + 1 + o for i, k, s, p, o, d in axes]
+    los, his = padding[: len(stride)], padding[-len(stride) :]
+    axes = zip(x.shape[2:], weight.shape[2:], stride, los, his, extra, dilation, strict=True)
+    sizes = [(i - 1) * s - lo - hi + d * (k - 1) + 1 + o for i, k, s, lo, hi, o, d in axes]
     return [x.shape[0], weight.shape[1] * groups, *sizes]
 
 
@@ -139,3 +142,5 @@ def _register(operator: Operator) -> None:
 
 for _operator in OPERATORS:
     _register(_operator)
+# torch.onnx.export asks this table, so that a layer becomes a ConvTranspose without further arguments.
+register_decomposition(torch.ops.tconv.conv_transpose.default)(composed)
