@@ -75,7 +75,7 @@ def test_two_tensors_in_one(compiled: bool) -> None:
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("last", [False, True])
 def test_shapes_and_strides_of_sizes_known_by_name(axes: int, last: bool) -> None:
-    """As the engine makes them, not as PyTorch's operators would."""
+    """While a compiler traces they are those of the real answer."""
     call = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}[axes]
     x, weight = torch.ones(2, 4, *range(5, 5 + axes)), torch.ones(4, 3, *(3,) * axes)
     if last and axes > 1:
