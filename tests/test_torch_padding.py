@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -263,6 +264,40 @@ def test_modes_under_every_road(mode: str) -> None:
         layer = layer.float()
         with torch.autocast("cpu"):
             assert layer(x.float()).dtype is torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:copyreg", "ignore:The feature will be:DeprecationWarning")
+def test_in_onnx(tmp_path: Path) -> None:
+    """Uneven crops are the node's own pads; rings and cells that are added stand beside it."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported; install tconv[onnx]")
+    ir = pytest.importorskip("onnx_ir", reason="reads what was exported; install tconv[onnx]")
+    pytest.importorskip("onnxscript", reason="PyTorch exports by it; install onnxscript")
+    layers: list[dict[str, Any]] = [
+        {"padding": "same"},
+        {"padding": ((1, 2), (0, 1)), "output_padding": 1, "activation": ("leaky_relu", 0.5)},
+        {"padding": ((-1, 2), (3, -2)), "activation": ("clamp", 0, 6)},
+        *({"padding": ((1, 0), (1, 2)), "padding_mode": mode} for mode in MODES),
+    ]
+    torch.manual_seed(0)
+    net = torch.nn.ModuleList(tconv.torch.ConvTranspose2d(2, 2, 3, 2, **layer) for layer in layers)
+
+    class All(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = net
+
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [layer(x) for layer in self.layers]
+
+    x, path = torch.randn(1, 2, 4, 5), tmp_path / "layers.onnx"
+    torch.onnx.export(All().eval(), (x,), path, dynamo=True, verbose=False, external_data=False)
+    nodes = [node for node in ir.load(path).graph if node.op_type == "ConvTranspose"]
+    assert len(nodes) == len(layers)
+    assert list(nodes[0].attributes["pads"].as_ints()) == [0, 0, 1, 1]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answers = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    for answer, layer in zip(answers, net, strict=True):
+        torch.testing.assert_close(torch.from_numpy(answer), layer(x).detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_ring_too_wide_for_the_layer() -> None:
