@@ -6,6 +6,7 @@ docs/reference/pytorch_own_tests.md lists them; `python tests/test_torch_pytorch
 from __future__ import annotations
 
 import unittest
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -23,6 +24,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental:UserWarning"),
     pytest.mark.filterwarnings("ignore:Complex modules are a new feature:UserWarning"),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Thousands of tiny calls: on a busy machine threads would wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("name", "op", "dtype"), operator_runs())

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 from torch.nn import functional
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
 from torch.utils._pytree import tree_map_only
 
 from tconv import TconvError
-from tconv.torch import ConvTranspose2d, conv_transpose2d
+from tconv.torch import ConvTranspose2d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tconv.torch.jobs import memory_format
 
 X, WEIGHT, BIAS = torch.randn(2, 4, 5, 6), torch.randn(4, 3, 3, 3), torch.randn(3)
 
@@ -67,6 +70,24 @@ def test_two_tensors_in_one(compiled: bool) -> None:
     assert torch.equal(answer.b, layer(2 * X))
     assert torch.equal(layer.weight.grad.b, 2 * layer.weight.grad.a)
     assert torch.equal(x.grad.a, x.grad.b)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("last", [False, True])
+def test_shapes_and_strides_of_sizes_known_by_name(axes: int, last: bool) -> None:
+    """While a compiler traces they are those of the real answer."""
+    call = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}[axes]
+    x, weight = torch.ones(2, 4, *range(5, 5 + axes)), torch.ones(4, 3, *(3,) * axes)
+    if last and axes > 1:
+        x = x.to(memory_format=memory_format(axes + 2, True))
+    real = call(x, weight, stride=2)
+    environment = ShapeEnv()
+    with FakeTensorMode(shape_env=environment) as mode:
+        open_sizes = StatelessSymbolicContext(dynamic_sizes=[DimDynamic.DYNAMIC] * x.dim())
+        fake = call(mode.from_tensor(x, symbolic_context=open_sizes), mode.from_tensor(weight), stride=2)
+    assert all(not size.node.is_constant() for size in (fake.shape[0], *fake.shape[2:]))
+    hints = [size if isinstance(size, int) else size.node.hint for size in (*fake.shape, *fake.stride())]
+    assert hints == [*real.shape, *real.stride()]
 
 
 class Noted(Tensor):

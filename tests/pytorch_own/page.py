@@ -86,13 +86,18 @@ def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, ("---",) * len(head), *rows))
 
 
+def _breakable(name: str) -> str:
+    """Class and method in pieces, so that a table's column can be narrow."""
+    return " ".join(f"`{part}`" for part in name.removeprefix("torch.library.").split("."))
+
+
 def _counted(checks: dict[str, Check], runs: list[tuple[str, str, str]], size: dict[str, int]) -> str:
     rows = []
     for name, check in checks.items():
         mine = [(each, dtype) for test, each, dtype in runs if test == name]
         samples = sum(size[each] - UNUSABLE.get((name, each), 0) for each, _ in mine)
-        dtypes = ", ".join(sorted({dtype for _, dtype in mine}))
-        rows.append((f"`{name}`", check.told, dtypes, samples))
+        dtypes = ", ".join(sorted({dtype for _, dtype in mine})) if check.dtypes else "all"
+        rows.append((_breakable(name), check.told, dtypes, samples))
     return _table(("PyTorch's test", "what is compared", "dtypes", "samples"), rows)
 
 
@@ -104,6 +109,8 @@ def page() -> str:
         for name, info in modules.MODULES.items()
     }
     operators, layers = operator_runs(), layer_runs()
+    differences: list[tuple[object, ...]] = [(_breakable(name), *told) for name, *told in DIFFERENCES]
+    listed = ", ".join(sorted(_names(ops.OPS["conv_transpose2d"].supported_dtypes("cpu"))))
     count = sum(samples[op] - UNUSABLE.get((name, op), 0) for name, op, _ in operators)
     count += sum(inputs[module] for _, module, _ in layers) + len(autocast_runs()) + len(older.TESTS)
     return f"""# PyTorch's own tests
@@ -119,8 +126,8 @@ A sample is one set of arguments with one dtype. The counts are for PyTorch {tor
 
 ## Operators
 
-`torch.nn.functional.conv_transpose1d`, `conv_transpose2d` and `conv_transpose3d`, on the samples of OpInfo,
-{", ".join(map(str, samples.values()))} for each dtype.
+`torch.nn.functional.conv_transpose1d`, `conv_transpose2d` and `conv_transpose3d`, on the samples of OpInfo:
+{", ".join(map(str, samples.values()))} for each dtype. All dtypes are {listed}.
 
 {_counted(CHECKS, operators, samples)}
 
@@ -140,7 +147,7 @@ gradients, inputs and gradients with gaps, saving and loading, and other dtypes:
 
 ## What differs
 
-{_table(("PyTorch's test", "difference", "reason"), [(f"`{name}`", *told) for name, *told in DIFFERENCES])}
+{_table(("PyTorch's test", "difference", "reason"), differences)}
 
 ## Not run
 

@@ -137,7 +137,9 @@ def _register(operator: Operator) -> None:
     _LIBRARY.impl(name, differentiable, "Autograd")
     torch.library.register_fake(f"tconv::{name}", fake, lib=_LIBRARY)
     torch.library.register_vmap(f"tconv::{name}", map.vmap, lib=_LIBRARY)
-    register_flop_formula(getattr(torch.ops.tconv, name))(flops)
+    packet = getattr(torch.ops.tconv, name)
+    register_decomposition(packet.default, type="meta")(fake)  # fake tensors prefer it to a decomposition
+    register_flop_formula(packet)(flops)
 
 
 for _operator in OPERATORS:
