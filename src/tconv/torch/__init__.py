@@ -10,13 +10,16 @@ torch.Size([1, 1, 6, 6])
 from __future__ import annotations
 
 from tconv.torch import init, operators, team
+from tconv.torch.accelerate import Accelerated, accelerate
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = [
+    "Accelerated",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "accelerate",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",

@@ -1,0 +1,170 @@
+"""Weights that are folded, merged and packed once, and again when what they come from has changed.
+
+Packing costs more than the layer itself where maps are small. What has changed is seen by PyTorch's counters
+of changes, on which autograd relies too. Writing through `.data` is not counted, and common where averages of
+weights are kept; so a sample of the weights is compared as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils.weight_norm import WeightNorm
+
+from tconv import algebra
+from tconv.ops.layer import Layer, prepare
+from tconv.planning import Activation
+from tconv.torch.accelerate.upsampling import conv_padding
+
+__all__ = ["Packed", "sources"]
+
+#: Parametrisations that are functions of their tensors alone when the layer is not in training.
+_PURE = (
+    parametrizations._WeightNorm,
+    parametrizations._SpectralNorm,
+    parametrizations._Orthogonal,
+)
+
+_OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups")
+
+
+def sources(layer: Any, norm: Any = None) -> list[Tensor]:
+    """The tensors from which the weights of a layer, with the BatchNorm after it, are computed."""
+    found = [tensor for tensor in layer._parameters.values() if tensor is not None]
+    if "parametrizations" in layer._modules:
+        kept = layer._modules["parametrizations"]
+        found += [*kept.parameters(), *kept.buffers()]
+    if norm is not None:
+        every = (*norm._parameters.values(), norm.running_mean, norm.running_var)
+        found += [tensor for tensor in every if tensor is not None]
+    return found
+
+
+def _is_pure(layer: Any) -> bool:
+    """Whether the layer's weight and bias are a function of its `sources`."""
+    if parametrize.is_parametrized(layer):
+        steps = [step for steps in layer.parametrizations.values() for step in steps]
+        return all(isinstance(step, _PURE) for step in steps)
+    hooks = layer._forward_pre_hooks.values()
+    if any(type(hook) is not WeightNorm for hook in hooks):
+        return False
+    # A weight that is no parameter has been set by somebody whom we do not know.
+    return "weight" in layer._parameters or len(hooks) == 1
+
+
+def _array(tensor: Tensor | None) -> Any:
+    return None if tensor is None else tensor.detach().numpy()
+
+
+class _State(NamedTuple):
+    """What was packed, and from what; the tensors are held so that no other takes their place in memory."""
+
+    tensors: tuple[Tensor, ...]
+    versions: tuple[tuple[int, int], ...]
+    sample: tuple[Tensor, Tensor]  #: of the largest of them: as it lies there, and as it was
+    settings: Any
+    layer: Layer
+
+    def holds(self, tensors: list[Tensor], settings: Any) -> bool:
+        """Whether what was packed is what would be packed now."""
+        return (
+            self.settings == settings
+            and len(self.tensors) == len(tensors)
+            and all(a is b for a, b in zip(self.tensors, tensors, strict=True))
+            and self.versions == _versions(tensors)
+            and torch.equal(*self.sample)
+        )
+
+
+_SAMPLES = 1024
+
+
+def _sample(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    largest = max(tensors, key=Tensor.numel).detach()
+    if not torch.ops.aten.is_non_overlapping_and_dense(largest):
+        return largest, largest.clone()
+    # An odd step meets every channel of the usual counts of them.
+    step = largest.numel() // _SAMPLES | 1
+    count = -(-largest.numel() // step)
+    seen = largest.as_strided((count,), (step,), largest.storage_offset())
+    return seen, seen.clone()
+
+
+def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    return tuple((tensor._version, tensor.data_ptr()) for tensor in tensors)
+
+
+class Packed:
+    """Packed weights of a chain, for each order in memory; a copy or a pickle has none yet."""
+
+    def __init__(self) -> None:
+        """Nothing is packed before it is used."""
+        self._states: dict[bool, _State | None] = {}
+
+    def __reduce__(self) -> tuple[type[Packed], tuple[()]]:
+        """As a new one."""
+        return Packed, ()
+
+    def clear(self) -> None:
+        """Give the memory back."""
+        self._states.clear()
+
+    def run(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
+    ) -> Tensor | None:
+        """The chain's answer for `x`, or None where its weights cannot be packed."""
+        layer, norm = chain.layer, chain.norm
+        if x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:  # the parts tell it better
+            return None
+        if any(tensor.is_inference() for tensor in tensors):  # changes of these are not counted
+            return None
+        settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
+        state = self._states.get(last)
+        if state is None or not state.holds(tensors, settings):
+            if not _is_pure(layer) or not all(t.dtype is x.dtype and t.is_cpu for t in tensors):
+                return None
+            versions, sample = _versions(tensors), _sample(tensors)
+            state = _State(tuple(tensors), versions, sample, settings, _packed(chain, activation, last))
+            self._states[last] = state
+        source = x.detach()
+        if last:
+            return torch.from_numpy(state.layer(source.movedim(1, -1).numpy())).movedim(-1, 1)
+        return torch.from_numpy(state.layer(source.numpy()))
+
+
+def _packed(chain: Any, activation: Activation, last: bool) -> Layer:
+    layer, norm = chain.layer, chain.norm
+    for hook in layer._forward_pre_hooks.values():  # weight_norm's, which computes the weight
+        hook(layer, ())
+    weight, bias = _array(layer.weight), _array(layer.bias)
+    if norm is not None:
+        weight, bias = algebra.fold_batchnorm(
+            weight,
+            bias,
+            mean=_array(norm.running_mean),
+            variance=_array(norm.running_var),
+            gamma=_array(norm.weight),
+            beta=_array(norm.bias),
+            epsilon=norm.eps,
+            groups=layer.groups,
+            transposed=chain.factor is None,
+        )
+    options: dict[str, Any] = {"groups": layer.groups, "activation": activation}
+    options["layout"] = "channels_last" if last else "channels_first"
+    if chain.factor is not None:
+        padding = conv_padding(layer)
+        merged = algebra.merge_nearest(weight, chain.factor, padding, layer.dilation, layer.groups)
+        return prepare(merged.weight, bias, stride=merged.stride, padding=merged.padding, **options)
+    return prepare(
+        weight,
+        bias,
+        stride=layer.stride,
+        padding=layer.padding,
+        output_padding=layer.output_padding,
+        dilation=layer.dilation,
+        **options,
+    )
