@@ -29,6 +29,7 @@ class Line(NamedTuple):
     end: str  #: why it ends there
     nodes: Sequence[fx.Node] = ()  #: of the parts, where a trace shows them
     before: Any = None  #: the part whose answer goes in, and nowhere else
+    returned: bool = False  #: whether it ends since the module that holds it gives it back
 
 
 def _starts(part: Any) -> bool:
@@ -36,11 +37,11 @@ def _starts(part: Any) -> bool:
 
 
 def in_sequence(sequence: nn.Sequential) -> Iterator[tuple[int, Line]]:
-    """Each place in an nn.Sequential where a line begins."""
+    """Each place in an nn.Sequential where a line begins; nothing is known of what follows its end."""
     parts = list(sequence)
     for at, part in enumerate(parts):
         if _starts(part):
-            yield at, Line(parts[at:], "it ends its Sequential", before=parts[at - 1] if at else None)
+            yield at, Line(parts[at:], "it ends its Sequential", (), parts[at - 1] if at else None, True)
 
 
 class Traced(NamedTuple):
@@ -102,7 +103,7 @@ def _line(module: nn.Module, node: fx.Node) -> Line:
             return Line(parts, f"its answer has {len(users)} uses in {name}", nodes, before)
         node = users[0]
         if node.op == "output":
-            return Line(parts, f"{name} returns it", nodes, before)
+            return Line(parts, f"{name} returns it", nodes, before, True)
         part = _part(module, node)
         if part is None:
             if node.op == "call_module":

@@ -15,23 +15,16 @@ from torch import Tensor, nn
 
 from tconv.torch.accelerate.chains import Chain
 from tconv.torch.accelerate.finding import Line, Traced
+from tconv.torch.accelerate.swapping import KEY
 
-__all__ = ["Alone", "InGraph", "InSequence", "Rewriting", "is_replaced"]
-
-_KEY = "_accelerated"
-
-
-def is_replaced(module: nn.Module) -> bool:
-    """Whether somebody has given this one module another forward."""
-    found = vars(module).get("forward")
-    return found is not None and getattr(found, "__func__", None) is not type(module).forward
+__all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
 
 
 # Its name is what a pickle looks for in the module: what comes out of one has the module's own forward.
 def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The forward of a module that has a rewriting."""
     if not torch.compiler.is_compiling():
-        made = vars(self)[_KEY].run(*args, **kwargs)
+        made = vars(self)[KEY].run(*args, **kwargs)
         if made is not None:
             return made
     return type(self).forward(self, *args, **kwargs)
@@ -50,11 +43,11 @@ class Rewriting:
 
     def do(self) -> None:
         """Put it in."""
-        vars(self.module).update({_KEY: self, "forward": MethodType(forward, self.module)})
+        vars(self.module).update({KEY: self, "forward": MethodType(forward, self.module)})
 
     def undo(self) -> None:
         """Take it out."""
-        for name in (_KEY, "forward"):
+        for name in (KEY, "forward"):
             vars(self.module).pop(name, None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Rewriting:
@@ -122,7 +115,7 @@ class InGraph(Rewriting):
             setattr(self, name, chain)
             nodes = list(line.nodes[: len(chain.parts)])
             with found.graph.inserting_before(nodes[0]):
-                call = found.graph.create_node("call_module", f"{_KEY}.{name}", (nodes[0].args[0],))
+                call = found.graph.create_node("call_module", f"{KEY}.{name}", (nodes[0].args[0],))
             nodes[-1].replace_all_uses_with(call)
             for node in reversed(nodes):
                 found.graph.erase_node(node)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.chains import NORMS, Chain
 from tconv.torch.accelerate.finding import Line, Traced, chain_of, in_sequence, traced
-from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting, is_replaced
-from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, why_not
+from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
+from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, replaced, why_not
 from tconv.torch.accelerate.upsampling import CONVOLUTIONS, is_upsampling, label
 
 __all__ = ["Row", "find"]
@@ -133,8 +133,8 @@ class _Search:
 
     def inside(self, module: nn.Module) -> list[Rewriting]:
         """The forward with chains for a module that holds parts of some."""
-        if is_replaced(module):
-            self.unknown[module] = "somebody has replaced its forward"
+        if other := replaced(module):
+            self.unknown[module] = other
             return []
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             found = {at: chain for at, line in in_sequence(module) if (chain := self.chain(line, module))}
@@ -159,6 +159,8 @@ class _Search:
         """The chain of a line, noted in its row."""
         first = line.parts[0]
         chain, why = chain_of(line)
+        if why == line.end and line.returned and where is self.model:
+            why = ""  # nothing follows
         key = first
         if isinstance(first, Call):
             key = line.nodes[0]

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from tconv.torch.jobs import DTYPES
 from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
-__all__ = ["LAYERS", "Swap", "is_layer", "why_not"]
+__all__ = ["KEY", "LAYERS", "Swap", "is_layer", "replaced", "why_not"]
 
 #: PyTorch's classes -> ours.
 LAYERS: dict[type[nn.Module], type[nn.Module]] = {
@@ -25,6 +25,9 @@ LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.ConvTranspose2d: ConvTranspose2d,
     nn.ConvTranspose3d: ConvTranspose3d,
 }
+
+#: The attribute of a module that holds its rewriting.
+KEY = "_accelerated"
 
 
 def is_layer(module: nn.Module) -> bool:
@@ -36,13 +39,21 @@ def _kind(cls: type[Any]) -> type[nn.Module]:
     return next(theirs for theirs in LAYERS if issubclass(cls, theirs))
 
 
+def replaced(module: nn.Module) -> str | None:
+    """Who has given this one module another forward, or None; the class's own, out of a pickle, is none."""
+    found = vars(module).get("forward")
+    if found is None or getattr(found, "__func__", None) is type(module).forward:
+        return None
+    return "accelerated already" if vars(module).get(KEY) else "somebody has replaced its forward"
+
+
 def why_not(module: nn.Module) -> str | None:
     """Why the class of this layer cannot be exchanged, or None."""
     theirs = _kind(type(module))
     if type(module).forward not in (theirs.forward, LAYERS[theirs].forward):
         return f"{type(module).__name__} has a forward of its own"
-    if "forward" in vars(module):
-        return "somebody has replaced its forward"
+    if replaced(module):
+        return replaced(module)
     # What is not shaped yet has a device and a dtype.
     at, dtype = next(((t.device.type, t.dtype) for t in module.parameters()), ("cpu", torch.float32))
     if at not in ("cpu", "meta"):

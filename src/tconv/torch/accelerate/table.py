@@ -76,11 +76,14 @@ class Accelerated:
         if not self.rows:
             return f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
         timed = any(row.after is not None for row in self.rows)
-        head = ["layer", "what", "done", *(["ms before", "after"] if timed else []), "not done, and why"]
+        left = ["not done, and why"] if any(row.why for row in self.rows) else []
+        head = ["layer", "what", "done", *(["ms before", "after"] if timed else []), *left]
         lines = [head]
         for row in self.rows:
             times = [_ms(row.before), _ms(row.after)] if timed else []
-            lines.append([row.name, row.what, ", ".join(row.done) or "-", *times, "; ".join(row.why)])
+            lines.append(
+                [row.name, row.what, ", ".join(row.done) or "-", *times, *["; ".join(row.why)][: len(left)]]
+            )
         widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
         right = {3, 4} if timed else set()
         shown = [
