@@ -75,6 +75,8 @@ class Chain:
             or (self._watched and any(_GLOBAL_HOOKS))
         ):
             return None
+        if self.layer.training:
+            self.packed.clear()
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
@@ -82,10 +84,7 @@ class Chain:
         tensors = sources(self.layer, norm)
         if recorded(x, x, None) or any(recorded(tensor, x, None) for tensor in tensors):
             return self._differentiable(x, activation)
-        if self.layer.training:
-            self.packed.clear()
-            return None
-        if x.dtype not in _DTYPES or not x.numel() or transformed():
+        if self.layer.training or x.dtype not in _DTYPES or not x.numel() or transformed():
             return None
         return self.packed.run(self, tensors, x, activation, channels_last(x))
 

@@ -43,7 +43,11 @@ def measured(example: Example) -> Accelerated:
                 )
             if any(levels):
                 sides = [(done.put_back, example.run), (lambda: done.do(levels), example.run)]
-                done.before, done.after = map(median, in_turns(sides))
+                before, after = in_turns(sides)
+                done.before, done.after = median(before), median(after)
+                if _slower(after, before):
+                    done.put_back()
+                    done.notes.append("the whole model is slower with it, so everything is as it was")
         except BaseException:
             done.undo()
             raise
@@ -68,5 +72,5 @@ def _fastest(row: Row, x: Any) -> int:
     chosen = max(k for k, each in enumerate(runs) if not _slower(each, min(runs, key=median)))
     row.before, row.after = times[0], times[chosen]
     if row.levels[chosen] != most:
-        row.lowered(row.levels[chosen], f"slower here: {times[-1] * 1e3:.3f} ms")
+        row.lowered(row.levels[chosen], f"slower here, {times[-1] * 1e3:.3f} ms")
     return row.levels[chosen]

@@ -77,6 +77,8 @@ def traced(module: nn.Module) -> Traced | str:
         part = _part(module, node)
         if part is not None and _starts(part):
             lines.append(_line(module, node))
+        elif node.op == "call_module" and _starts(layer := module.get_submodule(str(node.target))):
+            lines.append(Line([layer], "it is called with more than its input", [node]))
     return Traced(graph, reading, lines)
 
 

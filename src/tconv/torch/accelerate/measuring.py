@@ -97,7 +97,11 @@ def distance(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float
             apart = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a.double() - b.double()).abs())
             finite = b[b.isfinite()].double().abs()
             largest = float(finite.max()) if finite.numel() else 0.0
-            off = float(apart.nan_to_num(float("inf")).max()) / (largest or 1.0) if b.numel() else 0.0
+            off = (
+                float(apart.nan_to_num(nan=float("inf"), posinf=float("inf")).max()) / (largest or 1.0)
+                if b.numel()
+                else 0.0
+            )
         if off / allowed > worst[0] / (worst[1] or 1.0):
             worst = off, allowed
     return worst

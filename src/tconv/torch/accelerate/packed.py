@@ -1,8 +1,9 @@
 """Weights that are folded, merged and packed once, and again when what they come from has changed.
 
 Packing costs more than the layer itself where maps are small. What has changed is seen by PyTorch's counters
-of changes, on which autograd relies too. Writing through `.data` is not counted, and common where averages of
-weights are kept; so a sample of the weights is compared as well.
+of changes, on which autograd relies too. Two changes are not counted: what is written through `.data`, as is
+common where averages of weights are kept, and the statistics that a BatchNorm updates. So a sample of the
+weights, and the statistics, are compared as well.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class _State(NamedTuple):
 
     tensors: tuple[Tensor, ...]
     versions: tuple[tuple[int, int], ...]
-    sample: tuple[Tensor, Tensor]  #: of the largest of them: as it lies there, and as it was
+    samples: list[tuple[Tensor, Tensor]]  #: of some of them: as they are, and as they were
     settings: Any
     layer: Layer
 
@@ -76,22 +77,21 @@ class _State(NamedTuple):
             and len(self.tensors) == len(tensors)
             and all(a is b for a, b in zip(self.tensors, tensors, strict=True))
             and self.versions == _versions(tensors)
-            and torch.equal(*self.sample)
+            and all(torch.equal(now, then) for now, then in self.samples)
         )
 
 
 _SAMPLES = 1024
 
 
-def _sample(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    largest = max(tensors, key=Tensor.numel).detach()
-    if not torch.ops.aten.is_non_overlapping_and_dense(largest):
-        return largest, largest.clone()
-    # An odd step meets every channel of the usual counts of them.
-    step = largest.numel() // _SAMPLES | 1
-    count = -(-largest.numel() // step)
-    seen = largest.as_strided((count,), (step,), largest.storage_offset())
-    return seen, seen.clone()
+def _samples(tensors: Sequence[Tensor], norm: Any) -> list[Tensor]:
+    """Views that show most changes: of the largest tensor, and of statistics."""
+    seen = max(tensors, key=Tensor.numel).detach()
+    if torch.ops.aten.is_non_overlapping_and_dense(seen):
+        # An odd step meets every channel of the usual counts of them.
+        step = seen.numel() // _SAMPLES | 1
+        seen = seen.as_strided((-(-seen.numel() // step),), (step,), seen.storage_offset())
+    return [seen] if norm is None else [seen, norm.running_mean, norm.running_var]
 
 
 def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
@@ -127,8 +127,9 @@ class Packed:
         if state is None or not state.holds(tensors, settings):
             if not _is_pure(layer) or not all(t.dtype is x.dtype and t.is_cpu for t in tensors):
                 return None
-            versions, sample = _versions(tensors), _sample(tensors)
-            state = _State(tuple(tensors), versions, sample, settings, _packed(chain, activation, last))
+            samples = [(seen, seen.clone()) for seen in _samples(tensors, norm)]
+            versions, made = _versions(tensors), _packed(chain, activation, last)
+            state = _State(tuple(tensors), versions, samples, settings, made)
             self._states[last] = state
         source = x.detach()
         if last:

@@ -102,7 +102,7 @@ class _Search:
         for name, module in model.named_modules(remove_duplicate=False):
             self.names.setdefault(module, []).append(name or "(the model)")
         self.rows: dict[Any, Row] = {}
-        self.unknown: dict[nn.Module, str] = {}  #: modules whose forward shows nothing, and why
+        self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer
 
     def name(self, module: nn.Module) -> str:
         return ", ".join(self.names[module])
@@ -134,7 +134,7 @@ class _Search:
     def inside(self, module: nn.Module) -> list[Rewriting]:
         """The forward with chains for a module that holds parts of some."""
         if other := replaced(module):
-            self.unknown[module] = other
+            self.unknown[module] = f"what follows is not known: {other}"
             return []
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             found = {at: chain for at, line in in_sequence(module) if (chain := self.chain(line, module))}
@@ -143,8 +143,9 @@ class _Search:
             return []
         graph = traced(module)
         if not isinstance(graph, Traced):
-            self.unknown[module] = graph
+            self.unknown[module] = f"what follows is not known: {graph}"
             return []
+        self.unknown[module] = f"{type(module).__name__}.forward does not call it"
         lines = [(line, chain) for line in graph.lines if (chain := self.chain(line, module))]
         return [InGraph(module, graph, lines)] if lines else []
 
@@ -194,5 +195,5 @@ class _Search:
                 path = path.rpartition(".")[0]
                 holder = self.model.get_submodule(path)
                 if holder in self.unknown:
-                    return f"what follows is not known: {self.unknown[holder]}"
+                    return self.unknown[holder]
         return "what follows is not known"
