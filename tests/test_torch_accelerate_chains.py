@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -220,3 +221,25 @@ def test_our_own_layers_are_packed_and_fused_too() -> None:
         ["was tconv's already", "Tanh fused"],
     ]
     assert type(model[0]) is layers.ConvTranspose1d
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": "same"},
+        {"padding": ((0, 1), (-1, 2)), "activation": "tanh"},
+        {"padding": 1, "padding_mode": "circular"},
+        {"output_size": (9, 10), "activation": "relu"},
+    ],
+)
+def test_what_only_our_layers_have(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    layer = layers.ConvTranspose2d(3, 4, 3, 2, **options)
+    model = nn.Sequential(layer, nn.LeakyReLU(0.1)).eval()
+    x = torch.randn(1, 3, 4, 4)
+    expected = model(x)
+    accelerate(model, report=False)
+    close(model(x), expected)  # as autograd records it
+    with torch.no_grad():
+        close(model(x), expected)
+        close(layer(x), layers.ConvTranspose2d.forward(layer, x))

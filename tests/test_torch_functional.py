@@ -181,8 +181,16 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: conv_transpose2d(X, W, stride=(1, 1, 1)),
         ["stride=(1, 1, 1)", "3 entries"],
     ),
-    "padding": (lambda: conv_transpose2d(X, W, padding=-1), ["padding=-1", "0 or more"]),
-    "padding word": (lambda: conv_transpose2d(X, W, padding="same"), ["padding='same'", "must be an int"]),
+    "padding word": (lambda: conv_transpose2d(X, W, padding="full"), ["padding='full'", '"same"']),
+    "padding pair": (
+        lambda: conv_transpose2d(X, W, padding=((0, 1),)),
+        ["padding=((0, 1),)", "2, one an axis"],
+    ),
+    "padding of three": (
+        lambda: conv_transpose2d(X, W, padding=((0, 1, 2), 0)),
+        ["(0, 1, 2)", "(lo, hi) pair"],
+    ),
+    "word with a wrong rank": (lambda: conv_transpose2d(X, W[0], padding="same"), ["(3, 3, 3)", "of 4 axes"]),
     "dilation": (lambda: conv_transpose2d(X, W, dilation=0), ["dilation 0 on axis 0"]),
     "output padding": (
         lambda: conv_transpose2d(X, W, stride=2, output_padding=2),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import tconv.torch
 from tconv import TconvError
@@ -124,6 +125,113 @@ def test_output_size_is_pytorchs(axes: int, size: tuple) -> None:
     assert ours(x[0], output_size=(3, *size)).shape == (3, *size)
 
 
+def test_an_output_size_of_its_own_travels_in_a_sequence() -> None:
+    x = torch.randn(2, 4, 28, 19)
+    up = ConvTranspose2d(4, 3, 3, 2, 1, output_size=(56, 37))
+    net = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), up, nn.ReLU())
+    assert net(x).shape == (2, 3, 56, 37)
+    assert net(x[0]).shape == (3, 56, 37)
+    assert torch.equal(net[1](x), theirs_of(up)(x, output_size=[56, 37]))
+    assert up(x, output_size=(55, 38)).shape == (2, 3, 55, 38)  # of this call
+    assert "output_size=(56, 37)" in repr(up)
+    assert copy.deepcopy(net)(x).shape == pickle.loads(pickle.dumps(net))(x).shape == (2, 3, 56, 37)
+    assert ConvTranspose1d(4, 3, 3, 2, 1, output_size=10)(torch.ones(1, 4, 5)).shape == (1, 3, 10)
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(up, fullgraph=True, backend="aot_eager")(x), up(x))
+    assert torch.equal(torch.export.export(net, (x,)).module()(x), net(x))
+
+
+def theirs_of(layer: nn.Module) -> nn.Module:
+    made = nn.ConvTranspose2d(4, 3, 3, 2, 1)
+    made.load_state_dict(layer.state_dict())
+    return made
+
+
+#: As written -> what it crops (negative: adds): top, bottom, left, right, for kernel (3, 4) and stride 2.
+PADDINGS = [
+    ("same", (0, 1, 1, 1)),
+    ("valid", (0, 0, 0, 0)),
+    (((0, 1), (2, 0)), (0, 1, 2, 0)),
+    (((1, -1), 0), (1, -1, 0, 0)),
+    (-1, (-1, -1, -1, -1)),
+    ([(1, 1), [0, 0]], (1, 1, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("padding", "sides"), PADDINGS, ids=str)
+def test_paddings_that_pytorch_refuses(padding: object, sides: tuple[int, ...]) -> None:
+    layer = ConvTranspose2d(4, 6, (3, 4), 2, padding, groups=2, activation="relu")
+    plain = nn.ConvTranspose2d(4, 6, (3, 4), 2, groups=2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randint(-3, 4, layer.weight.shape))
+        layer.bias.copy_(torch.randint(-3, 4, layer.bias.shape))
+        plain.weight.copy_(layer.weight)
+    x = torch.randint(-3, 4, (2, 4, 5, 3)).float()
+    top, bottom, left, right = sides
+    full = functional.pad(plain(x), (-left, -right, -top, -bottom))
+    expected = (full + layer.bias.reshape(-1, 1, 1)).relu()
+    for each in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert torch.equal(each(x), expected)
+        assert repr(each) == repr(layer)
+    with pytest.raises(TconvError, match="cannot be reached"):
+        layer(x, output_size=[n - 1 for n in expected.shape[2:]])
+    more = layer(x, output_size=[n + 1 for n in expected.shape[2:]])
+    assert torch.equal(more[:, :, :-1, :-1], expected)
+
+
+def test_how_paddings_are_told() -> None:
+    for padding, told in {
+        "same": "padding=((0, 1), (1, 1))",
+        ((1, 1), (2, 2)): "padding=(1, 2)",
+        -1: "padding=(-1, -1)",
+        ((0, 0), (1, 0)): "padding=((0, 0), (1, 0))",
+    }.items():
+        assert repr(ConvTranspose2d(4, 6, (3, 4), 2, padding)) == (
+            f"ConvTranspose2d(4, 6, kernel_size=(3, 4), stride=(2, 2), {told})"
+        )
+    assert "padding" not in repr(ConvTranspose2d(4, 6, 2, 2, "same"))
+    layer = ConvTranspose2d(4, 6, 3, 1, 1, padding_mode="reflect")
+    assert "padding=(1, 1), padding_mode=reflect" in repr(layer)
+
+
+LAZY = {axes: getattr(tconv.torch, f"LazyConvTranspose{axes}d") for axes in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(("axes", "args", "kwargs"), BUILDS, ids=str)
+def test_lazy_layers_become_ours(axes: int, args: tuple, kwargs: dict) -> None:
+    lazy = LAZY[axes](*args[1:], **kwargs)
+    theirs = getattr(nn, f"LazyConvTranspose{axes}d")(*args[1:], **kwargs)
+    assert repr(lazy) == repr(theirs)
+    assert pickle.loads(pickle.dumps(lazy)).has_uninitialized_params()
+    x = torch.randn(2, args[0], *range(5, 5 + axes), dtype=theirs.weight.dtype)
+    for layer in (copy.deepcopy(lazy), lazy, theirs):
+        torch.manual_seed(5)
+        layer(x[0])
+    assert type(lazy) is OURS[axes]
+    assert repr(lazy) == repr(theirs)
+    assert list(lazy.state_dict()) == list(theirs.state_dict())
+    assert all(map(torch.equal, lazy.parameters(), theirs.parameters()))
+    fresh = LAZY[axes](*args[1:], **kwargs)
+    fresh.load_state_dict(theirs.state_dict())  # makes the parameters
+    torch.testing.assert_close(fresh(x), theirs(x))
+
+
+def test_lazy_layers_take_what_ours_take() -> None:
+    lazy = LAZY[2](3, 3, 2, "same", padding_mode="circular", activation="relu", output_size=(10, 12))
+    eager = ConvTranspose2d(
+        4, 3, 3, 2, "same", padding_mode="circular", activation="relu", output_size=(10, 12)
+    )
+    x = torch.randn(1, 4, 5, 6)
+    lazy(x)
+    eager.load_state_dict(lazy.state_dict())
+    assert repr(lazy) == repr(eager)
+    assert torch.equal(lazy(x), eager(x))
+    with pytest.raises(TconvError, match=r"in_channels=4 .* groups=3"):
+        LAZY[2](3, 3, groups=3)(x)
+    with pytest.raises(TconvError, match=r"out_channels=4 .* groups=3"):
+        LAZY[2](4, 3, groups=3)
+
+
 def test_an_encoder_is_undone_in_size() -> None:
     """PyTorch's own example: any size comes back from its halves."""
     down, up = nn.Conv2d(4, 4, 3, stride=2, padding=1), ConvTranspose2d(4, 4, 3, stride=2, padding=1)
@@ -134,7 +242,16 @@ def test_an_encoder_is_undone_in_size() -> None:
 
 X = torch.ones(1, 4, 5, 5)
 REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
-    "padding mode": (lambda: ConvTranspose2d(4, 2, 3, padding_mode="reflect"), ["'reflect'", "'zeros'"]),
+    "padding mode": (lambda: ConvTranspose2d(4, 2, 3, padding_mode="mirror"), ["'mirror'", "zeros, reflect"]),
+    "padding word": (lambda: ConvTranspose2d(4, 2, 3, padding="full"), ["padding='full'", '"same"']),
+    "two sizes": (
+        lambda: ConvTranspose2d(4, 2, 3, 2, output_padding=1, output_size=5),
+        ["output_size=5 and output_padding=1"],
+    ),
+    "an output size of three": (
+        lambda: ConvTranspose2d(4, 2, 3, 2, output_size=(5, 5, 5)),
+        ["output_size=(5, 5, 5)", "3 entries"],
+    ),
     "in channels": (lambda: ConvTranspose1d(5, 4, 3, groups=2), ["in_channels=5", "groups=2"]),
     "out channels": (lambda: ConvTranspose3d(4, 5, 3, groups=2), ["out_channels=5", "groups=2"]),
     "groups": (lambda: ConvTranspose2d(4, 4, 3, groups=0), ["groups=0"]),

@@ -32,7 +32,8 @@ def _empty(job: Job) -> Tensor:
         array = allocate(job.plan.geometry, job.shape, job.array)
         brain = job.dtype is torch.bfloat16
         made = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
-    return made.movedim(-1, 1) if job.last else made
+    # No view: one made inside autograd's functions could not be changed in place, as nn.ReLU(True) does.
+    return made.movedim(-1, 1).data if job.last else made
 
 
 def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

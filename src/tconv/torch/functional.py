@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
@@ -16,11 +15,13 @@ from tconv.planning import Activation
 from tconv.torch.activations import activate, checked, fusible
 from tconv.torch.jobs import DTYPES, options, spelled_out
 from tconv.torch.maps import Activated, ConvTranspose
+from tconv.torch.padding import by_pytorch, in_numbers
 from tconv.torch.plain import plain, transformed
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 PerAxis: TypeAlias = int | Sequence[int]
+Padding: TypeAlias = int | str | Sequence[int | Sequence[int]]
 
 
 def conv_transpose1d(
@@ -28,7 +29,7 @@ def conv_transpose1d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -50,7 +51,7 @@ def conv_transpose2d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -67,8 +68,10 @@ def conv_transpose2d(
             or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `padding`, `output_padding` and `dilation`.
-        padding: cells cropped at both ends of each axis of the output.
+        stride: an int, or one an axis; so are `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output: an int, one an axis, (lo, hi) pairs
+            one an axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
+            cropped at the far end. Negative ones extend.
         output_padding: cells added at the far end.
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed where the
             sums are and not in a pass of its own. Gradients are those of torch.nn.functional's relu, tanh,
@@ -76,8 +79,8 @@ def conv_transpose2d(
             autocast and transforms the step is PyTorch's own.
 
     Returns:
-        (n, c_out, ...) with (i-1)*stride - 2*padding + dilation*(k-1) + 1 + output_padding on each axis, of
-        the dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
+        (n, c_out, ...) with (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding on each axis, of the
+        dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
 
     Raises:
         TconvError: what does not fit, with what would.
@@ -99,7 +102,7 @@ def conv_transpose3d(
     weight: Tensor,
     bias: Tensor | None = None,
     stride: PerAxis = 1,
-    padding: PerAxis = 0,
+    padding: Padding = 0,
     output_padding: PerAxis = 0,
     groups: int = 1,
     dilation: PerAxis = 1,
@@ -117,11 +120,6 @@ def conv_transpose3d(
 
 
 _OURS: dict[int, Callable[..., Tensor]] = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}
-_PYTORCH: dict[int, Callable[..., Tensor]] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
 
 
 def _conv_transpose(
@@ -147,11 +145,13 @@ def _conv_transpose(
             )
             return made
         if not _taken(tensors):
-            return activate(after, _PYTORCH[axes](x, weight, bias, *given))
+            return activate(after, by_pytorch(axes, x, weight, bias, *given))
         x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
         call = ConvTranspose.call
     elif after is not None and fusible(after) and not transformed():
         call, after = partial(_activated, after), None
+    if isinstance(padding, str):  # of a weight of another rank nothing is asked: it is refused below
+        padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
     spelled: Callable[..., Any] = options
     if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
         call, spelled = torch.ops.tconv.conv_transpose, spelled_out
@@ -171,7 +171,7 @@ def _activated(activation: Activation, *args: Any) -> Tensor:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _taken(tensors: tuple[Any, ...]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import per_axis, whole
+from tconv.geometry.arguments import padding_pairs, per_axis, whole
 from tconv.ops.arrays import CODES
 from tconv.ops.jobs import Job as ArrayJob
 from tconv.ops.jobs import Options as ArrayOptions
@@ -23,6 +23,7 @@ __all__ = [
     "channels_last",
     "correlated",
     "memory_format",
+    "nested",
     "options",
     "spelled_out",
     "strided",
@@ -70,25 +71,38 @@ def channels_last(tensor: torch.Tensor) -> bool:
 def spelled_out(
     axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
 ) -> tuple[Ints, Ints, Ints, Ints, int]:
-    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups."""
+    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups.
+
+    Where sides differ padding has two, those at the near ends first, as in ONNX: padding[:axes] and
+    padding[-axes:] are the near and the far ends of both forms.
+    """
 
     def each(name: str, value: object) -> Ints:
         if isinstance(value, tuple) and len(value) == 1:  # PyTorch lets one stand for all
             value = value[0]
         return per_axis(name, value, axes)
 
-    made = each("padding", padding)
-    if min(made) < 0:
-        raise TconvError(
-            f"padding={padding} is negative; 0 or more would fit (tconv.conv_transpose can extend)"
-        )
     return (
         each("stride", stride),
-        made,
+        _cropped(padding, axes) if nested(padding) else each("padding", padding),
         each("output_padding", output_padding),
         each("dilation", dilation),
         whole("groups", groups),
     )
+
+
+def nested(padding: object) -> bool:
+    """Whether (lo, hi) pairs stand in `padding`."""
+    return isinstance(padding, tuple | list) and any(isinstance(entry, tuple | list) for entry in padding)
+
+
+def _cropped(padding: object, axes: int) -> Ints:
+    lows, highs = zip(*padding_pairs(padding, (1,) * axes, (1,) * axes, (1,) * axes), strict=True)
+    return tuple(lows) if lows == highs else (*lows, *highs)
+
+
+def _pairs(padding: Ints, axes: int) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(padding[:axes], padding[-axes:], strict=True))
 
 
 options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 are no 1 and 2
@@ -141,7 +155,13 @@ def transposed(
     if len(weight) != axes + 2:
         raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
     given = ArrayOptions(
-        stride, padding, output_padding, dilation, groups, activation=activation, layout=LAYOUTS[last]
+        stride,
+        _pairs(padding, axes),
+        output_padding,
+        dilation,
+        groups,
+        activation=activation,
+        layout=LAYOUTS[last],
     )
     job = job_for("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
@@ -168,7 +188,8 @@ def strided(
     `last`: y is channels_last, and the answer too.
     """
     code = _one(dtypes, ("input", "weight"))
-    given = ArrayOptions(stride, padding, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
+    sides = _pairs(padding, len(stride))
+    given = ArrayOptions(stride, sides, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
     job = job_for("conv", code, _in_order(y, last), tuple(weight), given)
     return _job(job, dtypes[0], len(stride))
 
@@ -190,6 +211,7 @@ def correlated(
     x, y = tuple(x), tuple(y)
     if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
         raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
-    given = ArrayOptions(stride, padding, 0, dilation, groups, layout=LAYOUTS[last])
+    sides = _pairs(padding, len(stride))
+    given = ArrayOptions(stride, sides, 0, dilation, groups, layout=LAYOUTS[last])
     job = gradient_job(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
     return _job(job, dtypes[0], len(stride))

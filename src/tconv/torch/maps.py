@@ -219,6 +219,7 @@ def _transposed_to(
     sizes: Ints, x: Tensor, weight: Tensor, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Tensor:
     """`conv_transpose` with the output padding that gives these spatial sizes."""
-    axes = zip(sizes, x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    extra = tuple(size - ((i - 1) * s - 2 * p + d * (k - 1) + 1) for size, i, k, s, p, d in axes)
+    los, his = padding[: len(stride)], padding[-len(stride) :]
+    axes = zip(sizes, x.shape[2:], weight.shape[2:], stride, los, his, dilation, strict=True)
+    extra = tuple(size - ((i - 1) * s - lo - hi + d * (k - 1) + 1) for size, i, k, s, lo, hi, d in axes)
     return ConvTranspose.call(x, weight, None, stride, padding, extra, dilation, groups)

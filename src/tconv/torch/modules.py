@@ -1,28 +1,108 @@
 """Transposed convolution layers in place of torch.nn.ConvTranspose1d, 2d and 3d.
 
-Signatures, parameters, initialisation and repr are PyTorch's; a state dict of one loads into the other.
+Signatures, parameters, initialisation and repr are PyTorch's; a state dict of one loads into the other. What
+PyTorch's layers refuse is here: paddings that differ or are negative, "same", padding modes, an output size
+at construction, an activation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
 from tconv.errors import TconvError
+from tconv.geometry.arguments import padding_pairs, per_axis
 from tconv.planning import Activation
-from tconv.torch.activations import checked
+from tconv.torch.activations import activate, checked
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tconv.torch.jobs import nested
+from tconv.torch.padding import MODES, folded, in_numbers
 
-__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs", "check_channels"]
+
+Mode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+Pairs: TypeAlias = str | Sequence[tuple[int, int]]
 
 
-def _check(in_channels: int, out_channels: int, groups: int, padding_mode: str) -> None:
+class _Layer:
+    """What our layers have beside PyTorch's; the class behind it in the bases is PyTorch's."""
+
+    _call: ClassVar[Callable[..., Tensor]]
+    padding_mode: Mode
+    #: Of pickles that are older than these options.
+    activation: Activation = None
+    output_size: tuple[int, ...] | None = None
+
+    def __init__(
+        self: Any, channels: tuple[int, int], kernel_size: Any, stride: Any, padding: Any,
+        output_padding: Any, groups: int, bias: bool, dilation: Any, padding_mode: str, device: Any,
+        dtype: Any, output_size: Any, activation: Any,
+    ) -> None:  # fmt: skip
+        words = ("zeros", *MODES)
+        if padding_mode not in words:
+            raise TconvError(f"padding_mode={padding_mode!r} is unknown; {', '.join(words)} would fit")
+        check_channels(*channels, groups)
+        theirs = not isinstance(padding, str) and not nested(padding)
+        super().__init__(  # type: ignore[call-arg]
+            *channels, kernel_size, stride, padding if theirs else 0, output_padding,
+            groups, bias, dilation, "zeros", device, dtype,
+        )  # fmt: skip
+        axes = len(self.kernel_size)
+        if not theirs:
+            self.padding = in_numbers(padding, self.kernel_size, self.stride, self.dilation)
+            sides = padding_pairs(self.padding, self.kernel_size, self.stride, self.dilation)
+            self._reversed_padding_repeated_twice = [side for pair in reversed(sides) for side in pair]
+        self.padding_mode = padding_mode
+        self.activation = checked(activation)
+        if output_size is not None:
+            if any(self.output_padding):
+                raise TconvError(
+                    f"output_size={output_size} and output_padding={output_padding} both choose the output's "
+                    "size; one of them would fit"
+                )
+            self.output_size = per_axis("output_size", output_size, axes)
+
+    def extra_repr(self: Any) -> str:
+        """PyTorch's, and what PyTorch's layers lack."""
+        told = [super().extra_repr()]  # type: ignore[misc]
+        told += [
+            f"{name}={value!r}"
+            for name in ("output_size", "activation")
+            if (value := getattr(self, name)) is not None
+        ]
+        return ", ".join(told)
+
+    def forward(self: Any, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """The layer's answer; `output_size` (spatial sizes, or a whole shape) picks the output padding.
+
+        Raises:
+            TconvError: an input, an output size or a padding mode's ring that does not fit.
+        """
+        axes, extra = len(self.kernel_size), self.output_padding
+        wanted = self.output_size if output_size is None else output_size
+        if wanted is not None and input.dim() in (axes + 1, axes + 2):  # other ranks are `call`'s to refuse
+            extra = _extra(self, input, wanted)
+        if self.padding_mode == "zeros":
+            made: Tensor = type(self)._call(
+                input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation,
+                activation=self.activation,
+            )  # fmt: skip
+            return made
+        full = type(self)._call(input, self.weight, None, self.stride, 0, extra, self.groups, self.dilation)
+        sides = padding_pairs(self.padding, self.kernel_size, self.stride, self.dilation)
+        made = folded(full, sides, self.padding_mode)
+        if self.bias is None:
+            made = made.clone()  # without the rings' memory
+        else:  # which autocast would have cast
+            made = made + self.bias.to(made.dtype).reshape(-1, *(1,) * axes)
+        return activate(self.activation, made)
+
+
+def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
     """Refuse what PyTorch's layers refuse, naming the values."""
-    if padding_mode != "zeros":
-        raise TconvError(f"padding_mode={padding_mode!r}; a transposed convolution has 'zeros' alone")
     if groups < 1 or in_channels % groups or out_channels % groups:
         raise TconvError(
             f"in_channels={in_channels} and out_channels={out_channels} do not divide into groups={groups}; "
@@ -30,37 +110,34 @@ def _check(in_channels: int, out_channels: int, groups: int, padding_mode: str) 
         )
 
 
-def _answer(
-    layer: Any, call: Callable[..., Tensor], input: Tensor, output_size: Sequence[int] | None
-) -> Tensor:
+def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+    """The output padding that gives these sizes."""
     axes = len(layer.kernel_size)
-    extra = layer.output_padding
-    if output_size is not None and input.dim() in (axes + 1, axes + 2):  # other ranks are `call`'s to refuse
-        try:
-            extra = layer._output_padding(
-                input, output_size, layer.stride, layer.padding, layer.kernel_size, axes, layer.dilation
-            )
-        except (TypeError, ValueError) as error:
-            raise TconvError(f"{layer}: output_size={output_size!r}: {error}") from None
-    return call(
-        input, layer.weight, layer.bias, layer.stride, layer.padding, extra, layer.groups, layer.dilation,
-        activation=layer.activation,
-    )  # fmt: skip
-
-
-class _Layer:
-    """What our layers have beside PyTorch's."""
-
-    activation: Activation = None
-
-    def extra_repr(self) -> str:
-        """PyTorch's, and what PyTorch's layers lack."""
-        told: str = super().extra_repr()  # type: ignore[misc]
-        return told if self.activation is None else f"{told}, activation={self.activation!r}"
+    sizes = input.shape[-axes:]
+    if not isinstance(output_size, tuple | list):
+        raise TconvError(f"{layer}: output_size={output_size!r} is no tuple; one size an axis would fit")
+    if len(output_size) not in (axes, input.dim()):
+        raise TconvError(
+            f"{layer}: output_size={output_size!r} has {len(output_size)} elements; "
+            f"{axes} or {input.dim()} elements would fit an input of shape {tuple(input.shape)}"
+        )
+    wanted = list(output_size)[-axes:]
+    sides = padding_pairs(layer.padding, layer.kernel_size, layer.stride, layer.dilation)
+    each = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, sides, strict=True))
+    least = [(i - 1) * s - lo - hi + d * (k - 1) + 1 for i, k, s, d, (lo, hi) in each]
+    most = [size + max(s, d) - 1 for size, (_, _, s, d, _) in zip(least, each, strict=True)]
+    if not all(lo <= size <= hi for lo, size, hi in zip(least, wanted, most, strict=True)):
+        raise TconvError(
+            f"{layer}: output_size={output_size!r} cannot be reached from {list(sizes)}; "
+            f"{least} to {most} can"
+        )
+    return tuple(size - lo for size, lo in zip(wanted, least, strict=True))
 
 
 class ConvTranspose1d(_Layer, nn.ConvTranspose1d):
     """A layer over one axis, in place of torch.nn.ConvTranspose1d; see `ConvTranspose2d`."""
+
+    _call = staticmethod(conv_transpose1d)
 
     def __init__(
         self,
@@ -68,28 +145,23 @@ class ConvTranspose1d(_Layer, nn.ConvTranspose1d):
         out_channels: int,
         kernel_size: _size_1_t,
         stride: _size_1_t = 1,
-        padding: _size_1_t = 0,
+        padding: _size_1_t | Pairs = 0,
         output_padding: _size_1_t = 0,
         groups: int = 1,
         bias: bool = True,
         dilation: _size_1_t = 1,
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: Mode = "zeros",
         device: Any = None,
         dtype: Any = None,
         *,
+        output_size: _size_1_t | None = None,
         activation: Activation = None,
     ) -> None:
         """As for `ConvTranspose2d`."""
-        _check(in_channels, out_channels, groups, padding_mode)
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, output_padding,
-            groups, bias, dilation, padding_mode, device, dtype,
+            (in_channels, out_channels), kernel_size, stride, padding, output_padding, groups, bias,
+            dilation, padding_mode, device, dtype, output_size, activation,
         )  # fmt: skip
-        self.activation = checked(activation)
-
-    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """As for `ConvTranspose2d`."""
-        return _answer(self, conv_transpose1d, input, output_size)
 
 
 class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
@@ -103,7 +175,18 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
     ConvTranspose2d(16, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
     >>> layer(torch.ones(1, 16, 5, 5), output_size=(10, 10)).shape  # 9 or 10 come from 5
     torch.Size([1, 8, 10, 10])
+
+    What PyTorch's refuses:
+
+    >>> layer = ConvTranspose2d(16, 8, 3, 2, padding="same", padding_mode="circular", activation="relu")
+    >>> layer  # doctest: +NORMALIZE_WHITESPACE
+    ConvTranspose2d(16, 8, kernel_size=(3, 3), stride=(2, 2), padding=((0, 1), (0, 1)),
+                    padding_mode=circular, activation='relu')
+    >>> layer(torch.ones(1, 16, 5, 5)).shape
+    torch.Size([1, 8, 10, 10])
     """
+
+    _call = staticmethod(conv_transpose2d)
 
     def __init__(
         self,
@@ -111,43 +194,46 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
         out_channels: int,
         kernel_size: _size_2_t,
         stride: _size_2_t = 1,
-        padding: _size_2_t = 0,
+        padding: _size_2_t | Pairs = 0,
         output_padding: _size_2_t = 0,
         groups: int = 1,
         bias: bool = True,
         dilation: _size_2_t = 1,
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: Mode = "zeros",
         device: Any = None,
         dtype: Any = None,
         *,
+        output_size: _size_2_t | None = None,
         activation: Activation = None,
     ) -> None:
-        """Options as PyTorch's; `output_padding` adds cells at the far end of the output.
+        """Options as PyTorch's, and more.
 
-        `activation` follows the layer, fused, as in `conv_transpose2d`.
+        Args:
+            padding: cells cropped at the ends of each axis of the output: an int, one an axis, (lo, hi) pairs
+                one an axis, "same" for an output of input * stride, or "valid" for 0. Negative ones extend.
+            output_padding: cells added at the far end of each axis.
+            padding_mode: of the convolution that the layer is the adjoint of, as torch.nn.Conv2d has it.
+                "zeros" crops the full output; with "reflect", "replicate" and "circular" what would be
+                cropped is added to the cells that such a padding copies. As in torch.nn.functional.pad a
+                side of "reflect" must be smaller than the output, and one of "circular" no larger.
+            output_size: spatial sizes of the output, an int or one an axis, for a layer that nn.Sequential
+                calls; each call may give others. It picks the output padding, so that input sizes are those
+                that a convolution of this size gives.
+            activation: follows the layer, fused, as in `conv_transpose2d`.
 
         Raises:
-            TconvError: channels that groups do not divide, a padding_mode other than "zeros", or an unknown
-                activation.
+            TconvError: channels that groups do not divide, or an option that does not fit.
         """
-        _check(in_channels, out_channels, groups, padding_mode)
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, output_padding,
-            groups, bias, dilation, padding_mode, device, dtype,
+            (in_channels, out_channels), kernel_size, stride, padding, output_padding, groups, bias,
+            dilation, padding_mode, device, dtype, output_size, activation,
         )  # fmt: skip
-        self.activation = checked(activation)
-
-    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """The layer's answer; `output_size` (spatial sizes, or a whole shape) picks the output padding.
-
-        Raises:
-            TconvError: an input or an output size that does not fit.
-        """
-        return _answer(self, conv_transpose2d, input, output_size)
 
 
 class ConvTranspose3d(_Layer, nn.ConvTranspose3d):
     """A layer over three axes, in place of torch.nn.ConvTranspose3d; see `ConvTranspose2d`."""
+
+    _call = staticmethod(conv_transpose3d)
 
     def __init__(
         self,
@@ -155,25 +241,20 @@ class ConvTranspose3d(_Layer, nn.ConvTranspose3d):
         out_channels: int,
         kernel_size: _size_3_t,
         stride: _size_3_t = 1,
-        padding: _size_3_t = 0,
+        padding: _size_3_t | Pairs = 0,
         output_padding: _size_3_t = 0,
         groups: int = 1,
         bias: bool = True,
         dilation: _size_3_t = 1,
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: Mode = "zeros",
         device: Any = None,
         dtype: Any = None,
         *,
+        output_size: _size_3_t | None = None,
         activation: Activation = None,
     ) -> None:
         """As for `ConvTranspose2d`."""
-        _check(in_channels, out_channels, groups, padding_mode)
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, output_padding,
-            groups, bias, dilation, padding_mode, device, dtype,
+            (in_channels, out_channels), kernel_size, stride, padding, output_padding, groups, bias,
+            dilation, padding_mode, device, dtype, output_size, activation,
         )  # fmt: skip
-        self.activation = checked(activation)
-
-    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """As for `ConvTranspose2d`."""
-        return _answer(self, conv_transpose3d, input, output_size)

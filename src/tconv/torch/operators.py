@@ -46,8 +46,9 @@ def _transposed_shape(
     dilation: Shape,
     groups: int,
 ) -> Shape:
-    axes = zip(x.shape[2:], weight.shape[2:], stride, padding, extra, dilation, strict=True)
-    sizes = [(i - 1) * s - 2 * p + d * (k - 1) + 1 + o for i, k, s, p, o, d in axes]
+    los, his = padding[: len(stride)], padding[-len(stride) :]
+    axes = zip(x.shape[2:], weight.shape[2:], stride, los, his, extra, dilation, strict=True)
+    sizes = [(i - 1) * s - lo - hi + d * (k - 1) + 1 + o for i, k, s, lo, hi, o, d in axes]
     return [x.shape[0], weight.shape[1] * groups, *sizes]
 
 

@@ -215,13 +215,15 @@ def _transposed(name: str, given: Mapping[str, Any], constants: Mapping[str, Arr
     )
     source = given["input"] if "input" in given else given["x"]
     found = _spatial(source, axes)
-    guess = stand_in(stride, tuple((p, p) for p in padding))
+    # tconv's operator has one number an axis, or those of the near ends and then those of the far ones.
+    sides = tuple(zip(padding[:axes], padding[-axes:], strict=True))
+    guess = stand_in(stride, sides)
     batch = source.meta["val"].shape[0] if source.meta["val"].dim() == axes + 2 else 1
     geometry = Geometry.make(
         batch=batch if isinstance(batch, int) else 1,
         in_channels=weight.shape[0], out_channels=weight.shape[1] * groups,
         input=tuple(size or stand for size, stand in zip(found, guess, strict=True)), kernel=weight.shape[2:],
-        stride=stride, padding=padding, output_padding=extra, dilation=dilation, groups=groups,
+        stride=stride, padding=sides, output_padding=extra, dilation=dilation, groups=groups,
     )  # fmt: skip
     layer = Layer(name=name, geometry=geometry, weight=weight, sized=None not in found)
     return "transposed", {"layer": layer}

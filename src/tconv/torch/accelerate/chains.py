@@ -18,7 +18,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from tconv.planning import Activation
 from tconv.torch import functional
 from tconv.torch.accelerate.activations import spelled
-from tconv.torch.accelerate.packed import Packed, sources
+from tconv.torch.accelerate.packed import Packed, is_plain, sources
 from tconv.torch.jobs import channels_last
 from tconv.torch.plain import plain, recorded, transformed
 
@@ -80,7 +80,9 @@ class Chain:
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
-        activation = spelled(self.activation)
+        activation = getattr(self.layer, "activation", None)
+        if activation is None:
+            activation = spelled(self.activation)
         tensors = sources(self.layer, norm)
         if recorded(x, x, None) or any(recorded(tensor, x, None) for tensor in tensors):
             return self._differentiable(x, activation)
@@ -91,7 +93,8 @@ class Chain:
     def _differentiable(self, x: Tensor, activation: Activation) -> Tensor | None:
         """The layer with its activation fused, for autograd to record."""
         layer = self.layer
-        if activation is None or self.norm is not None or self.factor is not None or _hooks(layer):
+        alone = self.norm is None and self.factor is None and self.activation is not None
+        if not alone or _hooks(layer) or not is_plain(layer):
             return None
         return _FUNCTIONS[self.axes - 1](
             x, layer.weight, layer.bias, layer.stride, layer.padding, layer.output_padding, layer.groups,

@@ -21,7 +21,7 @@ from tconv.ops.layer import Layer, prepare
 from tconv.planning import Activation
 from tconv.torch.accelerate.upsampling import conv_padding
 
-__all__ = ["Packed", "sources"]
+__all__ = ["Packed", "is_plain", "sources"]
 
 #: Parametrisations that are functions of their tensors alone when the layer is not in training.
 _PURE = (
@@ -30,7 +30,7 @@ _PURE = (
     parametrizations._Orthogonal,
 )
 
-_OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups")
+_OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups", "padding_mode")
 
 
 def sources(layer: Any, norm: Any = None) -> list[Tensor]:
@@ -43,6 +43,11 @@ def sources(layer: Any, norm: Any = None) -> list[Tensor]:
         every = (*norm._parameters.values(), norm.running_mean, norm.running_var)
         found += [tensor for tensor in every if tensor is not None]
     return found
+
+
+def is_plain(layer: Any) -> bool:
+    """Whether the layer is all that its numbers say; ours can fold rings of padding, and choose sizes."""
+    return layer.padding_mode == "zeros" and getattr(layer, "output_size", None) is None
 
 
 def _is_pure(layer: Any) -> bool:
@@ -125,7 +130,9 @@ class Packed:
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
         state = self._states.get(last)
         if state is None or not state.holds(tensors, settings):
-            if not _is_pure(layer) or not all(t.dtype is x.dtype and t.is_cpu for t in tensors):
+            if not (is_plain(layer) and _is_pure(layer)) or not all(
+                t.dtype is x.dtype and t.is_cpu for t in tensors
+            ):
                 return None
             samples = [(seen, seen.clone()) for seen in _samples(tensors, norm)]
             versions, made = _versions(tensors), _packed(chain, activation, last)

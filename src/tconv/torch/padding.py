@@ -1,0 +1,143 @@
+"""Paddings that PyTorch's transposed layers refuse: words, pairs, negative ones, and rings folded inwards.
+
+With a `padding_mode` the layer is the adjoint of the convolution with that padding. Let P be the padding,
+which copies cells of y to a ring around it, and A the convolution without any: the adjoint of A P is P^T A^T.
+So the transposed convolution makes its full output, and P^T adds each cell of the ring to the cell that the
+ring would have copied. Axis by axis, since P is one matrix an axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from torch.nn import functional
+
+from tconv.errors import TconvError
+from tconv.geometry.arguments import Padding, Sides, padding_pairs, per_axis
+
+__all__ = ["MODES", "by_pytorch", "folded", "in_numbers"]
+
+
+def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) -> Any:
+    """`padding` without words: one int an axis where both sides agree on every axis, else (lo, hi) pairs.
+
+    >>> in_numbers("same", (3, 4), 2, 1), in_numbers("same", (4, 4), 2, 1)
+    (((0, 1), (1, 1)), (1, 1))
+    """
+    axes = len(kernel)
+    sides = padding_pairs(
+        padding, tuple(kernel), _each("stride", stride, axes), _each("dilation", dilation, axes)
+    )
+    return tuple(lo for lo, _ in sides) if all(lo == hi for lo, hi in sides) else sides
+
+
+def _each(name: str, value: Any, axes: int) -> tuple[int, ...]:
+    one = isinstance(value, tuple | list) and len(value) == 1  # PyTorch lets it stand for all
+    return per_axis(name, value[0] if one else value, axes)
+
+
+_PYTORCH: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+
+
+def by_pytorch(
+    axes: int,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Padding,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> Tensor:
+    """PyTorch's own transposed convolution; what its padding cannot say is cropped or added afterwards."""
+    call = _PYTORCH[axes]
+    flat = padding if isinstance(padding, tuple | list) else (padding,)
+    if not any(isinstance(entry, str | tuple | list) or entry < 0 for entry in flat):
+        return call(x, weight, bias, stride, padding, output_padding, groups, dilation)
+    kernel = tuple(weight.shape[2:])
+    sides = padding_pairs(padding, kernel, _each("stride", stride, axes), _each("dilation", dilation, axes))
+    full = call(x, weight, None, stride, 0, output_padding, groups, dilation)
+    cut = [side for pair in reversed(sides) for side in pair]
+    made = functional.pad(full, [max(-side, 0) for side in cut])  # first, since a crop may reach into it
+    made = functional.pad(made, [min(-side, 0) for side in cut])
+    return made if bias is None else made + bias.reshape(-1, *(1,) * axes)
+
+
+class Mode(NamedTuple):
+    """How the ring of an axis is folded back; n is the inside's size, [a, b) what of it was not cropped."""
+
+    most: Callable[[int, int, int], int]  #: cells of a side, from n, a, b
+    before: Callable[[int, int, int], int]  #: where those before it begin to go, from their number, a, b
+    after: Callable[[int, int, int], int]  #: where those after it do, from their number, n, a
+    turn: Callable[[Tensor, int], Tensor]  #: the cells in the order in which they are added, along an axis
+
+
+#: What torch.nn.functional.pad calls them.
+MODES = {
+    "reflect": Mode(
+        lambda n, a, b: n - 1,
+        lambda count, a, b: 1,
+        lambda count, n, a: n - 1 - count,
+        lambda cells, dim: cells.flip(dim),
+    ),
+    "replicate": Mode(
+        lambda n, a, b: 2**31 - 1,
+        lambda count, a, b: 0,
+        lambda count, n, a: n - 1,
+        lambda cells, dim: cells.sum(dim, keepdim=True),
+    ),
+    "circular": Mode(
+        lambda n, a, b: b - a,
+        lambda count, a, b: b - count,
+        lambda count, n, a: a,
+        lambda cells, dim: cells,
+    ),
+}
+
+
+def folded(full: Tensor, sides: Sides, mode: str) -> Tensor:
+    """P^T of a full output (..., *sizes): (..., *(size - lo - hi)).
+
+    `full` is used up, and the answer may be a part of its memory. Negative sides cropped the convolution's
+    input, so here they add zeros.
+
+    Raises:
+        TconvError: a side that the inside is too small for, as in torch.nn.functional.pad.
+
+    >>> import torch
+    >>> folded(torch.tensor([1.0, 2, 3, 4, 5]), ((1, 1),), "circular")  # 2+5, 3, 4+1
+    tensor([7., 3., 5.])
+    >>> folded(torch.tensor([1.0, 2, 3, 4, 5]), ((2, 0),), "replicate")  # 1+2+3, 4, 5
+    tensor([6., 4., 5.])
+    """
+    for axis, (lo, hi) in enumerate(sides):
+        full = _folded_along(full, axis, len(sides), lo, hi, mode)
+    return full
+
+
+def _folded_along(full: Tensor, axis: int, axes: int, lo: int, hi: int, mode: str) -> Tensor:
+    dim = full.dim() - axes + axis
+    n = full.shape[dim] - lo - hi
+    a, b = max(-lo, 0), n - max(-hi, 0)
+    most, before, after, turn = MODES[mode]
+    if b - a < 1 or max(lo, hi) > most(n, a, b):
+        raise TconvError(
+            f"padding ({lo}, {hi}) of mode {mode!r} on axis {axis} where the output has {n} cells; "
+            f"{'any positive ones' if mode == 'replicate' else f'at most {max(most(n, a, b), 0)} a side'} "
+            "would fit"
+        )
+    inside = full.narrow(dim, max(lo, 0), b - a)
+    if b - a < n:
+        inside = functional.pad(inside, [0, 0] * (axes - 1 - axis) + [a, n - b])
+    for count, first, start in ((lo, 0, before(lo, a, b)), (hi, full.shape[dim] - hi, after(hi, n, a))):
+        if count > 0:
+            cells = turn(full.narrow(dim, first, count), dim)
+            inside.narrow(dim, start, cells.shape[dim]).add_(cells)
+    return inside
