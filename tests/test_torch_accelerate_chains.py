@@ -17,7 +17,7 @@ CLOSE = {torch.float32: 1e-5, torch.float64: 1e-12}
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    allowed = CLOSE[expected.dtype] * max(1.0, float(expected.abs().max()))
+    allowed = CLOSE[expected.dtype] * max(1.0, float(expected.detach().abs().max()))
     torch.testing.assert_close(found, expected, rtol=0, atol=allowed)
 
 

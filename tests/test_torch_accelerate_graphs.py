@@ -106,6 +106,35 @@ class Random(Net):
         return self.relu(self.up(x)) + torch.rand(4, 1, 1)
 
 
+class Buffer(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.up(x)) if self.bn.num_batches_tracked > 100 else self.up(x)
+
+
+class Item(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.up(x)) * float(self.bn.running_mean[0])
+
+
+class Kept(Net):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = torch.ones(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.up(x)) * self.gain
+
+
+class Mode(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.up(x)) * int(torch.is_grad_enabled())
+
+
+class Filtered(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.relu(self.up(x)) for k in range(3) if k > 1]).sum(0)
+
+
 class Helped(Net):
     def forward(self, x: Tensor) -> Tensor:
         return helper(self.up(x))
@@ -222,7 +251,12 @@ REASONS: list[tuple[type[Net], str]] = [
     (Without, f"Without.forward has a with block{ONE_WAY}"),
     (Data, f"Data.forward has a branch{ONE_WAY}"),
     (Effects, f"Effects.forward has a change of .kept{ONE_WAY}"),
-    (Random, "Random.forward makes tensors that a trace would freeze$"),
+    (Random, "Random.forward computes what a trace would freeze$"),
+    (Buffer, "torch.fx cannot trace Buffer: symbolically traced variables cannot be used"),
+    (Item, "torch.fx cannot trace Item: "),
+    (Kept, f"Kept.forward has a tensor, gain, that is no buffer{ONE_WAY}"),
+    (Mode, f"Mode.forward has a call that takes nothing{ONE_WAY}"),
+    (Filtered, f"Filtered.forward has a branch{ONE_WAY}"),
     (Helped, f"helper has a branch{ONE_WAY}"),
 ]
 

@@ -2,7 +2,6 @@
 
 >>> import torch
 >>> from torch import nn
-from torch._dynamo import OptimizedModule
 >>> model = nn.Sequential(nn.ConvTranspose2d(8, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.ReLU()).eval()
 >>> done = accelerate(model)
 layer  what                          done
@@ -16,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch._dynamo import OptimizedModule
 
 from tconv.errors import TconvError
 from tconv.torch.accelerate.choosing import measured
@@ -68,7 +66,7 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
         done.do()
     else:
         done = measured(Example(model, example))
-    if any(isinstance(module, OptimizedModule) for module in model.modules()):
+    if any("_orig_mod" in module._modules for module in model.modules()):
         done.notes.append("what torch.compile has taken runs part by part: Inductor fuses it")
     if report:
         print(done)

@@ -80,7 +80,7 @@ class Chain:
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
-        activation = getattr(self.layer, "activation", None)
+        activation = vars(self.layer).get("activation")  # which layers of ours may have
         if activation is None:
             activation = spelled(self.activation)
         tensors = sources(self.layer, norm)

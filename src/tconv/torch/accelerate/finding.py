@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch import fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tconv.torch.accelerate import straight
 from tconv.torch.accelerate.activations import Call, spelled
@@ -53,8 +54,20 @@ class Traced(NamedTuple):
 
 
 class _Tracer(fx.Tracer):
+    proxy_buffer_attributes = True  # else a buffer's values would be taken for constants
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees whatever is computed on real tensors, of which a trace keeps the answer alone."""
+
+    computed = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.computed = True
+        return func(*args, **(kwargs or {}))
 
 
 def traced(module: nn.Module) -> Traced | str:
@@ -64,14 +77,15 @@ def traced(module: nn.Module) -> Traced | str:
         reading = straight.read(module)
         if isinstance(reading, str):
             return reading
-        graph = _Tracer().trace(module)
+        with _Watch() as watch:  # type: ignore[no-untyped-call]
+            graph = _Tracer().trace(module)
     except Exception as error:  # a forward may do anything with a stand-in
         told = str(error).strip().splitlines() or [type(error).__name__]
         return f"torch.fx cannot trace {type(module).__name__}: {told[0][:80]}"
     finally:
         module.training = training
-    if any(node.op == "get_attr" and str(node.target).startswith("_tensor_constant") for node in graph.nodes):
-        return f"{type(module).__name__}.forward makes tensors that a trace would freeze"
+    if watch.computed:
+        return f"{type(module).__name__}.forward computes what a trace would freeze"
     lines = []
     for node in graph.nodes:
         part = _part(module, node)

@@ -17,9 +17,13 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv import algebra
+from tconv.ops.jobs import moved_last
 from tconv.ops.layer import Layer, prepare
+from tconv.ops.running import execute
 from tconv.planning import Activation
 from tconv.torch.accelerate.upsampling import conv_padding
+from tconv.torch.eager import empty
+from tconv.torch.jobs import Job, job_of, memory_format
 
 __all__ = ["Packed", "is_plain", "sources"]
 
@@ -47,7 +51,7 @@ def sources(layer: Any, norm: Any = None) -> list[Tensor]:
 
 def is_plain(layer: Any) -> bool:
     """Whether the layer is all that its numbers say; ours can fold rings of padding, and choose sizes."""
-    return layer.padding_mode == "zeros" and getattr(layer, "output_size", None) is None
+    return layer.padding_mode == "zeros" and vars(layer).get("output_size") is None
 
 
 def _is_pure(layer: Any) -> bool:
@@ -74,6 +78,7 @@ class _State(NamedTuple):
     samples: list[tuple[Tensor, Tensor]]  #: of some of them: as they are, and as they were
     settings: Any
     layer: Layer
+    jobs: dict[tuple[int, ...], tuple[Job, Any, Any]]  #: by the input's shape
 
     def holds(self, tensors: list[Tensor], settings: Any) -> bool:
         """Whether what was packed is what would be packed now."""
@@ -85,8 +90,20 @@ class _State(NamedTuple):
             and all(torch.equal(now, then) for now, then in self.samples)
         )
 
+    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[Job, Any, Any]:
+        """What runs for an input of `shape`: its job, packed weights and bias."""
+        found = self.jobs.get(shape)
+        if found is None:
+            axes = len(shape) - 2
+            made, weight, bias = self.layer.ready(moved_last(tuple(shape), axes) if last else tuple(shape))
+            if len(self.jobs) >= _MOST_SHAPES:
+                self.jobs.clear()
+            found = self.jobs[shape] = job_of(made, dtype, axes), weight, bias
+        return found
+
 
 _SAMPLES = 1024
+_MOST_SHAPES = 1024
 
 
 def _samples(tensors: Sequence[Tensor], norm: Any) -> list[Tensor]:
@@ -130,18 +147,18 @@ class Packed:
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
         state = self._states.get(last)
         if state is None or not state.holds(tensors, settings):
-            if not (is_plain(layer) and _is_pure(layer)) or not all(
-                t.dtype is x.dtype and t.is_cpu for t in tensors
-            ):
+            usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
+            if not (usual and is_plain(layer) and _is_pure(layer)):
                 return None
             samples = [(seen, seen.clone()) for seen in _samples(tensors, norm)]
             versions, made = _versions(tensors), _packed(chain, activation, last)
-            state = _State(tuple(tensors), versions, samples, settings, made)
+            state = _State(tuple(tensors), versions, samples, settings, made, {})
             self._states[last] = state
-        source = x.detach()
-        if last:
-            return torch.from_numpy(state.layer(source.movedim(1, -1).numpy())).movedim(-1, 1)
-        return torch.from_numpy(state.layer(source.numpy()))
+        source = x.detach().contiguous(memory_format=memory_format(x.dim(), last))
+        job, packed, bias = state.ready(source.shape, x.dtype, last)
+        target = empty(job)
+        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
+        return target
 
 
 def _packed(chain: Any, activation: Activation, last: bool) -> Layer:

@@ -26,6 +26,12 @@ _BUILTINS = frozenset(("enumerate", "float", "int", "len", "list", "range", "rev
 _REFUSED: dict[type[ast.AST], str] = {
     ast.With: "a with block",
     ast.Try: "a try block",
+    ast.TryStar: "a try block",
+    ast.Match: "a match",
+    ast.ClassDef: "a class in it",
+    ast.AsyncFor: "an async for",
+    ast.AsyncWith: "an async with",
+    ast.AsyncFunctionDef: "a function in it",
     ast.While: "a while loop",
     ast.Raise: "a raise",
     ast.Assert: "an assert",
@@ -134,12 +140,22 @@ class _Body:
             raise self.no(node, _REFUSED[type(node)])
         if isinstance(node, ast.If | ast.IfExp) and not self.settled(node.test):
             raise self.no(node, "a branch")
+        if isinstance(node, ast.comprehension) and not all(map(self.settled, node.ifs)):
+            raise self.no(node.target, "a branch")
         if isinstance(node, ast.BoolOp) and not self.settled(node):
             raise self.no(node, f"{'and' if isinstance(node.op, ast.And) else 'or'}")
         if isinstance(node, ast.Attribute) and not _is_load(node):
             raise self.no(node, f"a change of .{node.attr}")
+        if isinstance(node, ast.Call) and not (node.args or node.keywords) and self.is_outside(node.func):
+            raise self.no(node, "a call that takes nothing")
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
             raise self.no(node, "a call whose answer is not used")
+
+    def is_outside(self, node: ast.expr) -> bool:
+        """Whether a name, or attributes of one, stands for something beside the function and its module."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id not in self.local
 
     def settled(self, test: ast.expr) -> bool:
         """Whether a condition looks at nothing but constants and numbers of the module."""
@@ -177,6 +193,8 @@ class _Body:
         for part in parts:
             holder, value = value, getattr(value, part, None)
             if isinstance(value, Tensor):
+                if part in vars(holder):  # no parameter and no buffer: a trace takes it for a constant
+                    raise self.no(node, f"a tensor, {part}, that is no buffer")
                 return
             if isinstance(holder, nn.Module) and _constant(value):
                 self.found.attributes.append((holder, part, value))
