@@ -156,9 +156,12 @@ def main() -> None:
         found.append({"model": name, "before": done.before, "after": done.after, "rows": rows})
         if not args.json:
             print(f"{name}, input {'x'.join(map(str, shape))}\n{done}\n")
-    print(
-        json.dumps(found) if args.json else f"{machine()}; {args.threads} threads, torch {torch.__version__}"
-    )
+    seen = machine()
+    if args.json:
+        print(json.dumps({"machine": seen, "threads": args.threads, "models": found}))
+    else:
+        versions = ", ".join(f"{name} {version}" for name, version in seen["versions"].items())
+        print(f"{seen['cpu']}, {seen['instruction_set']}, {args.threads} threads; {versions}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -291,61 +290,6 @@ def test_a_module_in_a_module_that_cannot_be_traced() -> None:
     alone = compared(Around(nn.ConvTranspose2d(4, 2, 2)), X)
     (row,) = alone.rows
     assert re.search(f"^what follows is not known: Around.forward has a branch{ONE_WAY}", row.why[0])
-
-
-SEQUENCES: list[tuple[Callable[[], list[nn.Module]], list[str], str]] = [
-    (
-        lambda: [nn.Upsample(scale_factor=2), nn.ReLU(), nn.Conv2d(4, 4, 3)],
-        [],
-        "ReLU follows, and no convolution",
-    ),
-    (lambda: [nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, 2)], [], "the convolution has stride (2, 2)"),
-    (
-        lambda: [nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")],
-        [],
-        "padding_mode='reflect' sees the upsampled borders",
-    ),
-    (lambda: [nn.Upsample(scale_factor=1.5), nn.Conv2d(4, 4, 3)], [], "scale_factor=1.5 is not whole"),
-    (lambda: [nn.Upsample(size=(9, 9)), nn.Conv2d(4, 4, 3)], [], "size= is given, not scale_factor="),
-    (
-        lambda: [nn.Upsample(scale_factor=(41, 1)), nn.Conv2d(4, 4, 3)],
-        [],
-        "scale_factor=(41.0, 1.0): PyTorch's own rounding shows beyond 40",
-    ),
-    (lambda: [nn.ConvTranspose2d(4, 4, 2), nn.GELU()], ["swapped"], "GELU follows"),
-    (
-        lambda: [nn.ConvTranspose2d(4, 4, 2), nn.InstanceNorm2d(4), nn.ReLU()],
-        ["swapped"],
-        "InstanceNorm2d follows",
-    ),
-    (
-        lambda: [nn.ConvTranspose2d(4, 4, 2), nn.BatchNorm2d(4, track_running_stats=False)],
-        ["swapped"],
-        "BatchNorm without running statistics depends on its input",
-    ),
-    (
-        lambda: [norm(2, 4), nn.ConvTranspose2d(4, 4, 3, 2, 1), nn.ReLU()],
-        ["swapped", "ReLU fused"],
-        "BatchNorm2d before it: beyond the border is zero, not its shift",
-    ),
-]
-
-
-@pytest.mark.parametrize(("parts", "did", "reason"), SEQUENCES)
-def test_sequences_that_stay(parts: Callable[[], list[nn.Module]], did: list[str], reason: str) -> None:
-    (row,) = compared(nn.Sequential(*parts()), X).rows
-    assert (row.done, row.why) == (did, [reason])
-
-
-def test_pytorch_rounds_factors_that_are_not_merged() -> None:
-    """The reason for the bound: at 41 PyTorch takes the wrong neighbour (2.13.0)."""
-    x = torch.arange(3.0).reshape(1, 1, 3)
-    wrong = [
-        factor
-        for factor in range(2, 48)
-        if not torch.equal(F.interpolate(x, scale_factor=factor), x.repeat_interleave(factor, 2))
-    ]
-    assert not wrong or min(wrong) > 40
 
 
 def test_slices_of_a_sequence_are_not_fused() -> None:

@@ -75,7 +75,7 @@ class Row:
 
 def _what(layer: Any) -> str:
     """A layer's numbers, in the spelling of problems."""
-    told = [type(layer).__name__, f"{layer.in_channels}>{layer.out_channels}"]
+    told = [type(layer).__name__.removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
     for letter, values, usual in (
         ("k", layer.kernel_size, None),
         ("s", layer.stride, 1),
