@@ -73,6 +73,29 @@ def test_merging_is_exact_on_whole_numbers() -> None:
         assert torch.equal(model(x), expected)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_the_odd_zero_of_same_is_at_the_far_end() -> None:
+    conv = nn.Conv1d(1, 1, 4, padding="same", bias=False)
+    conv.weight.data = torch.tensor([[[1.0, 2.0, 4.0, 8.0]]])
+    model, x = nn.Sequential(nn.Upsample(scale_factor=2), conv).eval(), torch.tensor([[[1.0, 3.0, 5.0]]])
+    with torch.no_grad():
+        expected = model(x)
+        accelerate(model, report=False)
+        assert torch.equal(model(x), expected)
+
+
+def test_a_batchnorm_in_training_by_itself() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.ConvTranspose1d(3, 4, 4, 2), norm(1, 4), nn.ReLU()).eval()
+    twin = copy.deepcopy(model)
+    accelerate(model, report=False)
+    x = torch.randn(2, 3, 5)
+    with torch.no_grad():
+        for training in (False, True, False):  # its statistics move, and nothing else does
+            model[1].train(training), twin[1].train(training)
+            close(model(x), twin(x))
+
+
 def test_training_goes_on_and_evaluation_follows_it() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(

@@ -232,6 +232,21 @@ def test_lazy_layers_take_what_ours_take() -> None:
         LAZY[2](4, 3, groups=3)
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (3, 1), (1, 3), (2, 3)])
+def test_every_size_that_an_output_padding_gives(stride: int, dilation: int) -> None:
+    """PyTorch's layers stop at the stride, though output padding may go up to the dilation."""
+    x = torch.randint(-3, 4, (1, 2, 5)).float()
+    layer = ConvTranspose1d(2, 3, 4, stride, 1, dilation=dilation)
+    least = layer(x).shape[-1]
+    for extra in range(max(stride, dilation)):
+        made = layer(x, output_size=[least + extra])
+        expected = functional.conv_transpose1d(x, layer.weight, layer.bias, stride, 1, extra, 1, dilation)
+        torch.testing.assert_close(made, expected)
+    for size in (least - 1, least + max(stride, dilation)):
+        with pytest.raises(TconvError, match=f"output_size=\\[{size}\\] cannot be reached"):
+            layer(x, output_size=[size])
+
+
 def test_an_encoder_is_undone_in_size() -> None:
     """PyTorch's own example: any size comes back from its halves."""
     down, up = nn.Conv2d(4, 4, 3, stride=2, padding=1), ConvTranspose2d(4, 4, 3, stride=2, padding=1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.library import opcheck
 from torch.nn import functional
 
 import tconv.torch
@@ -16,7 +18,8 @@ from tconv import TconvError, views
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.torch import conv_transpose1d, conv_transpose2d
-from tconv.torch.padding import by_pytorch, folded
+from tconv.torch.composed import composed
+from tconv.torch.padding import folded
 from torch_cases import OURS, THEIRS, options, randoms, tensors
 
 # PyTorch warns of its own use of torch.jit when forward-mode differentiation is first imported.
@@ -56,10 +59,10 @@ def test_values_and_gradients(case: str) -> None:
     x, weight, bias, y = tensors(g)
     made = []
     for call in (lambda *t: OURS[g.axes](*t, **spelled(g)), lambda *t: by_hand(g, *t)):
-        inputs = [t.clone().requires_grad_() for t in (x, weight, bias)]
+        *inputs, back = (t.clone().requires_grad_() for t in (x, weight, bias, y))
         answer = call(*inputs)
-        first = torch.autograd.grad(answer, inputs, y, create_graph=True)
-        second = torch.autograd.grad(sum((t * t).sum() for t in first), inputs[:2])
+        first = torch.autograd.grad(answer, inputs, back, create_graph=True)
+        second = torch.autograd.grad(sum((t * t).sum() for t in first), [*inputs[:2], back])
         made.append([answer, *first, *second])
     assert all(map(torch.equal, *made))
     meaning = views.scatter(x.numpy(), weight.numpy(), g) + bias.numpy().reshape(-1, *(1,) * g.axes)
@@ -110,6 +113,17 @@ def test_gradients_of_every_mode(dtype: torch.dtype) -> None:
     assert gradgradcheck(call, inputs, check_fwd_over_rev=True, check_batched_grad=True, fast_mode=True)
 
 
+@pytest.mark.parametrize("g", [ASKEW, Geometry.parse("n1 c2>2 i4 k2 s2 p-3:1")], ids=str)
+def test_the_operator_takes_both_ends(g: Geometry) -> None:
+    """As ONNX has them: those at the near ends, then those at the far ones."""
+    x, weight, bias, _ = (t.requires_grad_() for t in tensors(g))
+    ends = [side for sides in zip(*g.padding, strict=True) for side in sides]
+    given = [list(g.stride), ends, list(g.output_padding), list(g.dilation), g.groups]
+    opcheck(torch.ops.tconv.conv_transpose, (x, weight, bias, *given))
+    made = torch.ops.tconv.conv_transpose(x, weight, bias, *given)
+    assert torch.equal(made, by_hand(g, x, weight, bias))
+
+
 def test_other_roads_give_the_same() -> None:
     x, weight, bias, _ = tensors(ASKEW)
     expected = conv_transpose2d(x, weight, bias, **spelled(ASKEW))
@@ -139,10 +153,12 @@ def test_where_pytorch_computes_paddings_mean_the_same(case: str) -> None:
     """For tensors that the engine does not take."""
     g = UNEVEN[case]
     x, weight, bias, _ = tensors(g)
-    made = by_pytorch(g.axes, x, weight, bias, **spelled(g))
+    flat = [side for sides in zip(*g.padding, strict=True) for side in sides]
+    made = composed(x, weight, bias, g.stride, flat, g.output_padding, g.dilation, g.groups)
     assert torch.equal(made, OURS[g.axes](x, weight, bias, **spelled(g)))
-    made = by_pytorch(g.axes, x, weight, None, **{**options(g), "padding": "same", "output_padding": 0})
-    assert made.shape[2:] == tuple(i * s for i, s in zip(g.input, g.stride, strict=True))
+    same = {**options(g), "padding": "same", "output_padding": 0}
+    on_meta = OURS[g.axes](x.to("meta"), weight.to("meta"), **same)
+    assert on_meta.shape[2:] == tuple(i * s for i, s in zip(g.input, g.stride, strict=True))
 
 
 MODES = ["reflect", "replicate", "circular"]
@@ -248,6 +264,40 @@ def test_modes_under_every_road(mode: str) -> None:
         layer = layer.float()
         with torch.autocast("cpu"):
             assert layer(x.float()).dtype is torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:copyreg", "ignore:The feature will be:DeprecationWarning")
+def test_in_onnx(tmp_path: Path) -> None:
+    """Uneven crops are the node's own pads; rings and cells that are added stand beside it."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported; install tconv[onnx]")
+    ir = pytest.importorskip("onnx_ir", reason="reads what was exported; install tconv[onnx]")
+    pytest.importorskip("onnxscript", reason="PyTorch exports by it; install onnxscript")
+    layers: list[dict[str, Any]] = [
+        {"padding": "same"},
+        {"padding": ((1, 2), (0, 1)), "output_padding": 1, "activation": ("leaky_relu", 0.5)},
+        {"padding": ((-1, 2), (3, -2)), "activation": ("clamp", 0, 6)},
+        *({"padding": ((1, 0), (1, 2)), "padding_mode": mode} for mode in MODES),
+    ]
+    torch.manual_seed(0)
+    net = torch.nn.ModuleList(tconv.torch.ConvTranspose2d(2, 2, 3, 2, **layer) for layer in layers)
+
+    class All(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = net
+
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [layer(x) for layer in self.layers]
+
+    x, path = torch.randn(1, 2, 4, 5), tmp_path / "layers.onnx"
+    torch.onnx.export(All().eval(), (x,), path, dynamo=True, verbose=False, external_data=False)
+    nodes = [node for node in ir.load(path).graph if node.op_type == "ConvTranspose"]
+    assert len(nodes) == len(layers)
+    assert list(nodes[0].attributes["pads"].as_ints()) == [0, 0, 1, 1]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    answers = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    for answer, layer in zip(answers, net, strict=True):
+        torch.testing.assert_close(torch.from_numpy(answer), layer(x).detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_ring_too_wide_for_the_layer() -> None:

@@ -6,6 +6,7 @@ import copy
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -132,7 +133,10 @@ def test_chunks_may_be_overwritten() -> None:
     for begin in (0, 3, 6):
         buffer.copy_(x[..., begin : begin + 3])
         parts.append(stream(buffer))
+        assert stream._state.kept.untyped_storage().nbytes() <= 4 * 2 * 3 * 4  # 3 inputs are enough
     assert torch.equal(torch.cat([*parts, stream.flush()], -1), layer_of(g)(x))
+    stream(torch.ones(1, 2, 5000))
+    assert stream._state.kept.untyped_storage().nbytes() <= 4 * 2 * 3 * 4
 
 
 @torch.no_grad()
@@ -194,6 +198,27 @@ def test_it_is_no_resampler_of_chunks() -> None:
     assert apart.shape == made.shape
     assert not torch.allclose(apart, made)
     torch.testing.assert_close(made, layer(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "latency", "tail"),
+    [
+        ({"kernel_size": 16, "stride": 8, "padding": 4}, 4, 4),
+        ({"kernel_size": 1024, "stride": 256}, 0, 768),
+        ({"kernel_size": 1024, "stride": 256, "padding": 384}, 384, 384),
+        ({"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}, 1, 1),
+        ({"kernel_size": 3, "stride": 2, "padding": ((0, 4),)}, 3, 0),  # which wait to be cropped
+        ({"kernel_size": 2, "stride": 3, "padding": ((-2, -1),)}, -2, 0),
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_latency(options: dict[str, Any], latency: int, tail: int) -> None:
+    """The numbers of the guide."""
+    stream = wrap(ConvTranspose1d(1, 1, **options))
+    assert stream.latency == latency
+    assert stream(torch.ones(1, 1, 40)).shape[-1] == 40 * options["stride"] - latency
+    assert stream.flush().shape[-1] == tail
 
 
 def begun() -> StreamingConvTranspose1d:

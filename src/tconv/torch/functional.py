@@ -13,9 +13,10 @@ from torch.overrides import handle_torch_function, has_torch_function
 from tconv.errors import TconvError
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked, fusible
+from tconv.torch.composed import composed
 from tconv.torch.jobs import DTYPES, options, spelled_out
 from tconv.torch.maps import Activated, ConvTranspose
-from tconv.torch.padding import by_pytorch, in_numbers
+from tconv.torch.padding import in_numbers
 from tconv.torch.plain import plain, transformed
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
@@ -135,6 +136,7 @@ def _conv_transpose(
     activation: Any,
 ) -> Tensor:
     call: Callable[..., Tensor] = ConvTranspose.direct
+    spelled: Callable[..., Any] = options
     after = activation if activation is None else checked(activation)
     if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
@@ -145,20 +147,22 @@ def _conv_transpose(
             )
             return made
         if not _taken(tensors):
-            return activate(after, by_pytorch(axes, x, weight, bias, *given))
-        x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
-        call = ConvTranspose.call
+            call = composed
+        else:
+            x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
+            call = ConvTranspose.call
+            if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
+                call = torch.ops.tconv.conv_transpose
+        if torch.compiler.is_compiling():
+            spelled = spelled_out
     elif after is not None and fusible(after) and not transformed():
         call, after = partial(_activated, after), None
     if isinstance(padding, str):  # of a weight of another rank nothing is asked: it is refused below
         padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
-    spelled: Callable[..., Any] = options
-    if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
-        call, spelled = torch.ops.tconv.conv_transpose, spelled_out
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
-    except TypeError:  # a list is no key
-        each = spelled(axes, *map(_frozen, (stride, padding, output_padding, dilation)), groups)
+    except TypeError:  # neither a list nor a size that is known by name alone is a key
+        each = spelled_out(axes, stride, padding, output_padding, dilation, groups)
     if x.dim() == axes + 1:
         made = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     else:
@@ -170,17 +174,16 @@ def _activated(activation: Activation, *args: Any) -> Tensor:
     return Activated.direct(*args, activation)
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
-
-
 def _taken(tensors: tuple[Any, ...]) -> bool:
     """Whether the engine computes these; what it does not is PyTorch's to compute or to refuse."""
     for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
         if not isinstance(tensor, Tensor):
             raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
-    if torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-        return False
+    if torch.compiler.is_compiling():
+        if torch._C._are_functorch_transforms_active():
+            return False
+    elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
+        return False  # the exporter by TorchScript knows PyTorch's operators alone
     return all(
         tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
         for tensor in tensors

@@ -64,7 +64,7 @@ def channels_last(tensor: torch.Tensor) -> bool:
     if format is None or not tensor.is_contiguous(memory_format=format):
         return False
     # With one channel or one position both orders are the same; the strides say which is meant.
-    return not tensor.is_contiguous() or (
+    return not tensor.is_contiguous() or bool(  # of sizes that a compiler may know by name alone
         tensor.stride(1) == 1 != tensor.stride(0) and tensor.stride(-1) == tensor.shape[1]
     )
 
@@ -79,7 +79,7 @@ def spelled_out(
     """
 
     def each(name: str, value: object) -> Ints:
-        if isinstance(value, tuple) and len(value) == 1:  # PyTorch lets one stand for all
+        if isinstance(value, tuple | list) and len(value) == 1:  # PyTorch lets one stand for all
             value = value[0]
         return per_axis(name, value, axes)
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch._decomp import register_decomposition
 from torch.utils.flop_counter import register_flop_formula
 
 from tconv.ops.jobs import moved_last
 from tconv.torch import eager
+from tconv.torch.composed import composed
 from tconv.torch.jobs import channels_last
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
@@ -140,3 +142,5 @@ def _register(operator: Operator) -> None:
 
 for _operator in OPERATORS:
     _register(_operator)
+# torch.onnx.export asks this table, so that a layer becomes a ConvTranspose without further arguments.
+register_decomposition(torch.ops.tconv.conv_transpose.default)(composed)

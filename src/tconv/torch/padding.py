@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, Sides, padding_pairs, per_axis
+from tconv.geometry.arguments import Sides, padding_pairs, per_axis
 
-__all__ = ["MODES", "by_pytorch", "folded", "in_numbers"]
+__all__ = ["MODES", "folded", "in_numbers"]
 
 
 def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) -> Any:
@@ -36,38 +36,6 @@ def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) 
 def _each(name: str, value: Any, axes: int) -> tuple[int, ...]:
     one = isinstance(value, tuple | list) and len(value) == 1  # PyTorch lets it stand for all
     return per_axis(name, value[0] if one else value, axes)
-
-
-_PYTORCH: dict[int, Callable[..., Tensor]] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-
-
-def by_pytorch(
-    axes: int,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Any,
-    padding: Padding,
-    output_padding: Any,
-    groups: Any,
-    dilation: Any,
-) -> Tensor:
-    """PyTorch's own transposed convolution; what its padding cannot say is cropped or added afterwards."""
-    call = _PYTORCH[axes]
-    flat = padding if isinstance(padding, tuple | list) else (padding,)
-    if not any(isinstance(entry, str | tuple | list) or entry < 0 for entry in flat):
-        return call(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    kernel = tuple(weight.shape[2:])
-    sides = padding_pairs(padding, kernel, _each("stride", stride, axes), _each("dilation", dilation, axes))
-    full = call(x, weight, None, stride, 0, output_padding, groups, dilation)
-    cut = [side for pair in reversed(sides) for side in pair]
-    made = functional.pad(full, [max(-side, 0) for side in cut])  # first, since a crop may reach into it
-    made = functional.pad(made, [min(-side, 0) for side in cut])
-    return made if bias is None else made + bias.reshape(-1, *(1,) * axes)
 
 
 class Mode(NamedTuple):

@@ -141,7 +141,7 @@ class StreamingConvTranspose1d(nn.Module):
         return _State(chunk[..., :0].detach(), 0, self._one.lo)
 
     def _keep(self, inputs: Tensor, taken: int, given: int) -> None:
-        """Note what outputs from `given` on need, in memory of its own: the caller may overwrite a chunk."""
+        """Note what outputs from `given` on need, copied: a view would keep the whole chunk alive."""
         axis = self._one
         first = -((axis.dilation * (axis.kernel - 1) - given) // axis.stride)
         count = min(taken - max(first, 0), inputs.shape[-1])
