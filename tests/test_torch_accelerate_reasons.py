@@ -73,3 +73,27 @@ def test_pytorch_rounds_factors_that_are_not_merged() -> None:
         if not torch.equal(F.interpolate(x, scale_factor=factor), x.repeat_interleave(factor, 2))
     ]
     assert not wrong or min(wrong) > 40
+
+
+def test_one_upsampling_before_two_convolutions() -> None:
+    torch.manual_seed(0)
+    twice = nn.Upsample(scale_factor=2)
+    parts = [nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 5, padding=2)]
+    model = nn.Sequential(twice, parts[0], twice, parts[1], twice, nn.GELU()).eval()
+    with torch.no_grad():
+        expected = model(X)
+        done = accelerate(model, report=False)
+        torch.testing.assert_close(model(X), expected, rtol=1e-4, atol=1e-5)
+    assert [(row.name, row.what, row.done, row.why) for row in done.rows] == [
+        ("0, 2, 4 + 1", "nearest x2, Conv2d 4>4 k3 p1", ["merged into one layer"], ["Upsample follows"]),
+        ("0, 2, 4 + 3", "nearest x2, Conv2d 4>4 k5 p2", ["merged into one layer"], ["Upsample follows"]),
+        ("0, 2, 4", "Upsample (nearest)", [], ["GELU follows, and no convolution"]),
+    ]
+
+
+def test_nothing_follows_the_end_of_a_model() -> None:
+    for model in (nn.ConvTranspose1d(1, 1, 2), nn.Sequential(nn.Linear(3, 3), nn.ConvTranspose1d(1, 1, 2))):
+        assert accelerate(model, report=False).rows[0].why == []
+        assert model(input=torch.ones(1, 1, 3)).shape == (1, 1, 4)
+        with pytest.raises(TypeError, match=r"(?<!run\(\)) got an unexpected keyword argument 'x'"):
+            model(x=torch.ones(1, 1, 3))

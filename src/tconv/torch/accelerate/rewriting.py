@@ -73,9 +73,9 @@ class Alone(Rewriting):
         super().__init__(layer)
         self.chain = Chain([layer], layer)
 
-    def run(self, input: Any, output_size: Any = None) -> Tensor | None:
+    def run(self, *args: Any, **kwargs: Any) -> Tensor | None:
         """The layer's answer where no size is asked for."""
-        return self.chain.run(input) if output_size is None else None
+        return None if kwargs or len(args) != 1 else self.chain.run(args[0])
 
 
 class InSequence(Rewriting):
@@ -88,13 +88,14 @@ class InSequence(Rewriting):
         covered = {at + k for at, chain in chains.items() for k in range(1, len(chain.parts))}
         self._steps = [chains.get(at, part) for at, part in enumerate(self._parts) if at not in covered]
 
-    def run(self, input: Any) -> Any:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
         """The sequence's answer, unless it has other members now."""
-        if list(self.module._modules.values()) != self._parts:
+        if kwargs or len(args) != 1 or list(self.module._modules.values()) != self._parts:
             return None
+        (made,) = args
         for step in self._steps:
-            input = step(input)
-        return input
+            made = step(made)
+        return made
 
 
 class InGraph(Rewriting):

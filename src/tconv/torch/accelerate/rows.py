@@ -102,6 +102,7 @@ class _Search:
         for name, module in model.named_modules(remove_duplicate=False):
             self.names.setdefault(module, []).append(name or "(the model)")
         self.rows: dict[Any, Row] = {}
+        self.placed: set[Any] = set()  #: layers and upsamplings that a line begins with
         self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer
 
     def name(self, module: nn.Module) -> str:
@@ -115,10 +116,11 @@ class _Search:
                 self.rows[module] = Row(self.name(module), f"{type(module).__name__} (nearest)")
         rewritings = [made for module in list(self.names) for made in self.inside(module)]
         for module, row in self.rows.items():
-            if isinstance(module, nn.Module) and not row.chains and not row.why:
-                row.note(row.why, self.why_unknown(module))
+            if isinstance(module, nn.Module) and module not in self.placed and module is not self.model:
+                row.why = row.why or [self.why_unknown(module)]
+        rows = [row for key, row in self.rows.items() if row.done or row.why or is_layer(key)]
         places = {module: at for at, module in enumerate(self.names)}
-        return sorted(self.rows.values(), key=lambda row: places.get(row.layer, len(places))), rewritings
+        return sorted(rows, key=lambda row: places.get(row.layer, len(places))), rewritings
 
     def layer(self, module: Any) -> Row:
         row = Row(self.name(module), _what(module))
@@ -167,6 +169,10 @@ class _Search:
             key = line.nodes[0]
             inside = "" if where is self.model else f"{self.name(where)}."
             self.rows[key] = Row(f"{inside}{line.nodes[0].name}", f"{label(first)} (nearest)")
+        elif chain is not None and chain.factor is not None:  # one upsampling may serve many convolutions
+            key = first, chain.layer
+            self.rows[key] = Row(self.name(first), "")
+        self.placed.add(first if isinstance(first, nn.Module) else key)
         row = self.rows[key]
         if is_layer(first) and row.alone is None:
             return None
