@@ -97,3 +97,40 @@ def test_nothing_follows_the_end_of_a_model() -> None:
         assert model(input=torch.ones(1, 1, 3)).shape == (1, 1, 4)
         with pytest.raises(TypeError, match=r"(?<!run\(\)) got an unexpected keyword argument 'x'"):
             model(x=torch.ones(1, 1, 3))
+
+
+CHANGES = [(0, "scale_factor", 2.0), (0, "scale_factor", 3.0), (0, "mode", "bilinear"), (1, "stride", (2, 2))]
+
+
+def test_an_upsampling_that_is_changed_afterwards() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3)).eval()
+    twin = copy.deepcopy(model)
+    accelerate(model, report=False)
+    with torch.no_grad():
+        for at, name, value in CHANGES:
+            setattr(model[at], name, value), setattr(twin[at], name, value)
+            torch.testing.assert_close(model(X), twin(X), rtol=1e-4, atol=1e-5)
+
+
+def test_what_does_not_fit_is_told_by_the_parts() -> None:
+    model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3)).eval()
+    accelerate(model, report=False)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        model(X[..., :1, :1])
+    bare = nn.Sequential(
+        nn.ConvTranspose1d(2, 3, 2, bias=False), nn.BatchNorm1d(3, eps=0.0), nn.ReLU()
+    ).eval()
+    bare[1].running_var.zero_()
+    twin, x = copy.deepcopy(bare), torch.ones(1, 2, 4)
+    accelerate(bare, report=False)
+    with torch.no_grad():
+        torch.testing.assert_close(bare(x), twin(x), equal_nan=True)
+        for model in (bare, twin):  # a weight that somebody else computes
+            weight = model[0].weight.detach() * 2
+            del model[0].weight
+            model[0].weight = weight
+            model[1].running_var.fill_(1)
+        torch.testing.assert_close(bare(x), twin(x))
+        bare[0].weight.zero_()
+        assert bare(x).abs().max() == 0

@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv import algebra
+from tconv.errors import TconvError
 from tconv.ops.jobs import moved_last
 from tconv.ops.layer import Layer, prepare
 from tconv.ops.running import execute
 from tconv.planning import Activation
-from tconv.torch.accelerate.upsampling import conv_padding
+from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
 from tconv.torch.eager import empty
 from tconv.torch.jobs import Job, job_of, memory_format
 
@@ -62,8 +63,17 @@ def _is_pure(layer: Any) -> bool:
     hooks = layer._forward_pre_hooks.values()
     if any(type(hook) is not WeightNorm for hook in hooks):
         return False
-    # A weight that is no parameter has been set by somebody whom we do not know.
-    return "weight" in layer._parameters or len(hooks) == 1
+    # A weight or bias that is no parameter has been set by somebody whom we do not know.
+    return "bias" in layer._parameters and ("weight" in layer._parameters or len(hooks) == 1)
+
+
+def _merges(chain: Any) -> bool:
+    """Whether the chain's upsampling, if it has one, still is what it was found to be."""
+    if chain.factor is None:
+        return True
+    head, axes = chain.parts[0], chain.axes
+    found = is_upsampling(head) and why_not_merged(chain.layer) is None
+    return found and factor_of(head, axes) == chain.factor
 
 
 def _array(tensor: Tensor | None) -> Any:
@@ -140,17 +150,28 @@ class Packed:
     ) -> Tensor | None:
         """The chain's answer for `x`, or None where its weights cannot be packed."""
         layer, norm = chain.layer, chain.norm
-        if x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:  # the parts tell it better
+        if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
             return None
         if any(tensor.is_inference() for tensor in tensors):  # changes of these are not counted
             return None
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
+        head = chain.parts[0]
+        if isinstance(head, nn.Upsample):
+            settings = *settings, head.size, head.scale_factor, head.mode
+        try:
+            return self._answer(chain, tensors, x, activation, last, settings)
+        except TconvError:  # of sizes or numbers that do not fit: the parts tell it in their words
+            return None
+
+    def _answer(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool, settings: Any
+    ) -> Tensor | None:
         state = self._states.get(last)
         if state is None or not state.holds(tensors, settings):
             usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
-            if not (usual and is_plain(layer) and _is_pure(layer)):
+            if not (usual and is_plain(chain.layer) and _is_pure(chain.layer) and _merges(chain)):
                 return None
-            samples = [(seen, seen.clone()) for seen in _samples(tensors, norm)]
+            samples = [(seen, seen.clone()) for seen in _samples(tensors, chain.norm)]
             versions, made = _versions(tensors), _packed(chain, activation, last)
             state = _State(tuple(tensors), versions, samples, settings, made, {})
             self._states[last] = state
