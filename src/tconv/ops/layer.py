@@ -38,9 +38,10 @@ class Layer:
 
     def plan_for(self, shape: tuple[int, ...]) -> Plan:
         """The plan for an input of `shape`, in the layer's layout."""
-        return self._prepared(shape).job.plan
+        return self.ready(shape).job.plan
 
-    def _prepared(self, shape: tuple[int, ...]) -> Ready:
+    def ready(self, shape: tuple[int, ...]) -> Ready:
+        """What runs for an input of `shape`, in the layer's layout; the weights are packed now if need be."""
         found = self._ready.get(shape)
         if found is None:
             job = job_for("conv_transpose", self._code, shape, self._weight.shape, self._options, True)
@@ -61,7 +62,7 @@ class Layer:
             TconvError: as `conv_transpose` does.
         """
         if type(x) is np.ndarray and out is None and x.dtype is self._plain_dtype and x.flags.c_contiguous:
-            job, weight, bias = self._ready.get(x.shape) or self._prepared(x.shape)
+            job, weight, bias = self._ready.get(x.shape) or self.ready(x.shape)
             target = allocate(job.plan.geometry, job.shape, self._weight.dtype)
             if target.size:
                 execute(job.plan, x, weight, bias, target)
@@ -71,7 +72,7 @@ class Layer:
             raise TconvError(
                 f"input is {source.code} and weight is {self._code}; one dtype for both would fit"
             )
-        return carry_out(x, source, self._prepared, out)
+        return carry_out(x, source, self.ready, out)
 
     def __repr__(self) -> str:
         """The weight and every option that is not its default."""

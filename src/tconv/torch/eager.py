@@ -18,14 +18,23 @@ from tconv.ops.running import execute
 from tconv.torch import jobs
 from tconv.torch.jobs import Job, channels_last
 
-__all__ = ["conv", "conv_transpose", "correlated_job", "strided_job", "transposed_job", "weight_gradient"]
+__all__ = [
+    "conv",
+    "conv_transpose",
+    "correlated_job",
+    "empty",
+    "strided_job",
+    "transposed_job",
+    "weight_gradient",
+]
 
 #: From about this size on the system takes memory back when a tensor dies, and every page of the next one
 #: is a fault (33 MB: 7 ms). The engine's cache of blocks keeps it; such tensors cannot be resized in place.
 _FROM_CACHE = 16 << 20
 
 
-def _empty(job: Job) -> Tensor:
+def empty(job: Job) -> Tensor:
+    """Memory for what the job makes, in its order."""
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
         made = torch.empty(job.shape, dtype=job.dtype)
     else:
@@ -37,7 +46,7 @@ def _empty(job: Job) -> Tensor:
 
 
 def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    target = _empty(job)
+    target = empty(job)
     if target.numel():
         # Names hold the tensors while their addresses are in use.
         source = source.contiguous(memory_format=job.formats[0])

@@ -22,6 +22,7 @@ __all__ = [
     "Job",
     "channels_last",
     "correlated",
+    "job_of",
     "memory_format",
     "nested",
     "options",
@@ -119,7 +120,8 @@ def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
     return found
 
 
-def _job(made: ArrayJob, dtype: torch.dtype, axes: int) -> Job:
+def job_of(made: ArrayJob, dtype: torch.dtype, axes: int) -> Job:
+    """The same job, in PyTorch's terms."""
     array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
     last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
     formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
@@ -168,7 +170,7 @@ def transposed(
         raise TconvError(
             f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
         )
-    return _job(job, dtypes[0], axes)
+    return job_of(job, dtypes[0], axes)
 
 
 @lru_cache(maxsize=4096)
@@ -191,7 +193,7 @@ def strided(
     sides = _pairs(padding, len(stride))
     given = ArrayOptions(stride, sides, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
     job = job_for("conv", code, _in_order(y, last), tuple(weight), given)
-    return _job(job, dtypes[0], len(stride))
+    return job_of(job, dtypes[0], len(stride))
 
 
 @lru_cache(maxsize=4096)
@@ -214,4 +216,4 @@ def correlated(
     sides = _pairs(padding, len(stride))
     given = ArrayOptions(stride, sides, 0, dilation, groups, layout=LAYOUTS[last])
     job = gradient_job(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
-    return _job(job, dtypes[0], len(stride))
+    return job_of(job, dtypes[0], len(stride))

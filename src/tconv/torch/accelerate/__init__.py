@@ -1,0 +1,73 @@
+"""Any PyTorch model on the engine of tconv, by one call that can be taken back.
+
+>>> import torch
+>>> from torch import nn
+>>> model = nn.Sequential(nn.ConvTranspose2d(8, 4, 4, 2, 1), nn.BatchNorm2d(4), nn.ReLU()).eval()
+>>> done = accelerate(model)
+layer  what                          done
+----------------------------------------------------------------------------
+0      ConvTranspose2d 8>4 k4 s2 p1  swapped, BatchNorm2d folded, ReLU fused
+>>> done.undo()
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tconv.errors import TconvError
+from tconv.torch.accelerate.choosing import measured
+from tconv.torch.accelerate.measuring import Example
+from tconv.torch.accelerate.rows import find
+from tconv.torch.accelerate.table import Accelerated
+
+__all__ = ["Accelerated", "accelerate"]
+
+
+def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Accelerated:
+    """Let tconv compute a model's transposed convolutions, and what belongs to them, in place.
+
+    Every ConvTranspose1d, 2d and 3d changes its class to tconv's and nothing else: parameters, names, hooks,
+    optimizers and state dicts go on as they are. In evaluation without gradients weights are packed once, a
+    BatchNorm that follows is folded into them, the activation that follows is applied on the way out, and
+    nearest upsampling with the convolution after it becomes one transposed layer, exact to the borders. That
+    is done where nn.Sequential or torch.fx shows that nobody else sees what lies between, and only while
+    nobody looks: with hooks on a part, in training, under compilers and autocast the parts run one by one.
+
+    Args:
+        model: any module; it is changed in place.
+        example: a tensor, a tuple of arguments or a dict of keywords for the model. With it answers are
+            compared, layers and the whole model are timed, and what turns out slower is taken back.
+        report: print the table.
+
+    Returns:
+        The table of what was done, what was not and why. `undo()`, or the end of a with block, gives the very
+        same model back.
+
+    Raises:
+        TconvError: `model` is no module, or does not run on `example`; or answers differ by more than is
+            allowed (1e-4 of the largest in float32), and then everything has been taken back.
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
+    >>> x = torch.randn(1, 3, 8, 8)
+    >>> with torch.no_grad(), accelerate(model.eval(), report=False) as done:
+    ...     ours = model(x)
+    >>> done.rows[0].done
+    ['merged into one layer', 'Tanh fused']
+    >>> bool((ours - model(x)).abs().max() < 1e-5)
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise TconvError(f"model is a {type(model).__name__}; a torch.nn.Module would fit")
+    if example is None:
+        done = Accelerated(model, *find(model))
+        done.do()
+    else:
+        done = measured(Example(model, example))
+    if any("_orig_mod" in module._modules for module in model.modules()):
+        done.notes.append("what torch.compile has taken runs part by part: Inductor fuses it")
+    if report:
+        print(done)
+    return done

@@ -1,0 +1,92 @@
+"""Which modules and calls are activations that the engine applies on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tconv.planning import Activation
+
+__all__ = ["Call", "spelled"]
+
+
+class Call(NamedTuple):
+    """A function or method in somebody's forward, whose first argument is the tensor that flows."""
+
+    target: Callable[..., Any] | str  #: a method's name
+    args: tuple[Any, ...]  #: after the tensor
+    kwargs: dict[str, Any]
+
+    def __call__(self, x: Tensor) -> Any:
+        """What the forward would have computed."""
+        if isinstance(self.target, str):
+            return getattr(x, self.target)(*self.args, **self.kwargs)
+        return self.target(x, *self.args, **self.kwargs)
+
+    @property
+    def name(self) -> str:
+        """As a table shows it."""
+        return self.target if isinstance(self.target, str) else self.target.__name__
+
+
+#: Exact types; read when asked, since a slope may be changed.
+_MODULES: dict[type[nn.Module], Callable[[Any], Activation]] = {
+    nn.ReLU: lambda module: "relu",
+    nn.Tanh: lambda module: "tanh",
+    nn.Sigmoid: lambda module: "sigmoid",
+    nn.LeakyReLU: lambda module: ("leaky_relu", module.negative_slope),
+    nn.ReLU6: lambda module: ("clamp", 0.0, 6.0),
+    nn.Hardtanh: lambda module: ("clamp", module.min_val, module.max_val),
+}
+
+
+def _leaky(negative_slope: float = 0.01, inplace: bool = False) -> Activation:
+    return "leaky_relu", negative_slope
+
+
+def _hardtanh(min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Activation:
+    return "clamp", min_val, max_val
+
+
+def _relu6(inplace: bool = False) -> Activation:
+    return "clamp", 0.0, 6.0
+
+
+def _always(name: str) -> Callable[..., Activation]:
+    def read(inplace: bool = False) -> Activation:
+        return name
+
+    return read
+
+
+_CALLS: dict[Any, Callable[..., Activation]] = {
+    functional.leaky_relu: _leaky,
+    functional.leaky_relu_: _leaky,
+    functional.hardtanh: _hardtanh,
+    functional.hardtanh_: _hardtanh,
+    functional.relu6: _relu6,
+}
+for _name in ("relu", "tanh", "sigmoid"):
+    _places = (torch, functional, Tensor)
+    _found = {getattr(place, each, None) for place in _places for each in (_name, f"{_name}_")}
+    _CALLS |= {call: _always(_name) for call in (_name, f"{_name}_", *_found) if call is not None}
+
+
+def spelled(part: Any) -> Activation:
+    """The activation that `part` is, in the engine's words; None where it is none of them.
+
+    >>> spelled(nn.LeakyReLU(0.2)), spelled(nn.GELU()), spelled(Call(torch.relu, (), {}))
+    (('leaky_relu', 0.2), None, 'relu')
+    """
+    if isinstance(part, Call):
+        read = _CALLS.get(part.target)
+        try:
+            return None if read is None else read(*part.args, **part.kwargs)
+        except TypeError:  # arguments that are none of the function's: its own to refuse
+            return None
+    module = _MODULES.get(type(part))
+    return None if module is None else module(part)

@@ -1,0 +1,216 @@
+"""Weights that are folded, merged and packed once, and again when what they come from has changed.
+
+Packing costs more than the layer itself where maps are small. What has changed is seen by PyTorch's counters
+of changes, on which autograd relies too. Two changes are not counted: what is written through `.data`, as is
+common where averages of weights are kept, and the statistics that a BatchNorm updates. So a sample of the
+weights, and the statistics, are compared as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils.weight_norm import WeightNorm
+
+from tconv import algebra
+from tconv.errors import TconvError
+from tconv.ops.jobs import moved_last
+from tconv.ops.layer import Layer, prepare
+from tconv.ops.running import execute
+from tconv.planning import Activation
+from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
+from tconv.torch.eager import empty
+from tconv.torch.jobs import Job, job_of, memory_format
+
+__all__ = ["Packed", "is_plain", "sources"]
+
+#: Parametrisations that are functions of their tensors alone when the layer is not in training.
+_PURE = (
+    parametrizations._WeightNorm,
+    parametrizations._SpectralNorm,
+    parametrizations._Orthogonal,
+)
+
+_OPTIONS = ("stride", "padding", "output_padding", "dilation", "groups", "padding_mode")
+
+
+def sources(layer: Any, norm: Any = None) -> list[Tensor]:
+    """The tensors from which the weights of a layer, with the BatchNorm after it, are computed."""
+    found = [tensor for tensor in layer._parameters.values() if tensor is not None]
+    if "parametrizations" in layer._modules:
+        kept = layer._modules["parametrizations"]
+        found += [*kept.parameters(), *kept.buffers()]
+    if norm is not None:
+        every = (*norm._parameters.values(), norm.running_mean, norm.running_var)
+        found += [tensor for tensor in every if tensor is not None]
+    return found
+
+
+def is_plain(layer: Any) -> bool:
+    """Whether the layer is all that its numbers say; ours can fold rings of padding, and choose sizes."""
+    return layer.padding_mode == "zeros" and vars(layer).get("output_size") is None
+
+
+def _is_pure(layer: Any) -> bool:
+    """Whether the layer's weight and bias are a function of its `sources`."""
+    if parametrize.is_parametrized(layer):
+        steps = [step for steps in layer.parametrizations.values() for step in steps]
+        return all(isinstance(step, _PURE) for step in steps)
+    hooks = layer._forward_pre_hooks.values()
+    if any(type(hook) is not WeightNorm for hook in hooks):
+        return False
+    # A weight or bias that is no parameter has been set by somebody whom we do not know.
+    return "bias" in layer._parameters and ("weight" in layer._parameters or len(hooks) == 1)
+
+
+def _merges(chain: Any) -> bool:
+    """Whether the chain's upsampling, if it has one, still is what it was found to be."""
+    if chain.factor is None:
+        return True
+    head, axes = chain.parts[0], chain.axes
+    found = is_upsampling(head) and why_not_merged(chain.layer) is None
+    return found and factor_of(head, axes) == chain.factor
+
+
+def _array(tensor: Tensor | None) -> Any:
+    return None if tensor is None else tensor.detach().numpy()
+
+
+class _State(NamedTuple):
+    """What was packed, and from what; the tensors are held so that no other takes their place in memory."""
+
+    tensors: tuple[Tensor, ...]
+    versions: tuple[tuple[int, int], ...]
+    samples: list[tuple[Tensor, Tensor]]  #: of some of them: as they are, and as they were
+    settings: Any
+    layer: Layer
+    jobs: dict[tuple[int, ...], tuple[Job, Any, Any]]  #: by the input's shape
+
+    def holds(self, tensors: list[Tensor], settings: Any) -> bool:
+        """Whether what was packed is what would be packed now."""
+        return (
+            self.settings == settings
+            and len(self.tensors) == len(tensors)
+            and all(a is b for a, b in zip(self.tensors, tensors, strict=True))
+            and self.versions == _versions(tensors)
+            and all(torch.equal(now, then) for now, then in self.samples)
+        )
+
+    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[Job, Any, Any]:
+        """What runs for an input of `shape`: its job, packed weights and bias."""
+        found = self.jobs.get(shape)
+        if found is None:
+            axes = len(shape) - 2
+            made, weight, bias = self.layer.ready(moved_last(tuple(shape), axes) if last else tuple(shape))
+            if len(self.jobs) >= _MOST_SHAPES:
+                self.jobs.clear()
+            found = self.jobs[shape] = job_of(made, dtype, axes), weight, bias
+        return found
+
+
+_SAMPLES = 1024
+_MOST_SHAPES = 1024
+
+
+def _samples(tensors: Sequence[Tensor], norm: Any) -> list[Tensor]:
+    """Views that show most changes: of the largest tensor, and of statistics."""
+    seen = max(tensors, key=Tensor.numel).detach()
+    if torch.ops.aten.is_non_overlapping_and_dense(seen):
+        # An odd step meets every channel of the usual counts of them.
+        step = seen.numel() // _SAMPLES | 1
+        seen = seen.as_strided((-(-seen.numel() // step),), (step,), seen.storage_offset())
+    return [seen] if norm is None else [seen, norm.running_mean, norm.running_var]
+
+
+def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    return tuple((tensor._version, tensor.data_ptr()) for tensor in tensors)
+
+
+class Packed:
+    """Packed weights of a chain, for each order in memory; a copy or a pickle has none yet."""
+
+    def __init__(self) -> None:
+        """Nothing is packed before it is used."""
+        self._states: dict[bool, _State | None] = {}
+
+    def __reduce__(self) -> tuple[type[Packed], tuple[()]]:
+        """As a new one."""
+        return Packed, ()
+
+    def clear(self) -> None:
+        """Give the memory back."""
+        self._states.clear()
+
+    def run(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
+    ) -> Tensor | None:
+        """The chain's answer for `x`, or None where its weights cannot be packed."""
+        layer, norm = chain.layer, chain.norm
+        if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
+            return None
+        if any(tensor.is_inference() for tensor in tensors):  # changes of these are not counted
+            return None
+        settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
+        head = chain.parts[0]
+        if isinstance(head, nn.Upsample):
+            settings = *settings, head.size, head.scale_factor, head.mode
+        try:
+            return self._answer(chain, tensors, x, activation, last, settings)
+        except TconvError:  # of sizes or numbers that do not fit: the parts tell it in their words
+            return None
+
+    def _answer(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool, settings: Any
+    ) -> Tensor | None:
+        state = self._states.get(last)
+        if state is None or not state.holds(tensors, settings):
+            usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
+            if not (usual and is_plain(chain.layer) and _is_pure(chain.layer) and _merges(chain)):
+                return None
+            samples = [(seen, seen.clone()) for seen in _samples(tensors, chain.norm)]
+            versions, made = _versions(tensors), _packed(chain, activation, last)
+            state = _State(tuple(tensors), versions, samples, settings, made, {})
+            self._states[last] = state
+        source = x.detach().contiguous(memory_format=memory_format(x.dim(), last))
+        job, packed, bias = state.ready(source.shape, x.dtype, last)
+        target = empty(job)
+        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
+        return target
+
+
+def _packed(chain: Any, activation: Activation, last: bool) -> Layer:
+    layer, norm = chain.layer, chain.norm
+    for hook in layer._forward_pre_hooks.values():  # weight_norm's, which computes the weight
+        hook(layer, ())
+    weight, bias = _array(layer.weight), _array(layer.bias)
+    if norm is not None:
+        weight, bias = algebra.fold_batchnorm(
+            weight,
+            bias,
+            mean=_array(norm.running_mean),
+            variance=_array(norm.running_var),
+            gamma=_array(norm.weight),
+            beta=_array(norm.bias),
+            epsilon=norm.eps,
+            groups=layer.groups,
+            transposed=chain.factor is None,
+        )
+    options: dict[str, Any] = {"groups": layer.groups, "activation": activation}
+    options["layout"] = "channels_last" if last else "channels_first"
+    if chain.factor is not None:
+        padding = conv_padding(layer)
+        merged = algebra.merge_nearest(weight, chain.factor, padding, layer.dilation, layer.groups)
+        return prepare(merged.weight, bias, stride=merged.stride, padding=merged.padding, **options)
+    return prepare(
+        weight,
+        bias,
+        stride=layer.stride,
+        padding=layer.padding,
+        output_padding=layer.output_padding,
+        dilation=layer.dilation,
+        **options,
+    )

@@ -1,0 +1,139 @@
+"""Forwards that run chains, put into a module as an attribute of its own and taken out again.
+
+The module's class, submodules and hooks stay. Under a compiler, and wherever what was known of the model no
+longer holds, the module's own forward runs.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tconv.torch.accelerate.chains import Chain
+from tconv.torch.accelerate.finding import Line, Traced
+from tconv.torch.accelerate.swapping import KEY
+
+__all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
+
+
+# Its name is what a pickle looks for in the module: what comes out of one has the module's own forward.
+def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """The forward of a module that has a rewriting."""
+    if not torch.compiler.is_compiling():
+        made = vars(self)[KEY].run(*args, **kwargs)
+        if made is not None:
+            return made
+    return type(self).forward(self, *args, **kwargs)
+
+
+def _gone() -> None:
+    """What a pickle holds in place of a rewriting."""
+
+
+class Rewriting:
+    """Another forward for one module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        """Nothing changes yet."""
+        self.module = module
+
+    def do(self) -> None:
+        """Put it in."""
+        vars(self.module).update({KEY: self, "forward": MethodType(forward, self.module)})
+
+    def undo(self) -> None:
+        """Take it out."""
+        for name in (KEY, "forward"):
+            vars(self.module).pop(name, None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Rewriting:
+        """For the copied module."""
+        made = memo[id(self)] = object.__new__(type(self))
+        vars(made).update(deepcopy(vars(self), memo))
+        return made
+
+    def __reduce__(self) -> Any:
+        """A pickle holds no generated code."""
+        return _gone, ()
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The answer, or None where the module's own forward has to give it."""
+        raise NotImplementedError
+
+
+class Alone(Rewriting):
+    """A layer whose weights are packed once."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Nothing changes yet."""
+        super().__init__(layer)
+        self.chain = Chain([layer], layer)
+
+    def run(self, *args: Any, **kwargs: Any) -> Tensor | None:
+        """The layer's answer where no size is asked for."""
+        return None if kwargs or len(args) != 1 else self.chain.run(args[0])
+
+
+class InSequence(Rewriting):
+    """An nn.Sequential with chains in the places of their parts."""
+
+    def __init__(self, sequence: nn.Sequential, chains: dict[int, Chain]) -> None:
+        """`chains`: by the index of their first part."""
+        super().__init__(sequence)
+        self._parts = list(sequence)
+        covered = {at + k for at, chain in chains.items() for k in range(1, len(chain.parts))}
+        self._steps = [chains.get(at, part) for at, part in enumerate(self._parts) if at not in covered]
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The sequence's answer, unless it has other members now."""
+        if kwargs or len(args) != 1 or list(self.module._modules.values()) != self._parts:
+            return None
+        (made,) = args
+        for step in self._steps:
+            made = step(made)
+        return made
+
+
+class InGraph(Rewriting):
+    """A traced forward with chains in the places of their nodes."""
+
+    def __init__(self, module: nn.Module, found: Traced, chains: list[tuple[Line, Chain]]) -> None:
+        """`chains`: with the lines of `found` whose first parts they are."""
+        super().__init__(module)
+        self._reading = found.reading
+        self._members = [
+            (owner, name, owner._modules[name])
+            for node in found.graph.nodes
+            if node.op == "call_module"
+            for owner, name in [_place(module, str(node.target))]
+        ]
+        for number, (line, chain) in enumerate(chains):
+            name = f"chain_{number}"
+            setattr(self, name, chain)
+            nodes = list(line.nodes[: len(chain.parts)])
+            with found.graph.inserting_before(nodes[0]):
+                call = found.graph.create_node("call_module", f"{KEY}.{name}", (nodes[0].args[0],))
+            nodes[-1].replace_all_uses_with(call)
+            for node in reversed(nodes):
+                found.graph.erase_node(node)
+        code = found.graph.python_code("self")
+        names = dict(code.globals)
+        exec(code.src, names)
+        self._traced = names["forward"]
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The forward's answer, unless something that the trace has read is no more what it was."""
+        if not self._reading.holds() or any(
+            owner._modules.get(name) is not member for owner, name, member in self._members
+        ):
+            return None
+        return self._traced(self.module, *args, **kwargs)
+
+
+def _place(module: nn.Module, path: str) -> tuple[nn.Module, str]:
+    owner, _, name = path.rpartition(".")
+    return module.get_submodule(owner), name

@@ -1,0 +1,205 @@
+"""What can be done to each layer of a model, what cannot, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from tconv.torch.accelerate.activations import Call
+from tconv.torch.accelerate.chains import NORMS, Chain
+from tconv.torch.accelerate.finding import Line, Traced, chain_of, in_sequence, traced
+from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
+from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, replaced, why_not
+from tconv.torch.accelerate.upsampling import CONVOLUTIONS, is_upsampling, label
+
+__all__ = ["Row", "find"]
+
+_SWAPPED = "swapped"
+
+
+@dataclass
+class Row:
+    """One layer, or one upsampling, with what was done to it."""
+
+    name: str  #: where it is in the model; several places with commas
+    what: str  #: the layer in a few words
+    done: list[str] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)  #: what was not done
+    before: float | None = None  #: seconds, with what follows that is now part of it
+    after: float | None = None
+    swap: Swap | None = None
+    alone: Alone | None = None
+    chains: list[Chain] = field(default_factory=list)
+
+    @staticmethod
+    def note(notes: list[str], text: str) -> None:
+        """Say a thing once."""
+        if text and text not in notes:
+            notes.append(text)
+
+    @property
+    def levels(self) -> list[int]:
+        """How far this row can go: 0 as it was, 1 the layer ours, 2 with its neighbours in one call."""
+        return [0, *([1] if self.alone else []), *([2] if self.chains else [])]
+
+    @property
+    def layer(self) -> Any:
+        """The layer that it is about; None for an upsampling that stays."""
+        chain = self.chains[0] if self.chains else self.alone and self.alone.chain
+        return chain and chain.layer
+
+    def call(self, x: Tensor) -> Any:
+        """What the row's parts make of what their layer has been given."""
+        if not self.chains:
+            return self.layer(x)
+        chain = self.chains[0]
+        every: Any = (..., *(slice(None, None, f) for f in chain.factor or ()))
+        return chain(x[every])
+
+    def lowered(self, level: int, why: str) -> None:
+        """Say what is no longer done, and why."""
+        taken = [note for note in self.done if level == 0 or note != _SWAPPED]
+        self.done = [note for note in self.done if note not in taken]
+        self.note(self.why, f"{', '.join(taken)}: {why}")
+
+    def set(self, level: int) -> None:
+        """Go so far, and no further."""
+        for part in (self.swap, self.alone):
+            if part is not None:
+                (part.do if level else part.undo)()
+        for chain in self.chains:
+            chain.active = level == 2
+
+
+def _what(layer: Any) -> str:
+    """A layer's numbers, in the spelling of problems."""
+    told = [type(layer).__name__.removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
+    for letter, values, usual in (
+        ("k", layer.kernel_size, None),
+        ("s", layer.stride, 1),
+        ("p", layer.padding, 0),
+        ("o", layer.output_padding, 0),
+        ("d", layer.dilation, 1),
+    ):
+        if isinstance(values, str):
+            told.append(f"{letter}={values}")
+        elif set(values) != {usual}:
+            told.append(letter + "x".join(map(str, values if len(set(values)) > 1 else values[:1])))
+    return " ".join([*told, *([f"g{layer.groups}"] if layer.groups > 1 else [])])
+
+
+def find(model: nn.Module) -> tuple[list[Row], list[Rewriting]]:
+    """The rows of a table, and the forwards of modules that hold several parts; nothing is changed."""
+    return _Search(model).rows_and_rewritings()
+
+
+class _Search:
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.names: dict[nn.Module, list[str]] = {}
+        for name, module in model.named_modules(remove_duplicate=False):
+            self.names.setdefault(module, []).append(name or "(the model)")
+        self.rows: dict[Any, Row] = {}
+        self.placed: set[Any] = set()  #: layers and upsamplings that a line begins with
+        self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer
+
+    def name(self, module: nn.Module) -> str:
+        return ", ".join(self.names[module])
+
+    def rows_and_rewritings(self) -> tuple[list[Row], list[Rewriting]]:
+        for module in self.names:
+            if is_layer(module):
+                self.rows[module] = self.layer(module)
+            elif is_upsampling(module):
+                self.rows[module] = Row(self.name(module), f"{type(module).__name__} (nearest)")
+        rewritings = [made for module in list(self.names) for made in self.inside(module)]
+        for module, row in self.rows.items():
+            if isinstance(module, nn.Module) and module not in self.placed and module is not self.model:
+                row.why = row.why or [self.why_unknown(module)]
+        rows = [row for key, row in self.rows.items() if row.done or row.why or is_layer(key)]
+        places = {module: at for at, module in enumerate(self.names)}
+        return sorted(rows, key=lambda row: places.get(row.layer, len(places))), rewritings
+
+    def layer(self, module: Any) -> Row:
+        row = Row(self.name(module), _what(module))
+        refused = why_not(module)
+        if refused:
+            row.note(row.why, refused)
+        else:
+            row.swap = None if isinstance(module, tuple(LAYERS.values())) else Swap(module)
+            row.alone = Alone(module)
+            row.note(row.done, _SWAPPED if row.swap else "was tconv's already")
+        return row
+
+    def inside(self, module: nn.Module) -> list[Rewriting]:
+        """The forward with chains for a module that holds parts of some."""
+        if other := replaced(module):
+            self.unknown[module] = f"what follows is not known: {other}"
+            return []
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            found = {at: chain for at, line in in_sequence(module) if (chain := self.chain(line, module))}
+            return [InSequence(module, found)] if found else []
+        if not self.holds_parts(module):
+            return []
+        graph = traced(module)
+        if not isinstance(graph, Traced):
+            self.unknown[module] = f"what follows is not known: {graph}"
+            return []
+        self.unknown[module] = f"{type(module).__name__}.forward does not call it"
+        lines = [(line, chain) for line in graph.lines if (chain := self.chain(line, module))]
+        return [InGraph(module, graph, lines)] if lines else []
+
+    def holds_parts(self, module: nn.Module) -> bool:
+        """Whether a forward that is not PyTorch's own may call layers or convolutions."""
+        if type(module).__module__.startswith("torch.nn.") or is_layer(module):
+            return False
+        parts = (part for part in module.modules() if part is not module)
+        return any(is_layer(part) or type(part) in CONVOLUTIONS for part in parts)
+
+    def chain(self, line: Line, where: nn.Module) -> Chain | None:
+        """The chain of a line, noted in its row."""
+        first = line.parts[0]
+        chain, why = chain_of(line)
+        if why == line.end and line.returned and where is self.model:
+            why = ""  # nothing follows
+        key = first
+        if isinstance(first, Call):
+            key = line.nodes[0]
+            inside = "" if where is self.model else f"{self.name(where)}."
+            self.rows[key] = Row(f"{inside}{line.nodes[0].name}", f"{label(first)} (nearest)")
+        elif chain is not None and chain.factor is not None:  # one upsampling may serve many convolutions
+            key = first, chain.layer
+            self.rows[key] = Row(self.name(first), "")
+        self.placed.add(first if isinstance(first, nn.Module) else key)
+        row = self.rows[key]
+        if is_layer(first) and row.alone is None:
+            return None
+        if type(line.before) in NORMS and is_layer(first):
+            row.note(row.why, f"{label(line.before)} before it: beyond the border is zero, not its shift")
+        row.note(row.why, why)
+        if chain is None:
+            return None
+        row.chains.append(chain)
+        if chain.factor is not None:
+            times = "x".join(map(str, chain.factor if len(set(chain.factor)) > 1 else chain.factor[:1]))
+            row.what = f"nearest x{times}, {_what(chain.layer)}"
+            row.name = f"{row.name} + {self.name(chain.layer)}"
+            row.note(row.done, "merged into one layer")
+        if chain.norm is not None:
+            row.note(row.done, f"{label(chain.norm)} folded")
+        if chain.activation is not None:
+            row.note(row.done, f"{label(chain.activation)} fused")
+        return chain
+
+    def why_unknown(self, module: nn.Module) -> str:
+        """Why nothing is known of what follows a module that no line begins with."""
+        for name in self.names[module]:
+            path = "" if name == "(the model)" else name
+            while path:
+                path = path.rpartition(".")[0]
+                holder = self.model.get_submodule(path)
+                if holder in self.unknown:
+                    return self.unknown[holder]
+        return "what follows is not known"

@@ -1,0 +1,226 @@
+"""Whether a forward always computes what a trace of it shows.
+
+torch.fx runs a forward once, on stand-ins for tensors. What the forward decides without looking at a tensor
+(an option that is None, a flag, `with torch.no_grad():`) is frozen in the trace or lost. Here its source is
+read: a forward is taken where it is a straight line over its arguments, its submodules and PyTorch's
+functions. Numbers that it reads from its module or beside it are noted, to be compared at each call.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from copy import deepcopy
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Reading", "read"]
+
+_CONSTANTS = (bool, int, float, str, tuple, type(None), torch.dtype)
+_BUILTINS = frozenset(("enumerate", "float", "int", "len", "list", "range", "reversed", "tuple", "zip"))
+_REFUSED: dict[type[ast.AST], str] = {
+    ast.With: "a with block",
+    ast.Try: "a try block",
+    ast.TryStar: "a try block",
+    ast.Match: "a match",
+    ast.ClassDef: "a class in it",
+    ast.AsyncFor: "an async for",
+    ast.AsyncWith: "an async with",
+    ast.AsyncFunctionDef: "a function in it",
+    ast.While: "a while loop",
+    ast.Raise: "a raise",
+    ast.Assert: "an assert",
+    ast.Global: "a global statement",
+    ast.Nonlocal: "a nonlocal statement",
+    ast.Lambda: "a function in it",
+    ast.FunctionDef: "a function in it",
+    ast.Yield: "a yield",
+    ast.YieldFrom: "a yield",
+    ast.Await: "an await",
+    ast.NamedExpr: "a := in it",
+    ast.Import: "an import",
+    ast.ImportFrom: "an import",
+}
+
+
+class Reading:
+    """What a forward reads beside tensors, with the values that a trace has seen."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.attributes: list[tuple[Any, str, Any]] = []  #: of modules
+        self.globals: list[tuple[dict[str, Any], str, Any]] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Reading:
+        """Of the copied modules, but of the same globals."""
+        made = Reading()
+        made.attributes, made.globals = deepcopy(self.attributes, memo), self.globals
+        return made
+
+    def holds(self) -> bool:
+        """Whether everything still has the value that the trace saw."""
+        return all(getattr(holder, name, None) == value for holder, name, value in self.attributes) and all(
+            names.get(name) == value for names, name, value in self.globals
+        )
+
+
+class _No(Exception):
+    """Why the forward is not taken."""
+
+
+def read(module: nn.Module) -> Reading | str:
+    """What the forward of `module` depends on, or in a few words why a trace need not be all of it."""
+    found = Reading()
+    try:
+        _function(module, type(module).forward, found, set())
+    except _No as no:
+        return str(no)
+    return found
+
+
+def _constant(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_constant, value))
+    return isinstance(value, _CONSTANTS)
+
+
+def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any]) -> None:
+    function = inspect.unwrap(function)
+    if not isinstance(function, FunctionType):
+        raise _No(f"{type(module).__name__}.forward is not written in Python")
+    if function in seen:
+        return
+    seen.add(function)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        raise _No(f"the source of {function.__qualname__} is not at hand") from None
+    if not isinstance(tree, ast.FunctionDef) or function.__closure__:
+        raise _No(f"{function.__qualname__} is no plain function")
+    if tree.decorator_list:
+        raise _No(f"{function.__qualname__} is decorated")
+    if tree.args.vararg or tree.args.kwarg:
+        raise _No(f"{function.__qualname__} takes any number of arguments")
+    _Body(module, function, tree, found, seen).check()
+
+
+class _Body:
+    """One function under reading."""
+
+    def __init__(
+        self, module: nn.Module, function: FunctionType, tree: ast.FunctionDef, found: Reading, seen: set[Any]
+    ) -> None:
+        self.module, self.function, self.tree, self.found, self.seen = module, function, tree, found, seen
+        names = [
+            argument.arg for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)
+        ]
+        self.itself = names[0] if names and names[0] == "self" else None
+        stored = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not _is_load(node))
+        self.local = {*names, *stored}
+
+    def no(self, node: ast.AST, what: str) -> _No:
+        first = self.function.__code__.co_firstlineno
+        line = first + getattr(node, "lineno", 1) - 1
+        return _No(f"{self.function.__qualname__} has {what} (line {line}), of which a trace shows one way")
+
+    def check(self) -> None:
+        inside = [node for statement in self.tree.body for node in ast.walk(statement)]
+        for node in inside:
+            self.statement(node)
+        for owner in _owners(inside):
+            self.reference(owner)
+
+    def statement(self, node: ast.AST) -> None:
+        if type(node) in _REFUSED:
+            raise self.no(node, _REFUSED[type(node)])
+        if isinstance(node, ast.If | ast.IfExp) and not self.settled(node.test):
+            raise self.no(node, "a branch")
+        if isinstance(node, ast.comprehension) and not all(map(self.settled, node.ifs)):
+            raise self.no(node.target, "a branch")
+        if isinstance(node, ast.BoolOp) and not self.settled(node):
+            raise self.no(node, f"{'and' if isinstance(node.op, ast.And) else 'or'}")
+        if isinstance(node, ast.Attribute) and not _is_load(node):
+            raise self.no(node, f"a change of .{node.attr}")
+        if isinstance(node, ast.Call) and not (node.args or node.keywords) and self.is_outside(node.func):
+            raise self.no(node, "a call that takes nothing")
+        if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+            raise self.no(node, "a call whose answer is not used")
+
+    def is_outside(self, node: ast.expr) -> bool:
+        """Whether a name, or attributes of one, stands for something beside the function and its module."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id not in self.local
+
+    def settled(self, test: ast.expr) -> bool:
+        """Whether a condition looks at nothing but constants and numbers of the module."""
+        for node in ast.walk(test):
+            if isinstance(node, ast.Call | ast.Subscript):
+                return False
+            if isinstance(node, ast.Name) and node.id in self.local and node.id != self.itself:
+                return False
+        return True
+
+    def reference(self, node: ast.Name | ast.Attribute) -> None:
+        """Look at what a name outside of the function, or a chain of attributes from it, stands for."""
+        parts: list[str] = []
+        at: ast.expr = node
+        while isinstance(at, ast.Attribute):
+            parts.insert(0, at.attr)
+            at = at.value
+        if not isinstance(at, ast.Name):
+            return  # an attribute of what was computed
+        if at.id == self.itself:
+            self.follow(node, self.module, parts)
+        elif at.id not in self.local:
+            names = self.function.__globals__
+            if at.id not in names:
+                if at.id not in _BUILTINS:
+                    raise self.no(node, f"{at.id} in it")
+                return
+            value = names[at.id]
+            if _constant(value):
+                self.found.globals.append((names, at.id, value))
+            else:
+                self.follow(node, value, parts)
+
+    def follow(self, node: ast.AST, value: Any, parts: list[str]) -> None:
+        for part in parts:
+            holder, value = value, getattr(value, part, None)
+            if isinstance(value, Tensor):
+                if part in vars(holder):  # no parameter and no buffer: a trace takes it for a constant
+                    raise self.no(node, f"a tensor, {part}, that is no buffer")
+                return
+            if isinstance(holder, nn.Module) and _constant(value):
+                self.found.attributes.append((holder, part, value))
+                return
+            if isinstance(holder, nn.ModuleList | nn.ModuleDict | nn.Sequential) and callable(value):
+                return  # .items() and the like
+        if isinstance(value, MethodType) and value.__self__ is self.module:
+            _function(self.module, value.__func__, self.found, self.seen)
+        elif isinstance(value, FunctionType) and not _of_torch(value):
+            _function(self.module, value, self.found, self.seen)
+        elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or _constant(value)):
+            raise self.no(node, f"{'.'.join(parts) or type(value).__name__} in it")
+
+
+def _of_torch(value: Any) -> bool:
+    home = str(getattr(value, "__module__", None) or getattr(type(value), "__module__", ""))
+    return home.split(".")[0] in ("torch", "tconv", "math", "_operator")
+
+
+def _is_load(node: ast.Name | ast.Attribute) -> bool:
+    return isinstance(node.ctx, ast.Load)
+
+
+def _owners(nodes: list[ast.AST]) -> Iterator[ast.Name | ast.Attribute]:
+    """Every name that is read, with all attributes that follow it."""
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner and _is_load(node):
+            yield node

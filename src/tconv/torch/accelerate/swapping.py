@@ -1,0 +1,144 @@
+"""Layers that change their class and nothing else: the same objects, parameters, hooks and names.
+
+A module's class is exchanged in place, as torch.nn.utils.parametrize does it. So every optimizer, hook,
+state dict and shared use of the layer goes on, and taking the class back gives the very same model.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.utils import parametrize
+
+from tconv.torch.jobs import DTYPES
+from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+
+__all__ = ["KEY", "LAYERS", "Swap", "is_layer", "replaced", "why_not"]
+
+#: PyTorch's classes -> ours.
+LAYERS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.ConvTranspose1d: ConvTranspose1d,
+    nn.ConvTranspose2d: ConvTranspose2d,
+    nn.ConvTranspose3d: ConvTranspose3d,
+}
+
+#: The attribute of a module that holds its rewriting.
+KEY = "_accelerated"
+
+
+def is_layer(module: nn.Module) -> bool:
+    """Whether `module` is a transposed convolution, PyTorch's or ours, or one that has still to be shaped."""
+    return isinstance(module, tuple(LAYERS))
+
+
+def _kind(cls: type[Any]) -> type[nn.Module]:
+    return next(theirs for theirs in LAYERS if issubclass(cls, theirs))
+
+
+def replaced(module: nn.Module) -> str | None:
+    """Who has given this one module another forward, or None; the class's own, out of a pickle, is none."""
+    found = vars(module).get("forward")
+    if found is None or getattr(found, "__func__", None) is type(module).forward:
+        return None
+    return "accelerated already" if vars(module).get(KEY) else "somebody has replaced its forward"
+
+
+def why_not(module: nn.Module) -> str | None:
+    """Why the class of this layer cannot be exchanged, or None."""
+    theirs = _kind(type(module))
+    if type(module).forward not in (theirs.forward, LAYERS[theirs].forward):
+        return f"{type(module).__name__} has a forward of its own"
+    if replaced(module):
+        return replaced(module)
+    # What is not shaped yet has a device and a dtype.
+    at, dtype = next(((t.device.type, t.dtype) for t in module.parameters()), ("cpu", torch.float32))
+    if at not in ("cpu", "meta"):
+        return f"its weights are on {at}; the engine computes on CPUs"
+    if dtype not in DTYPES:
+        return f"the engine lacks {dtype}"
+    return None
+
+
+def _copied(cls: type[Any], base: type[Any]) -> type[Any]:
+    """A class of parametrize's over another base, with the properties that it has put there."""
+    kept = {key: value for key, value in vars(cls).items() if key not in ("__dict__", "__weakref__")}
+    return type(cls.__name__, (base,), kept)
+
+
+def _of_parametrize(cls: type[Any]) -> bool:
+    return cls.__module__ == parametrize.__name__
+
+
+@lru_cache(maxsize=1024)
+def _derived(cls: Any) -> type[Any]:
+    """A subclass of the user's that computes as ours."""
+    lazy = issubclass(cls, LazyModuleMixin)
+    made: Any = type(cls.__name__, (cls,) if lazy else (cls, LAYERS[_kind(cls)]), {})
+    if lazy:
+        made.cls_to_become = ours_of(cls.cls_to_become)
+    # pickle and copy find classes by name, and by this name they would find the user's.
+    made.__reduce_ex__ = lambda self, protocol: (_remade, (cls,), self.__dict__)
+    made.__module__, made.__qualname__, made.__doc__ = cls.__module__, cls.__qualname__, cls.__doc__
+    made.accelerated_from = cls
+    found: type[Any] = made
+    return found
+
+
+def _remade(cls: Any) -> Any:
+    made: Any = _derived(cls)
+    return made.__new__(made)
+
+
+def ours_of(cls: Any) -> type[Any]:
+    """The class that computes as ours and is `cls` in everything else.
+
+    >>> ours_of(nn.ConvTranspose2d) is ConvTranspose2d
+    True
+    """
+    if cls in LAYERS:
+        return LAYERS[cls]
+    return _copied(cls, ours_of(cls.__bases__[0])) if _of_parametrize(cls) else _derived(cls)
+
+
+def theirs_of(cls: Any) -> type[Any]:
+    """The class from which `ours_of` made this one.
+
+    >>> theirs_of(ConvTranspose2d) is nn.ConvTranspose2d
+    True
+    """
+    if _of_parametrize(cls):
+        return _copied(cls, theirs_of(cls.__bases__[0]))
+    found: type[Any] = next((theirs for theirs, ours in LAYERS.items() if cls is ours), None) or (
+        cls.accelerated_from
+    )
+    return found
+
+
+class Swap:
+    """One layer's change of class."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Nothing changes yet."""
+        self.layer = layer
+        self._classes = type(layer), ours_of(type(layer))
+        self._is_done = False
+
+    def do(self) -> None:
+        """The class becomes ours."""
+        before, after = self._classes
+        if not self._is_done:
+            current = type(self.layer)
+            self.layer.__class__ = after if current is before else ours_of(current)
+        self._is_done = True
+
+    def undo(self) -> None:
+        """The class is what it was; that of a layer shaped or parametrised since is what it would be."""
+        before, after = self._classes
+        if self._is_done:
+            current = type(self.layer)
+            self.layer.__class__ = before if current is after else theirs_of(current)
+        self._is_done = False

@@ -1,0 +1,111 @@
+"""What was done to a model, as a table that also undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from torch import nn
+
+from tconv.torch.accelerate.rewriting import Rewriting
+from tconv.torch.accelerate.rows import Row
+
+__all__ = ["Accelerated"]
+
+
+class Accelerated:
+    """What `accelerate` did: print it, read `rows`, take it back with `undo` or by leaving a with block."""
+
+    def __init__(self, model: nn.Module, rows: Sequence[Row], rewritings: Sequence[Rewriting]) -> None:
+        """Nothing is changed yet."""
+        self.model = model
+        self.rows = list(rows)
+        self.before: float | None = None  #: seconds of the whole model on the example
+        self.after: float | None = None
+        self.apart: float | None = None  #: the answers', as a share of the largest
+        self.tolerance: float | None = None
+        self.notes: list[str] = []
+        self._rewritings = list(rewritings)
+
+    def do(self, levels: Sequence[int] | None = None) -> None:
+        """Accelerate: each row as far as it goes, or as far as `levels` says."""
+        for rewriting in self._rewritings:
+            rewriting.do()
+        for row, level in zip(self.rows, levels or [row.levels[-1] for row in self.rows], strict=True):
+            row.set(level)
+
+    def put_back(self) -> None:
+        """Undo, but keep packed weights for the next `do`."""
+        for row in self.rows:
+            row.set(0)
+        for rewriting in self._rewritings:
+            rewriting.undo()
+
+    def undo(self) -> None:
+        """Give the model back as it was: the same modules, classes, forwards and hooks."""
+        self.put_back()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Pack all weights anew at the next call.
+
+        Changes that PyTorch counts, as optimizers and `load_state_dict` make them, are seen without it, and
+        so are those through `.data` that change a layer at large. Single weights written through `.data` or
+        a NumPy view are not.
+        """
+        for row in self.rows:
+            for chain in (*row.chains, *([row.alone.chain] if row.alone else [])):
+                chain.packed.clear()
+
+    def __enter__(self) -> Accelerated:
+        """The model stays accelerated until the block ends."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Undo."""
+        self.undo()
+
+    def __repr__(self) -> str:
+        """The table."""
+        return str(self)
+
+    def __str__(self) -> str:
+        """A row a layer, then the whole model."""
+        if not self.rows:
+            return f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
+        timed = any(row.after is not None for row in self.rows)
+        left = ["not done, and why"] if any(row.why for row in self.rows) else []
+        head = ["layer", "what", "done", *(["ms before", "after"] if timed else []), *left]
+        lines = [head]
+        for row in self.rows:
+            times = [_ms(row.before), _ms(row.after)] if timed else []
+            lines.append(
+                [row.name, row.what, ", ".join(row.done) or "-", *times, *["; ".join(row.why)][: len(left)]]
+            )
+        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+        right = {3, 4} if timed else set()
+        shown = [
+            "  ".join(
+                cell.rjust(width) if column in right else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([shown[0], "-" * max(map(len, shown)), *shown[1:], *self._foot()])
+
+    def _foot(self) -> list[str]:
+        foot = []
+        if self.before is not None and self.after is not None:
+            foot.append(
+                f"whole model: {_ms(self.before)} ms before, {_ms(self.after)} after: "
+                f"{self.before / self.after:.2f} times as fast (medians in turns, evaluation, no gradients)"
+            )
+        if self.apart is not None:
+            foot.append(f"answers: apart by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
+        return ["", *foot, *self.notes] if foot or self.notes else []
+
+
+def _ms(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.3f}"

@@ -1,0 +1,93 @@
+"""Nearest upsampling in the forms that PyTorch has, and the convolutions that it merges with."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+from torch.nn import functional
+
+from tconv.geometry.arguments import Sides
+from tconv.torch.accelerate.activations import Call
+
+__all__ = ["CONVOLUTIONS", "conv_padding", "factor_of", "is_upsampling", "why_not_merged"]
+
+CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+
+#: PyTorch finds the source of output o as floor(o * float32(1/f)); from f = 41 on that is not always o // f.
+_LARGEST = 40
+
+_NEAREST = ("nearest", "nearest-exact")  # the same for whole factors
+_INTERPOLATE = inspect.signature(functional.interpolate)
+
+
+def _options(part: Any) -> dict[str, Any] | None:
+    if isinstance(part, nn.Upsample):  # UpsamplingNearest2d is one
+        return {"size": part.size, "scale_factor": part.scale_factor, "mode": part.mode}
+    if isinstance(part, Call) and part.target in (functional.interpolate, functional.upsample):
+        try:
+            bound = _INTERPOLATE.bind(None, *part.args, **part.kwargs)
+        except TypeError:
+            return None
+        bound.apply_defaults()
+        return bound.arguments
+    return None
+
+
+def is_upsampling(part: Any) -> bool:
+    """Whether `part` is an upsampling of the nearest kind.
+
+    >>> [is_upsampling(nn.Upsample(scale_factor=2, mode=mode)) for mode in ("nearest", "bilinear")]
+    [True, False]
+    """
+    options = _options(part)
+    return options is not None and options["mode"] in _NEAREST
+
+
+def factor_of(part: Any, axes: int) -> tuple[int, ...] | str:
+    """By how much a nearest upsampling repeats, one number an axis; or why that is not a whole number.
+
+    >>> factor_of(nn.Upsample(scale_factor=2), 2), factor_of(nn.Upsample(scale_factor=1.5), 2)
+    ((2, 2), 'scale_factor=1.5 is not whole')
+    """
+    options = _options(part) or {}
+    scale = options.get("scale_factor")
+    if scale is None:
+        return "size= is given, not scale_factor="
+    each = tuple(scale) if isinstance(scale, tuple | list) else (scale,) * axes
+    if len(each) != axes or not all(float(number).is_integer() and number >= 1 for number in each):
+        return f"scale_factor={scale} is not whole"
+    if max(each) > _LARGEST:
+        return f"scale_factor={scale}: PyTorch's own rounding shows beyond {_LARGEST}"
+    return tuple(int(number) for number in each)
+
+
+def why_not_merged(part: Any) -> str | None:
+    """Why a part that follows a nearest upsampling does not merge with it, or None."""
+    if type(part) not in CONVOLUTIONS:
+        return f"{label(part)} follows, and no convolution"
+    if set(part.stride) != {1}:
+        return f"the convolution has stride {part.stride}"
+    if part.padding_mode != "zeros":
+        return f"padding_mode={part.padding_mode!r} sees the upsampled borders"
+    return None
+
+
+def label(part: Any) -> str:
+    """A part as a table shows it."""
+    return f"{part.name}()" if isinstance(part, Call) else type(part).__name__
+
+
+def conv_padding(conv: Any) -> Sides:
+    """The zeros around the input of a convolution of stride 1.
+
+    >>> conv_padding(nn.Conv1d(1, 1, 4, padding="same"))  # the odd one is at the far end
+    ((1, 2),)
+    """
+    if conv.padding == "same":
+        reach = [d * (k - 1) for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+        return tuple((r // 2, r - r // 2) for r in reach)
+    if conv.padding == "valid":
+        return ((0, 0),) * len(conv.kernel_size)
+    return tuple((p, p) for p in conv.padding)
