@@ -26,14 +26,24 @@ from tconv.algebra.gains import (
 from tconv.algebra.images import image_share
 from tconv.algebra.initial import bilinear, icnr
 from tconv.algebra.merge import merge_nearest, split_nearest
+from tconv.algebra.overlap import Frames, to_frames
+from tconv.algebra.resize import Resize, linear_resize
+from tconv.algebra.shuffle import SubPixel, channels_first, channels_last, from_subpixel, to_subpixel
 
 __all__ = [
+    "Frames",
+    "Resize",
+    "SubPixel",
     "bilinear",
+    "channels_first",
+    "channels_last",
     "constant_response",
     "equal_phase_gains",
     "fold_batchnorm",
+    "from_subpixel",
     "icnr",
     "image_share",
+    "linear_resize",
     "merge_nearest",
     "phase_gains",
     "phase_taps",
@@ -41,4 +51,6 @@ __all__ = [
     "scale_inputs",
     "scale_outputs",
     "split_nearest",
+    "to_frames",
+    "to_subpixel",
 ]
