@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 import tconv
 import tconv.onnx as ours
-from onnx_models import info, layer, model, run, saved
+from onnx_files import info, layer, model, run, saved
 from tconv import TconvError
 
 OPTIONS = [
@@ -97,10 +97,10 @@ def test_layers_in_branches_loops_and_functions_are_found(tmp_path: Path) -> Non
     proto.graph.input.append(info("c", [], TensorProto.BOOL))
     found = ours.transposed(ours.read(saved(proto, tmp_path)))
     assert [(one.name, one.where) for one in found] == [
-        ("up_q", "graph/which.else_branch"),
-        ("up_p", "graph/which.then_branch"),
-        ("again", "graph/loop.body"),
-        ("inner", "function Up"),
+        ("up_q", "graph/which/else_branch"),
+        ("up_p", "graph/which/then_branch"),
+        ("again", "graph/loop/body"),
+        ("inner", "function house::Up"),
     ]
     assert [str(one.geometry) for one in found] == ["n1 c4>4 i5x5 k3"] * 3 + ["None"]
     assert found[0].weight is not None  # held by the graph around it

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import tconv.onnx as ours
-from onnx_models import layer, model, run, saved
+from onnx_files import layer, model, run, saved
 from tconv import TconvError
 
 

@@ -26,7 +26,7 @@ class Transposed:
 
     node: ir.Node
     name: str  #: the node's own, else that of its output
-    where: str  #: "graph", a path to a subgraph such as "graph/If_3.then_branch", or "function NAME"
+    where: str  #: "graph", a path such as "graph/If_3/then_branch", or "function DOMAIN::NAME"
     weight: Array | None  #: (in, out/groups, *kernel); None if it is computed, or an input
     bias: Array | None
     attributes: Attributes | None  #: None if neither weights nor kernel_shape tell the kernel
@@ -71,7 +71,7 @@ def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
     """Every node of a model and where it stands: the graph first, then the functions."""
     yield from _walk(model.graph, "graph")
     for function in model.functions.values():
-        yield from _walk(function, f"function {function.name}")
+        yield from _walk(function, f"function {function.domain}::{function.name}")
 
 
 def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
@@ -83,10 +83,10 @@ def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
             if attribute.is_ref():
                 continue
             if attribute.type == ir.AttributeType.GRAPH:
-                yield from _walk(attribute.value, f"{where}/{name_of(node)}.{name}")
+                yield from _walk(attribute.value, f"{where}/{name_of(node)}/{name}")
             elif attribute.type == ir.AttributeType.GRAPHS:
                 for i, graph in enumerate(attribute.value):
-                    yield from _walk(graph, f"{where}/{name_of(node)}.{name}[{i}]")
+                    yield from _walk(graph, f"{where}/{name_of(node)}/{name}{i}")
 
 
 def name_of(node: ir.Node) -> str:
