@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tconv.onnx.rules import fold_bias
+from tconv.onnx.rules import (
+    fold_bias,
+    merge_nearest,
+    split_nearest,
+)
 from tconv.onnx.rules.rule import Context, Rule
 
 __all__ = ["RULES", "Context", "Rule"]
@@ -16,6 +20,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         for rule in (
             # In the order in which they are tried.
             fold_bias.RULE,
+            merge_nearest.RULE,
+            split_nearest.RULE,
         )
     }
 )
