@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tconv.onnx.rules import (
+    conv_depth_to_space,
+    depth_to_space_conv,
     fold_bias,
+    inverse_stft,
+    linear_resize,
     merge_nearest,
     split_nearest,
+    to_linear_resize,
 )
 from tconv.onnx.rules.rule import Context, Rule
 
@@ -22,6 +27,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             fold_bias.RULE,
             merge_nearest.RULE,
             split_nearest.RULE,
+            linear_resize.RULE,
+            to_linear_resize.RULE,
+            inverse_stft.RULE,
+            conv_depth_to_space.RULE,
+            conv_depth_to_space.CROPPED,
+            depth_to_space_conv.RULE,
         )
     }
 )
