@@ -1,0 +1,1 @@
+"""ONNX models: what is in them, and exact rewritings of them."""

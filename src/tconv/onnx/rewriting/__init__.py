@@ -1,0 +1,1 @@
+"""Exact rewritings of a model, chosen for speed or for what a runtime takes."""

@@ -1,0 +1,22 @@
+"""Exact rewritings of ONNX graphs, one a file; how one is written is told in `tconv.onnx.rules.rule`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tconv.onnx.rules import fold_bias
+from tconv.onnx.rules.rule import Context, Rule
+
+__all__ = ["RULES", "Context", "Rule"]
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        rule.name: rule
+        for rule in (
+            # In the order in which they are tried.
+            fold_bias.RULE,
+        )
+    }
+)
+"""Every rule by its name. Which of them serve which goal is said in `tconv.onnx.rewriting.goals`."""
