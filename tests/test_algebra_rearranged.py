@@ -1,4 +1,4 @@
-"""Weights arranged anew: flipped, as 1x1, with zeros stored, axis by axis; on every problem of the list."""
+"""Weights arranged anew: flipped, with zeros stored, axis by axis; on every problem of the list."""
 
 from __future__ import annotations
 
@@ -51,42 +51,6 @@ def test_stride_one_is_a_convolution() -> None:
         assert_same(made, views.scatter(given.x, given.weight, g))
         checked += 1
     assert checked >= 20
-
-
-def laid_out(y: Array, stride: tuple[int, ...]) -> Array:
-    """(n, o * prod(stride), *i) -> (n, o, *(i * stride)), a position at a time."""
-    n, channels, *sizes = y.shape
-    made = np.zeros(
-        (n, channels // prod(stride), *(i * s for i, s in zip(sizes, stride, strict=True))), y.dtype
-    )
-    for r, offset in enumerate(np.ndindex(*stride)):
-        every = tuple(slice(o, None, s) for o, s in zip(offset, stride, strict=True))
-        made[(slice(None), slice(None), *every)] = y[:, r :: prod(stride)]
-    return made
-
-
-def test_stamps_that_do_not_overlap_are_one_by_one() -> None:
-    checked = 0
-    for g in CASES:
-        reach = [d * (k - 1) + 1 for d, k in zip(g.dilation, g.kernel, strict=True)]
-        short = [s - r for s, r in zip(g.stride, reach, strict=True)]
-        weight = integer_arrays(g, np.int64).weight
-        if min(short) < 0:
-            with pytest.raises(
-                TconvError, match="the stamps overlap; a reach of at most the stride would fit"
-            ):
-                algebra.kernel_to_channels(weight, g.stride, g.dilation, g.groups)
-            continue
-        x = integer_arrays(g, np.int64, seed=checked).x
-        made = algebra.kernel_to_channels(weight, g.stride, g.dilation, g.groups)
-        side_by_side = laid_out(correlated(x, made, (1,) * g.axes, g.groups), g.stride)
-        left = [
-            (-lo, o - hi - s)
-            for (lo, hi), o, s in zip(g.padding, g.output_padding, short, strict=True)
-        ]  # fmt: skip
-        assert_same(padded(side_by_side, tuple(left)), views.scatter(x, weight, g))
-        checked += 1
-    assert checked >= 15
 
 
 def test_zeros_stored_for_dilation_and_groups() -> None:

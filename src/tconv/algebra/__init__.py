@@ -15,7 +15,7 @@ array([[[4, 6, 3, 1]]])
 
 from __future__ import annotations
 
-from tconv.algebra.flip import flip_stride_one, kernel_to_channels
+from tconv.algebra.flip import flip_stride_one
 from tconv.algebra.fold import fold_batchnorm, scale_inputs, scale_outputs
 from tconv.algebra.gains import (
     constant_response,
@@ -40,7 +40,6 @@ __all__ = [
     "fold_batchnorm",
     "icnr",
     "image_share",
-    "kernel_to_channels",
     "merge_nearest",
     "phase_gains",
     "phase_taps",

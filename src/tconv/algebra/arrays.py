@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tconv.errors import TconvError
 from tconv.geometry.arguments import PerAxis, per_axis, whole
 
-__all__ = ["Array", "checked_groups", "counts", "exchanged", "read_weight", "rounded", "wide"]
+__all__ = ["Array", "checked_groups", "counts", "read_weight", "rounded", "wide"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -46,19 +46,6 @@ def checked_groups(weight: Array, groups: int) -> int:
             f"{number} groups for a weight of shape {weight.shape}; a divisor of {weight.shape[0]} would fit"
         )
     return number
-
-
-def exchanged(weight: Array, groups: int) -> Array:
-    """(a, b/groups, ...) as (b, a/groups, ...): outputs and inputs change places within each group.
-
-    >>> exchanged(np.array([[[1], [2]], [[3], [4]]]), 1)[..., 0]
-    array([[1, 3],
-           [2, 4]])
-    """
-    number = checked_groups(weight, groups)
-    a, b, *kernel = weight.shape
-    blocks = weight.reshape(number, a // number, b, *kernel).swapaxes(1, 2)
-    return blocks.reshape(number * b, a // number, *kernel)
 
 
 def wide(array: Array) -> Array:

@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, counts, exchanged, read_weight, rounded, wide
+from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
 
-__all__ = ["Convolution", "Merged", "merge_nearest", "split_nearest"]
+__all__ = ["Convolution", "Merged", "exchanged", "merge_nearest", "split_nearest"]
 
 
 class Merged(NamedTuple):
@@ -74,6 +74,14 @@ def merge_nearest(
         factors,
         tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True)),
     )
+
+
+def exchanged(weight: Array, groups: int) -> Array:
+    """(a, b/groups, ...) -> (b, a/groups, ...): outputs and inputs change places within each group."""
+    number = checked_groups(weight, groups)
+    a, b, *kernel = weight.shape
+    blocks = weight.reshape(number, a // number, b, *kernel).swapaxes(1, 2)
+    return blocks.reshape(number * b, a // number, *kernel)
 
 
 def _along(weight: Array, axis: int, factor: int, dilation: int) -> Array:
