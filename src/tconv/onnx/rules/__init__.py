@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tconv.onnx.rules import fold_bias
+from tconv.onnx.rules import fold_batchnorm, fold_bias, fold_input_scale, fold_scale
 from tconv.onnx.rules.rule import Context, Rule
 
 __all__ = ["RULES", "Context", "Rule"]
@@ -15,7 +15,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         rule.name: rule
         for rule in (
             # In the order in which they are tried.
+            fold_batchnorm.RULE,
+            fold_scale.RULE,
             fold_bias.RULE,
+            fold_input_scale.RULE,
         )
     }
 )
