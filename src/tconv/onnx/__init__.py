@@ -1,1 +1,13 @@
-"""ONNX models: what is in them, and exact rewritings of them."""
+"""Models in ONNX: read with care, looked through, and rewritten exactly.
+
+Files are read by `tconv.onnx.model`, their transposed convolutions by `tconv.onnx.convolutions`; both stand
+on onnx-ir, which `pip install 'tconv[onnx]'` brings.
+"""
+
+from __future__ import annotations
+
+from tconv.onnx.attributes import Attributes
+from tconv.onnx.convolutions import Transposed, transposed
+from tconv.onnx.model import constant, read, write
+
+__all__ = ["Attributes", "Transposed", "constant", "read", "transposed", "write"]
