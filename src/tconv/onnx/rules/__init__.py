@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tconv.onnx.rules import fold_batchnorm, fold_bias, fold_input_scale, fold_scale
+from tconv.onnx.rules import (
+    dense_groups,
+    drop_output_padding,
+    explicit_pads,
+    flip_stride_one,
+    fold_batchnorm,
+    fold_bias,
+    fold_input_scale,
+    fold_scale,
+    groups_to_batch,
+    split_depthwise,
+    split_groups,
+    spread_dilation,
+    symmetric_pads,
+)
 from tconv.onnx.rules.rule import Context, Rule
 
 __all__ = ["RULES", "Context", "Rule"]
@@ -19,6 +33,15 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             fold_scale.RULE,
             fold_bias.RULE,
             fold_input_scale.RULE,
+            flip_stride_one.RULE,
+            split_depthwise.RULE,
+            explicit_pads.RULE,
+            drop_output_padding.RULE,
+            symmetric_pads.RULE,
+            spread_dilation.RULE,
+            groups_to_batch.RULE,
+            split_groups.RULE,
+            dense_groups.RULE,
         )
     }
 )
