@@ -15,8 +15,10 @@ from tconv.onnx.rules import (
     fold_input_scale,
     fold_scale,
     groups_to_batch,
+    merge_nearest,
     split_depthwise,
     split_groups,
+    split_nearest,
     spread_dilation,
     symmetric_pads,
 )
@@ -42,6 +44,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             groups_to_batch.RULE,
             split_groups.RULE,
             dense_groups.RULE,
+            merge_nearest.RULE,
+            split_nearest.RULE,
         )
     }
 )
