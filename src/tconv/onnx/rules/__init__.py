@@ -7,12 +7,24 @@ from types import MappingProxyType
 
 from tconv.onnx.rules import (
     conv_depth_to_space,
+    dense_groups,
     depth_to_space_conv,
+    drop_output_padding,
+    explicit_pads,
+    flip_stride_one,
+    fold_batchnorm,
     fold_bias,
+    fold_input_scale,
+    fold_scale,
+    groups_to_batch,
     inverse_stft,
     linear_resize,
     merge_nearest,
+    split_depthwise,
+    split_groups,
     split_nearest,
+    spread_dilation,
+    symmetric_pads,
     to_linear_resize,
 )
 from tconv.onnx.rules.rule import Context, Rule
@@ -24,7 +36,19 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         rule.name: rule
         for rule in (
             # In the order in which they are tried.
+            fold_batchnorm.RULE,
+            fold_scale.RULE,
             fold_bias.RULE,
+            fold_input_scale.RULE,
+            flip_stride_one.RULE,
+            split_depthwise.RULE,
+            explicit_pads.RULE,
+            drop_output_padding.RULE,
+            symmetric_pads.RULE,
+            spread_dilation.RULE,
+            groups_to_batch.RULE,
+            split_groups.RULE,
+            dense_groups.RULE,
             merge_nearest.RULE,
             split_nearest.RULE,
             linear_resize.RULE,
