@@ -94,7 +94,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
             raise TconvError(f"the model does not take {feeds.name}: {trouble}") from None
     found = list(given)
     seen: set[tuple[Any, ...]] = set()
-    trouble = "it has no input that could be made up"
+    reason = "it has an input that cannot be made up"
     for feeds in _made(model, shapes):
         if len(found) - len(given) == _ENOUGH or (given and len(seen) > len(_SIZES)):
             break
@@ -104,14 +104,16 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         try:
             runner.run(name, feeds.arrays)
         except Trouble as fault:
-            trouble = str(fault)
-            if "crashed" in trouble:
+            reason = str(fault)
+            if "crashed" in reason:
                 raise
             continue
         seen.add(sizes)
         found.append(feeds)
     if not found:
-        raise TconvError(f"no input could be made up that the model takes ({trouble}); give some: --input x.npz")
+        raise TconvError(
+            f"no input could be made up that the model takes ({reason}); give some: --input x.npz"
+        )
     return found
 
 
