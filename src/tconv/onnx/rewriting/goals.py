@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CAPABILITIES", "SPEED", "TARGETS", "Capability", "Target", "needs", "target"]
 
+_FOLDING = ("fold-batchnorm", "fold-scale", "fold-bias", "fold-input-shift", "fold-input-scale")
+
 SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "folding": ("fold-batchnorm", "fold-scale", "fold-bias", "fold-input-scale"),
+        "folding": _FOLDING,
+        "folding, hard swish": ("hard-swish", *_FOLDING),
         "nearest merged": ("merge-nearest",),
         "nearest split": ("split-nearest",),
         "flipped": ("flip-stride-one",),

@@ -86,7 +86,8 @@ class Report:
                 "[bold]result[/]", "", _milli(self.timed.before), _milli(self.timed.after),
                 f"[bold]{self.timed.gain:.2f}x[/]", said,
             )  # fmt: skip
-        nowhere = [str(trial.moves[0]) for trial in self.trials if not trial.fired]
+        fired = {trial.moves for trial in self.trials if trial.fired}
+        nowhere = [str(t.moves[0]) for t in self.trials if not t.fired and t.moves not in fired]
         table.caption = f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}" if nowhere else None
         return table
 

@@ -178,9 +178,10 @@ class Context:
         ir.convenience.replace_nodes_and_values(
             last.graph, last, list(old), list(new), [last.outputs[0]], [new[-1].outputs[0]]
         )
-        heirs = [node for node in new if node.op_type == old[0].op_type]
-        if len(heirs) == 1:  # the layer keeps its name, which is how people know it
-            heirs[0].name, old[0].name = old[0].name, None
+        for op_type in {node.op_type for node in old}:
+            gone, come = ([node for node in nodes if node.op_type == op_type] for nodes in (old, new))
+            if len(gone) == len(come) == 1:  # the layer keeps its name, which is how people know it
+                come[0].name, gone[0].name = gone[0].name, None
         self._twins = None
 
     def changed(self) -> None:
