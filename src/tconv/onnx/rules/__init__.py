@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tconv.onnx.rules import (
+    conv_depth_to_space,
     dense_groups,
+    depth_to_space_conv,
     drop_output_padding,
     explicit_pads,
     flip_stride_one,
@@ -15,12 +17,15 @@ from tconv.onnx.rules import (
     fold_input_scale,
     fold_scale,
     groups_to_batch,
+    inverse_stft,
+    linear_resize,
     merge_nearest,
     split_depthwise,
     split_groups,
     split_nearest,
     spread_dilation,
     symmetric_pads,
+    to_linear_resize,
 )
 from tconv.onnx.rules.rule import Context, Rule
 
@@ -46,6 +51,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             dense_groups.RULE,
             merge_nearest.RULE,
             split_nearest.RULE,
+            linear_resize.RULE,
+            to_linear_resize.RULE,
+            inverse_stft.RULE,
+            conv_depth_to_space.RULE,
+            conv_depth_to_space.CROPPED,
+            depth_to_space_conv.RULE,
         )
     }
 )
