@@ -1,4 +1,4 @@
-"""The rules that change the kind of a layer, wherever its nodes and weights may stand."""
+"""Every rule, wherever its nodes and weights may stand."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ ir = pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 from onnx import helper, numpy_helper  # noqa: E402
 
 from onnx_beside import reasons, rewritten  # noqa: E402
-from onnx_models import model, op_types, whole  # noqa: E402
+from onnx_models import model, whole  # noqa: E402
+from onnx_pieces_a import OPTIONS_ALONE, PIECES_A  # noqa: E402
 from tconv import algebra, filters  # noqa: E402
+from tconv.onnx.rules import RULES  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -63,7 +65,7 @@ PIECES = {
         {"w": whole(RNG, 4, 1, 64), "b": whole(RNG, 1)},
         (1, 4, 5),
     ),
-}
+} | {name: Piece(*piece) for name, piece in PIECES_A.items()}
 EVERY = pytest.mark.parametrize("rule", PIECES)
 PAIRS = [name for name, piece in PIECES.items() if len(piece.nodes) == 2]
 
@@ -98,15 +100,13 @@ def open_shape(piece: Piece) -> dict[str, list[int | str]]:
 def test_constant_nodes(rule: str) -> None:
     piece = PIECES[rule]
     made = model([*constants_of(piece), *nodes_of(piece)], open_shape(piece), ["y"])
-    done = rewritten(made, rule, feeds_of(piece))
-    before = [op for op, *_ in piece.nodes]
-    assert [op for op in op_types(done) if op != "Constant"] != before
+    rewritten(made, rule, feeds_of(piece))
 
 
 @EVERY
 def test_between_other_nodes_with_an_answer_that_many_read(rule: str) -> None:
     piece = PIECES[rule]
-    before = helper.make_node("Neg", ["first"], ["x"])
+    before = helper.make_node("Abs", ["first"], ["x"])
     after = [helper.make_node("Neg", ["y"], ["z"]), helper.make_node("Abs", ["y"], ["a"])]
     shape = {"first": open_shape(piece)["x"]}
     made = model([before, *nodes_of(piece), *after], shape, ["z", "a", "y"], piece.held)
@@ -117,7 +117,7 @@ def test_between_other_nodes_with_an_answer_that_many_read(rule: str) -> None:
 def test_shared_weights_stay_for_the_others(rule: str) -> None:
     piece = PIECES[rule]
     once = nodes_of(piece, "1") + nodes_of(piece, "2", "y0")
-    other = helper.make_node("Neg", ["x"], ["y0"])
+    other = helper.make_node("Abs", ["x"], ["y0"])
     name = "w" if "w" in piece.held else "s"
     seen = helper.make_node("Neg", [name], ["weights"])
     made = model([other, *once, seen], open_shape(piece), ["y1", "y2", "weights"], piece.held)
@@ -170,7 +170,11 @@ def test_a_value_between_that_others_see_stays(rule: str) -> None:
     assert reason.endswith("2 nodes read its answer")
 
 
-@EVERY
+def test_every_rule_has_a_piece() -> None:
+    assert set(PIECES) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", sorted(set(PIECES) - OPTIONS_ALONE))
 def test_numbers_that_are_inputs_are_no_constants(rule: str) -> None:
     piece = PIECES[rule]
     inputs = [

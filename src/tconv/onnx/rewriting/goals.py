@@ -27,6 +27,7 @@ SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "nearest merged": ("merge-nearest",),
         "nearest split": ("split-nearest",),
         "flipped": ("flip-stride-one",),
+        "kernel is stride": ("kernel-is-stride",),
         "depth to space": ("conv-depth-to-space",),
         "depth to space, cropped": ("conv-depth-to-space-cropped",),
         "transposed": ("depth-to-space-conv",),
@@ -57,7 +58,7 @@ class Capability:
     cures: tuple[str, ...]
 
 
-_AWAY = ("flip-stride-one", "conv-depth-to-space", "conv-depth-to-space-cropped", "inverse-stft")
+_AWAY = ("flip-stride-one", "kernel-is-stride", "conv-depth-to-space", "conv-depth-to-space-cropped", "inverse-stft")
 
 CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
     {

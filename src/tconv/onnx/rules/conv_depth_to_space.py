@@ -29,15 +29,17 @@ from tconv.onnx.rules.rule import Context
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["CROPPED", "RULE"]
+__all__ = ["CROPPED", "RULE", "PhasesApart", "put_phases"]
 
 
-class _Match(NamedTuple):
+class PhasesApart(NamedTuple):
+    """A layer, and the convolution whose channels are its phases."""
+
     layer: Layer
     made: SubPixel
 
 
-def _match(node: ir.Node, context: Context, *, crop: bool) -> _Match | str:
+def _match(node: ir.Node, context: Context, *, crop: bool) -> PhasesApart | str:
     layer = read_layer(node, context)
     if isinstance(layer, str):
         return layer
@@ -52,10 +54,11 @@ def _match(node: ir.Node, context: Context, *, crop: bool) -> _Match | str:
     )
     if crop and short.weight.shape == whole.weight.shape:
         return "cropping makes the kernel no smaller"
-    return _Match(layer, short if crop else whole)
+    return PhasesApart(layer, short if crop else whole)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+def put_phases(node: ir.Node, context: Context, found: PhasesApart) -> None:
+    """Put the convolution, the interleaving of its phases and the crop in the place of the layer."""
     layer, made = found
     make = Maker(node, context, label(node))
     groups, stride = layer.groups, made.stride
@@ -83,7 +86,7 @@ RULE = matching(
     "a transposed convolution becomes a convolution and DepthToSpace",
     ["ConvTranspose"],
     partial(_match, crop=False),
-    _rewrite,
+    put_phases,
 )
 
 CROPPED = matching(
@@ -91,5 +94,5 @@ CROPPED = matching(
     "the same with the smallest kernel, and a Slice that crops what then stands over",
     ["ConvTranspose"],
     partial(_match, crop=True),
-    _rewrite,
+    put_phases,
 )
