@@ -46,6 +46,9 @@ PIECES = {
     "merge-nearest": two(
         ("Resize", ["x", "", "s"], {}), ("Conv", ["mid", "w", "b"], SAME), CONV | {"s": SCALES}
     ),
+    "nearest-depth-to-space": two(
+        ("Resize", ["x", "", "s"], {}), ("Conv", ["mid", "w", "b"], SAME), CONV | {"s": SCALES}
+    ),
     "split-nearest": LAYER._replace(
         held=UP | {"w": algebra.merge_nearest(whole(RNG, 3, 4, 3, 3), 2).weight.astype(np.float32)}
     ),

@@ -29,7 +29,7 @@ from tconv.onnx.rules.rule import Context
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["CROPPED", "RULE", "PhasesApart", "put_phases"]
+__all__ = ["CROPPED", "RULE", "PhasesApart", "phase_nodes", "put_phases"]
 
 
 class PhasesApart(NamedTuple):
@@ -59,26 +59,31 @@ def _match(node: ir.Node, context: Context, *, crop: bool) -> PhasesApart | str:
 
 def put_phases(node: ir.Node, context: Context, found: PhasesApart) -> None:
     """Put the convolution, the interleaving of its phases and the crop in the place of the layer."""
+    context.replace([node], phase_nodes(node.inputs[0], context, found))
+
+
+def phase_nodes(source: ir.Value | None, context: Context, found: PhasesApart) -> list[ir.Node]:
+    """The nodes that make the answer of the layer out of `source`."""
     layer, made = found
-    make = Maker(node, context, label(node))
+    make = Maker(layer.node, context, label(layer.node))
     groups, stride = layer.groups, made.stride
     weight, bias = made.weight, None if layer.bias is None else layer.bias.repeat(prod(stride))
     if groups == 1 and block_size(stride, groups, make.opset) is not None:
         weight = channels_last(weight, stride)
         bias = None if bias is None else channels_last(bias, stride)
     kernel = weight.shape[2:]
-    inputs = [node.inputs[0], make.constant(weight, "weight")]
+    inputs = [source, make.constant(weight, "weight")]
     if bias is not None:
         inputs.append(make.constant(bias, "bias"))
     phases = make.add("Conv", inputs, **conv_attributes(kernel, made.dilation, made.padding, groups))
-    shape = context.shape(node.inputs[0]) or (None,) * (2 + layer.axes)
+    shape = context.shape(source) or (None,) * (2 + layer.axes)
     sizes = [
         size + lo + hi - d * (k - 1) if isinstance(size, int) else None
         for size, (lo, hi), d, k in zip(shape[2:], made.padding, made.dilation, kernel, strict=True)
     ]
     full = interleaved(make, phases, layer.channels[1], stride, sizes, groups)
     cropped(make, full, made.crop)
-    context.replace([node], make.nodes)
+    return make.nodes
 
 
 RULE = matching(
