@@ -19,7 +19,7 @@ from tconv.onnx.words import clean, said
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["constant", "read", "write"]
+__all__ = ["constant", "quiet", "read", "write"]
 
 #: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
 #: its inputs, without meaning that a caller may replace them.
@@ -49,7 +49,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     proto = guards.parse(path)
     guards.check(proto, path)
     try:
-        with _quiet():
+        with quiet():
             model = ir.serde.deserialize_model(proto)
     except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
         raise guards.unfit(path, fault) from fault
@@ -88,7 +88,7 @@ def _serialized(model: ir.Model, path: Path) -> bytes:
     import onnx_ir as ir
 
     try:
-        with _quiet():
+        with quiet():
             data: bytes = ir.serde.serialize_model(model).SerializeToString()
             return data
     except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
@@ -115,7 +115,7 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     ]
     kept = [value.const_value for value in values]
     try:
-        with _quiet():
+        with quiet():
             made = ir.external_data.convert_tensors_to_external(
                 [tensor for tensor in kept if tensor is not None], path.parent or ".", part.name
             )
@@ -190,7 +190,7 @@ def _tensors(model: ir.Model) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what onnx-ir logs about a file: an error says the one line that is needed."""
     logger = logging.getLogger("onnx_ir")
     before = logger.level
