@@ -65,7 +65,7 @@ def test_a_bias_that_is_there_is_added_to() -> None:
     ("nodes", "outputs", "reason"),
     [
         ([("Add", ["y", "b"], "z")], ["z", "y"], "its answer is an output of the model"),
-        ([("Relu", ["y"], "z")], ["z"], "followed by Relu, not by Add"),
+        ([("Relu", ["y"], "z")], ["z"], "followed by Relu, not by Add or Sub"),
         ([("Add", ["y", "b"], "u"), ("Add", ["y", "u"], "z")], ["z"], "2 nodes read its answer"),
         ([("Add", ["y", "y"], "z")], ["z"], "what is added is computed"),
         ([("Add", ["y", "wide"], "z")], ["z"], "what is added has shape (4,), not one number a channel"),

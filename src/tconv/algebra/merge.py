@@ -25,7 +25,7 @@ from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rou
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
 
-__all__ = ["Convolution", "Merged", "merge_nearest", "split_nearest"]
+__all__ = ["Convolution", "Merged", "exchanged", "merge_nearest", "split_nearest"]
 
 
 class Merged(NamedTuple):
@@ -65,7 +65,7 @@ def merge_nearest(
     factors, dilations = counts("factor", factor, axes), counts("dilation", dilation, axes)
     kernel = array.shape[2:]
     sides = padding_pairs(padding, kernel, (1,) * axes, dilations)
-    made = _exchanged(wide(array), groups)
+    made = exchanged(wide(array), groups)
     for axis, (f, d) in enumerate(zip(factors, dilations, strict=True), 2):
         made = _along(made, axis, f, d)
     reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
@@ -76,7 +76,7 @@ def merge_nearest(
     )
 
 
-def _exchanged(weight: Array, groups: int) -> Array:
+def exchanged(weight: Array, groups: int) -> Array:
     """(a, b/groups, ...) -> (b, a/groups, ...): outputs and inputs change places within each group."""
     number = checked_groups(weight, groups)
     a, b, *kernel = weight.shape
@@ -127,7 +127,7 @@ def split_nearest(
     made = wide(array)
     for axis, s in enumerate(strides, 2):
         made = _divided(made, axis, s)
-    conv = rounded(_exchanged(made, groups), array)
+    conv = rounded(exchanged(made, groups), array)
     back = merge_nearest(conv, strides, 0, 1, groups).weight
     apart = np.abs(wide(back) - wide(array)).max()
     if tolerance is None:

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from tconv.onnx.rules import fold_bias
+from tconv.onnx.rules import (
+    dense_groups,
+    drop_output_padding,
+    explicit_pads,
+    flip_stride_one,
+    fold_batchnorm,
+    fold_bias,
+    fold_input_scale,
+    fold_scale,
+    groups_to_batch,
+    merge_nearest,
+    split_depthwise,
+    split_groups,
+    split_nearest,
+    spread_dilation,
+    symmetric_pads,
+)
 from tconv.onnx.rules.rule import Context, Rule
 
 __all__ = ["RULES", "Context", "Rule"]
@@ -15,7 +31,21 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         rule.name: rule
         for rule in (
             # In the order in which they are tried.
+            fold_batchnorm.RULE,
+            fold_scale.RULE,
             fold_bias.RULE,
+            fold_input_scale.RULE,
+            flip_stride_one.RULE,
+            split_depthwise.RULE,
+            explicit_pads.RULE,
+            drop_output_padding.RULE,
+            symmetric_pads.RULE,
+            spread_dilation.RULE,
+            groups_to_batch.RULE,
+            split_groups.RULE,
+            dense_groups.RULE,
+            merge_nearest.RULE,
+            split_nearest.RULE,
         )
     }
 )

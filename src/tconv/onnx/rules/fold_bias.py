@@ -1,19 +1,22 @@
-"""An added constant, one number a channel, becomes the layer's bias.
+"""A constant added to or subtracted from each channel becomes the layer's bias.
 
     y = conv_transpose(x, W) + b        b of shape (C, 1, ..., 1), (1, C, 1, ..., 1) or one number
       = conv_transpose(x, W, bias=b)
+    b - conv_transpose(x, W) = conv_transpose(x, -W, bias=b)
 
 A transposed convolution adds its bias to every output, also where no tap reaches, so nothing else changes.
-A bias that is there already is added to the constant.
+A bias that is there already is added to the constant. The same holds for a plain convolution.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.onnx.rules.rule import Context, Rule
+from tconv.algebra.arrays import Array, rounded
+from tconv.onnx.rules.layer import Layer, matching, other_input, per_channel, put_back, read_layer
+from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,53 +25,41 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
+    layer: Layer
     add: ir.Node
-    bias: np.ndarray[Any, Any]
+    weight: Array | None  #: where its sign changes
+    bias: Array
 
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
-    weight = context.constant(node.inputs[1])
-    if weight is None:
-        return "its weights are computed"
-    bias = context.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(1)
-    if bias is None:
-        return "its bias is computed"
-    add = context.user(node.outputs[0], "Add")
+    layer = read_layer(node, context)
+    if isinstance(layer, str):
+        return layer
+    add = context.user(node.outputs[0], "Add", "Sub")
     if isinstance(add, str):
         return add
-    other = next((value for value in add.inputs if value is not node.outputs[0]), None)
-    constant = context.constant(other)
+    constant = context.constant(other_input(add, node.outputs[0]))
     if constant is None:
         return "what is added is computed"
-    outputs = weight.shape[1] * node.attributes.get_int("group", 1)
-    rank = weight.ndim
-    aligned = (
-        constant.reshape((1,) * (rank - constant.ndim) + constant.shape) if constant.ndim <= rank else None
-    )
-    if aligned is None or aligned.size not in (1, outputs) or aligned.shape[1] != aligned.size:
+    added = per_channel(constant, layer.axes, layer.channels[1])
+    if added is None:
         return f"what is added has shape {constant.shape}, not one number a channel"
-    total = np.broadcast_to(bias, outputs).astype(np.float64) + aligned.reshape(-1)
-    return _Match(add, total.astype(weight.dtype))
+    turned = add.op_type == "Sub" and add.inputs[1] is node.outputs[0]  # b - y
+    own = np.zeros(layer.channels[1]) if layer.bias is None else layer.bias.astype(np.float64)
+    shift = added.astype(np.float64)
+    total = shift - own if turned else own - shift if add.op_type == "Sub" else own + shift
+    return _Match(layer, add, -layer.weight if turned else None, rounded(total, layer.weight))
 
 
-def check(node: ir.Node, context: Context) -> str | None:
-    found = _match(node, context)
-    return found if isinstance(found, str) else None
-
-
-def apply(node: ir.Node, context: Context) -> None:
-    found = _match(node, context)
-    assert isinstance(found, _Match)
-    bias = context.make_constant(node, found.bias, f"{node.name}_bias")
-    attributes = {attribute.name: attribute for attribute in node.attributes.values()}
-    made = context.make_node("ConvTranspose", [*node.inputs[:2], bias], attributes, like=str(node.name))
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    made = put_back(found.layer, context, weight=found.weight, bias=found.bias)
     context.replace([node, found.add], [made])
 
 
-RULE = Rule(
-    name="fold-bias",
-    what="a constant added to each channel becomes the layer's bias",
-    op_types=frozenset(["ConvTranspose"]),
-    check=check,
-    apply=apply,
+RULE = matching(
+    "fold-bias",
+    "a constant added to each channel becomes the layer's bias",
+    ["ConvTranspose", "Conv"],
+    _match,
+    _rewrite,
 )

@@ -49,7 +49,7 @@ class Context:
     def __init__(self, model: ir.Model) -> None:
         self.model = model
         self._names: set[str] | None = None
-        self._shapes: dict[ir.Value, Shape] | None = None
+        self._twins: dict[ir.Value, ir.Value] | None = None
         self._functions = {
             graph: function
             for function in model.functions.values()
@@ -95,9 +95,22 @@ class Context:
         """What the file and shape inference know of a value's sizes; None if not even their number."""
         if value is None:
             return None
-        if self._shapes is None:
-            self._shapes = _inferred(self.model)
-        return self._shapes.get(value) or _sizes(value)
+        twin = self._twin(value)
+        return (None if twin is None else _sizes(twin)) or _sizes(value)
+
+    def dtype(self, value: ir.Value | None) -> np.dtype[Any] | None:
+        """What the file and inference know of a value's type; None if that is nothing."""
+        if value is None:
+            return None
+        twin = self._twin(value)
+        found = (None if twin is None else twin.dtype) or value.dtype
+        return None if found is None else np.dtype(found.numpy())
+
+    def _twin(self, value: ir.Value) -> ir.Value | None:
+        """The value of a copy of the model in which shapes and types were inferred."""
+        if self._twins is None:
+            self._twins = _inferred(self.model)
+        return self._twins.get(value)
 
     def user(self, value: ir.Value, *op_types: str) -> ir.Node | str:
         """The only node that reads a value, if it is one of these operators; else the reason why not.
@@ -175,11 +188,11 @@ class Context:
         ir.convenience.replace_nodes_and_values(
             last.graph, last, list(old), list(new), [last.outputs[0]], [new[-1].outputs[0]]
         )
-        self._shapes = None
+        self._twins = None
 
     def changed(self) -> None:
         """Infer shapes anew: called by a rule that changes a node otherwise than by `replace`."""
-        self._shapes = None
+        self._twins = None
 
 
 def refers(node: ir.Node) -> bool:
@@ -229,11 +242,10 @@ def _values(model: ir.Model) -> Iterable[ir.Value]:
         yield from node.outputs
 
 
-def _inferred(model: ir.Model) -> dict[ir.Value, Shape]:
-    """Shapes as ONNX infers them from a copy, so that the model itself keeps what was written in it."""
+def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
+    """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
     from onnx_ir.passes.common import ShapeInferencePass
 
     copy = model.clone()
     ShapeInferencePass(check_type=False, strict_mode=False)(copy)
-    pairs = zip(_values(model), _values(copy), strict=True)
-    return {value: shape for value, twin in pairs if (shape := _sizes(twin)) is not None}
+    return dict(zip(_values(model), _values(copy), strict=True))

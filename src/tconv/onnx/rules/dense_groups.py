@@ -1,0 +1,43 @@
+"""Groups become one, with zeros stored for the pairs of channels that lie in different groups.
+
+W of (in, out/groups) becomes (in, out) with each group's block on the diagonal: a product with zero for
+every pair that was not joined before, so the sums are the same. It costs `groups` times the products and
+the weights: for runtimes that have no groups in this layer, where equal filters (`groups_to_batch`) or few
+groups (`split_groups`) do not serve.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tconv.algebra.zeros import dense_groups
+from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+_MOST = 2**28  # bytes: more would not be worth having
+
+
+def _match(node: ir.Node, context: Context) -> Layer | str:
+    layer = read_layer(node, context)
+    if isinstance(layer, str):
+        return layer
+    if layer.groups == 1:
+        return "it has one group"
+    size = layer.weight.nbytes * layer.groups
+    return layer if size <= _MOST else f"its weights would take {size / 2**20:.0f} MiB"
+
+
+def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
+    weight = dense_groups(layer.weight, layer.groups)
+    attributes = {**node.attributes, "group": 1}
+    context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
+
+
+RULE = matching(
+    "dense-groups", "groups become one, with zeros between them", ["ConvTranspose"], _match, _rewrite
+)
