@@ -1,8 +1,8 @@
-"""The sizes of every value of a model, as far as the file, ONNX's inference and small sums over shapes tell.
+"""The sizes of every value of a model, as far as the file, ONNX's inference and sums over shapes tell.
 
-ONNX's inference stops where an exporter computes a shape from other shapes (Shape, Gather, Concat, Reshape) by
-operators that it does not follow. Those nodes handle a few whole numbers each, so they are computed here as
-soon as what they read is known, and inference goes on from there.
+ONNX's inference stops where an exporter computes a shape from other shapes (Shape, Gather, Concat, Reshape)
+by operators that it does not follow. Those handle a few whole numbers each: they are computed here as soon as
+what they read is known, and inference goes on from there.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ _FEW = 64  # numbers: more is no shape
 #: Operators on shapes; none of them makes more numbers than it reads.
 _FOLDED = frozenset(
     [
-        "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Div", "Equal", "Floor", "Gather", "Greater", "Identity",
-        "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "ReduceProd", "Reshape", "Round", "Slice", "Squeeze",
-        "Sub", "Sum", "Unsqueeze", "Where",
+        "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Div", "Equal", "Floor", "Gather", "Greater",
+        "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "ReduceProd", "Reshape", "Round",
+        "Slice", "Squeeze", "Sub", "Sum", "Unsqueeze", "Where",
     ]
 )  # fmt: skip
 
 
 def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Write known sizes into the inputs: those of named axes, and whole shapes of inputs ("": of the only one).
+    """Write known sizes into a model: those of named axes, and whole shapes ("": of the only input).
+
+    Shapes may be those of inputs, or of values in the graph whose size depends on the data.
 
     Raises:
         TconvError: no axis or input of that name, or a shape that contradicts the model's.
@@ -45,19 +47,26 @@ def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tu
     import onnx_ir as ir
 
     inputs = {str(value.name): value for value in model.graph.inputs if value.const_value is None}
-    names = {size.value for value in inputs.values() for size in value.shape or () if not isinstance(size, int)}
-    open_ = {name for name in names if name}
+    open_ = {
+        str(size.value)
+        for value in inputs.values()
+        for size in value.shape or ()
+        if not isinstance(size, int) and size.value
+    }
     for name in sizes:
         if name not in open_:
             raise TconvError(f"no open axis {name!r}; {nearest_names(name, map(clean, sorted(open_)))}")
     for value in inputs.values():
         if value.shape is not None:
-            held = [size if isinstance(size, int) else sizes.get(str(size.value), size) for size in value.shape]
-            value.shape = ir.Shape(held)
+            sized = [
+                size if isinstance(size, int) else sizes.get(str(size.value), size) for size in value.shape
+            ]
+            value.shape = ir.Shape(sized)
+    inside = {str(value.name): value for node in model.graph for value in node.outputs}
     for name, shape in shapes.items():
-        if name not in inputs and (name or len(inputs) != 1):
+        if name not in inputs and name not in inside and (name or len(inputs) != 1):
             raise TconvError(f"no input {name!r}; {nearest_names(name, map(clean, inputs))}")
-        value = inputs[name] if name else next(iter(inputs.values()))
+        value = inputs.get(name) or inside.get(name) or next(iter(inputs.values()))
         if value.shape is not None:
             known = sizes_of(value)
             spelt = "x".join("?" if size is None else str(size) for size in known)

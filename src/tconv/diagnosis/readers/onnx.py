@@ -19,7 +19,7 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import Sides, shown
 
-__all__ = ["read"]
+__all__ = ["of_model", "read"]
 
 _POINTWISE = frozenset(
     [
@@ -68,6 +68,13 @@ def read(
     if not model.graph.node:
         raise TconvError(f"{path} is no whole ONNX model: its graph has no nodes")
     _set_sizes(path, model, sizes)
+    return of_model(model, path, layers)
+
+
+def of_model(model: Any, path: Path | str, layers: Mapping[str, Geometry | None]) -> Source:
+    """What `read` answers, of a model that has been read; `path` is its name in errors."""
+    import onnx
+
     try:
         graph = _graph(model)
     except TconvError:

@@ -112,9 +112,7 @@ def reference(model: ir.Model, runner: Runner, given: Sequence[Feeds]) -> tuple[
     return first, plain
 
 
-def compare(
-    held: tuple[Answers, Answers], answers: Answers, given: Sequence[Feeds]
-) -> list[Compared]:
+def compare(held: tuple[Answers, Answers], answers: Answers, given: Sequence[Feeds]) -> list[Compared]:
     """Every output under every set of inputs, against the original's `reference`."""
     found = []
     for feeds, before, plain, after in zip(given, *held, answers, strict=True):

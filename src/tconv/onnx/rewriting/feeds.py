@@ -111,7 +111,9 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         seen.add(sizes)
         found.append(feeds)
     if not found:
-        raise TconvError(f"no input could be made up that the model takes ({trouble}); give some: --input x.npz")
+        raise TconvError(
+            f"no input could be made up that the model takes ({trouble}); give some: --input x.npz"
+        )
     return found
 
 
