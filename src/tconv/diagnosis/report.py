@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tconv.diagnosis.findings import CODES, Finding
+from tconv.diagnosis.words import clean
 
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined
@@ -40,7 +41,7 @@ def headline(diagnosis: Diagnosis) -> str:
     'n1 c1>1 i8 k3 s2: 1 transposed convolution, 1 finding'
     """
     layers = counted(len(diagnosis.layers), "transposed convolution")
-    return f"{diagnosis.source}: {layers}, {counted(len(diagnosis.findings), 'finding')}"
+    return f"{clean(diagnosis.source, 300)}: {layers}, {counted(len(diagnosis.findings), 'finding')}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -58,7 +59,7 @@ def cells(entry: Examined) -> tuple[str, ...]:
     measures, found = entry.measures, entry.measures.weights
     least, most = int(measures.taps.min()), int(measures.taps.max())
     return (
-        entry.layer.name,
+        clean(entry.layer.name),
         problem(entry),
         str(most) if least == most else f"{least} to {most}",
         "" if found is None or measures.taps.size == 1 else f"{found.ripple:.1%}",
@@ -98,7 +99,7 @@ def together(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
     """(names, text, fix) of findings of one code: layers of which the same is said stand together."""
     names: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
-        names.setdefault((finding.text, finding.fix), []).append(finding.layer)
+        names.setdefault((finding.text, finding.fix), []).append(clean(finding.layer))
     return [(", ".join(of_layer), text, fix) for (text, fix), of_layer in names.items()]
 
 

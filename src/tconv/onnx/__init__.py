@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.convolutions import Transposed, transposed
+from tconv.onnx.inspection import Inspection, inspect
 from tconv.onnx.model import constant, read, write
 
-__all__ = ["Attributes", "Transposed", "constant", "read", "transposed", "write"]
+__all__ = ["Attributes", "Inspection", "Transposed", "constant", "inspect", "read", "transposed", "write"]

@@ -8,7 +8,7 @@ report names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from tconv.onnx.convolutions import Transposed, sizes_of, walk
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Work", "count"]
+__all__ = ["Work", "conv_products", "count"]
 
 _MOST_TAPS = 1 << 20  # looked at one by one along an axis
 
@@ -102,14 +102,32 @@ def _conv(weight: int) -> Callable[[ir.Node], int | None]:
         if min(*stride, *dilation) < 1 or max(kernel) > _MOST_TAPS:
             return None
         starts = _starts(node, x[2:], kernel, stride, dilation)
-        taps = 1
-        for before, after, k, s, d, lo in zip(x[2:], y[2:], kernel, stride, dilation, starts, strict=True):
-            # Backwards, y is the input and x the output of a transposed convolution with the same pairs.
-            axis = Axis(after, k, s, lo, 0, 0, d)
-            taps *= axis._replace(output_padding=before - axis.smallest_output).products()
-        return y[0] * w[0] * w[1] * taps
+        return conv_products(x, w, y, stride, starts, dilation)
 
     return counted
+
+
+def conv_products(
+    x: Sequence[int],
+    w: Sequence[int],
+    y: Sequence[int],
+    stride: Sequence[int],
+    starts: Sequence[int],
+    dilation: Sequence[int],
+) -> int:
+    """Multiplications of a convolution, from the shapes of input, weights and output.
+
+    The weights' is (out, in/groups, *kernel); `starts` is what is padded before each axis.
+
+    >>> conv_products((1, 1, 4), (1, 1, 3), (1, 1, 4), [1], [1], [1])  # 4*3 less the 2 that fall on padding
+    10
+    """
+    taps = 1
+    for before, after, k, s, d, lo in zip(x[2:], y[2:], w[2:], stride, dilation, starts, strict=True):
+        # Backwards, y is the input and x the output of a transposed convolution with the same pairs.
+        axis = Axis(after, k, s, lo, 0, 0, d)
+        taps *= axis._replace(output_padding=before - axis.smallest_output).products()
+    return y[0] * w[0] * w[1] * taps
 
 
 def _starts(

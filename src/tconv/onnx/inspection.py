@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import Diagnosis
 from tconv.diagnosis.layers import Layer, stand_in
+from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx import runtimes
@@ -21,12 +22,11 @@ from tconv.onnx.convolutions import Transposed, transposed
 from tconv.onnx.counting import Work, count
 from tconv.onnx.model import read
 from tconv.onnx.shapes import infer, set_sizes
-from tconv.onnx.words import clean
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Inspected", "Inspection", "Memory", "inspect"]
+__all__ = ["Inspected", "Inspection", "Memory", "inspect", "notes_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,7 @@ class Inspection:
     layers: tuple[Inspected, ...]
     work: tuple[Work, ...]  #: of all operators that multiply
     diagnosis: Diagnosis | None  #: None without a layer to look at
+    rewritable: bool = True  #: False for what `tconv rewrite` does not take: a PyTorch module
     elsewhere: tuple[tuple[str, str, str], ...] = ()  #: rules that fire at other nodes: (rule, node, where)
     notes: tuple[str, ...] = ()
 
@@ -134,7 +135,7 @@ class Inspection:
 
 
 def inspect(
-    what: str | os.PathLike[str] | ir.Model | Any,
+    what: Any,
     *,
     sizes: Mapping[str, int] | None = None,
     input: Mapping[str, tuple[int, ...]] | None = None,
@@ -174,8 +175,6 @@ def _is_module(what: object) -> bool:
 def _inspect_model(
     source: str, model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
 ) -> Inspection:
-    from onnx_ir.passes.common import InlinePass
-
     from tconv.onnx.surroundings import diagnosed
     from tconv.onnx.would import would_rewrite
 
@@ -183,8 +182,7 @@ def _inspect_model(
     set_sizes(sized, sizes, shapes)
     transposed(sized)  # says at once what is wrong with a layer, in the words of the file
     rewrites = would_rewrite(sized)
-    if sized.functions:
-        InlinePass()(sized)
+    sized, unfollowed = _inlined(sized)
     infer(sized)
     layers = transposed(sized)
     inspected = tuple(_inspected(layer, rewrites.pop((layer.where, layer.name), {})) for layer in layers)
@@ -203,8 +201,22 @@ def _inspect_model(
             for rule, reason in rules.items()
             if reason is None
         ),
-        notes=(*notes, *undiagnosed),
+        notes=(*unfollowed, *notes, *undiagnosed),
     )
+
+
+def _inlined(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
+    """The model with its functions written out wherever they are called, or why it could not be done."""
+    from onnx_ir.passes.common import InlinePass
+
+    if not model.functions:
+        return model, ()
+    copy = model.clone()
+    try:
+        InlinePass()(copy)
+    except (ValueError, NotImplementedError) as fault:  # another opset inside, for one
+        return model, (f"functions are not followed: {said(fault)}",)
+    return copy, ()
 
 
 def _inspected(layer: Transposed, rewrites: Mapping[str, str | None]) -> Inspected:
@@ -265,7 +277,7 @@ def _problem(layer: Transposed, guess: Geometry | None) -> str:
 
 def _about(model: ir.Model) -> dict[str, Any]:
     inputs = {
-        clean(value.name): "x".join("?" if size is None else clean(size) for size in value.shape or ()) or "?"
+        clean(value.name): f"[{', '.join(clean(size) for size in value.shape or ())}]"
         for value in model.graph.inputs
         if value.const_value is None
     }
@@ -278,8 +290,9 @@ def _about(model: ir.Model) -> dict[str, Any]:
     }
 
 
-def _notes(model: ir.Model, work: Sequence[Work]) -> list[str]:
-    notes = []
+def notes_of(work: Iterable[Work]) -> list[str]:
+    """What was not counted, a sentence each."""
+    work, notes = list(work), []
     unknown = [entry.operator for entry in work if not entry.counted]
     if unknown:
         notes.append(
@@ -292,6 +305,11 @@ def _notes(model: ir.Model, work: Sequence[Work]) -> list[str]:
         notes.append(
             f"sizes not known: {', '.join(open_)}; --size and --input set those that a model leaves open"
         )
+    return notes
+
+
+def _notes(model: ir.Model, work: Sequence[Work]) -> list[str]:
+    notes = notes_of(work)
     if any(node.op_type in ("If", "Loop", "Scan") for node in model.graph.all_nodes()):
         notes.append("branches and the bodies of loops are counted once each, however often they run")
     return notes

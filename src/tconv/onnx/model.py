@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
+from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
 from tconv.files import write_aside
 from tconv.onnx import guards
 from tconv.onnx.guards import LARGEST
-from tconv.onnx.words import clean, said
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from tconv.diagnosis.page import figures, pictures, section, style
 from tconv.diagnosis.report import counted
+from tconv.diagnosis.words import clean
 from tconv.drawing import Picture, draw
 from tconv.geometry import Geometry
 from tconv.onnx.report import COLUMNS, about, cells, rewritings, together, total
 from tconv.onnx.runtimes import RUNTIMES
-from tconv.onnx.words import clean
 
 if TYPE_CHECKING:
     from tconv.onnx.inspection import Inspected, Inspection
@@ -42,9 +42,7 @@ def html(found: Inspection) -> str:
         total=escape(total(found)),
         notes="".join(f"<p>{escape(note)}</p>" for note in _notes(found)),
         runtimes=_table(("layer", *RUNTIMES), list(_runtimes(found))) if found.layers else "<p>Nothing.</p>",
-        rewrites="".join(
-            f"<li><b>{escape(names)}</b> {escape(rules)}</li>" for names, rules in rewritings(found)
-        ),
+        rewrites=_rewrites(found) if found.rewritable else "",
         findings="".join(
             section(code, list(group)) for code, group in groupby(findings, key=lambda finding: finding.code)
         )
@@ -64,6 +62,11 @@ def _notes(found: Inspection) -> Iterator[str]:
 def _runtimes(found: Inspection) -> Iterator[tuple[str, ...]]:
     for names, told in together(found.layers, lambda layer: tuple(layer.runtimes.items())):
         yield names, *(what for _, what in told)
+
+
+def _rewrites(found: Inspection) -> str:
+    rows = "".join(f"<li><b>{escape(names)}</b> {escape(rules)}</li>" for names, rules in rewritings(found))
+    return f"<h2>What tconv rewrite could do, each exactly</h2><ul>{rows}</ul>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

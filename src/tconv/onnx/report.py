@@ -8,8 +8,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from tconv.diagnosis.report import counted, of_code, table
+from tconv.diagnosis.words import clean
 from tconv.onnx.runtimes import size
-from tconv.onnx.words import clean
 
 if TYPE_CHECKING:
     from tconv.onnx.inspection import Inspected, Inspection
@@ -31,8 +31,9 @@ def text(found: Inspection) -> str:
     for names, told in together(found.layers, lambda layer: tuple(layer.runtimes.items())):
         lines += _hanging(names, 2)
         lines += [f"    {name + ':':<14}{what}" for name, what in told]
-    lines += ["", "What tconv rewrite could do, each exactly"]
-    lines += [line for names, rules in rewritings(found) for line in _hanging(f"{names}: {rules}", 2)]
+    if found.rewritable:
+        lines += ["", "What tconv rewrite could do, each exactly"]
+        lines += [line for names, rules in rewritings(found) for line in _hanging(f"{names}: {rules}", 2)]
     if found.diagnosis is not None:
         for code, group in groupby(found.diagnosis.findings, key=lambda finding: finding.code):
             lines += ["", *of_code(code, list(group))]

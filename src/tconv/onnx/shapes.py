@@ -14,10 +14,10 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.readers.source import nearest_names
+from tconv.diagnosis.words import clean
 from tconv.errors import TconvError
 from tconv.onnx.convolutions import sizes_of, walk
 from tconv.onnx.model import constant, quiet
-from tconv.onnx.words import clean
 
 if TYPE_CHECKING:
     import onnx_ir as ir
