@@ -196,5 +196,5 @@ def test_only_wanted_places() -> None:
     held = {"w": np.ones((1, 2, 2), np.float32), "b": np.ones((2, 1), np.float32)}
     made = model(nodes, {"x": [1, 1, 3]}, ["z1", "z2"], held)
     steps = apply_rules(made, FOLD, lambda rule, where, node: node.name == "two")
-    assert [(step.node, step.reason) for step in steps] == [("two", None)]
+    assert [step.node for step in steps if step.reason is None] == ["two"]
     assert op_types(made).count("Add") == 1

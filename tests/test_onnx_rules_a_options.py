@@ -54,6 +54,28 @@ def test_pads_beyond_the_kernel_crop_the_input() -> None:
 
 
 @every_kind
+def test_stamps_that_do_not_overlap_become_one_by_one(axes: int, groups: int) -> None:
+    """Kernels up to the stride, dilated ones too, cropped or with output padding; axes of other strides."""
+    rng = np.random.default_rng([9, axes, groups])
+    shuffles = set()
+    for number, (opset, dynamic) in enumerate(WAYS * 2):
+        strides = [2, 2, 2][:axes] if number % 2 else [int(s) for s in rng.integers(2, 5, axes)]
+        dilations = [int(d) for d in rng.integers(1, 3, axes)]
+        kernel = [int(rng.integers(1, (s - 1) // d + 2)) for s, d in zip(strides, dilations, strict=True)]
+        weight = whole(rng, 4, 8 // groups, *kernel)
+        pads = [int(p) for p in rng.integers(0, 3, 2 * axes)]
+        given = problem(
+            rng, axes, groups, dynamic=dynamic, weight=weight, strides=strides, dilations=dilations, pads=pads
+        )
+        made = built(given, opset=opset, as_nodes=dynamic)
+        left = rewritten(made, "kernel-is-stride", given.feeds)
+        assert said(made, "kernel_shape", "Conv") == [1] * axes
+        assert said(made, "pads", "Conv")[:axes] == [0] * axes
+        shuffles |= {*left} & {"DepthToSpace", "Transpose"}
+    assert shuffles == ({"DepthToSpace", "Transpose"} if axes == 2 else {"Transpose"})
+
+
+@every_kind
 @pytest.mark.parametrize("how", ["SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_auto_pad_becomes_pads(axes: int, groups: int, how: str) -> None:
     for given, way in drawn(axes, groups, 2, auto_pad=how):
@@ -159,6 +181,9 @@ OPEN = "its padding depends on sizes that are not known"
 REFUSED = [
     ("flip-stride-one", {}, "its strides are (2,)"),
     ("flip-stride-one", {"strides": [1], "computed": True}, "its weights are computed"),
+    ("kernel-is-stride", {"strides": [1]}, "stride 1 has one phase"),
+    ("kernel-is-stride", {}, "its kernel reaches (3,) cells with strides (2,), so its stamps overlap"),
+    ("kernel-is-stride", {"computed": True}, "its weights are computed"),
     ("explicit-pads", {}, "its pads are explicit"),
     ("explicit-pads", {"auto_pad": "NOTSET"}, "its pads are explicit"),
     ("explicit-pads", {"output_shape": [9], "open": True}, OPEN),

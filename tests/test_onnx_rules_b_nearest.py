@@ -121,8 +121,24 @@ def test_exactly_the_modes_that_repeat(coordinates: str, rounding: str, fits: se
 def test_padding_dilation_and_auto_pad(kernel, factors, said) -> None:
     nodes, held = upsample(18, factors)
     made = model([*nodes, conv(**said)], {"x": ["n", 4, "h", "w"]}, ["y"], held | weights(5, 2, kernel))
-    done = rewritten(made, "merge-nearest", image(6, 4, 5), image(7, 3, 6, batch=1))
-    assert op_types(done) == ["ConvTranspose"]
+    feeds = image(6, 4, 5), image(7, 3, 6, batch=1)
+    apart = made.clone()
+    assert op_types(rewritten(made, "merge-nearest", *feeds)) == ["ConvTranspose"]
+    if kernel in (1, 2):
+        why = f"a kernel of {(kernel,) * 2} would become one of {(kernel,) * 2}"
+        assert reasons(apart, "nearest-depth-to-space") == [why]
+    else:
+        assert op_types(rewritten(apart, "nearest-depth-to-space", *feeds))[0] == "Conv"
+
+
+def test_fewer_products_and_more_padding_than_the_kernel() -> None:
+    """k3 f2 reads 2 inputs an axis, k5 f3 reads 3; padding may reach beyond the kernel here."""
+    for kernel, factors, pads, least in [(3, (2, 2), [4, 1, 0, 5], (2, 2)), (5, (3, 3), [2] * 4, (3, 3))]:
+        nodes, held = upsample(18, factors)
+        held |= weights(5, 2, kernel)
+        made = model([*nodes, conv(pads=pads)], {"x": ["n", 4, "h", "w"]}, ["y"], held)
+        done = rewritten(made, "nearest-depth-to-space", image(6, 4, 5), image(7, 3, 6, batch=1))
+        assert done.graph[0].attributes["kernel_shape"].as_ints() == least
 
 
 def test_sizes_and_axes() -> None:

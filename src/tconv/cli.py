@@ -24,6 +24,7 @@ MODULES = (
     "tconv.drawing.commands",
     "tconv.diagnosis.commands",
     "tconv.onnx.commands",
+    "tconv.onnx.rewriting.commands",
     "tconv.page.commands",
     "tconv.bench.commands",
 )

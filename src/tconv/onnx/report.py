@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tconv.diagnosis.report import counted, of_code, table
 from tconv.diagnosis.words import clean
+from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.runtimes import size
 
 if TYPE_CHECKING:
@@ -92,7 +93,18 @@ def together(layers: Any, said: Any) -> list[tuple[str, Any]]:
 
 def rewritings(found: Inspection) -> list[tuple[str, str]]:
     """(nodes, rules that fire there), transposed convolutions first."""
-    rows = [(names, ", ".join(rules)) for names, rules in together(found.layers, lambda layer: layer.fires)]
+    speed = {rule for rules in SPEED.values() for rule in rules}
+    rows = []
+    for names, rules in together(found.layers, lambda layer: layer.fires):
+        parts = [
+            f"{goal} {', '.join(chosen)}"
+            for goal, chosen in (
+                ("for speed, if measuring agrees:", [rule for rule in rules if rule in speed]),
+                ("for targets:", [rule for rule in rules if rule not in speed]),
+            )
+            if chosen
+        ]
+        rows.append((names, "; ".join(parts)))
     others: dict[str, list[str]] = {}
     for rule, node, _ in found.elsewhere:
         others.setdefault(rule, []).append(clean(node))

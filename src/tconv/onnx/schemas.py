@@ -79,9 +79,9 @@ def check_node(node: Any, opset: int, label: str) -> None:
         if known is None:
             fits = ", ".join(schema.attributes) or "no attribute"
             raise TconvError(f"{label}: unknown attribute {name}; {node.op_type} has {fits}")
-        if attribute.type != int(known.type):
-            kind = attribute.AttributeType.Name(attribute.type)
-            raise TconvError(f"{label}: {name} is of the kind {kind}; {known.type.name} would fit")
+        kind, fits = attribute.AttributeType.Name(attribute.type), str(known.type).rpartition(".")[2]
+        if kind != fits:
+            raise TconvError(f"{label}: {name} is of the kind {kind}; {fits} would fit")
         _check_text(attribute, f"{label}: {name}")
     given = {attribute.name for attribute in node.attribute}
     for name, known in schema.attributes.items():

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tconv.algebra.zeros import dense_groups
+from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
@@ -34,7 +35,7 @@ def _match(node: ir.Node, context: Context) -> Layer | str:
 
 def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
     weight = dense_groups(layer.weight, layer.groups)
-    attributes = {**node.attributes, "group": 1}
+    attributes = in_one_group(node, context)
     context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import append_taps
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching
+from tconv.onnx.rules.layer import label, matching, renewed
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     inputs = list(node.inputs)
     if found.weight is not None:
         inputs[1] = context.make_constant(node, found.weight, f"{label(node)}_weight")
-    context.replace([node], [context.make_node(node.op_type, inputs, found.attributes, like=label(node))])
+    context.replace([node], [renewed(node, context, inputs, found.attributes)])
 
 
 RULE = matching(

@@ -13,7 +13,7 @@ from tconv.onnx.rules.rule import Context
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["pads_of", "read_attributes", "written"]
+__all__ = ["in_one_group", "pads_of", "read_attributes", "written"]
 
 
 def read_attributes(node: ir.Node, context: Context) -> Attributes | str:
@@ -62,3 +62,15 @@ def written(told: Attributes, pads: Sides) -> dict[str, Any]:
     if not any(extra):
         del found["output_padding"]
     return {name: value if isinstance(value, int) else list(value) for name, value in found.items()}
+
+
+def in_one_group(node: ir.Node, context: Context) -> dict[str, Any]:
+    """The attributes of a node for one group, explicit if they can be.
+
+    ONNX's shape inference makes an output of two axes where output_shape is less than the input, which it
+    then holds against the nodes behind.
+    """
+    told = read_attributes(node, context)
+    if isinstance(told, str) or told.pads is None:
+        return {**node.attributes, "group": 1}
+    return {**written(told, told.pads), "group": 1}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching
+from tconv.onnx.rules.layer import matching, renewed
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _match(node: ir.Node, context: Context) -> dict[str, Any] | str:
 
 
 def _rewrite(node: ir.Node, context: Context, found: dict[str, Any]) -> None:
-    context.replace([node], [context.make_node(node.op_type, node.inputs, found, like=label(node))])
+    context.replace([node], [renewed(node, context, node.inputs, found)])
 
 
 RULE = matching(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
+from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import Layer, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
@@ -51,13 +52,14 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
 def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     layer = found.layer
     make = Maker(node, context, label(node))
+    attributes = in_one_group(node, context)
     inputs, outputs = layer.channels
     kept = [0] * layer.axes  # to Reshape: the size that the axis of this number has
     apart = make.add("Reshape", [node.inputs[0], make.constant([-1, inputs // layer.groups, *kept], "apart")])
     numbers = [make.constant(found.weight, "weight")]
     if found.bias is not None:
         numbers.append(make.constant(found.bias, "bias"))
-    made = make.add(node.op_type, [apart, *numbers], **{**node.attributes, "group": 1})
+    made = make.add(node.op_type, [apart, *numbers], **attributes)
     made = make.add("Reshape", [made, make.constant([-1, outputs, *kept], "together")])
     if found.added is not None:
         make.add("Add", [made, make.constant(found.added, "bias")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +13,7 @@ from tconv.onnx.rules.rule import Context, Rule
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Layer", "label", "matching", "other_input", "per_channel", "put_back", "read_layer"]
+__all__ = ["Layer", "label", "matching", "other_input", "per_channel", "put_back", "read_layer", "renewed"]
 
 _Match = TypeVar("_Match")
 
@@ -82,8 +82,16 @@ def put_back(
     ]
     if bias is None:
         inputs += node.inputs[2:]
-    options = dict(node.attributes) if attributes is None else dict(attributes)
-    return context.make_node(node.op_type, inputs, options, like=name)
+    return renewed(node, context, inputs, node.attributes if attributes is None else attributes)
+
+
+def renewed(
+    node: ir.Node, context: Context, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any]
+) -> ir.Node:
+    """A node of the same operator and name, to take the place of `node`."""
+    made = context.make_node(node.op_type, inputs, dict(attributes), like=label(node))
+    made.name = node.name
+    return made
 
 
 def label(node: ir.Node) -> str:

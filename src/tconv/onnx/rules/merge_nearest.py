@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
-from tconv.algebra.merge import merge_nearest
+from tconv.algebra.merge import Merged, merge_nearest
 from tconv.onnx.rules.layer import Layer, label, matching, read_layer
 from tconv.onnx.rules.options import read_options, transposed_attributes
 from tconv.onnx.rules.resizing import OPERATORS, read_resizing, repeats
@@ -26,7 +26,7 @@ from tconv.onnx.rules.rule import Context
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["RULE"]
+__all__ = ["RULE", "upsampled_convolution"]
 
 
 class _Match(NamedTuple):
@@ -35,7 +35,8 @@ class _Match(NamedTuple):
     attributes: dict[str, Any]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
+def upsampled_convolution(node: ir.Node, context: Context) -> tuple[Layer, Merged] | str:
+    """The convolution after a Resize that repeats, and the layer that both are; or why they are not."""
     resizing = read_resizing(node, context)
     if isinstance(resizing, str):
         return resizing
@@ -57,7 +58,14 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return f"the convolution after it: {options}"
     if set(options.stride) != {1}:
         return f"the convolution after it has stride {max(options.stride)}"
-    merged = merge_nearest(conv.weight, resizing.factors, options.padding, options.dilation, conv.groups)
+    return conv, merge_nearest(conv.weight, resizing.factors, options.padding, options.dilation, conv.groups)
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
+    found = upsampled_convolution(node, context)
+    if isinstance(found, str):
+        return found
+    conv, merged = found
     said = transposed_attributes(merged.weight.shape[2:], merged.stride, merged.padding, conv.groups)
     return said if isinstance(said, str) else _Match(conv, merged.weight, said)
 
@@ -67,6 +75,7 @@ def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     weight = context.make_constant(conv, found.weight, f"{label(conv)}_weight")
     inputs = [node.inputs[0], weight, *conv.inputs[2:]]
     made = context.make_node("ConvTranspose", inputs, found.attributes, like=label(conv))
+    made.name = conv.name
     context.replace([node, conv], [made])
 
 

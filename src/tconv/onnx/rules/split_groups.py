@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import Layer, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
@@ -34,6 +35,7 @@ def _match(node: ir.Node, context: Context) -> Layer | str:
 
 def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
     make = Maker(node, context, label(node))
+    attributes = in_one_group(node, context)
     groups = layer.groups
     assert node.inputs[0] is not None  # read_layer has seen to it
     parts = make.split(node.inputs[0], 1, groups, layer.channels[0] // groups)
@@ -44,7 +46,7 @@ def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
         inputs = [part, make.constant(weight, f"weight{g}")]
         if biases is not None:
             inputs.append(make.constant(biases[g], f"bias{g}"))
-        made.append(make.add(node.op_type, inputs, **{**node.attributes, "group": 1}))
+        made.append(make.add(node.op_type, inputs, **attributes))
     make.add("Concat", made, axis=1)
     context.replace([node], make.nodes)
 
