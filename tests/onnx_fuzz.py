@@ -237,7 +237,29 @@ def inspect(path: Path) -> None:
     assert not check_line, f"control characters are printed: {check_line[0]!r}"
 
 
-WAYS: dict[str, Callable[[Path], None]] = {"inspect": inspect}
+def rewrite(path: Path) -> None:
+    """For every kind of target by turns; what is written must be fit to be read."""
+    from tconv.onnx.model import read
+    from tconv.onnx.rewriting import rewrite
+    from tconv.onnx.rewriting.goals import TARGETS
+
+    goals = list(TARGETS)
+    out = path.with_name("out.onnx")
+    try:
+        rewrite(path, out, goal=goals[path.stat().st_size % len(goals)], check=False)
+    except TconvError:
+        assert not out.exists(), "something was written"
+        raise
+    else:
+        try:
+            read(out)
+        except TconvError as fault:
+            raise AssertionError(f"what was written cannot be read: {fault}") from fault
+    finally:
+        out.unlink(missing_ok=True)
+
+
+WAYS: dict[str, Callable[[Path], None]] = {"inspect": inspect, "rewrite": rewrite}
 
 
 def main() -> int:

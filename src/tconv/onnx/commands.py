@@ -25,7 +25,7 @@ rewrite could do. Nothing of the model is run. Exit status: 0 looked through, 2 
 MORE = """\
 more examples:
   tconv inspect model.onnx --size height=640 --size width=640
-  tconv inspect model.onnx --json | jq '.layers[].problem'"""
+  tconv inspect model.onnx --json"""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -89,8 +89,8 @@ def unfit(path: Path, fault: BaseException | str) -> TconvError:
     return TconvError(f"{clean(path, 300)} is no valid ONNX model: {said(fault)}")
 
 
-def check(model: ModelProto, path: Path) -> None:
-    """Whether a parsed model can be worked with.
+def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
+    """Whether a parsed model can be worked with, and all its tensors' `data` are there.
 
     Raises:
         TconvError: it cannot; the line says what is wrong and where.
@@ -98,6 +98,8 @@ def check(model: ModelProto, path: Path) -> None:
     try:
         if not model.HasField("graph") or not model.graph.node:
             raise TconvError("its graph has no nodes")
+        if not model.graph.output:
+            raise TconvError("its graph has no output")
         for name, held in (("training_info", model.training_info), ("sparse tensors", _sparse(model))):
             if held:
                 raise TconvError(f"it has {name}, which are not read here")
@@ -115,7 +117,7 @@ def check(model: ModelProto, path: Path) -> None:
             made = {*function.input, *(name for node in function.node for name in node.output)}
             _known(function.output, made, place)
         _check_calls(model, functions)
-        for tensor in _tensors(model):
+        for tensor in _tensors(model) if data else ():
             _check_tensor(tensor, path.parent)
     except TconvError as fault:
         raise unfit(path, fault) from None

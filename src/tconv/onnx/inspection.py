@@ -20,7 +20,7 @@ from tconv.geometry import Geometry
 from tconv.onnx import runtimes
 from tconv.onnx.convolutions import Transposed, transposed
 from tconv.onnx.counting import Work, count
-from tconv.onnx.model import read
+from tconv.onnx.model import quiet, read
 from tconv.onnx.shapes import infer, set_sizes
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ def inspect(
         source, model = os.fspath(what), read(what)
     else:
         source, model = what.graph.name or "model", what
-    return _inspect_model(source, model, sizes or {}, input or {})
+    with quiet():
+        return _inspect_model(source, model, sizes or {}, input or {})
 
 
 def _is_module(what: object) -> bool:

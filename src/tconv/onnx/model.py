@@ -59,7 +59,19 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     if model.ir_version < 4:
         for value in model.graph.initializers.values():
             value.meta[_FIXED] = True
+    _check_layers(model)
     return model
+
+
+def _check_layers(model: ir.Model) -> None:
+    """Whether weights, attributes and shapes agree, those that inference finds included."""
+    from tconv.onnx.convolutions import transposed  # which stands on this module
+    from tconv.onnx.shapes import infer
+
+    if transposed(model):
+        sized = model.clone()
+        infer(sized)
+        transposed(sized)
 
 
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
@@ -89,8 +101,12 @@ def _serialized(model: ir.Model, path: Path) -> bytes:
 
     try:
         with quiet():
-            data: bytes = ir.serde.serialize_model(model).SerializeToString()
+            proto = ir.serde.serialize_model(model)
+            guards.check(proto, path, data=False)  # what could not be read again is not written
+            data: bytes = proto.SerializeToString()
             return data
+    except TconvError:
+        raise
     except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
         raise TconvError(f"cannot write {path}: {said(fault)}") from fault
 
