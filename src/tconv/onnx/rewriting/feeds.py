@@ -131,7 +131,8 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
     if any(value.shape is None and str(value.name) not in shapes for value in values):
         return
     seeds = itertools.count()
-    for sizes in _SIZES[:_ENOUGH] if _static(model, shapes) else _SIZES:
+    static = _static(model, shapes)
+    for number, sizes in enumerate(_SIZES[:_ENOUGH] if static else _SIZES, 1):
         sized = _filled(values, sizes, shapes)
         for fill in _FILLS:
             generator = np.random.default_rng(next(seeds))
@@ -140,7 +141,7 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
                 for name, (shape, dtype) in sized.items()
             }
             said = (f"{name} {'x'.join(map(str, array.shape)) or '1'}" for name, array in arrays.items())
-            yield Feeds(", ".join(said), arrays)
+            yield Feeds(f"{', '.join(said)}{f' ({number})' if static else ''}", arrays)
             if not any(array.dtype.kind in "iu" for array in arrays.values()):
                 break  # only whole numbers have several meanings
 

@@ -25,6 +25,7 @@ SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "folding": _FOLDING,
         "folding, hard swish": ("hard-swish", *_FOLDING),
         "nearest merged": ("merge-nearest",),
+        "nearest as depth to space": ("nearest-depth-to-space",),
         "nearest split": ("split-nearest",),
         "flipped": ("flip-stride-one",),
         "kernel is stride": ("kernel-is-stride",),
@@ -58,7 +59,13 @@ class Capability:
     cures: tuple[str, ...]
 
 
-_AWAY = ("flip-stride-one", "kernel-is-stride", "conv-depth-to-space", "conv-depth-to-space-cropped", "inverse-stft")
+_AWAY = (
+    "flip-stride-one",
+    "kernel-is-stride",
+    "conv-depth-to-space",
+    "conv-depth-to-space-cropped",
+    "inverse-stft",
+)
 
 CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
     {
@@ -94,16 +101,16 @@ class Target:
 
     Attributes:
         lacks: names of `CAPABILITIES`.
-        source: where that is known from.
+        source: where that is known from; empty where the target is a capability by name.
     """
 
     lacks: tuple[str, ...]
-    source: str
+    source: str = ""
 
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
-        **{f"no-{name}": Target((name,), f"takes no {name}") for name in CAPABILITIES},
+        **{f"no-{name}": Target((name,)) for name in CAPABILITIES},
         "opencv": Target(
             ("auto-pad", "output-shape", "asymmetric-pads", "dilation", "1-d", "3-d"),
             "cv2.dnn of OpenCV 4.14.0, run: it refuses asymmetric pads and layers of one or three axes, and "
@@ -125,7 +132,9 @@ def target(names: str) -> Target:
     """
     chosen = [_named(name.strip()) for name in names.split(",")]
     lacks = {name for entry in chosen for name in entry.lacks}
-    return Target(tuple(name for name in CAPABILITIES if name in lacks), "; ".join(t.source for t in chosen))
+    return Target(
+        tuple(name for name in CAPABILITIES if name in lacks), "; ".join(t.source for t in chosen if t.source)
+    )
 
 
 def _named(name: str) -> Target:

@@ -94,7 +94,8 @@ def rewrite(
             runner.drop("trial")
         if wanted is not None:
             steps = fit(made, wanted)
-            report = Report(goal, tuple(steps), notes=(f"{goal}: {wanted.source}.",))
+            notes = (f"{goal}: {wanted.source}.",) if wanted.source else ()
+            report = Report(goal, tuple(steps), notes=notes)
             left = unmet(made, wanted, steps)
             if left:
                 raise Refused(f"{path} for {goal}: {left[0]}{f'; {len(left) - 1} more' if left[1:] else ''}")

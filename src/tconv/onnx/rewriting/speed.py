@@ -41,7 +41,7 @@ class Move:
     @property
     def rules(self) -> list[Rule]:
         """The rules of the line."""
-        return [RULES[name] for name in SPEED[self.name] if name in RULES]
+        return [RULES[name] for name in SPEED[self.name]]
 
     def apply(self, model: ir.Model) -> list[Step]:
         """Rewrite `model` in place."""

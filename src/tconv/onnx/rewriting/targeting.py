@@ -26,8 +26,7 @@ def fit(model: ir.Model, goal: Target) -> list[Step]:
                 found = needs(node, around) if node.op_type == "ConvTranspose" else ()
                 return found is None or wanted in found
 
-            if cure in RULES:
-                steps += apply_rules(model, [RULES[cure]], asks)
+            steps += apply_rules(model, [RULES[cure]], asks)
     fired = [step for step in steps if step.reason is None]
     return fired + [step for step in steps if step.reason is not None]
 
