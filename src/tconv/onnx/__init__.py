@@ -9,5 +9,16 @@ from __future__ import annotations
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.convolutions import Transposed, transposed
 from tconv.onnx.model import constant, read, write
+from tconv.onnx.rewriting import Refused, Report, rewrite
 
-__all__ = ["Attributes", "Transposed", "constant", "read", "transposed", "write"]
+__all__ = [
+    "Attributes",
+    "Refused",
+    "Report",
+    "Transposed",
+    "constant",
+    "read",
+    "rewrite",
+    "transposed",
+    "write",
+]

@@ -1,8 +1,8 @@
 """Whether two models answer alike, in ONNX Runtime as users run it.
 
-An output may differ by its dtype's share of its own largest absolute value (`TOLERANCE`), or by ten times what the
-original itself differs between ONNX Runtime's graph optimisations on and off, whichever is more: a model that
-magnifies rounding does so before any rewriting. Whole numbers and truths must be equal in the same sense.
+An output may differ by its dtype's share of its own largest absolute value (`TOLERANCE`), or by ten times
+what the original itself differs between ONNX Runtime's graph optimisations on and off, whichever is more: a
+model that magnifies rounding does so before any rewriting. Whole numbers have a share of zero.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Compared:
 
 
 def seeded(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
-    """A copy whose random operators have fixed seeds, so that two models draw the same numbers; and their kinds."""
+    """A copy whose random operators have fixed seeds, so that two models draw alike; and their kinds."""
     import onnx_ir as ir
 
     made, kinds = model.clone(), set()
@@ -102,8 +102,8 @@ def reference(model: ir.Model, runner: Runner, given: Sequence[Feeds]) -> tuple[
         for output in one:
             if difference(one[output], two[output]) > 0:
                 raise TconvError(
-                    f"output {output!r} of the model itself differs from run to run ({feeds.name}), so nothing can be "
-                    "checked; inputs without randomness would fit, or --no-check"
+                    f"output {output!r} of the model itself differs from run to run ({feeds.name}), so "
+                    "nothing can be checked; inputs without randomness would fit, or --no-check"
                 )
     try:
         plain = answers_of(model, runner, "plain", given, optimised=False)
@@ -112,9 +112,7 @@ def reference(model: ir.Model, runner: Runner, given: Sequence[Feeds]) -> tuple[
     return first, plain
 
 
-def compare(
-    held: tuple[Answers, Answers], answers: Answers, given: Sequence[Feeds]
-) -> list[Compared]:
+def compare(held: tuple[Answers, Answers], answers: Answers, given: Sequence[Feeds]) -> list[Compared]:
     """Every output under every set of inputs, against the original's `reference`."""
     found = []
     for feeds, before, plain, after in zip(given, *held, answers, strict=True):

@@ -94,7 +94,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
             raise TconvError(f"the model does not take {feeds.name}: {trouble}") from None
     found = list(given)
     seen: set[tuple[Any, ...]] = set()
-    trouble = "it has no input that could be made up"
+    reason = "it has an input that cannot be made up"
     for feeds in _made(model, shapes):
         if len(found) - len(given) == _ENOUGH or (given and len(seen) > len(_SIZES)):
             break
@@ -104,14 +104,16 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         try:
             runner.run(name, feeds.arrays)
         except Trouble as fault:
-            trouble = str(fault)
-            if "crashed" in trouble:
+            reason = str(fault)
+            if "crashed" in reason:
                 raise
             continue
         seen.add(sizes)
         found.append(feeds)
     if not found:
-        raise TconvError(f"no input could be made up that the model takes ({trouble}); give some: --input x.npz")
+        raise TconvError(
+            f"no input could be made up that the model takes ({reason}); give some: --input x.npz"
+        )
     return found
 
 
@@ -129,7 +131,8 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
     if any(value.shape is None and str(value.name) not in shapes for value in values):
         return
     seeds = itertools.count()
-    for sizes in _SIZES[:_ENOUGH] if _static(model, shapes) else _SIZES:
+    static = _static(model, shapes)
+    for number, sizes in enumerate(_SIZES[:_ENOUGH] if static else _SIZES, 1):
         sized = _filled(values, sizes, shapes)
         for fill in _FILLS:
             generator = np.random.default_rng(next(seeds))
@@ -138,7 +141,7 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
                 for name, (shape, dtype) in sized.items()
             }
             said = (f"{name} {'x'.join(map(str, array.shape)) or '1'}" for name, array in arrays.items())
-            yield Feeds(", ".join(said), arrays)
+            yield Feeds(f"{', '.join(said)}{f' ({number})' if static else ''}", arrays)
             if not any(array.dtype.kind in "iu" for array in arrays.values()):
                 break  # only whole numbers have several meanings
 

@@ -1,7 +1,7 @@
 """A process that runs models in ONNX Runtime: if one crashes there, the command lives on and says so.
 
-It reads one request a line from stdin, as JSON, and answers with one line each. Arrays travel as .npz files, each
-named by its number in the request.
+It reads one request a line from stdin, as JSON, and answers with one line each. Arrays travel as .npz files,
+each named by its number in the request.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tconv.onnx.model import constant
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -76,20 +78,8 @@ class Context:
         return None if node.graph is None else self._functions.get(node.graph)
 
     def constant(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
-        """The array of an initializer or of a Constant node, also through Identity; else None.
-
-        An initializer that is an input of the graph too is only a default, hence no constant.
-        """
-        import onnx_ir as ir
-
-        while value is not None and (producer := value.producer()) is not None:
-            if producer.op_type != "Identity" or producer.domain:
-                break
-            value = producer.inputs[0]
-        if value is None or value.is_graph_input():
-            return None
-        tensor = ir.convenience.get_const_tensor(value)
-        return None if tensor is None else np.asarray(tensor.numpy())
+        """The array of an initializer or of a Constant node, also through Identity; else None."""
+        return constant(value)
 
     def shape(self, value: ir.Value | None) -> Shape | None:
         """What the file and shape inference know of a value's sizes; None if not even their number."""
@@ -151,7 +141,7 @@ class Context:
         shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
         graph = node.graph
         assert graph is not None
-        if self.in_function(node):
+        if self.in_function(node) or self.model.ir_version < 4:  # where initializers are inputs, too
             value = ir.Value(name=name, shape=shape, type=kind)
             graph.insert_before(
                 node, ir.node("Constant", [], {"value": tensor}, outputs=[value], name=self.name(name))
@@ -188,6 +178,10 @@ class Context:
         ir.convenience.replace_nodes_and_values(
             last.graph, last, list(old), list(new), [last.outputs[0]], [new[-1].outputs[0]]
         )
+        for op_type in {node.op_type for node in old}:
+            gone, come = ([node for node in nodes if node.op_type == op_type] for nodes in (old, new))
+            if len(gone) == len(come) == 1:  # the layer keeps its name, which is how people know it
+                come[0].name, gone[0].name = gone[0].name, None
         self._twins = None
 
     def changed(self) -> None:
