@@ -159,6 +159,15 @@ def test_no_weights_at_all_still_have_a_tap() -> None:
     )
 
 
+def test_zeros_at_the_ends_are_taken_off_as_far_as_padding_goes() -> None:
+    weight = np.zeros((2, 1, 3), int)
+    weight[:, 0, 1] = 5, 7
+    for padding, kernel, left in [(0, 2, (2, 2)), (1, 2, (0, 0)), (2, 6, (0, 0))]:
+        made = algebra.from_subpixel(weight, 2, padding)
+        assert made.weight.shape[2] == kernel
+        assert made.padding == (left,)
+
+
 def test_what_cannot_be_one_layer_is_refused() -> None:
     with pytest.raises(TconvError, match=r"^4 channels in 2 groups for blocks of 4; a multiple of 8"):
         algebra.from_subpixel(np.ones((4, 1, 1, 1)), 2, groups=2)

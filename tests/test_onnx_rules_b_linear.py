@@ -174,6 +174,10 @@ TWO = {"factors": (2, 2), "edges": [(1, 1), (1, 1)], "crop": cropped(2, 2)}
     [
         ({"mode": "reflect"}, "it pads otherwise than by the edge"),
         ({"edges": [(1, 1), (0, 1)]}, "edges repeated (0, 1) times and (3, 3) cropped are no resize"),
+        (
+            {"edges": [(1, 1), (0, 1)], "crop": [(3, 3), (1, 3)]},
+            "edges repeated (0, 1) times and (1, 3) cropped are no resize",
+        ),
         ({"crop": [(3, 3), (3, 2)]}, "edges repeated (1, 1) times and (3, 2) cropped are no resize"),
         ({"edges": [(1, 1), (1, 2)]}, "edges repeated (1, 2) times and (3, 3) cropped are no resize"),
         ({"bias": np.ones(3, np.float32)}, "the layer after it has a bias"),

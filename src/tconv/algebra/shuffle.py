@@ -107,10 +107,10 @@ def _line(k: int, s: int, d: int, sides: tuple[int, int], *, cropped: bool) -> _
 def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _Line:
     """The convolution along one axis that makes `front` cells before the first wanted one."""
     lo, hi = sides
-    found = [
-        [((t * d - r - lo + front) // s, t) for t in range(k) if (t * d - r - lo + front) % s == 0]
-        for r in range(s)
-    ]
+    found: list[list[tuple[int, int]]] = [[] for _ in range(s)]
+    for t in range(k):
+        away, r = divmod(t * d - lo + front, s)
+        found[r].append((away, t))
     distances = [far for of_phase in found for far, _ in of_phase]
     near, far = min(distances), max(distances)
     step = gcd(*(other - near for other in distances)) or 1
