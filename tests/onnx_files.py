@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 
@@ -71,3 +72,18 @@ def run(path: Path | bytes, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]
     options.log_severity_level = 4
     source = path if isinstance(path, bytes) else str(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"]).run(None, feeds)
+
+
+def refused(path: Path, capsys: pytest.CaptureFixture[str], *more: str, command: str = "inspect") -> str:
+    """The one line on stderr of a run that fails with status 2 and writes nothing."""
+    before = sorted(str(entry) for entry in path.parent.rglob("*"))
+    from tconv.cli import main
+
+    assert main([command, str(path), *more]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"tconv {command}: ")
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()
+    assert sorted(str(entry) for entry in path.parent.rglob("*")) == before
+    return err

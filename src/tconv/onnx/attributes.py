@@ -41,6 +41,8 @@ class Attributes:
         return len(self.kernel)
 
 
+_MOST = 1 << 20  # taps, cells: more cannot be looked at one by one
+
 #: Attribute -> the kind of value that it takes.
 _KINDS = MappingProxyType(
     {
@@ -73,6 +75,9 @@ def read(node: ir.Node, shape: tuple[Any, ...], sizes: tuple[int, ...] | None) -
     axes = len(kernel)
     if axes > 3:
         raise TconvError(f"{axes} spatial axes; 1 to 3 would fit")
+    for name, numbers_ in (("kernel_shape", kernel), *given.items()):
+        if isinstance(numbers_, list | tuple) and max(map(abs, numbers_), default=0) > _MOST:
+            raise TconvError(f"{name} {clean(list(numbers_))}; numbers of up to {_MOST} would fit")
     if shape and len(shape) != axes + 2:
         raise TconvError(f"weights of shape {shown(shape)} and a kernel of {axes} axes")
     if sizes is not None and len(sizes) != axes:

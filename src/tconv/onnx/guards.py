@@ -24,7 +24,7 @@ __all__ = ["LARGEST", "check", "parse", "unfit"]
 
 LARGEST = 2**31 - 1  # bytes: what protobuf can hold
 _NODES = 1_000_000  # with the bodies of functions written out wherever they are called
-_DEEPEST = 32  # subgraphs in subgraphs
+_DEEPEST = 24  # subgraphs in subgraphs
 
 #: How other files begin.
 _STARTS: Mapping[bytes, str] = MappingProxyType(
@@ -56,9 +56,9 @@ def parse(path: Path) -> ModelProto:
     try:
         if path.is_dir():
             raise TconvError(f"{shown} is a folder; the .onnx file in it would fit")
+        if path.exists() and not path.is_file():  # to open a pipe would wait for a writer
+            raise TconvError(f"{shown} is no regular file; a .onnx file would fit")
         with open(path, "rb") as file:
-            if not path.is_file():
-                raise TconvError(f"{shown} is no regular file; a .onnx file would fit")
             size = path.stat().st_size
             start = file.read(32)
             if size > LARGEST:

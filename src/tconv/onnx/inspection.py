@@ -296,9 +296,7 @@ def notes_of(work: Iterable[Work]) -> list[str]:
     work, notes = list(work), []
     unknown = [entry.operator for entry in work if not entry.counted]
     if unknown:
-        notes.append(
-            f"not counted, since it is not known what they compute: {', '.join(map(clean, unknown))}"
-        )
+        notes.append(f"not counted, as it is not known what they compute: {', '.join(map(clean, unknown))}")
     open_ = [
         f"{entry.open} of {entry.nodes} {entry.operator}" for entry in work if entry.open and entry.counted
     ]

@@ -49,9 +49,10 @@ def check_outside(tensor: Any, name: str, size: int, folder: Path) -> None:
 def _inside(folder: Path, location: str, name: str) -> Path:
     """The file, if it lies in the folder of the model, links followed."""
     bad = not location or "\0" in location or "\\" in location or Path(location).is_absolute()
+    home = path = folder.resolve()
     try:
-        home = folder.resolve()
-        path = (home / location).resolve() if not bad else home
+        path = home if bad else (home / location).resolve()
+        path.exists()
     except (OSError, RuntimeError, ValueError):  # a circle of links, names too long
         bad = True
     if bad or home not in path.parents:
