@@ -19,8 +19,11 @@ from tconv.onnx.rewriting.goals import needs  # noqa: E402
 from tconv.onnx.rules import Context  # noqa: E402
 
 SOUNDS = np.random.default_rng(0).integers(1, 100, (1, 20))
-SPEECH = {"input": SOUNDS, "input_lengths": np.array([20]), "scales": np.array([0, 1, 0], np.float32)}
-LOUD = {**SPEECH, "scales": np.array([0.667, 1, 0.8], np.float32)}
+SPEECH = {
+    "input": SOUNDS,
+    "input_lengths": np.array([20]),
+    "scales": np.array([0.667, 1, 0.8], np.float32),  # of randomness, speed, and randomness of lengths
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_what_the_models_ask(folder: Path) -> None:
         ("erb_dec", "no-groups,no-output-padding", []),
         ("erb_dec", "no-transposed", []),
         ("ppocr_det", "no-transposed", []),
-        ("piper", "no-transposed", [SPEECH, LOUD]),
+        ("piper", "no-transposed", [SPEECH]),
         ("waifu2x", "no-transposed", []),
         ("waifu2x_cunet", "opencv,no-transposed", []),
         ("deepbrain", "no-asymmetric-pads", []),
@@ -75,7 +78,7 @@ def test_a_target_is_met(
     assert report.done
     assert report.compared
     assert all(entry.fine for entry in report.compared)
-    assert len(report.compared) >= 3
+    assert len({entry.feeds for entry in report.compared}) >= 2
     if name == "piper":  # what it says with randomness is compared, too
         assert report.notes == ("Random operators (RandomNormalLike) had the same seeds in both models.",)
     lacks = {goal.removeprefix("no-") for goal in goal.split(",")} & set(CAPABILITIES)
