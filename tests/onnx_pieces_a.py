@@ -38,6 +38,10 @@ PIECES_A: dict[str, tuple[list, dict]] = {
         [("Div", ["x", "c"], "mid", {}), ("ConvTranspose", ["mid", "w", "b"], "y", {"group": 2})],
         _W | {"c": np.float32(0.5)},
     ),
+    "fold-input-shift": (
+        [("Add", ["c", "x"], "mid", {}), ("Conv", ["mid", "v"], "y", {"group": 2})],
+        {"v": whole(_RNG, 6, 2, 3, 2), **_SCALE},
+    ),
     "flip-stride-one": _layer(_W, pads=[3, 0, 1, 4]),
     "kernel-is-stride": _layer(_W, strides=[3, 4], pads=[1, 0, 0, 0]),
     "split-depthwise": _layer(_ALIKE, strides=[2, 2]),

@@ -121,7 +121,7 @@ def test_shared_weights_stay_for_the_others(rule: str) -> None:
     piece = PIECES[rule]
     once = nodes_of(piece, "1") + nodes_of(piece, "2", "y0")
     other = helper.make_node("Abs", ["x"], ["y0"])
-    name = "w" if "w" in piece.held else "s"
+    name = next(name for name in "wvs" if name in piece.held)
     seen = helper.make_node("Neg", [name], ["weights"])
     made = model([other, *once, seen], open_shape(piece), ["y1", "y2", "weights"], piece.held)
     done = rewritten(made, rule, feeds_of(piece), fires=2)
@@ -144,15 +144,30 @@ def test_in_both_branches_of_an_if(rule: str) -> None:
 
 
 @EVERY
+def test_half_precision_stays_so(rule: str) -> None:
+    """Within its rounding, since ONNX Runtime computes single nodes wide and rounds between them."""
+    piece = PIECES[rule]
+    held = {
+        name: array.astype(np.float16) if array.dtype == np.float32 and name != "s" else array
+        for name, array in piece.held.items()
+    }
+    made = model(nodes_of(piece), open_shape(piece), ["y"], held, dtype=onnx.TensorProto.FLOAT16)
+    rewritten(made, rule, {"x": feeds_of(piece)["x"].astype(np.float16)}, close=1e-3)
+
+
+@EVERY
 def test_in_a_function(rule: str) -> None:
-    """A function knows no shapes, so that the channels of a Resize are not known either."""
+    """A function knows no shapes, so that channels which no weights tell are not known."""
     piece = PIECES[rule]
     body = [*constants_of(piece), *nodes_of(piece)]
     function = helper.make_function("own", "Up", ["x"], ["y"], body, [helper.make_opsetid("", 18)])
     call = helper.make_node("Up", ["x"], ["y"], domain="own")
     made = model([call], open_shape(piece), ["y"], functions=[function])
-    if rule == "linear-resize":
-        assert reasons(made, rule) == ["its number of channels is not known"]
+    if rule in ("linear-resize", "fold-input-shift"):
+        (reason,) = reasons(made, rule)
+        assert reason is not None
+        assert "channels" in reason
+        assert reason.endswith("is not known")
         return
     done = rewritten(made, rule, feeds_of(piece))
     (held,) = done.functions.values()
@@ -173,8 +188,8 @@ def test_a_value_between_that_others_see_stays(rule: str) -> None:
     assert reason.endswith("2 nodes read its answer")
 
 
-def test_every_rule_has_a_piece() -> None:
-    assert set(PIECES) == set(RULES)
+def test_every_rule_on_layers_has_a_piece() -> None:
+    assert set(PIECES) == set(RULES) - {"hard-swish"}
 
 
 @pytest.mark.parametrize("rule", sorted(set(PIECES) - OPTIONS_ALONE))
