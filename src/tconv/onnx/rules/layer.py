@@ -22,12 +22,9 @@ __all__ = [
     "put_back",
     "read_layer",
     "renewed",
-    "too_large",
 ]
 
 _Match = TypeVar("_Match")
-
-_LARGE = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -97,12 +94,6 @@ def put_back(
     if bias is None:
         inputs += node.inputs[2:]
     return renewed(node, context, inputs, node.attributes if attributes is None else attributes)
-
-
-def too_large(weight: Array, times: float) -> str | None:
-    """Why weights `times` as large as these are not made: more than is worth having, or than memory holds."""
-    size = weight.nbytes * times
-    return f"its weights would take {size / 2**20:.0f} MiB" if size > max(_LARGE, 2 * weight.nbytes) else None
 
 
 def renewed(

@@ -71,7 +71,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
 
 def _edges(node: ir.Node, context: Context, axes: int) -> tuple[tuple[int, int], ...] | str:
     """How often each end of the spatial axes is repeated."""
-    given = context.constant(node.inputs[1])
+    given = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if given is None:
         return "its pads are computed"
     rank, pads = axes + 2, [int(number) for number in given.ravel()]
