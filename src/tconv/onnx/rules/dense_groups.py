@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import dense_groups
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
+from tconv.onnx.rules.layer import Layer, matching, put_back, read_grouped
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -29,11 +29,9 @@ class _Match(NamedTuple):
 
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
+    layer = read_grouped(node, context)
     if isinstance(layer, str):
         return layer
-    if layer.groups == 1:
-        return "it has one group"
     return _Match(layer, dense_groups(layer.weight, layer.groups), in_one_group(node, context))
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "other_input",
     "per_channel",
     "put_back",
+    "read_grouped",
     "read_layer",
     "renewed",
 ]
@@ -72,6 +73,12 @@ def read_layer(node: ir.Node, context: Context) -> Layer | str:
     if layer.bias is not None and layer.bias.shape != layer.channels[1:]:
         return f"its bias has shape {layer.bias.shape} for {layer.channels[1]} channels"
     return layer
+
+
+def read_grouped(node: ir.Node, context: Context) -> Layer | str:
+    """A layer of several groups, or the reason why there is none."""
+    layer = read_layer(node, context)
+    return "it has one group" if isinstance(layer, Layer) and layer.groups == 1 else layer
 
 
 def put_back(
