@@ -261,6 +261,7 @@ def test_an_input_scale_that_others_read_stays() -> None:
     [
         ("w", "its weights are computed"),
         ("b", "its bias is computed"),
+        ("whole", "its weights are int64"),
         ("group", "its weights have shape (4, 4, 2) and 3 groups"),
         ("bias", "its bias has shape (3,) for 8 channels"),
     ],
@@ -271,6 +272,8 @@ def test_a_layer_whose_numbers_are_unknown_is_left(rule: str, change: str, reaso
     before = []
     if change == "group":
         next(a for a in given.node.attribute if a.name == "group").i = 3
+    elif change == "whole":
+        given.constants["w"] = np.ones((4, 4, 2), int)
     elif change == "bias":
         given.constants["b"] = np.ones(3, np.float32)
     else:

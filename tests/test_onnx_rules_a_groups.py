@@ -121,6 +121,17 @@ def test_interpolation_filters_become_a_layer_an_axis(name: str) -> None:
     assert left == ["ConvTranspose", "ConvTranspose"]
 
 
+@pytest.mark.parametrize("rule", ["split-groups", "dense-groups", "groups-to-batch", "split-depthwise"])
+def test_options_that_no_runtime_takes_are_left(rule: str) -> None:
+    weight = np.ones((2, 1, 3, 3), np.float32)
+    given = problem(
+        np.random.default_rng(0), 2, 2, channels=(2, 2), weight=weight, strides=[2, 2], dilations=[1, 1],
+        output_padding=[5, 0],
+    )  # fmt: skip
+    said = "it would need an output_padding of (5, 0) with strides (2, 2)"
+    assert reasons(built(given), rule) == [said]
+
+
 @pytest.mark.parametrize(
     ("rule", "groups", "change", "reason"),
     [

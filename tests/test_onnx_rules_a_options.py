@@ -184,6 +184,17 @@ REFUSED = [
     ("kernel-is-stride", {"strides": [1]}, "stride 1 has one phase"),
     ("kernel-is-stride", {}, "its kernel reaches (3,) cells with strides (2,), so its stamps overlap"),
     ("kernel-is-stride", {"computed": True}, "its weights are computed"),
+    (
+        "kernel-is-stride",
+        {"strides": [2049]},
+        "its strides are (2049,), and more than 2048 phases are not taken apart",
+    ),
+    ("spread-dilation", {"dilations": [2**24]}, "its weights would take 2048 MiB"),
+    (
+        "drop-output-padding",
+        {"strides": [2**24], "output_padding": [2**24 - 1]},
+        "its weights would take 1024 MiB",
+    ),
     ("explicit-pads", {}, "its pads are explicit"),
     ("explicit-pads", {"auto_pad": "NOTSET"}, "its pads are explicit"),
     ("explicit-pads", {"output_shape": [9], "open": True}, OPEN),

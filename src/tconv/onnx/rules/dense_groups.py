@@ -8,11 +8,11 @@ groups (`split_groups`) do not serve.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.zeros import dense_groups
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
+from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer, too_large
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["RULE"]
 
-_MOST = 2**28  # bytes: more would not be worth having
+
+class _Match(NamedTuple):
+    layer: Layer
+    attributes: dict[str, Any]
 
 
-def _match(node: ir.Node, context: Context) -> Layer | str:
+def _match(node: ir.Node, context: Context) -> _Match | str:
     layer = read_layer(node, context)
     if isinstance(layer, str):
         return layer
     if layer.groups == 1:
         return "it has one group"
-    size = layer.weight.nbytes * layer.groups
-    return layer if size <= _MOST else f"its weights would take {size / 2**20:.0f} MiB"
+    return too_large(layer.weight, layer.groups) or _Match(layer, in_one_group(node, context))
 
 
-def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    layer, attributes = found
     weight = dense_groups(layer.weight, layer.groups)
-    attributes = in_one_group(node, context)
     context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
 
 

@@ -10,12 +10,13 @@ without these zeros.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import append_taps
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching, renewed
+from tconv.onnx.rules.layer import label, matching, renewed, too_large
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -40,17 +41,16 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return pads
     behind = [hi - o for (_, hi), o in zip(pads, told.output_padding, strict=True)]
     taps = [max(-(hi // d), 0) for hi, d in zip(behind, told.dilation, strict=True)]
-    weight = None
+    kernel = tuple(k + e for k, e in zip(told.kernel, taps, strict=True))
+    weight = context.constant(node.inputs[1]) if any(taps) else None
     if any(taps):
-        held = context.constant(node.inputs[1])
-        if held is None:
+        if weight is None:
             return "taps of zero would be added, and its weights are computed"
-        weight = append_taps(held, taps)
-    longer = replace(
-        told,
-        kernel=tuple(k + e for k, e in zip(told.kernel, taps, strict=True)),
-        output_padding=(0,) * told.axes,
-    )
+        large = too_large(weight, prod(kernel) / prod(told.kernel))
+        if large is not None:
+            return large
+        weight = append_taps(weight, taps)
+    longer = replace(told, kernel=kernel, output_padding=(0,) * told.axes)
     left = [hi + e * d for hi, e, d in zip(behind, taps, told.dilation, strict=True)]
     return _Match(written(longer, tuple((lo, hi) for (lo, _), hi in zip(pads, left, strict=True))), weight)
 

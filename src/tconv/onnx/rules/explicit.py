@@ -65,10 +65,13 @@ def written(told: Attributes, pads: Sides) -> dict[str, Any]:
 
 
 def in_one_group(node: ir.Node, context: Context) -> dict[str, Any]:
-    """The attributes of a node for one group, explicit if they can be.
+    """The attributes of a node for one group, explicit if they are known.
 
     ONNX's shape inference makes an output of two axes where output_shape is less than the input, which it
     then holds against the nodes behind.
+
+    Raises:
+        TconvError: as `written`.
     """
     told = read_attributes(node, context)
     if isinstance(told, str) or told.pads is None:

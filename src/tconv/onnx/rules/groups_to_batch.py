@@ -11,7 +11,7 @@ every channel. A bias that differs from group to group is added behind.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.onnx.rules.explicit import in_one_group
@@ -27,6 +27,7 @@ __all__ = ["RULE"]
 
 class _Match(NamedTuple):
     layer: Layer
+    attributes: dict[str, Any]
     weight: Array  #: of one group
     bias: Array | None  #: of one group
     added: Array | None  #: behind, where it is not the same in every group
@@ -41,25 +42,25 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     blocks = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
     if not (blocks == blocks[:1]).all():
         return "its groups have different weights"
+    attributes = in_one_group(node, context)
     if layer.bias is None:
-        return _Match(layer, blocks[0], None, None)
+        return _Match(layer, attributes, blocks[0], None, None)
     biases = layer.bias.reshape(layer.groups, -1)
     if (biases == biases[:1]).all():
-        return _Match(layer, blocks[0], biases[0], None)
-    return _Match(layer, blocks[0], None, layer.bias.reshape(-1, *(1,) * layer.axes))
+        return _Match(layer, attributes, blocks[0], biases[0], None)
+    return _Match(layer, attributes, blocks[0], None, layer.bias.reshape(-1, *(1,) * layer.axes))
 
 
 def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     layer = found.layer
     make = Maker(node, context, label(node))
-    attributes = in_one_group(node, context)
     inputs, outputs = layer.channels
     kept = [0] * layer.axes  # to Reshape: the size that the axis of this number has
     apart = make.add("Reshape", [node.inputs[0], make.constant([-1, inputs // layer.groups, *kept], "apart")])
     numbers = [make.constant(found.weight, "weight")]
     if found.bias is not None:
         numbers.append(make.constant(found.bias, "bias"))
-    made = make.add(node.op_type, [apart, *numbers], **attributes)
+    made = make.add(node.op_type, [apart, *numbers], **found.attributes)
     made = make.add("Reshape", [made, make.constant([-1, outputs, *kept], "together")])
     if found.added is not None:
         make.add("Add", [made, make.constant(found.added, "bias")])

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 from tconv.algebra.shuffle import to_subpixel
 from tconv.geometry.axis import reach
-from tconv.onnx.rules.conv_depth_to_space import PhasesApart, put_phases
-from tconv.onnx.rules.layer import matching, read_layer
-from tconv.onnx.rules.options import read_options
+from tconv.onnx.rules.conv_depth_to_space import PhasesApart, put_phases, with_phases
+from tconv.onnx.rules.layer import matching
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -29,15 +28,10 @@ __all__ = ["RULE"]
 
 
 def _match(node: ir.Node, context: Context) -> PhasesApart | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
-        return layer
-    options = read_options(layer, context)
-    if isinstance(options, str):
-        return options
-    stride, dilation, padding = options
-    if set(stride) == {1}:
-        return "stride 1 has one phase"
+    found = with_phases(node, context)
+    if isinstance(found, str):
+        return found
+    layer, (stride, dilation, padding) = found
     reaches = [reach(k, d) for k, d in zip(layer.weight.shape[2:], dilation, strict=True)]
     if any(far > s for far, s in zip(reaches, stride, strict=True)):
         return f"its kernel reaches {tuple(reaches)} cells with strides {stride}, so its stamps overlap"

@@ -13,9 +13,21 @@ from tconv.onnx.rules.rule import Context, Rule
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Layer", "label", "matching", "other_input", "per_channel", "put_back", "read_layer", "renewed"]
+__all__ = [
+    "Layer",
+    "label",
+    "matching",
+    "other_input",
+    "per_channel",
+    "put_back",
+    "read_layer",
+    "renewed",
+    "too_large",
+]
 
 _Match = TypeVar("_Match")
+
+_LARGE = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,8 @@ def read_layer(node: ir.Node, context: Context) -> Layer | str:
     weight = context.constant(node.inputs[1])
     if weight is None:
         return "its weights are computed"
+    if weight.dtype.kind not in "fV":  # V: bfloat16, which NumPy has not
+        return f"its weights are {weight.dtype}"
     groups = node.attributes.get_int("group", 1)
     if not 3 <= weight.ndim <= 5 or 0 in weight.shape or groups < 1 or weight.shape[0] % groups:
         return f"its weights have shape {weight.shape} and {groups} groups"
@@ -83,6 +97,12 @@ def put_back(
     if bias is None:
         inputs += node.inputs[2:]
     return renewed(node, context, inputs, node.attributes if attributes is None else attributes)
+
+
+def too_large(weight: Array, times: float) -> str | None:
+    """Why weights `times` as large as these are not made: more than is worth having, or than memory holds."""
+    size = weight.nbytes * times
+    return f"its weights would take {size / 2**20:.0f} MiB" if size > max(_LARGE, 2 * weight.nbytes) else None
 
 
 def renewed(

@@ -55,6 +55,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     pads = pads_of(told)
     if isinstance(pads, str):
         return pads
+    written(told, pads)  # refuses what its parts could not say either
     lines = split_axes(layer.weight)
     # Axes with a single tap, which may still have a stride, go with the layer that comes last.
     last = {*range(told.axes)} - {*wide[:-1]}

@@ -7,7 +7,7 @@ which is what groups mean. For few groups; many become many nodes, and `dense_gr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,18 +24,25 @@ __all__ = ["RULE"]
 _MOST = 16
 
 
-def _match(node: ir.Node, context: Context) -> Layer | str:
+class _Match(NamedTuple):
+    layer: Layer
+    attributes: dict[str, Any]  #: of each group's layer
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
     layer = read_layer(node, context)
     if isinstance(layer, str):
         return layer
     if layer.groups == 1:
         return "it has one group"
-    return layer if layer.groups <= _MOST else f"its {layer.groups} groups would be more than {_MOST} layers"
+    if layer.groups > _MOST:
+        return f"its {layer.groups} groups would be more than {_MOST} layers"
+    return _Match(layer, in_one_group(node, context))
 
 
-def _rewrite(node: ir.Node, context: Context, layer: Layer) -> None:
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     make = Maker(node, context, label(node))
-    attributes = in_one_group(node, context)
+    layer, attributes = found
     groups = layer.groups
     assert node.inputs[0] is not None  # read_layer has seen to it
     parts = make.split(node.inputs[0], 1, groups, layer.channels[0] // groups)
