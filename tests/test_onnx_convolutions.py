@@ -121,9 +121,9 @@ def test_layers_in_branches_loops_and_functions_are_found(tmp_path: Path) -> Non
         (None, (4, 3, 3, 3), {"strides": [2, 0]}, "strides"),
         (None, (4, 3, 3, 3), {"strides": [2**40, 1]}, "out of range"),
         (None, (4, 3, 3, 3), {"pads": [1, 1]}, "pads has 2 numbers"),
-        (None, (4, 3, 3, 3), {"strides": 2}, "strides is of the kind INT"),
+        (None, (4, 3, 3, 3), {"strides": 2}, "graph: up: strides is of the kind INT; INTS would fit"),
         (None, (4, 3, 3, 3), {"auto_pad": "SAME"}, "'SAME' is unknown"),
-        (None, (4, 3, 3, 3), {"stride": [2, 2]}, "unknown attribute stride"),
+        (None, (4, 3, 3, 3), {"stride": [2, 2]}, "graph: up: unknown attribute stride; ConvTranspose has "),
         (None, (4, 3), {}, "weights of shape 4x3"),
         (None, (4, 3, 1, 1, 1, 1), {}, "weights of shape 4x3x1x1x1x1"),
         (None, (4, 3, 3, 3), {"kernel_shape": [3, 3, 1, 1]}, "4 spatial axes"),
@@ -137,7 +137,7 @@ def test_what_does_not_fit_together_is_refused(
     with pytest.raises(TconvError) as caught:
         ours.transposed(ours.read(saved(layer(shape, weight, **options), tmp_path)))
     text = str(caught.value)
-    assert text.startswith("ConvTranspose up: ")
+    assert "up: " in text
     assert said in text
     assert "\n" not in text
 

@@ -193,6 +193,14 @@ def test_why_it_stays_a_layer(change, reason) -> None:
     assert reasons(layer(**(TWO | change)), "to-linear-resize") == [reason]
 
 
+def test_weights_that_numpy_cannot_round_are_left() -> None:
+    made = layer(**TWO)
+    held = made.graph.initializers["w"]
+    coarse = np.ones((3, 1, 4, 4)).astype(pytest.importorskip("ml_dtypes").bfloat16)
+    held.const_value = ir.tensor(coarse)
+    assert reasons(made, "to-linear-resize") == ["the layer after it has weights of bfloat16"]
+
+
 def test_a_bilinear_layer_alone_is_no_resize() -> None:
     """[1, 2, 3] at 2x ends in 2.25, where a Resize ends in 3."""
     weight = filters.bilinear(2, 1)[None, None].astype(np.float32)

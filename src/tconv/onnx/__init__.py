@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.convolutions import Transposed, transposed
+from tconv.onnx.inspection import Inspection, inspect
 from tconv.onnx.model import constant, read, write
 from tconv.onnx.rewriting import Refused, Report, rewrite
 
 __all__ = [
     "Attributes",
+    "Inspection",
     "Refused",
     "Report",
     "Transposed",
     "constant",
+    "inspect",
     "read",
     "rewrite",
     "transposed",

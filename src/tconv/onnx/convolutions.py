@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
+from tconv.diagnosis.words import clean
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx import attributes as attributes_
 from tconv.onnx.attributes import Attributes, shown
 from tconv.onnx.model import constant
-from tconv.onnx.words import clean
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -12,9 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
 from tconv.onnx.outside import check_outside
-from tconv.onnx.words import clean, said
+from tconv.onnx.schemas import check_attributes, check_node, check_text
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -79,17 +80,17 @@ def parse(path: Path) -> ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError as fault:
-        raise TconvError(f"{shown} is no whole ONNX model: it is cut short or of another kind") from fault
+        raise TconvError(f"{shown} is no valid ONNX model: it is cut short or of another kind") from fault
     return model
 
 
 def unfit(path: Path, fault: BaseException | str) -> TconvError:
     """The error that says why this is no model."""
-    return TconvError(f"{clean(path, 300)} is no whole ONNX model: {said(fault)}")
+    return TconvError(f"{clean(path, 300)} is no valid ONNX model: {said(fault)}")
 
 
-def check(model: ModelProto, path: Path) -> None:
-    """Whether a parsed model can be worked with.
+def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
+    """Whether a parsed model can be worked with, and all its tensors' `data` are there.
 
     Raises:
         TconvError: it cannot; the line says what is wrong and where.
@@ -97,21 +98,26 @@ def check(model: ModelProto, path: Path) -> None:
     try:
         if not model.HasField("graph") or not model.graph.node:
             raise TconvError("its graph has no nodes")
+        if not model.graph.output:
+            raise TconvError("its graph has no output")
         for name, held in (("training_info", model.training_info), ("sparse tensors", _sparse(model))):
             if held:
                 raise TconvError(f"it has {name}, which are not read here")
+        check_text(model.producer_name, model.producer_version, model.domain, model.doc_string)
+        check_text(*(text for entry in model.metadata_props for text in (entry.key, entry.value)))
         opsets = _opsets(model)
         functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         if len(functions) != len(model.functions):
             raise TconvError("two functions of one name")
         _check_graph(model.graph, [set()], "graph", opsets, functions)
         for function in model.functions:
+            check_text(function.domain, function.name, *function.input, *function.output, *function.attribute)
             place = f"function {clean(function.name)}"
             _check_body(function.node, [set(function.input)], place, _opsets(function), functions)
             made = {*function.input, *(name for node in function.node for name in node.output)}
-            _known(function.output, [made], place)
+            _known(function.output, made, place)
         _check_calls(model, functions)
-        for tensor in _tensors(model):
+        for tensor in _tensors(model) if data else ():
             _check_tensor(tensor, path.parent)
     except TconvError as fault:
         raise unfit(path, fault) from None
@@ -147,6 +153,7 @@ def _opsets(held: Any) -> dict[str, int]:
 
     found: dict[str, int] = {}
     for entry in held.opset_import:
+        check_text(entry.domain)
         domain = "" if entry.domain == "ai.onnx" else entry.domain
         newest = onnx_opset_version()
         if not domain and not 1 <= entry.version <= newest:
@@ -165,14 +172,17 @@ def _check_graph(
     if len(set(inputs)) != len(inputs):
         raise TconvError(f"{place}: two inputs of one name")
     inside = {*inputs, *(tensor.name for tensor in graph.initializer)}
+    check_text(graph.name, graph.doc_string, *inside)
     for value in (*graph.input, *graph.output, *graph.value_info):
+        check_text(value.name)
         _check_sizes(clean(value.name), value.type)
     made = [name for node in graph.node for name in node.output if name]
     _check_body(graph.node, [*scopes, inside], place, opsets, functions)
-    _known((value.name for value in graph.output), [*scopes, {*inside, *made}], place)
+    _known((value.name for value in graph.output), {*inside, *made}, place)
 
 
 def _check_sizes(name: str, held: Any) -> None:
+    check_text(name, *(dim.dim_param for dim in held.tensor_type.shape.dim))
     for dim in held.tensor_type.shape.dim:
         if dim.dim_value < 0 or dim.dim_value > LARGEST:
             raise TconvError(f"{name}: size {dim.dim_value}; 0 to {LARGEST} would fit")
@@ -185,19 +195,23 @@ def _check_body(
     opsets: Mapping[str, int],
     functions: Mapping[Any, Any],
 ) -> None:
-    """Every operator known, every name made once, and before it is used."""
-    from onnx import defs
-
+    """Every operator known and spelt as its schema says, every name made once, and before it is used."""
     mine = scopes[-1]
     everything = {name for node in nodes for name in node.output if name}
     for node in nodes:
+        check_text(node.op_type, node.domain, node.name, node.overload, *node.input, *node.output)
         label = f"{place}: {_label(node)}"
+        check_attributes(node, label, place.startswith("function"))
         domain = "" if node.domain == "ai.onnx" else node.domain
-        if (node.domain, node.op_type, node.overload) not in functions:
+        called = functions.get((node.domain, node.op_type, node.overload))
+        if called is not None:
+            if len(node.input) > len(called.input) or len(node.output) > len(called.output):
+                raise TconvError(f"{label}: more inputs or outputs than function {clean(node.op_type)} has")
+        else:
             if domain not in opsets:
                 raise TconvError(f"{label}: no opset for the domain {clean(domain) or 'ai.onnx'}")
-            if not domain and not defs.has(node.op_type, opsets[domain], ""):
-                raise TconvError(f"{label}: opset {opsets[domain]} has no operator {clean(node.op_type)}")
+            if not domain:
+                check_node(node, opsets[domain], label)
         for name in node.input:
             if name and not any(name in scope for scope in scopes):
                 cycle = "is read before it is made, by a cycle or in the wrong order"
@@ -210,19 +224,16 @@ def _check_body(
             if name in mine:
                 raise TconvError(f"{label}: {clean(name)} is made twice")
             mine.add(name)
-        names = [attribute.name for attribute in node.attribute]
-        if len(set(names)) != len(names):
-            raise TconvError(f"{label}: an attribute given twice")
 
 
 def _label(node: Any) -> str:
     return clean(node.name or (node.output[0] if node.output else "") or node.op_type)
 
 
-def _known(names: Iterable[str], scopes: Sequence[set[str]], place: str) -> None:
+def _known(names: Iterable[str], made: set[str], place: str) -> None:
     for name in names:
-        if not any(name in scope for scope in scopes):
-            raise TconvError(f"{place}: its output {clean(name)} is made nowhere")
+        if name not in made:  # a value of the graph around it needs an Identity
+            raise TconvError(f"{place}: its output {clean(name)} is not made in it")
 
 
 def _check_calls(model: ModelProto, functions: Mapping[Any, Any]) -> None:

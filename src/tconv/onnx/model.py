@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
+from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
 from tconv.files import write_aside
 from tconv.onnx import guards
 from tconv.onnx.guards import LARGEST
-from tconv.onnx.words import clean, said
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["constant", "read", "write"]
+__all__ = ["constant", "quiet", "read", "write"]
 
 #: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
 #: its inputs, without meaning that a caller may replace them.
@@ -49,7 +49,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     proto = guards.parse(path)
     guards.check(proto, path)
     try:
-        with _quiet():
+        with quiet():
             model = ir.serde.deserialize_model(proto)
     except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
         raise guards.unfit(path, fault) from fault
@@ -59,7 +59,19 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     if model.ir_version < 4:
         for value in model.graph.initializers.values():
             value.meta[_FIXED] = True
+    _check_layers(model)
     return model
+
+
+def _check_layers(model: ir.Model) -> None:
+    """Whether weights, attributes and shapes agree, those that inference finds included."""
+    from tconv.onnx.convolutions import transposed  # which stands on this module
+    from tconv.onnx.shapes import infer
+
+    if transposed(model):
+        sized = model.clone()
+        infer(sized)
+        transposed(sized)
 
 
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
@@ -88,9 +100,13 @@ def _serialized(model: ir.Model, path: Path) -> bytes:
     import onnx_ir as ir
 
     try:
-        with _quiet():
-            data: bytes = ir.serde.serialize_model(model).SerializeToString()
+        with quiet():
+            proto = ir.serde.serialize_model(model)
+            guards.check(proto, path, data=False)  # what could not be read again is not written
+            data: bytes = proto.SerializeToString()
             return data
+    except TconvError:
+        raise
     except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
         raise TconvError(f"cannot write {path}: {said(fault)}") from fault
 
@@ -115,7 +131,7 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     ]
     kept = [value.const_value for value in values]
     try:
-        with _quiet():
+        with quiet():
             made = ir.external_data.convert_tensors_to_external(
                 [tensor for tensor in kept if tensor is not None], path.parent or ".", part.name
             )
@@ -190,7 +206,7 @@ def _tensors(model: ir.Model) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what onnx-ir logs about a file: an error says the one line that is needed."""
     logger = logging.getLogger("onnx_ir")
     before = logger.level

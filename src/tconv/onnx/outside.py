@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
-from tconv.onnx.words import clean, said
 
 __all__ = ["check_outside"]
 

@@ -80,7 +80,7 @@ def _rewrite(args: argparse.Namespace) -> int:
 
     from tconv.onnx.model import read
     from tconv.onnx.rewriting.feeds import needed
-    from tconv.onnx.rewriting.rewrite import Refused, rewrite
+    from tconv.onnx.rewriting.run import Refused, rewrite
 
     if args.threads < 0 or not 0 < args.seconds < 1e6:
         raise TconvError(f"--threads {args.threads} --seconds {args.seconds}: numbers above 0 would fit")

@@ -45,13 +45,15 @@ def read_feeds(path: Path, model: ir.Model) -> Feeds:
     import zipfile
 
     try:
-        with np.load(path, allow_pickle=False) as held:
-            if not isinstance(held, np.lib.npyio.NpzFile):
+        with open(path, "rb") as file:  # np.load would leave one that is broken open
+            if file.read(2) != b"PK":  # it reads other kinds of file, too
                 raise ValueError
-            arrays = {name: held[name] for name in held.files}
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
     except OSError as fault:
         raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zipfile.error):
+    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
         raise TconvError(f"{path} is no whole .npz file of arrays; numpy.savez writes one") from None
     return checked(Feeds(path.name, arrays), model)
 

@@ -98,6 +98,7 @@ class _Search:
         self.kept: list[Move] = []
         self.trials: list[Trial] = []
         self.best = 0
+        self.seen: dict[tuple[int, tuple[Step, ...]], tuple[Move, ...]] = {}
         runner.load("best0", model)
 
     def built(self, moves: Sequence[Move]) -> tuple[ir.Model, list[Step]]:
@@ -114,6 +115,9 @@ class _Search:
             fired += [step for step in move.apply(made) if step.reason is None]
         if not fired:
             return Trial(moves, 0, None, note="fires nowhere")
+        alike = self.seen.setdefault((self.best, tuple(fired)), moves)
+        if alike != moves:
+            return Trial(moves, 0, None, note=f"as {alike[0]}")
         if time.monotonic() > self.end:
             return Trial(moves, len(fired), None, note="no time left")
         self.tell(" + ".join(map(str, moves)))

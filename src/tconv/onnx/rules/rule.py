@@ -240,6 +240,9 @@ def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
     """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
     from onnx_ir.passes.common import ShapeInferencePass
 
+    from tconv.onnx.model import quiet
+
     copy = model.clone()
-    ShapeInferencePass(check_type=False, strict_mode=False)(copy)
+    with quiet():
+        ShapeInferencePass(check_type=False, strict_mode=False)(copy)
     return dict(zip(_values(model), _values(copy), strict=True))
