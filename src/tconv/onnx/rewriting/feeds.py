@@ -98,7 +98,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
     seen: set[tuple[Any, ...]] = set()
     reason = "it has an input that cannot be made up"
     for feeds in _made(model, shapes):
-        if len(found) - len(given) == _ENOUGH or (given and len(seen) > len(_SIZES)):
+        if len(found) - len(given) == _ENOUGH:
             break
         sizes = tuple(array.shape for array in feeds.arrays.values())
         if sizes in seen and not _static(model, shapes):
