@@ -310,6 +310,24 @@ def test_the_tables_name_every_rule_and_no_other() -> None:
     assert all(name in CAPABILITIES for entry in TARGETS.values() for name in entry.lacks)
 
 
+def test_an_old_model_lists_its_weights_among_its_inputs(tmp_path: Path) -> None:
+    """IR version 3: no new initializer may stand there that is no input."""
+    rng = np.random.default_rng(0)
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2)
+    inputs = {"x": [1, 4, 5], "w": [4, 3, 3]}
+    made = model([node], inputs, ["y"], {"w": whole(rng, 4, 3, 3)}, opset=8)
+    made.ir_version = 3
+    path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
+    report = tconv.onnx.rewrite(path, out, goal="no-groups")
+    assert all(entry.fine for entry in report.compared)
+    new = ir.load(out)
+    assert new.ir_version == 3
+    assert {str(value.name) for value in new.graph.inputs} == {"x", "w"}
+    assert set(new.graph.initializers) <= {"w"}
+    with pytest.raises(TconvError, match="a shape for 'u': the model's inputs are x"):
+        tconv.onnx.rewrite(path, goal="no-groups", shapes={"u": (1,)})
+
+
 def test_op_types_after_no_transposed(grouped: Path) -> None:
     tconv.onnx.rewrite(grouped, grouped.with_name("out.onnx"), goal="no-transposed")
     assert "ConvTranspose" not in op_types(ir.load(grouped.with_name("out.onnx")))
