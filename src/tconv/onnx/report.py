@@ -23,7 +23,7 @@ COLUMNS = ("layer", "problem", "weights", "multiplications", "share", "in", "out
 
 def text(found: Inspection) -> str:
     """Headline, the table of layers, who computes them how, rewritings, the findings by code."""
-    lines = [headline(found), about(found), ""]
+    lines = [headline(found), *wrap(about(found), WIDTH), ""]
     if not found.layers:
         return "\n".join([*lines[:-1], *_noted(found)])
     lines += table([COLUMNS, *(cells(found, layer) for layer in found.layers)], words=3)

@@ -23,31 +23,11 @@ __all__ = ["of_model", "read"]
 
 _POINTWISE = frozenset(
     [
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "Tanh",
-        "HardSigmoid",
-        "HardSwish",
-        "Softplus",
-        "Softsign",
-        "Clip",
-        "Gelu",
-        "Mish",
-        "Identity",
-        "Dropout",
-        "Cast",
-        "Neg",
-        "Abs",
-        "Exp",
-        "Sqrt",
-        "Erf",
+        "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish",
+        "Softplus", "Softsign", "Clip", "Gelu", "Mish", "Identity", "Dropout", "Cast", "Neg", "Abs", "Exp",
+        "Sqrt", "Erf",
     ]
-)
+)  # fmt: skip
 _JOINS = frozenset(("Add", "Mul", "Sub", "Concat", "Sum", "Max"))
 
 
