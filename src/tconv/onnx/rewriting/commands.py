@@ -105,7 +105,7 @@ def _rewrite(args: argparse.Namespace) -> int:
                 shapes=dict(_named(name, shape, names) for name, shape in said),
                 threads=args.workers,
                 seconds=args.seconds,
-                tell=lambda what: status.update(f"timing {what}"),
+                tell=status.update,
             )
         except Refused as refused:
             print(f"tconv rewrite: {refused}", file=sys.stderr)
