@@ -225,14 +225,15 @@ def test_a_wrong_answer_is_told_by_layer_and_number_and_nothing_is_written(
 
 def test_a_layer_that_no_rule_helps_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = model(
-        [helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up")],
+        [helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up\n[b]")],
         {"x": [1, 2, 8], "w": [2, 3, 4]},
         ["y"],
     )
     path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
     assert run(path, out, "--for", "no-transposed") == 1
     err = capsys.readouterr().err
-    assert "up still has a transposed convolution" in err
+    assert r"up\n[b] still has a transposed convolution" in err
+    assert err.count("\n") == 1
     assert "flip-stride-one: its weights are computed" in err
     assert not out.exists()
     with pytest.raises(Refused):
@@ -279,6 +280,14 @@ def test_the_data_of_the_input_are_never_written(tmp_path: Path) -> None:
         with pytest.raises(TconvError, match="cannot write"):
             tconv.onnx.rewrite(tmp_path / "in.onnx", tmp_path / name, goal="no-dilation", check=False)
     assert (tmp_path / "out.onnx.data").read_bytes() == before
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="[red]up\x1b[2J", group=2)
+    path = save(model([node], {"x": [1, 2, 8]}, ["y"], {"w": whole(rng, 2, 1, 3)}), tmp_path / "in.onnx")
+    assert run(path, tmp_path / "out.onnx", "--for", "no-groups") == 0
+    assert r"[red]up\x1b[2J" in capsys.readouterr().err
 
 
 def test_random_operators_draw_alike(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tconv.diagnosis.words import clean
 from tconv.onnx.rewriting.checking import Compared
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial
@@ -71,10 +72,10 @@ class Report:
             f"Timed in ONNX Runtime, {self._how()}", "tried", "places", "before", "after", "gain", ""
         )
         for trial in self.trials:
-            name, timed = " + ".join(map(str, trial.moves)), trial.timed
+            name, timed = _plain(" + ".join(map(str, trial.moves))), trial.timed
             if timed is None:
                 if trial.fired:
-                    table.add_row(name, str(trial.fired), "", "", "", trial.note)
+                    table.add_row(name, str(trial.fired), "", "", "", _plain(trial.note))
                 continue
             said = "[green]kept[/]" if trial.kept else "not kept"
             table.add_row(
@@ -93,7 +94,7 @@ class Report:
 
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
-        return f"{threads}, {self.feeds}"
+        return f"{threads}, {clean(self.feeds, 300)}"
 
     def _done(self) -> Table | Text:
         from rich.text import Text
@@ -105,7 +106,7 @@ class Report:
         for step in self.done:
             places.setdefault(step.rule, []).append(_place(step))
         for rule, names in places.items():
-            table.add_row(rule, str(len(names)), _some(names))
+            table.add_row(rule, str(len(names)), _plain(_some(names)))
         return table
 
     def _refused(self) -> list[Table]:
@@ -114,7 +115,7 @@ class Report:
             return []
         table = _table("Not rewritten", "rule", "places", "why")
         for (rule, reason), count in sorted(reasons.items()):
-            table.add_row(rule, str(count), reason)
+            table.add_row(rule, str(count), _plain(reason))
         return [table]
 
     def _told(self) -> list[Text]:
@@ -126,7 +127,7 @@ class Report:
             inputs = len({entry.feeds for entry in self.compared})
             lines.append(
                 f"Checked in ONNX Runtime on {inputs} {'set' if inputs == 1 else 'sets'} of inputs: largest "
-                f"difference {worst.error:.2g} in {worst.output!r}, whose largest value is "
+                f"difference {worst.error:.2g} in {clean(worst.output)!r}, whose largest value is "
                 f"{worst.largest:.3g} (allowed: {worst.allowed:.2g})."
             )
         return [Text(line) for line in lines]
@@ -151,6 +152,13 @@ def _table(title: str, *columns: str) -> Table:
 
 
 _NUMBERS = ("places", "before", "after", "gain")
+
+
+def _plain(text: str) -> str:
+    """A name or a reason out of a file, without what a terminal or rich would obey."""
+    from rich.markup import escape
+
+    return escape(clean(text, 300))
 
 
 def _milli(time: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tconv.diagnosis.words import clean
 from tconv.errors import TconvError
 from tconv.onnx.model import read, write
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
@@ -192,9 +193,9 @@ def _checked(
     if bad:
         step, entry = _culprit(model, report, against, bad[0])
         raise Refused(
-            f"{step.rule} at {step.node}: output {entry.output!r} differs by {entry.error:.3g} where "
-            f"{entry.allowed:.3g} is allowed (its largest value is {entry.largest:.3g}; {entry.feeds}); "
-            "nothing was written"
+            f"{step.rule} at {clean(step.node)}: output {clean(entry.output)!r} differs by {entry.error:.3g} "
+            f"where {entry.allowed:.3g} is allowed (its largest value is {entry.largest:.3g}; "
+            f"{clean(entry.feeds, 300)}); nothing was written"
         )
     return replace(report, compared=tuple(found), notes=tuple(notes))
 

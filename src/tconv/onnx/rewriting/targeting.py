@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tconv.diagnosis.words import clean
 from tconv.onnx.convolutions import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
@@ -53,5 +54,5 @@ def unmet(model: ir.Model, goal: Target, steps: list[Step]) -> list[str]:
             and (step.node, step.where) == (node.name, where)
         }
         said = "; ".join(sorted(reasons)) or "no rule helps"
-        lines.append(f"{name_of(node)}{place} still has {what} ({said})")
+        lines.append(clean(f"{name_of(node)}{place} still has {what} ({said})", 1000))
     return lines
