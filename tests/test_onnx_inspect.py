@@ -39,7 +39,7 @@ def test_every_operator_is_counted_exactly(tmp_path: Path) -> None:
         helper.make_node(
             "Conv", ["a", "w1"], ["b"], strides=[2, 1], dilations=[1, 2], pads=[1, 2, 0, 1], group=2
         ),
-        helper.make_node("Conv", ["b", "w2"], ["c"], strides=[2, 2], auto_pad="SAME_UPPER"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], strides=[1, 2], auto_pad="SAME_UPPER"),
         helper.make_node("Flatten", ["c"], ["d"]),
         helper.make_node("Gemm", ["d", "m"], ["e"], transB=1),
         helper.make_node("MatMul", ["e", "n"], ["f"]),
@@ -47,7 +47,7 @@ def test_every_operator_is_counted_exactly(tmp_path: Path) -> None:
         helper.make_node("LSTM", ["s", "sw", "sr"], ["y"], hidden_size=3),
     ]
     weights = {
-        "w0": array(4, 6, 3, 2), "w1": array(8, 3, 3, 3), "w2": array(5, 8, 3, 3), "m": array(7, 90),
+        "w0": array(4, 6, 3, 2), "w1": array(8, 3, 3, 3), "w2": array(5, 8, 3, 3), "m": array(7, 150),
         "n": array(7, 11), "n2": array(11, 2), "sw": array(1, 12, 5), "sr": array(1, 12, 3),
     }  # fmt: skip
     proto = model(nodes, inputs={"x": (1, 4, 5, 5), "s": (9, 2, 5)}, outputs=["g", "y"], weights=weights)
@@ -56,9 +56,9 @@ def test_every_operator_is_counted_exactly(tmp_path: Path) -> None:
     up = Geometry.parse("n1 c4>6 i5x5 k3x2 s2x3 p1:0x0:1")
     assert up.output == (10, 13)
     transposed = 4 * 6 * sum(up.coverage()[0]) * sum(up.coverage()[1])
-    # 10x13 to 5x12, then SAME to 3x6, of which 5 channels make 90 numbers
+    # 10x13 to 5x12, then SAME to 5x6, of which 5 channels make 150 numbers
     first = 8 * 3 * _by_hand(10, 3, 2, 1, 1, 0) * _by_hand(13, 3, 1, 2, 2, 1)
-    second = 5 * 8 * _by_hand(5, 3, 2, 1, 1, 1) * _by_hand(12, 3, 2, 1, 0, 1)
+    second = 5 * 8 * _by_hand(5, 3, 1, 1, 1, 1) * _by_hand(12, 3, 2, 1, 0, 1)
     assert found.layers[0].multiplications == transposed
     assert work["ConvTranspose"] == transposed
     assert work["Conv"] == first + second
