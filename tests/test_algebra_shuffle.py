@@ -69,6 +69,8 @@ def test_one_axis_for_every_padding(kernel: int, stride: int, dilation: int, cro
         made = algebra.to_subpixel(weight, stride, ((lo, hi),), dilation, cropped=cropped)
         assert min(made.padding[0]) >= 0
         assert min(made.crop[0]) >= 0
+        if cropped and dilation == 1:
+            assert made.weight.shape[2] == -(-kernel // stride)  # what the fullest phase has
         shuffled = shuffle(conv(x, made.weight, made.padding, made.dilation), made.stride)
         expected = transposed(x, weight, stride, ((lo, hi),), dilation)
         np.testing.assert_array_equal(cut(shuffled, made.crop), expected)
@@ -166,6 +168,19 @@ def test_zeros_at_the_ends_are_taken_off_as_far_as_padding_goes() -> None:
         made = algebra.from_subpixel(weight, 2, padding)
         assert made.weight.shape[2] == kernel
         assert made.padding == (left,)
+
+
+def test_what_would_fill_the_memory_is_refused() -> None:
+    one = np.ones((1, 1, 3))
+    for make in (
+        lambda: algebra.to_subpixel(one, 2**30),
+        lambda: algebra.from_subpixel(np.ones((2, 1, 3)), 2, dilation=2**30),
+        lambda: algebra.merge_nearest(one, 2**30),
+        lambda: algebra.to_frames(one, 2**30),
+        lambda: algebra.linear_resize(2**30, 3),
+    ):
+        with pytest.raises(TconvError, match=r" weights for \d now; up to 67,108,864 would fit$"):
+            make()
 
 
 def test_what_cannot_be_one_layer_is_refused() -> None:

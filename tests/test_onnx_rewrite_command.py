@@ -239,6 +239,48 @@ def test_a_layer_that_no_rule_helps_is_named(tmp_path: Path, capsys: pytest.Capt
         tconv.onnx.rewrite(path, goal="no-transposed")
 
 
+def test_what_the_runtime_does_not_know_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = model([helper.make_node("Own", ["x"], ["y"], domain="own")], {"x": [1]}, ["y"])
+    made.opset_imports["own"] = 1
+    path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
+    assert run(path, out, "--for", "speed") == 2
+    err = capsys.readouterr().err
+    assert "cannot be loaded, hence not compared or timed" in err
+    assert err.count("\n") == 1
+    assert run(path, out, "--for", "no-groups", "--no-check") == 0
+
+
+def test_a_rewritten_model_that_does_not_run_is_refused(
+    grouped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(node: ir.Node, context: object) -> None:
+        value = node.inputs[1]
+        assert value is not None
+        value.const_value = ir.tensor(np.zeros((4, 3, 3, 3)), name=value.name)  # float64 beside float32
+        node.attributes.add(ir.AttrInt64("group", 1))
+
+    right = RULES["split-groups"]
+    broken = Rule(right.name, right.what, right.op_types, right.check, apply)
+    monkeypatch.setattr("tconv.onnx.rewriting.targeting.RULES", {**RULES, "split-groups": broken})
+    out = grouped.with_name("out.onnx")
+    assert run(grouped, out, "--for", "no-groups") == 1
+    assert "the rewritten model does not run" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_data_of_the_input_are_never_written(tmp_path: Path) -> None:
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2)
+    made = model([node], {"x": ["n", 32, "l"]}, ["y"], {"w": np.ones((32, 16, 3), np.float32)})
+    ir.save(made, tmp_path / "in.onnx", external_data="out.onnx.data")
+    before = (tmp_path / "out.onnx.data").read_bytes()
+    for name in ("out.onnx.data", "out.onnx"):
+        with pytest.raises(TconvError, match="cannot write"):
+            tconv.onnx.rewrite(tmp_path / "in.onnx", tmp_path / name, goal="no-dilation", check=False)
+    assert (tmp_path / "out.onnx.data").read_bytes() == before
+
+
 def test_random_operators_draw_alike(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     nodes = [
@@ -266,6 +308,24 @@ def test_the_tables_name_every_rule_and_no_other() -> None:
     named |= {name for entry in CAPABILITIES.values() for name in entry.cures}
     assert named == set(RULES)
     assert all(name in CAPABILITIES for entry in TARGETS.values() for name in entry.lacks)
+
+
+def test_an_old_model_lists_its_weights_among_its_inputs(tmp_path: Path) -> None:
+    """IR version 3: no new initializer may stand there that is no input."""
+    rng = np.random.default_rng(0)
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2)
+    inputs = {"x": [1, 4, 5], "w": [4, 3, 3]}
+    made = model([node], inputs, ["y"], {"w": whole(rng, 4, 3, 3)}, opset=8)
+    made.ir_version = 3
+    path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
+    report = tconv.onnx.rewrite(path, out, goal="no-groups")
+    assert all(entry.fine for entry in report.compared)
+    new = ir.load(out)
+    assert new.ir_version == 3
+    assert {str(value.name) for value in new.graph.inputs} == {"x", "w"}
+    assert set(new.graph.initializers) <= {"w"}
+    with pytest.raises(TconvError, match="a shape for 'u': the model's inputs are x"):
+        tconv.onnx.rewrite(path, goal="no-groups", shapes={"u": (1,)})
 
 
 def test_op_types_after_no_transposed(grouped: Path) -> None:

@@ -148,46 +148,6 @@ def test_constants_before_the_layer_are_folded(op: str, axes: int, groups: int) 
         assert rewritten(made, "fold-input-scale", given.feeds) == [op], (before, inputs, lead)
 
 
-@pytest.mark.parametrize("axes", [1, 2, 3])
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_shifts_before_a_convolution_without_padding_are_folded(axes: int, groups: int) -> None:
-    rng, ways = drawn("Conv", axes, groups, 3)
-    for number, (_, way) in enumerate(ways):
-        said = [{"pads": [0] * 2 * axes}, {"auto_pad": "VALID"}][number % 2]
-        given = problem(rng, axes, groups, op="Conv", **said)
-        given.node.input[0] = "s"
-        inputs = ["c", "x"] if number % 3 else ["x", "c"]
-        held = {"c": constant(rng, "Add", ("channels", "batch", "one", "scalar")[number % 4], 4, axes)}
-        made = built(given, before=[helper.make_node("Add", inputs, ["s"])], constants=held, **way)
-        assert rewritten(made, "fold-input-shift", given.feeds) == ["Conv"]
-
-
-@pytest.mark.parametrize(
-    ("said", "shape", "node", "reason"),
-    [
-        ({"pads": [0, 1]}, [1, 4, 9], ("Add", ["x", "c"]), "it is padded"),
-        ({"auto_pad": "SAME_UPPER"}, [1, 4, 9], ("Add", ["x", "c"]), "it is padded"),
-        ({}, [1, 4, 9], ("Sub", ["x", "c"]), "nothing is added before it, but Sub stands there"),
-        ({}, [1, 4, 9], ("Add", ["x", "x"]), "what is added is not one constant a channel"),
-        ({}, [1, 4, 9], ("Add", ["x", "row"]), "what is added is not one constant a channel"),
-        (
-            {},
-            [1, 1, 9],
-            ("Add", ["x", "c"]),
-            "whether 4 channels are shifted, or made of fewer, is not known",
-        ),
-    ],
-)
-def test_why_an_input_shift_is_not_folded(said: dict, shape: list, node: tuple, reason: str) -> None:
-    given = problem(np.random.default_rng(0), 1, op="Conv", **(said or {"pads": [0, 0]}))._replace(
-        shape=shape
-    )
-    given.node.input[0] = "s"
-    held = {"c": np.ones((4, 1), np.float32), "row": np.ones(9, np.float32)}
-    made = built(given, before=[helper.make_node(*node, ["s"])], constants=held)
-    assert reasons(made, "fold-input-shift") == [reason]
-
-
 def test_neg_is_folded_on_either_side() -> None:
     rng = np.random.default_rng(0)
     given = problem(rng, 2, 2, bias=True)

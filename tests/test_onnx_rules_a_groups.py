@@ -166,4 +166,6 @@ def test_a_dense_weight_beyond_reason_is_not_made() -> None:
     """8192 depthwise channels: 1.5 MiB would become 12 GB."""
     weight = np.ones((8192, 1, 7, 7), np.float32)
     given = problem(np.random.default_rng(0), 2, 8192, channels=(8192, 8192), weight=weight, bias=False)
-    assert reasons(built(given), "dense-groups") == ["its weights would take 12544 MiB"]
+    assert reasons(built(given), "dense-groups") == [
+        "3,288,334,336 weights for 401,408 now; up to 67,108,864 would fit"
+    ]

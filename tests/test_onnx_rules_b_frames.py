@@ -61,6 +61,14 @@ def test_every_opset(opset: int) -> None:
         rewritten(made, "inverse-stft", columns(4, 5))
 
 
+@pytest.mark.parametrize("how", ["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("output", [100, 101, 127, 129, 140])
+def test_output_shapes(output: int, how: str) -> None:
+    """Shorter and longer than the 128 cells that five frames reach."""
+    made = synthesis(64, 16, shape=["n", 6, 5], output_shape=[output], auto_pad=how)
+    rewritten(made, "inverse-stft", columns(7, 5))
+
+
 def test_one_product_and_no_transposed_input() -> None:
     done = rewritten(synthesis(64, 16, bias=False), "inverse-stft", columns(5, 7))
     assert op_types(done) == ["MatMul", "Split", *["Pad"] * 4, "Sum", "Transpose", "Reshape"]
@@ -92,6 +100,7 @@ def test_a_real_inverse_stft() -> None:
         ({"outputs": 2}, "2 output channels a group, not one"),
         ({"dilations": [2]}, "a dilated kernel makes no frames"),
         ({"kernel": 64, "hop": 1}, "64 frames overlap; at most 32 are added one by one"),
+        ({"pads": [-3, 0]}, "pads=(-3, 0); it must be at least 0"),
         ({"output_shape": [100]}, "its padding depends on sizes that are not known"),
     ],
 )

@@ -90,7 +90,7 @@ def test_what_lies_before_may_tell_type_and_channels() -> None:
             (2, 2), {"coordinate_transformation_mode": "tf_crop_and_resize"},
             "tf_crop_and_resize does not keep the distance of samples",
         ),
-        ((1.5, 2), {}, "its factors 1.5, 2 are not whole"),
+        ((1.5, 2), {}, "its factors 1.5, 2 are not whole, or beyond 4096"),
         ((2, 2), {"antialias": 1}, "it has antialias"),
     ],
 )  # fmt: skip
@@ -191,6 +191,14 @@ TWO = {"factors": (2, 2), "edges": [(1, 1), (1, 1)], "crop": cropped(2, 2)}
 )
 def test_why_it_stays_a_layer(change, reason) -> None:
     assert reasons(layer(**(TWO | change)), "to-linear-resize") == [reason]
+
+
+def test_weights_that_numpy_cannot_round_are_left() -> None:
+    made = layer(**TWO)
+    held = made.graph.initializers["w"]
+    coarse = np.ones((3, 1, 4, 4)).astype(pytest.importorskip("ml_dtypes").bfloat16)
+    held.const_value = ir.tensor(coarse)
+    assert reasons(made, "to-linear-resize") == ["the layer after it has weights of bfloat16"]
 
 
 def test_a_bilinear_layer_alone_is_no_resize() -> None:

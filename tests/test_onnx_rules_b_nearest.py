@@ -160,9 +160,12 @@ READ_TWICE = [helper.make_node("Relu", ["u"], ["z"])]
     ("factors", "resize", "convolution", "more", "reason"),
     [
         ((2, 2), {"mode": "linear"}, {}, [], "it resizes by linear, not by nearest"),
-        ((2.5, 2), {}, {}, [], "its factors 2.5, 2 are not whole"),
+        ((2.5, 2), {}, {}, [], "its factors 2.5, 2 are not whole, or beyond 4096"),
+        ((2.0**31, 2), {}, {}, [], "its factors 2.14748e+09, 2 are not whole, or beyond 4096"),
+        ((np.nan, np.inf), {}, {}, [], "its factors nan, inf are not whole, or beyond 4096"),
+        ((4096, 4096), {}, {}, [], "403,046,496 weights for 216 now; up to 67,108,864 would fit"),
         ((1, 1), {}, {}, [], "it resizes nothing"),
-        ((0.5, 1), {}, {}, [], "its factors 0.5, 1 are not whole"),
+        ((0.5, 1), {}, {}, [], "its factors 0.5, 1 are not whole, or beyond 4096"),
         ((2, 2), {"antialias": 1, "mode": "linear"}, {}, [], "it has antialias"),
         ((2, 2), {}, {"strides": [2, 2]}, [], "the convolution after it has stride 2"),
         (
@@ -194,6 +197,10 @@ def test_why_it_does_not_merge_by_its_inputs() -> None:
         return reasons(made, "merge-nearest")
 
     assert why(model(nodes, X, ["u"], held)) == ["its answer is an output of the model"]
+    for axes in ([2, 2], [2], [9, 8]):
+        node = helper.make_node("Resize", ["x", "", "f"], ["u"], axes=axes)
+        misfit = model([node, conv()], X, ["y"], {"f": np.float32([2, 2])} | weights(1, 2, 3))
+        assert why(misfit) == [f"its axes {tuple(axes)} do not fit 2 scales"]
     late = [*nodes, helper.make_node("Relu", ["u"], ["y"])]
     assert why(model(late, X, ["y"], held)) == ["followed by Relu, not by Conv"]
     lone = [*nodes, helper.make_node("Conv", ["v", "u"], ["y"])]
@@ -254,12 +261,11 @@ def test_output_padding_splits_into_padding() -> None:
         ),
         (
             np.arange(32.0).reshape(4, 2, 4) ** 2, {"strides": [2]},
-            "a kernel (4,) with stride (2,) that does not factor into nearest upsampling and a convolution: "
-            "what is left over is 118; equal gains along every axis would fit",
+            "its kernel is no product of repeating and a convolution",
         ),
         (
             np.ones((4, 2, 1)), {"strides": [2]},
-            "kernel (1,) is shorter than the stride (2,), so it holds no repetition",
+            "kernel (1,) is shorter than the stride (2,)",
         ),
     ],
 )  # fmt: skip

@@ -17,11 +17,12 @@ that is so exactly if the phases of v have equal gains: such a layer is nearest 
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
+from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight, rounded, wide
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
 
@@ -65,10 +66,13 @@ def merge_nearest(
     factors, dilations = counts("factor", factor, axes), counts("dilation", dilation, axes)
     kernel = array.shape[2:]
     sides = padding_pairs(padding, kernel, (1,) * axes, dilations)
+    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
+    check_room(
+        array.shape[0] * array.shape[1] * prod(r + f for r, f in zip(reach, factors, strict=True)), array.size
+    )
     made = exchanged(wide(array), groups)
     for axis, (f, d) in enumerate(zip(factors, dilations, strict=True), 2):
         made = _along(made, axis, f, d)
-    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
     return Merged(
         rounded(made, array),
         factors,

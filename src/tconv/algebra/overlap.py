@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, read_weight
+from tconv.algebra.arrays import Array, check_room, checked_groups, read_weight
 from tconv.algebra.merge import exchanged
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, padding_pairs, whole
@@ -57,6 +57,7 @@ def to_frames(weight: Array, stride: int, padding: Padding = 0, groups: int = 1)
     number = checked_groups(array, groups)
     ((lo, hi),) = padding_pairs(padding, (k,), (hop,), (1,))
     pieces = -(-k // hop)
+    check_room(array.shape[0] * array.shape[1] * pieces * hop, array.size)
     filled = np.pad(exchanged(array, number), ((0, 0), (0, 0), (0, pieces * hop - k)))
     apart = filled.reshape(number, -1, array.shape[0] // number, pieces, hop)
     matrix = apart.transpose(0, 3, 1, 4, 2).reshape(number, -1, array.shape[0] // number)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, counts
+from tconv.algebra.arrays import Array, check_room, counts
 from tconv.geometry.arguments import PerAxis, Sides
 
 __all__ = ["Resize", "linear_resize"]
@@ -47,6 +47,7 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
     Resize(kernel=array([0.5, 1. , 0.5]), stride=(2,), edge=((0, 1),), padding=((1, 2),))
     """
     factors = counts("factor", factor, axes)
+    check_room(math.prod(2 * f for f in factors), 1)
     lines = [_line(f, centred) for f in factors]
     return Resize(
         reduce(np.multiply.outer, [taps for taps, _, _ in lines]),

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, counts, read_weight
+from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
 from tconv.algebra.merge import Merged, exchanged
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
@@ -44,9 +44,10 @@ class SubPixel(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """The same along one axis: `at[r]` has the (tap of the result, tap of the kernel) pairs of phase r."""
+    """The same along one axis: `at` says of each tap of the kernel its phase and its tap of the result."""
 
-    at: tuple[tuple[tuple[int, int], ...], ...]
+    at: tuple[tuple[int, int, int], ...]  #: (phase, tap of the result, tap of the kernel)
+    stride: int
     kernel: int
     dilation: int
     padding: tuple[int, int]
@@ -85,6 +86,8 @@ def to_subpixel(
     strides, dilations = counts("stride", stride, len(kernel)), counts("dilation", dilation, len(kernel))
     sides = padding_pairs(padding, kernel, strides, dilations)
     lines = [_line(*axis, cropped=cropped) for axis in zip(kernel, strides, dilations, sides, strict=True)]
+    grown = prod(strides) * prod(line.kernel for line in lines)
+    check_room(array.size // prod(kernel) * grown, array.size)
     made = exchanged(array, groups)
     for axis, line in enumerate(lines):
         made = _phases_apart(made, axis, line)
@@ -98,28 +101,30 @@ def to_subpixel(
 
 
 def _line(k: int, s: int, d: int, sides: tuple[int, int], *, cropped: bool) -> _Line:
+    """The convolution along one axis, with nothing cropped at the front or so much that tap 0 has phase 0.
+
+    With tap 0 at phase a, D runs from 0 to (d(k-1) + a) div s, so that a = 0 makes the kernel smallest.
+    """
+
     def cost(line: _Line) -> tuple[int, int]:
         return (line.kernel, sum(line.crop)) if cropped else (sum(line.crop), line.kernel)
 
-    return min((_with_crop(k, s, d, sides, m) for m in range(s)), key=cost)
+    return min((_with_crop(k, s, d, sides, front) for front in (0, sides[0] % s)), key=cost)
 
 
 def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _Line:
     """The convolution along one axis that makes `front` cells before the first wanted one."""
     lo, hi = sides
-    found: list[list[tuple[int, int]]] = [[] for _ in range(s)]
-    for t in range(k):
-        away, r = divmod(t * d - lo + front, s)
-        found[r].append((away, t))
-    distances = [far for of_phase in found for far, _ in of_phase]
-    near, far = min(distances), max(distances)
-    step = gcd(*(other - near for other in distances)) or 1
+    taps = [(*divmod(t * d - lo + front, s), t) for t in range(k)]
+    near, far = taps[0][0], taps[-1][0]
+    step = gcd(*(other - near for other, _, _ in taps)) or 1
     wanted = front + d * (k - 1) + 1 - s - lo - hi  # cells beyond s an input
     blocks = -(-wanted // s)
     before, behind = far, blocks - near
     # Where padding would be negative, the cells that it would save are made and cropped.
     return _Line(
-        tuple(tuple(((far - away) // step, t) for away, t in of_phase) for of_phase in found),
+        tuple((r, (far - away) // step, t) for away, r, t in taps),
+        s,
         (far - near) // step + 1,
         step,
         (max(before, 0), max(behind, 0)),
@@ -130,10 +135,9 @@ def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _L
 def _phases_apart(weight: Array, axis: int, line: _Line) -> Array:
     """(out, *phases, in/g, *kernel): one more axis of phases before in/g, one kernel axis replaced."""
     source = np.moveaxis(weight, 2 + 2 * axis, 0)
-    made = np.zeros((len(line.at), line.kernel, *source.shape[1:]), weight.dtype)
-    for r, taps in enumerate(line.at):
-        for to, t in taps:
-            made[r, to] = source[t]
+    made = np.zeros((line.stride, line.kernel, *source.shape[1:]), weight.dtype)
+    for r, to, t in line.at:
+        made[r, to] = source[t]
     return np.moveaxis(made, (0, 1), (1 + axis, 3 + 2 * axis))
 
 
@@ -180,6 +184,8 @@ def from_subpixel(
             f"a multiple of {number * blocks} would fit"
         )
     sides = padding_pairs(padding, kernel, (1,) * len(kernel), dilations)
+    spread = prod(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
+    check_room(array.size // prod(kernel) * spread, array.size)
     made = array.reshape(-1, *strides, *array.shape[1:])
     cropped = []
     for axis, (s, d, pads) in enumerate(zip(strides, dilations, sides, strict=True)):

@@ -7,9 +7,11 @@ changes no sum, so each identity is exact in every dtype; what it costs is multi
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, counts, read_weight
+from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
 from tconv.errors import TconvError
 from tconv.geometry.arguments import PerAxis, per_axis
 
@@ -25,6 +27,7 @@ def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
     array = read_weight(weight)
     dilations = counts("dilation", dilation, array.ndim - 2)
     sizes = [d * (k - 1) + 1 for d, k in zip(dilations, array.shape[2:], strict=True)]
+    check_room(prod(array.shape[:2]) * prod(sizes), array.size)
     made = np.zeros((*array.shape[:2], *sizes), array.dtype)
     made[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
     return made
@@ -42,6 +45,8 @@ def append_taps(weight: Array, extra: PerAxis) -> Array:
     added = per_axis("extra", extra, array.ndim - 2)
     if min(added) < 0:
         raise TconvError(f"extra={extra!r} taps; 0 or more an axis would fit")
+    sizes = [k + e for k, e in zip(array.shape[2:], added, strict=True)]
+    check_room(prod(array.shape[:2]) * prod(sizes), array.size)
     return np.pad(array, [(0, 0), (0, 0), *((0, e) for e in added)])
 
 
@@ -61,6 +66,7 @@ def dense_groups(weight: Array, groups: int) -> Array:
     """
     array = read_weight(weight)
     number = checked_groups(array, groups)
+    check_room(array.size * number, array.size)
     rows, columns = array.shape[0] // number, array.shape[1]
     made = np.zeros((array.shape[0], columns * number, *array.shape[2:]), array.dtype)
     for g in range(number):

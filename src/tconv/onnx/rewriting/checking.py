@@ -16,6 +16,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.onnx.convolutions import walk
+from tconv.onnx.model import constant
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.runner import Runner, Trouble
 
@@ -76,7 +77,11 @@ def seeded(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
 
 def _draws(node: ir.Node) -> bool:
     """Dropout draws only in training mode, which its third input says."""
-    return node.op_type != "Dropout" or (len(node.inputs) > 2 and node.inputs[2] is not None)
+    if node.op_type != "Dropout":
+        return True
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    said = constant(training)
+    return training is not None and (said is None or bool(said.any()))
 
 
 Answers = list[dict[str, Array]]

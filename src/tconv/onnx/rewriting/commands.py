@@ -54,10 +54,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--check",
-        action=argparse.BooleanOptionalAction,
+        action="store_true",
         default=True,
-        help="compare both models' answers in ONNX Runtime; default: on",
+        help="compare both models' answers in ONNX Runtime, which is the default",
     )
+    parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare them")
     parser.add_argument(
         "--input",
         action="append",
@@ -66,7 +67,12 @@ def add_parser(subparsers: Any) -> None:
         help="inputs to check and time with: arrays by name, or a shape such as x=1x3x640x640; repeatable",
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="of ONNX Runtime; default: its own choice"
+        "--threads",
+        dest="workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of ONNX Runtime; default: its own choice",
     )
     parser.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="about how long to measure; default: 60"
@@ -82,8 +88,8 @@ def _rewrite(args: argparse.Namespace) -> int:
     from tconv.onnx.rewriting.feeds import needed
     from tconv.onnx.rewriting.run import Refused, rewrite
 
-    if args.threads < 0 or not 0 < args.seconds < 1e6:
-        raise TconvError(f"--threads {args.threads} --seconds {args.seconds}: numbers above 0 would fit")
+    if args.workers < 0 or not 0 < args.seconds < 1e6:
+        raise TconvError(f"--threads {args.workers} --seconds {args.seconds}: numbers above 0 would fit")
     files = [entry for entry in args.input if entry.endswith(".npz")]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
     names = [str(value.name) for value in needed(read(args.model))] if said else []
@@ -97,9 +103,9 @@ def _rewrite(args: argparse.Namespace) -> int:
                 check=args.check,
                 inputs=files,
                 shapes=dict(_named(name, shape, names) for name, shape in said),
-                threads=args.threads,
+                threads=args.workers,
                 seconds=args.seconds,
-                tell=lambda what: status.update(f"timing {what}"),
+                tell=status.update,
             )
         except Refused as refused:
             print(f"tconv rewrite: {refused}", file=sys.stderr)

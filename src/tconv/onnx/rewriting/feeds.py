@@ -87,8 +87,12 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         shapes: of inputs by name, where the user said them; other inputs are left to this function.
 
     Raises:
-        TconvError: the model refuses what was given, or all that was made up.
+        TconvError: a shape for no input; the model refuses what was given, or all that was made up.
     """
+    names = [str(value.name) for value in needed(model)]
+    for input in shapes:
+        if input not in names:
+            raise TconvError(f"a shape for {input!r}: the model's inputs are {', '.join(names)}")
     for feeds in given:
         try:
             runner.run(name, feeds.arrays)
@@ -98,7 +102,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
     seen: set[tuple[Any, ...]] = set()
     reason = "it has an input that cannot be made up"
     for feeds in _made(model, shapes):
-        if len(found) - len(given) == _ENOUGH or (given and len(seen) > len(_SIZES)):
+        if len(found) - len(given) == _ENOUGH:
             break
         sizes = tuple(array.shape for array in feeds.arrays.values())
         if sizes in seen and not _static(model, shapes):

@@ -17,7 +17,7 @@ from tconv.onnx.rewriting.checking import Compared, answers_of, compare, referen
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, taken
 from tconv.onnx.rewriting.goals import target
 from tconv.onnx.rewriting.report import Report
-from tconv.onnx.rewriting.runner import Runner
+from tconv.onnx.rewriting.runner import Runner, Trouble
 from tconv.onnx.rewriting.speed import search
 from tconv.onnx.rewriting.targeting import fit, unmet
 from tconv.onnx.rewriting.walker import Step, apply_rules
@@ -89,7 +89,10 @@ def rewrite(
         feeds: list[Feeds] = []
         if runner is not None:
             tell("running the model as it is")
-            runner.load("trial", model)
+            try:
+                runner.load("trial", model)
+            except Trouble as trouble:
+                raise TconvError(f"{path} cannot be loaded, hence not compared or timed: {trouble}") from None
             feeds = taken(model, runner, "trial", sizes, given)
             runner.drop("trial")
         if wanted is not None:
@@ -175,7 +178,11 @@ def _checked(
     held = reference(original, runner, feeds)
 
     def against(other: ir.Model) -> list[Compared]:
-        return compare(held, answers_of(seeded(other)[0], runner, "rewritten", feeds), feeds)
+        try:
+            answers = answers_of(seeded(other)[0], runner, "rewritten", feeds)
+        except Trouble as trouble:
+            raise Refused(f"the rewritten model does not run: {trouble}; nothing was written") from None
+        return compare(held, answers, feeds)
 
     found = against(made)
     notes = list(report.notes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.goals import SPEED
-from tconv.onnx.rewriting.measuring import GAIN, Timed, race
+from tconv.onnx.rewriting.measuring import Timed, race
 from tconv.onnx.rewriting.runner import Runner, Trouble
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Rule
@@ -120,7 +120,7 @@ class _Search:
             return Trial(moves, 0, None, note=f"as {alike[0]}")
         if time.monotonic() > self.end:
             return Trial(moves, len(fired), None, note="no time left")
-        self.tell(" + ".join(map(str, moves)))
+        self.tell(f"timing {' + '.join(map(str, moves))}")
         try:
             self.runner.load("new", made)
             timed = race(self.runner, f"best{self.best}", "new", self.feeds.arrays, self.slot)
@@ -168,7 +168,7 @@ def search(
 
     Args:
         seconds: about how long to measure; what is left out for lack of time is said in the trials.
-        tell: is called with what is being timed.
+        tell: is called with what is being done.
     """
     state = _Search(model, runner, feeds, seconds, tell)
     state.round([Move(name) for name in SPEED])
@@ -185,7 +185,7 @@ def search(
             state.keep(trial)
     timed = None
     if state.kept:
-        tell("the result against the original")
+        tell("timing the result against the original")
         runner.load("original", model)
         timed = race(runner, "original", f"best{state.best}", feeds.arrays, 2 * state.slot)
         runner.drop("original")
@@ -207,6 +207,3 @@ def _places(state: _Search, move: Move) -> list[Move]:
 
 def _gain(trial: Trial) -> float:
     return trial.timed.gain if trial.timed else 0.0
-
-
-assert GAIN > _PROMISING

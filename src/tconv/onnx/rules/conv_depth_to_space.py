@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.shuffle import SubPixel, channels_last, to_subpixel
 from tconv.onnx.rules.interleaving import block_size, cropped, interleaved
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer, too_large
+from tconv.onnx.rules.layer import Layer, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import Options, conv_attributes, read_options
 from tconv.onnx.rules.rule import Context
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = ["CROPPED", "RULE", "PhasesApart", "phase_nodes", "put_phases", "with_phases"]
-
-_MOST = 2048
 
 
 class PhasesApart(NamedTuple):
@@ -42,7 +40,7 @@ class PhasesApart(NamedTuple):
 
 
 def with_phases(node: ir.Node, context: Context) -> tuple[Layer, Options] | str:
-    """A layer that has more than one phase, and not too many, with its options; else why it is none."""
+    """A layer that has more than one phase, with its options; else why it is none."""
     layer = read_layer(node, context)
     if isinstance(layer, str):
         return layer
@@ -51,11 +49,7 @@ def with_phases(node: ir.Node, context: Context) -> tuple[Layer, Options] | str:
         return options
     if set(options.stride) == {1}:
         return "stride 1 has one phase"
-    if max(options.stride) > _MOST:
-        return f"its strides are {options.stride}, and more than {_MOST} phases are not taken apart"
-    # At least a tap for each phase.
-    large = too_large(layer.weight, prod(options.stride) / prod(layer.weight.shape[2:]))
-    return (layer, options) if large is None else large
+    return layer, options
 
 
 def _match(node: ir.Node, context: Context, *, crop: bool) -> PhasesApart | str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import dense_groups
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer, too_large
+from tconv.onnx.rules.layer import Layer, matching, put_back, read_grouped
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -23,21 +24,19 @@ __all__ = ["RULE"]
 
 class _Match(NamedTuple):
     layer: Layer
+    weight: Array
     attributes: dict[str, Any]
 
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
+    layer = read_grouped(node, context)
     if isinstance(layer, str):
         return layer
-    if layer.groups == 1:
-        return "it has one group"
-    return too_large(layer.weight, layer.groups) or _Match(layer, in_one_group(node, context))
+    return _Match(layer, dense_groups(layer.weight, layer.groups), in_one_group(node, context))
 
 
 def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    layer, attributes = found
-    weight = dense_groups(layer.weight, layer.groups)
+    layer, weight, attributes = found
     context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
 
 

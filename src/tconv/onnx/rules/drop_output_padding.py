@@ -10,13 +10,12 @@ without these zeros.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import append_taps
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching, renewed, too_large
+from tconv.onnx.rules.layer import label, matching, renewed
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -46,9 +45,6 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     if any(taps):
         if weight is None:
             return "taps of zero would be added, and its weights are computed"
-        large = too_large(weight, prod(kernel) / prod(told.kernel))
-        if large is not None:
-            return large
         weight = append_taps(weight, taps)
     longer = replace(told, kernel=kernel, output_padding=(0,) * told.axes)
     left = [hi + e * d for hi, e, d in zip(behind, taps, told.dilation, strict=True)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import Layer, label, matching, read_grouped
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
 
@@ -34,11 +34,9 @@ class _Match(NamedTuple):
 
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
+    layer = read_grouped(node, context)
     if isinstance(layer, str):
         return layer
-    if layer.groups == 1:
-        return "it has one group"
     blocks = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
     if not (blocks == blocks[:1]).all():
         return "its groups have different weights"

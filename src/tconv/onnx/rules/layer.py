@@ -20,14 +20,12 @@ __all__ = [
     "other_input",
     "per_channel",
     "put_back",
+    "read_grouped",
     "read_layer",
     "renewed",
-    "too_large",
 ]
 
 _Match = TypeVar("_Match")
-
-_LARGE = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,12 @@ def read_layer(node: ir.Node, context: Context) -> Layer | str:
     return layer
 
 
+def read_grouped(node: ir.Node, context: Context) -> Layer | str:
+    """A layer of several groups, or the reason why there is none."""
+    layer = read_layer(node, context)
+    return "it has one group" if isinstance(layer, Layer) and layer.groups == 1 else layer
+
+
 def put_back(
     layer: Layer,
     context: Context,
@@ -97,12 +101,6 @@ def put_back(
     if bias is None:
         inputs += node.inputs[2:]
     return renewed(node, context, inputs, node.attributes if attributes is None else attributes)
-
-
-def too_large(weight: Array, times: float) -> str | None:
-    """Why weights `times` as large as these are not made: more than is worth having, or than memory holds."""
-    size = weight.nbytes * times
-    return f"its weights would take {size / 2**20:.0f} MiB" if size > max(_LARGE, 2 * weight.nbytes) else None
 
 
 def renewed(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tconv.algebra.arrays import check_room
 from tconv.algebra.resize import Resize, linear_resize
 from tconv.onnx.rules.layer import label, matching
 from tconv.onnx.rules.maker import Maker
@@ -47,7 +48,9 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     dtype = context.dtype(node.inputs[0])
     if dtype is None or dtype.kind != "f":
         return f"it resizes {'values of an unknown type' if dtype is None else dtype}"
-    return _Match(shape[1], linear_resize(resizing.factors, len(resizing.factors), centred=middle), dtype)
+    made = linear_resize(resizing.factors, len(resizing.factors), centred=middle)
+    check_room(shape[1] * made.kernel.size, 1)
+    return _Match(shape[1], made, dtype)
 
 
 def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:

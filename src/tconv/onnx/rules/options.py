@@ -5,9 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tconv.errors import TconvError
 from tconv.geometry.arguments import Sides
-from tconv.onnx import attributes
+from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.layer import Layer
 from tconv.onnx.rules.rule import Context
 
@@ -32,16 +31,14 @@ def read_options(layer: Layer, context: Context) -> Options | str:
 
 
 def _transposed(layer: Layer, context: Context) -> Options | str:
-    shape = context.shape(layer.node.inputs[0]) or ()
-    known = tuple(size for size in shape[2:] if isinstance(size, int))
-    try:
-        said = attributes.read(layer.node, layer.weight.shape, known if len(known) == layer.axes else None)
-    except TconvError as fault:
-        return str(fault)
-    if said is None or said.pads is None:
-        return "its padding depends on sizes that are not known"
-    ends = zip(said.pads, said.output_padding, strict=True)
-    return Options(said.stride, said.dilation, tuple((lo, hi - more) for (lo, hi), more in ends))
+    told = read_attributes(layer.node, context)
+    if isinstance(told, str):
+        return told
+    pads = pads_of(told)
+    if isinstance(pads, str):
+        return pads
+    ends = zip(pads, told.output_padding, strict=True)
+    return Options(told.stride, told.dilation, tuple((lo, hi - more) for (lo, hi), more in ends))
 
 
 def _conv(node: ir.Node, kernel: tuple[int, ...]) -> Options | str:

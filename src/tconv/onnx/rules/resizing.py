@@ -7,13 +7,14 @@ factor f all but align_corners are periodic, c(o + f) = c(o) + 1, so the f outpu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tconv.algebra.arrays import Array
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context, Shape
 
@@ -25,6 +26,7 @@ __all__ = ["OPERATORS", "Resizing", "centred", "read_resizing", "repeats", "resi
 OPERATORS = ("Resize", "Upsample")
 
 _HALF = Fraction(1, 2)
+_MOST_TIMES = 4096  # far more than pictures bear; each output of one input is looked at
 _Coordinate = Callable[[int, int], Fraction]
 
 
@@ -104,15 +106,15 @@ def read_resizing(node: ir.Node, context: Context) -> Resizing | str:
         return scales
     if len(scales) < 3 or scales[0] != 1 or scales[1] != 1:
         return "it resizes the batch or the channels"
-    factors = [int(scale) for scale in scales[2:]]
-    if any(scale != f or f < 1 for scale, f in zip(scales[2:], factors, strict=True)):
-        return f"its factors {', '.join(f'{scale:g}' for scale in scales[2:])} are not whole"
-    if max(factors) == 1:
+    said = ", ".join(f"{scale:g}" for scale in scales[2:])
+    if not all(1 <= scale <= _MOST_TIMES and scale.is_integer() for scale in scales[2:]):
+        return f"its factors {said} are not whole, or beyond {_MOST_TIMES}"
+    if set(scales) == {1}:
         return "it resizes nothing"
     mode = text("mode", "nearest")
     return Resizing(
         "linear" if mode == "bilinear" else mode,
-        tuple(factors),
+        tuple(int(scale) for scale in scales[2:]),
         "asymmetric" if old else text("coordinate_transformation_mode", "half_pixel"),
         "floor" if old else text("nearest_mode", "round_prefer_floor"),
     )
@@ -123,35 +125,39 @@ def _scales(node: ir.Node, context: Context, opset: int) -> list[float] | str:
     if node.op_type == "Upsample" and opset < 9:
         return list(node.attributes.get_floats("scales", ()))
     shape = context.shape(node.inputs[0])
-    axes = node.attributes.get_ints("axes", ())
     inputs = [*node.inputs[1:], None, None, None]
     given, sizes = (inputs[0], None) if node.op_type == "Upsample" or opset < 11 else (inputs[1], inputs[2])
-    found = context.constant(given)
-    if given is not None and found is None:
+    scales = context.constant(given)
+    if given is not None and scales is None:
         return "its scales are computed"
-    if found is not None and found.size:
-        return _spread([float(scale) for scale in found.ravel()], axes, shape)
-    found = context.constant(sizes)
-    if found is None:
+    if scales is not None and scales.size:
+        return _spread(scales, node, shape)
+    wanted = context.constant(sizes)
+    if wanted is None:
         return "its sizes are computed"
     if shape is None:
         return "its input's shape is not known"
-    of = [shape[axis] for axis in axes] if axes else list(shape)
-    if len(of) != found.size or not all(isinstance(size, int) and size > 0 for size in of):
+    named = node.attributes.get_ints("axes", range(len(shape)))
+    of = [shape[axis] for axis in named if -len(shape) <= axis < len(shape)]
+    known = [size for size in of if isinstance(size, int) and size > 0]
+    if len(known) != wanted.size:
         return "its input's sizes are not known"
-    return _spread([int(a) / int(b) for a, b in zip(found.ravel(), of, strict=True)], axes, shape)  # type: ignore[arg-type]
+    return _spread(wanted.ravel() / np.array(known), node, shape)
 
 
-def _spread(scales: list[float], axes: Sequence[int], shape: Shape | None) -> list[float] | str:
+def _spread(scales: Array, node: ir.Node, shape: Shape | None) -> list[float] | str:
     """Scales of some axes as those of all."""
+    found = [float(scale) for scale in scales.ravel()]
+    axes = node.attributes.get_ints("axes", ())
     if not axes:
-        return scales
-    if shape is None or len(axes) != len(scales):
+        return found
+    if shape is None:
         return "its input's shape is not known"
-    every = [1.0] * len(shape)
-    for axis, scale in zip(axes, scales, strict=True):
-        every[axis] = scale
-    return every
+    every = dict.fromkeys(range(len(shape)), 1.0)
+    every |= {axis % len(shape): scale for axis, scale in zip(axes, found, strict=False)}
+    if len(set(axes)) != len(found) or min(axes) < -len(shape) or max(axes) >= len(shape):
+        return f"its axes {tuple(axes)} do not fit {len(found)} scales"
+    return list(every.values())
 
 
 def resized(make: Maker, value: ir.Value | None, factors: tuple[int, ...], mode: str) -> ir.Value:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import Layer, label, matching, read_grouped
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
 
@@ -30,11 +30,9 @@ class _Match(NamedTuple):
 
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
+    layer = read_grouped(node, context)
     if isinstance(layer, str):
         return layer
-    if layer.groups == 1:
-        return "it has one group"
     if layer.groups > _MOST:
         return f"its {layer.groups} groups would be more than {_MOST} layers"
     return _Match(layer, in_one_group(node, context))
@@ -44,7 +42,7 @@ def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     make = Maker(node, context, label(node))
     layer, attributes = found
     groups = layer.groups
-    assert node.inputs[0] is not None  # read_layer has seen to it
+    assert node.inputs[0] is not None  # read_grouped has seen to it
     parts = make.split(node.inputs[0], 1, groups, layer.channels[0] // groups)
     weights = np.split(layer.weight, groups)
     biases = None if layer.bias is None else np.split(layer.bias, groups)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.merge import Convolution, split_nearest
+from tconv.errors import TconvError
 from tconv.onnx.rules.layer import Layer, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import conv_attributes, read_options
@@ -38,7 +39,13 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return "stride 1 repeats nothing"
     if set(options.dilation) != {1}:
         return "a dilated kernel holds no repetition"
-    conv = split_nearest(layer.weight, options.stride, options.padding, layer.groups)
+    kernel = layer.weight.shape[2:]
+    if any(k < s for k, s in zip(kernel, options.stride, strict=True)):
+        return f"kernel {kernel} is shorter than the stride {options.stride}"
+    try:
+        conv = split_nearest(layer.weight, options.stride, options.padding, layer.groups)
+    except TconvError:
+        return "its kernel is no product of repeating and a convolution"
     if min(map(min, conv.padding)) < 0:
         return f"the convolution would need the padding {conv.padding}, which ONNX cannot say"
     return _Match(layer, conv)

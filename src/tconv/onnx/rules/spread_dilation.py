@@ -8,14 +8,12 @@ them with zero: for runtimes that have no dilation in this layer.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import spread_dilation
-from tconv.geometry.axis import reach
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer, too_large
+from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -43,12 +41,8 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     pads = pads_of(told)
     if isinstance(pads, str):
         return pads
-    kernel = tuple(reach(k, d) for k, d in zip(told.kernel, told.dilation, strict=True))
-    large = too_large(layer.weight, prod(kernel) / prod(told.kernel))
-    if large is not None:
-        return large
     weight = spread_dilation(layer.weight, told.dilation)
-    plain = replace(told, kernel=kernel, dilation=(1,) * told.axes)
+    plain = replace(told, kernel=weight.shape[2:], dilation=(1,) * told.axes)
     return _Match(layer, weight, written(plain, pads))
 
 

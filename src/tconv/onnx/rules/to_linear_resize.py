@@ -57,6 +57,8 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     if isinstance(edges, str):
         return edges
     wanted = linear_resize(options.stride, layer.axes)
+    if layer.weight.dtype.kind != "f":
+        return f"the layer after it has weights of {layer.weight.dtype}"
     near = 4 * float(np.finfo(layer.weight.dtype).eps)
     if layer.weight.shape[2:] != wanted.kernel.shape or np.abs(layer.weight - wanted.kernel).max() > near:
         return "the layer after it has another kernel than the bilinear one"
@@ -71,7 +73,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
 
 def _edges(node: ir.Node, context: Context, axes: int) -> tuple[tuple[int, int], ...] | str:
     """How often each end of the spatial axes is repeated."""
-    given = context.constant(node.inputs[1])
+    given = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if given is None:
         return "its pads are computed"
     rank, pads = axes + 2, [int(number) for number in given.ravel()]
