@@ -119,8 +119,14 @@ def _plain(name: str, attribute: Any) -> Any:
     return list(attribute.value) if kind == "INTS" else attribute.value
 
 
-def geometry(told: Attributes, channels: tuple[int, int], sizes: tuple[int, ...], batch: int) -> Geometry:
-    """What ONNX Runtime computes for an input of these sizes."""
+def geometry(
+    told: Attributes,
+    channels: tuple[int, int],
+    sizes: tuple[int, ...],
+    batch: int,
+    reading: str = "onnxruntime",
+) -> Geometry:
+    """What ONNX Runtime, or another reading of ONNX, computes for an input of these sizes."""
     words: dict[str, Any] = {
         "kernel_shape": list(told.kernel),
         "strides": list(told.stride),
@@ -135,7 +141,9 @@ def geometry(told: Attributes, channels: tuple[int, int], sizes: tuple[int, ...]
     if told.output_shape is not None:
         words["output_shape"] = list(told.output_shape)
     call = f"ConvTranspose({', '.join(f'{key}={value!r}' for key, value in words.items())})"
-    found = conventions.read("onnx", call, input=sizes, channels=channels, batch=batch).geometry
+    found = conventions.read(
+        "onnx", call, input=sizes, channels=channels, batch=batch, reading=reading
+    ).geometry
     extra = told.output_padding
     if any(o >= max(s, d) for o, s, d in zip(extra, found.stride, found.dilation, strict=True)):
         return found

@@ -18,6 +18,7 @@ from tconv.diagnosis.words import clean, said
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx import runtimes
+from tconv.onnx.attributes import geometry
 from tconv.onnx.convolutions import Transposed, transposed
 from tconv.onnx.counting import Work, count
 from tconv.onnx.model import quiet, read
@@ -231,6 +232,8 @@ def _inspected(layer: Transposed, rewrites: Mapping[str, str | None]) -> Inspect
             Layer(name=layer.name, geometry=guess).checked()
         except TconvError as fault:
             guess, why = None, str(fault)
+    if _read_otherwise(layer):
+        why = "; ".join(filter(None, (why, "OpenVINO crops other cells here than ONNX Runtime")))
     return Inspected(
         name=layer.name,
         where=layer.where,
@@ -243,6 +246,17 @@ def _inspected(layer: Transposed, rewrites: Mapping[str, str | None]) -> Inspect
         weight=layer.weight,
         rewrites=rewrites,
     )
+
+
+def _read_otherwise(layer: Transposed) -> bool:
+    """Whether OpenVINO answers with another part of the full output (`tconv.conventions.onnx`)."""
+    told, g = layer.attributes, layer.geometry
+    if told is None or g is None:
+        return False
+    # The pads of `told` are those that ONNX Runtime makes of output_shape: they say nothing there.
+    channels = g.in_channels, g.out_channels
+    ours, theirs = (geometry(told, channels, g.input, g.batch, name) for name in ("onnxruntime", "openvino"))
+    return ours != theirs
 
 
 def _dtype(layer: Transposed) -> str:
