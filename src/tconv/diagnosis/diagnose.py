@@ -21,7 +21,7 @@ from tconv.files import write_aside
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import PerAxis, per_axis
 
-__all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose"]
+__all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 
 #: The share of a constant's answer that may be a pattern: 1 % is 2.5 of 255 levels of grey.
 TOLERANCE = 0.01
@@ -155,6 +155,18 @@ def diagnose(
     if not 0 <= tolerance <= 1:
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
     source = _source(what, weight, problem, layers or {}, input or {}, how)
+    return examine(source, str(what), skip=skip, tolerance=tolerance, how=how)
+
+
+def examine(
+    source: Source,
+    what: str,
+    *,
+    skip: PerAxis | None = None,
+    tolerance: float = TOLERANCE,
+    how: str = "gains",
+) -> Diagnosis:
+    """The diagnosis of what was read, called `what`; the rest as in `diagnose`."""
     if how in ("merge", "split") and not source.alone:
         raise TconvError(
             f"{what}: {how} makes weights of another shape, for which a model has no place; a .npy has"
@@ -172,7 +184,7 @@ def diagnose(
         names = {layer.name for layer in checked}
         found += [finding for finding in structure.of_graph(source.graph) if finding.layer in names]
     return Diagnosis(
-        source=str(what),
+        source=what,
         layers=tuple(entry for entry in examined if not entry.layer.conv),
         findings=in_order(found),
         notes=source.notes,

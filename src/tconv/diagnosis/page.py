@@ -25,7 +25,7 @@ from tconv.errors import TconvError
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined
 
-__all__ = ["html"]
+__all__ = ["figures", "html", "pictures", "section", "style"]
 
 _MOST_PICTURED = 8  # layers
 
@@ -36,6 +36,7 @@ def html(diagnosis: Diagnosis) -> str:
     severities = Counter(finding.severity for finding in diagnosis.findings)
     layers = counted(len(diagnosis.layers), "transposed convolution")
     return template.substitute(
+        style=style(),
         title=escape(diagnosis.source.replace("\\", "/").rpartition("/")[2]),
         lead=f"{layers}, {counted(len(diagnosis.findings), 'finding')}.",
         tally="".join(
@@ -48,13 +49,18 @@ def html(diagnosis: Diagnosis) -> str:
         sizes=("" if all(entry.layer.sized for entry in diagnosis.layers) else _OPEN)
         + "".join(f"<p>{escape(note)}</p>" for note in diagnosis.notes),
         findings="".join(
-            _section(code, list(group))
+            section(code, list(group))
             for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code)
         )
         or "<p>Nothing found.</p>",
-        pictures=_pictures(diagnosis),
+        pictures=pictures(diagnosis),
         version=version("tconv"),
     )
+
+
+def style() -> str:
+    """The look of a report, light and dark."""
+    return files("tconv.diagnosis").joinpath("report.css").read_text(encoding="utf-8")
 
 
 _OPEN = "<p>~ Sizes that the model leaves open have a stand-in.</p>"
@@ -69,7 +75,8 @@ def _row(entry: Examined) -> str:
     )
 
 
-def _section(code: str, findings: list[Finding]) -> str:
+def section(code: str, findings: list[Finding]) -> str:
+    """The findings of one code."""
     kind = CODES[code]
     alike = together(findings)
     fixes = {fix for _, _, fix in alike}
@@ -87,19 +94,19 @@ def _section(code: str, findings: list[Finding]) -> str:
     )
 
 
-def _pictures(diagnosis: Diagnosis) -> str:
+def pictures(diagnosis: Diagnosis) -> str:
     """Coverage where it is uneven; the weights' answers and responses, before and after equal gains."""
     uneven = {finding.layer for finding in diagnosis.findings if finding.code in ("T101", "T102")}
     seen = {finding.layer for finding in diagnosis.findings if finding.code in ("T201", "T202")}
     drawn = [entry for entry in diagnosis.layers if entry.layer.name in uneven | seen]
     parts = []
     for entry in drawn[:_MOST_PICTURED]:
-        figures = []
+        drawn_here = []
         if entry.layer.name in uneven:
-            figures.append(_drawn(partial(_coverage, entry)))
+            drawn_here.append(figures(partial(_coverage, entry)))
         if entry.layer.name in seen:
-            figures += _of_weights(entry)
-        parts.append(f"<section><h3>{escape(entry.layer.name)}</h3>{''.join(figures)}</section>")
+            drawn_here += _of_weights(entry)
+        parts.append(f"<section><h3>{escape(entry.layer.name)}</h3>{''.join(drawn_here)}</section>")
     left = len(drawn) - len(parts)
     more = f"<p>{counted(left, 'more layer')} of the kind, not drawn.</p>" if left else ""
     return f"<h2>Pictures</h2>{''.join(parts)}{more}" if parts else ""
@@ -114,14 +121,14 @@ def _of_weights(entry: Examined) -> list[str]:
     after: Array | None = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer):
         after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
-    filters = _drawn(lambda: responses(layer, after))
+    filters = figures(lambda: responses(layer, after))
     return [
-        _drawn(lambda: [("The answer to a constant", answers(layer, measures, after))]),
+        figures(lambda: [("The answer to a constant", answers(layer, measures, after))]),
         f"<details><summary>Filters and frequency response</summary>{filters}</details>",
     ]
 
 
-def _drawn(make: Callable[[], Sequence[tuple[str, Picture]]]) -> str:
+def figures(make: Callable[[], Sequence[tuple[str, Picture]]]) -> str:
     """Figures with their captions, or why there is none: what is too large to be seen."""
     try:
         made = make()

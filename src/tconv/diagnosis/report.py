@@ -8,11 +8,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tconv.diagnosis.findings import CODES, Finding
+from tconv.diagnosis.words import clean
 
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined
 
-__all__ = ["COLUMNS", "cells", "counted", "headline", "problem", "text", "together"]
+__all__ = ["COLUMNS", "cells", "counted", "headline", "of_code", "problem", "table", "text", "together"]
 
 WIDTH = 100
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
@@ -22,13 +23,13 @@ def text(diagnosis: Diagnosis) -> str:
     """Headline, a table of the layers, the findings by code."""
     lines = [headline(diagnosis), ""]
     rows = [COLUMNS, *(cells(entry) for entry in diagnosis.layers)]
-    lines += _table(rows)
+    lines += table(rows)
     if not all(entry.layer.sized for entry in diagnosis.layers):
         lines += ["", "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)"]
     for note in diagnosis.notes:
         lines += ["", *_wrapped(note, "")]
     for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code):
-        lines += ["", *_of_code(code, list(group))]
+        lines += ["", *of_code(code, list(group))]
     return "\n".join(lines)
 
 
@@ -40,7 +41,7 @@ def headline(diagnosis: Diagnosis) -> str:
     'n1 c1>1 i8 k3 s2: 1 transposed convolution, 1 finding'
     """
     layers = counted(len(diagnosis.layers), "transposed convolution")
-    return f"{diagnosis.source}: {layers}, {counted(len(diagnosis.findings), 'finding')}"
+    return f"{clean(diagnosis.source, 300)}: {layers}, {counted(len(diagnosis.findings), 'finding')}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -58,7 +59,7 @@ def cells(entry: Examined) -> tuple[str, ...]:
     measures, found = entry.measures, entry.measures.weights
     least, most = int(measures.taps.min()), int(measures.taps.max())
     return (
-        entry.layer.name,
+        clean(entry.layer.name),
         problem(entry),
         str(most) if least == most else f"{least} to {most}",
         "" if found is None or measures.taps.size == 1 else f"{found.ripple:.1%}",
@@ -67,19 +68,20 @@ def cells(entry: Examined) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
+    """Lines with aligned columns: the first, of `words`, to the left, those of numbers to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    left = 2  # columns of words; those of numbers stand to the right
     return [
         "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
+            cell.ljust(width) if column < words else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
 
 
-def _of_code(code: str, findings: Sequence[Finding]) -> list[str]:
+def of_code(code: str, findings: Sequence[Finding]) -> list[str]:
+    """Title, meaning, evidence and fixes of the findings of one code."""
     lines = [f"{code} {CODES[code].severity}: {CODES[code].title}"]
     lines += _wrapped(CODES[code].meaning, "  ")
     alike = together(findings)
@@ -97,7 +99,7 @@ def together(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
     """(names, text, fix) of findings of one code: layers of which the same is said stand together."""
     names: dict[tuple[str, str], list[str]] = {}
     for finding in findings:
-        names.setdefault((finding.text, finding.fix), []).append(finding.layer)
+        names.setdefault((finding.text, finding.fix), []).append(clean(finding.layer))
     return [(", ".join(of_layer), text, fix) for (text, fix), of_layer in names.items()]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tconv import algebra
 from tconv.diagnosis.findings import Finding
 from tconv.diagnosis.graph import Graph, Node
+from tconv.diagnosis.words import clean
 from tconv.geometry import Geometry
 
 __all__ = ["of_graph"]
@@ -47,12 +48,12 @@ _DONE = {"crop": "cropped", "pad": "padded"}
 
 
 def _meets(layer: str, changed: Node | None, cut: list[Node], join: Node) -> Finding:
-    said = [f"its output is {_DONE[changed.kind]} ({changed.name})"] if changed else []
-    said += [f"the other input is {_DONE[node.kind]} ({node.name})" for node in cut]
+    said = [f"its output is {_DONE[changed.kind]} ({clean(changed.name)})"] if changed else []
+    said += [f"the other input is {_DONE[node.kind]} ({clean(node.name)})" for node in cut]
     return Finding(
         code="T301",
         layer=layer,
-        text=f"{' and '.join(said)} before both are joined ({join.name})",
+        text=f"{' and '.join(said)} before both are joined ({clean(join.name)})",
         evidence={
             "join": join.name,
             "output_changed_by": changed.name if changed else None,
@@ -76,7 +77,7 @@ def _norm(graph: Graph, node: Node) -> Iterator[Finding]:
     yield Finding(
         code="T403" if groups > 1 else "T402",
         layer=layer.name,
-        text=f"followed{between} by {after.name}, {layer.geometry.out_channels} channels"
+        text=f"followed{between} by {clean(after.name)}, {layer.geometry.out_channels} channels"
         + (f" in {groups} groups" if groups > 1 else ""),
         evidence={"norm": after.name, "groups": groups, "channels": layer.geometry.out_channels},
         fix="tconv.algebra.fold_batchnorm(weight, bias, ..., groups=...) gives one layer of the same answer",
@@ -103,7 +104,8 @@ def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
     yield Finding(
         code="T401",
         layer=layer.name,
-        text=f"nearest upsampling by {'x'.join(map(str, merged.stride))} ({node.name}), then a convolution: "
+        text=f"nearest upsampling by {'x'.join(map(str, merged.stride))} ({clean(node.name)}), then a "
+        "convolution: "
         f"{two:,} multiplications where one layer takes {one.macs_exact:,}, {two / one.macs_exact:.2f} times "
         "as many",
         evidence={

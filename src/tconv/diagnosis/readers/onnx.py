@@ -19,35 +19,15 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.arguments import Sides, shown
 
-__all__ = ["read"]
+__all__ = ["of_model", "read"]
 
 _POINTWISE = frozenset(
     [
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "Tanh",
-        "HardSigmoid",
-        "HardSwish",
-        "Softplus",
-        "Softsign",
-        "Clip",
-        "Gelu",
-        "Mish",
-        "Identity",
-        "Dropout",
-        "Cast",
-        "Neg",
-        "Abs",
-        "Exp",
-        "Sqrt",
-        "Erf",
+        "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish",
+        "Softplus", "Softsign", "Clip", "Gelu", "Mish", "Identity", "Dropout", "Cast", "Neg", "Abs", "Exp",
+        "Sqrt", "Erf",
     ]
-)
+)  # fmt: skip
 _JOINS = frozenset(("Add", "Mul", "Sub", "Concat", "Sum", "Max"))
 
 
@@ -68,11 +48,23 @@ def read(
     if not model.graph.node:
         raise TconvError(f"{path} is no whole ONNX model: its graph has no nodes")
     _set_sizes(path, model, sizes)
+    return of_model(model, path, layers)
+
+
+def of_model(model: Any, path: Path | str, layers: Mapping[str, Geometry | None]) -> Source:
+    """What `read` answers, of a model that has been read; `path` is its name in errors."""
+    import onnx
+
     try:
         graph = _graph(model)
     except TconvError:
         raise
-    except (TypeError, ValueError, AttributeError) as fault:  # bytes for text, tensors of another length
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+    ) as fault:  # bytes for text, tensors of another length
         raise TconvError(f"{path} is no whole ONNX model: {str(fault).splitlines()[0][:150]}") from fault
     known = list(graph.layers())
     if not any(not layer.conv for layer in known):
@@ -161,7 +153,7 @@ def _node(node: Any, index: int, constants: Mapping[str, Array], shapes: Mapping
     import onnx
 
     options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    op, inputs = node.op_type, tuple(node.input)
+    op, inputs = node.op_type if node.domain in ("", "ai.onnx") else "", tuple(node.input)
     name = node.name or (node.output[0] if node.output else f"{op}_{index}")
     read_kind = _KINDS.get(op)
     made = read_kind(name, inputs, options, constants, shapes) if read_kind else None

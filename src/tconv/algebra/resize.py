@@ -1,0 +1,68 @@
+"""Linear resize by whole factors as edge padding and one depthwise transposed convolution, and back.
+
+A resize by f reads the input at (o - a)/f: a = (f-1)/2 puts the centres of cells on each other (half-pixel),
+a = 0 the first samples (asymmetric). Linear interpolation gives input i the weight
+
+    max(0, 1 - |o - a - i f| / f),
+
+a function of o - i f alone, so it is a transposed convolution of stride f whose kernel is that triangle.
+Beyond the border a resize reads the edge again; a transposed convolution sees zeros there. They agree after
+the edge has been repeated once at each end that is read beyond, and the f outputs of each such copy cropped.
+With a = (f-1)/2 the triangle is the bilinear filter of FCN's code (Long, Shelhamer, Darrell 2015).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+
+from tconv.algebra.arrays import Array, check_room, counts
+from tconv.geometry.arguments import PerAxis, Sides
+
+__all__ = ["Resize", "linear_resize"]
+
+
+class Resize(NamedTuple):
+    """Repeat the edges by `edge`, then a transposed convolution of every channel with `kernel`."""
+
+    kernel: Array  #: (*kernel), float64
+    stride: tuple[int, ...]
+    edge: Sides
+    padding: Sides
+
+
+def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize:
+    """The edge padding and transposed convolution that equal a linear resize by `factor`, borders included.
+
+    Args:
+        factor: one int, or one an axis; 1 leaves an axis alone.
+        centred: half-pixel centres (align_corners=False); False begins with the first sample (asymmetric).
+
+    >>> linear_resize(2, 1)
+    Resize(kernel=array([0.25, 0.75, 0.75, 0.25]), stride=(2,), edge=((1, 1),), padding=((3, 3),))
+    >>> linear_resize(2, 1, centred=False)
+    Resize(kernel=array([0.5, 1. , 0.5]), stride=(2,), edge=((0, 1),), padding=((1, 2),))
+    """
+    factors = counts("factor", factor, axes)
+    check_room(math.prod(2 * f for f in factors), 1)
+    lines = [_line(f, centred) for f in factors]
+    return Resize(
+        reduce(np.multiply.outer, [taps for taps, _, _ in lines]),
+        factors,
+        tuple(edge for _, edge, _ in lines),
+        tuple(padding for _, _, padding in lines),
+    )
+
+
+def _line(f: int, centred: bool) -> tuple[Array, tuple[int, int], tuple[int, int]]:
+    """Taps, repeated edges and cropped outputs along one axis."""
+    shift = (f - 1) / 2 if centred else 0.0
+    # Input 0 reaches the outputs strictly between shift - f and shift + f.
+    first, last = math.floor(shift - f) + 1, math.ceil(shift + f) - 1
+    taps = 1 - np.abs(np.arange(first, last + 1) - shift) / f
+    before = int(centred and f > 1)
+    behind = int(f > 1)
+    return taps, (before, behind), (before * f - first, behind * f + last + 1 - f)

@@ -1,0 +1,217 @@
+"""ONNX files: read once they have been checked, written whole or not at all, and the constants in them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tconv.algebra.arrays import Array
+from tconv.diagnosis.words import clean, said
+from tconv.errors import TconvError
+from tconv.files import write_aside
+from tconv.onnx import guards
+from tconv.onnx.guards import LARGEST
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["constant", "quiet", "read", "write"]
+
+#: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
+#: its inputs, without meaning that a caller may replace them.
+_FIXED = "tconv.fixed"
+
+
+def read(path: str | os.PathLike[str]) -> ir.Model:
+    """The model in a file; tensors outside of it are found and measured, and read when they are used.
+
+    Raises:
+        TconvError: no such file, not an ONNX model, cut short, larger than a file of this format can be; a
+            cycle; sizes that disagree; an unknown opset; data that lies outside the model's folder or is not
+            there.
+
+    >>> import tempfile
+    >>> from onnx import helper, TensorProto as T
+    >>> x, y = (helper.make_tensor_value_info(name, T.FLOAT, ["n"]) for name in "xy")
+    >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    >>> path = Path(tempfile.mkdtemp(), "relu.onnx")
+    >>> _ = path.write_bytes(helper.make_model(graph).SerializeToString())
+    >>> [node.op_type for node in read(path).graph]
+    ['Relu']
+    """
+    import onnx_ir as ir
+
+    path = Path(path)
+    proto = guards.parse(path)
+    guards.check(proto, path)
+    try:
+        with quiet():
+            model = ir.serde.deserialize_model(proto)
+    except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
+        raise guards.unfit(path, fault) from fault
+    for tensor in _tensors(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            tensor.base_dir = path.parent if path.parent.name else path.parent.absolute()
+    if model.ir_version < 4:
+        for value in model.graph.initializers.values():
+            value.meta[_FIXED] = True
+    _check_layers(model)
+    return model
+
+
+def _check_layers(model: ir.Model) -> None:
+    """Whether weights, attributes and shapes agree, those that inference finds included."""
+    from tconv.onnx.convolutions import transposed  # which stands on this module
+    from tconv.onnx.shapes import infer
+
+    if transposed(model):
+        sized = model.clone()
+        infer(sized)
+        transposed(sized)
+
+
+def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
+    """Write a model aside, then rename it.
+
+    Its tensors lie beside it, in `path` + ".data", if they did so before, or if the whole is over 2 GB, which
+    a file of this format cannot hold.
+
+    Raises:
+        TconvError: the file cannot be written, or its data would replace those of the model that was read.
+    """
+    import onnx_ir as ir
+
+    path = Path(path)
+    tensors = list(_tensors(model))
+    outside = [tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor)]
+    if outside or sum(tensor.nbytes for tensor in tensors) > LARGEST * 0.98:
+        _write_in_two(model, path, {Path(tensor.path) for tensor in outside})
+        return
+    data = _serialized(model, path)
+    with write_aside(path) as file:
+        file.write(data)
+
+
+def _serialized(model: ir.Model, path: Path) -> bytes:
+    import onnx_ir as ir
+
+    try:
+        with quiet():
+            proto = ir.serde.serialize_model(model)
+            guards.check(proto, path, data=False)  # what could not be read again is not written
+            data: bytes = proto.SerializeToString()
+            return data
+    except TconvError:
+        raise
+    except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+
+
+def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
+    """The tensors of any size into one file, then the model that points there.
+
+    The model's file is renamed last, and one that it replaces goes first: at no moment does a model stand
+    beside data that are not its own.
+    """
+    import onnx_ir as ir
+
+    data = path.with_name(path.name + ".data")
+    part = data.with_name(data.name + ".part")
+    if any(source.exists() and data.exists() and source.samefile(data) for source in sources):
+        raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
+    values = [
+        value
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if value.const_value is not None and value.const_value.nbytes >= 1024
+    ]
+    kept = [value.const_value for value in values]
+    try:
+        with quiet():
+            made = ir.external_data.convert_tensors_to_external(
+                [tensor for tensor in kept if tensor is not None], path.parent or ".", part.name
+            )
+        for value, tensor in zip(values, made, strict=True):
+            value.const_value = ir.ExternalTensor(
+                data.name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name,
+                base_dir=path.parent,
+            )  # fmt: skip
+        text = _serialized(model, path)
+        with write_aside(path) as file:
+            file.write(text)
+            if data.exists():
+                path.unlink(missing_ok=True)
+            os.replace(part, data)
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, TconvError):
+            raise
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        for value, held in zip(values, kept, strict=True):
+            value.const_value = held
+
+
+def constant(value: ir.Value | None) -> Array | None:
+    """The array behind a value: an initializer or a Constant node, also through Identity; None if computed.
+
+    An initializer that is an input of its graph as well may be replaced by a caller, so it is no constant.
+
+    >>> import onnx_ir as ir
+    >>> node = ir.node("Constant", [], {"value_ints": [1, 2]})
+    >>> constant(ir.node("Identity", [node.outputs[0]]).outputs[0])
+    array([1, 2])
+    >>> constant(ir.val("x")) is None
+    True
+    """
+    import onnx_ir as ir
+
+    while value is not None:
+        node = value.producer()
+        if node is None or node.op_type != "Identity" or node.domain:
+            break
+        value = node.inputs[0] if len(node.inputs) == 1 else None
+    if value is None or (value.is_graph_input() and _FIXED not in value.meta):
+        return None
+    try:
+        tensor = ir.convenience.get_const_tensor(value)
+        return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
+    except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
+        raise TconvError(f"constant {clean(value.name)}: {said(fault)}") from fault
+
+
+def _tensors(model: ir.Model) -> Iterator[Any]:
+    """Every tensor that the file holds or points to."""
+    import onnx_ir as ir
+
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+    bodies: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for body in bodies:
+        for node in ir.traversal.RecursiveGraphIterator(body):
+            for attribute in node.attributes.values():
+                if attribute.is_ref():
+                    continue
+                if attribute.type == ir.AttributeType.TENSOR:
+                    yield attribute.value
+                elif attribute.type == ir.AttributeType.TENSORS:
+                    yield from attribute.value
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what onnx-ir logs about a file: an error says the one line that is needed."""
+    logger = logging.getLogger("onnx_ir")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

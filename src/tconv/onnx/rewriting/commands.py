@@ -1,0 +1,140 @@
+"""The command ``tconv rewrite``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tconv.errors import TconvError
+
+if TYPE_CHECKING:
+    from tconv.onnx.rewriting.report import Report
+
+__all__ = ["add_parser"]
+
+REWRITE = """\
+example:
+  tconv rewrite model.onnx faster.onnx --for speed
+  tconv rewrite model.onnx plain.onnx --for no-groups,no-dilation
+
+Rewrites a model exactly and checks that its answers stay the same. For speed it times every rewriting in
+ONNX Runtime on this machine and keeps only what makes the whole model more than 5 % faster; for a target it
+takes away what the target does not know. Exit status: 0 written, 1 the answers differ or a layer is left that
+the target does not take (nothing is written), 2 bad input."""
+
+MORE = """\
+more examples:
+  tconv rewrite model.onnx faster.onnx --for speed --input x=1x3x640x640 --threads 1 --seconds 30
+  tconv rewrite model.onnx faster.onnx --for speed --input feeds.npz --json
+  tconv rewrite model.onnx plain.onnx --for opencv"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register ``tconv rewrite``."""
+    from tconv.onnx.rewriting.goals import TARGETS
+
+    parser = subparsers.add_parser(
+        "rewrite",
+        help="make an ONNX model faster, or fit for a runtime, with the same answers",
+        description=REWRITE,
+        epilog=MORE,
+    )
+    parser.add_argument("model", type=Path, metavar="IN.onnx", help="the model; never changed")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="the file to write")
+    parser.add_argument(
+        "--for",
+        dest="goal",
+        required=True,
+        metavar="speed|TARGET",
+        help="speed; or what a runtime lacks, several with commas between: " + ", ".join(TARGETS),
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        default=True,
+        help="compare both models' answers in ONNX Runtime, which is the default",
+    )
+    parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare them")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="FEEDS.npz|[NAME=]SHAPE",
+        help="inputs to check and time with: arrays by name, or a shape such as x=1x3x640x640; repeatable",
+    )
+    parser.add_argument(
+        "--threads",
+        dest="workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of ONNX Runtime; default: its own choice",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="about how long to measure; default: 60"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(func=_rewrite)
+
+
+def _rewrite(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from tconv.onnx.model import read
+    from tconv.onnx.rewriting.feeds import needed
+    from tconv.onnx.rewriting.run import Refused, rewrite
+
+    if args.workers < 0 or not 0 < args.seconds < 1e6:
+        raise TconvError(f"--threads {args.workers} --seconds {args.seconds}: numbers above 0 would fit")
+    files = [entry for entry in args.input if entry.endswith(".npz")]
+    said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
+    names = [str(value.name) for value in needed(read(args.model))] if said else []
+    notes = Console(stderr=True, highlight=False)
+    with notes.status("reading") as status:
+        try:
+            report = rewrite(
+                args.model,
+                args.out,
+                goal=args.goal,
+                check=args.check,
+                inputs=files,
+                shapes=dict(_named(name, shape, names) for name, shape in said),
+                threads=args.workers,
+                seconds=args.seconds,
+                tell=status.update,
+            )
+        except Refused as refused:
+            print(f"tconv rewrite: {refused}", file=sys.stderr)
+            return 1
+    _tell(report, notes, args)
+    return 0
+
+
+def _tell(report: Report, notes: Any, args: argparse.Namespace) -> None:
+    if args.json:
+        print(json.dumps({**report.as_dict(), "written": str(args.out)}))
+        return
+    notes.print(report)
+    same = "" if report.done else ", the same model"
+    notes.print(f"wrote {args.out}{same}", markup=False)
+
+
+def _shape(entry: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = entry.rpartition("=")
+    if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", sizes):
+        raise TconvError(f"--input {entry!r}: a file .npz, or a shape such as x=1x3x640x640 would fit")
+    return name, tuple(int(size) for size in sizes.split("x"))
+
+
+def _named(name: str, shape: tuple[int, ...], names: list[str]) -> tuple[str, tuple[int, ...]]:
+    if not name and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        raise TconvError(
+            f"--input {name or 'x'.join(map(str, shape))}: the model's inputs are {', '.join(names)}"
+        )
+    return name, shape

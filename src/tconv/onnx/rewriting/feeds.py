@@ -1,0 +1,207 @@
+"""Inputs to run a model with: the user's, and made-up ones for its dynamic axes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tconv.errors import TconvError
+from tconv.onnx.rewriting.runner import Arrays, Runner, Trouble
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["Feeds", "read_feeds", "taken"]
+
+Array = np.ndarray[Any, Any]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_SIZES = ((1, 32, 64), (2, 64, 32), (1, 33, 47), (1, 64, 64), (1, 128, 96), (3, 8, 8), (1, 16, 24), (1, 1, 1))
+"""Tried in this order for dynamic axes: the first axis (a batch, mostly), then the others by turns. A model
+takes multiples of 32 more often than odd sizes."""
+
+_ENOUGH = 3
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """One set of inputs, and what the report calls it."""
+
+    name: str
+    arrays: Arrays
+
+
+def read_feeds(path: Path, model: ir.Model) -> Feeds:
+    """The inputs in a .npz file, checked against the model's.
+
+    Raises:
+        TconvError: no such file, no .npz of plain arrays, or names, ranks or dtypes that are not the model's.
+    """
+    import zipfile
+
+    try:
+        with open(path, "rb") as file:  # np.load would leave one that is broken open
+            if file.read(2) != b"PK":  # it reads other kinds of file, too
+                raise ValueError
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
+    except OSError as fault:
+        raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
+    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        raise TconvError(f"{path} is no whole .npz file of arrays; numpy.savez writes one") from None
+    return checked(Feeds(path.name, arrays), model)
+
+
+def checked(feeds: Feeds, model: ir.Model) -> Feeds:
+    """The same, if every input is there and is one of the model's, of its rank and dtype."""
+    wanted = {str(value.name): value for value in needed(model)}
+    for name in feeds.arrays:
+        if name not in wanted:
+            raise TconvError(f"{feeds.name}: the model has no input {name!r}; it has {', '.join(wanted)}")
+    for name, value in wanted.items():
+        if name not in feeds.arrays:
+            raise TconvError(f"{feeds.name}: no array for the model's input {name!r}")
+        array, kind = feeds.arrays[name], _dtype(value)
+        if kind is not None and array.dtype != kind:
+            raise TconvError(f"{feeds.name}: {name} is {array.dtype}; the model takes {kind}")
+        if value.shape is not None and not _fits(array.shape, value.shape):
+            raise TconvError(f"{feeds.name}: {name} has shape {array.shape}; the model takes {value.shape}")
+    return feeds
+
+
+def needed(model: ir.Model) -> list[ir.Value]:
+    """The inputs that have no value of their own."""
+    return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
+
+
+def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Sequence[Feeds]) -> list[Feeds]:
+    """The feeds given, and made-up ones that the model `name` of the runner takes, of several shapes.
+
+    Args:
+        shapes: of inputs by name, where the user said them; other inputs are left to this function.
+
+    Raises:
+        TconvError: a shape for no input; the model refuses what was given, or all that was made up.
+    """
+    names = [str(value.name) for value in needed(model)]
+    for input in shapes:
+        if input not in names:
+            raise TconvError(f"a shape for {input!r}: the model's inputs are {', '.join(names)}")
+    for feeds in given:
+        try:
+            runner.run(name, feeds.arrays)
+        except Trouble as trouble:
+            raise TconvError(f"the model does not take {feeds.name}: {trouble}") from None
+    found = list(given)
+    seen: set[tuple[Any, ...]] = set()
+    reason = "it has an input that cannot be made up"
+    for feeds in _made(model, shapes):
+        if len(found) - len(given) == _ENOUGH:
+            break
+        sizes = tuple(array.shape for array in feeds.arrays.values())
+        if sizes in seen and not _static(model, shapes):
+            continue
+        try:
+            runner.run(name, feeds.arrays)
+        except Trouble as fault:
+            reason = str(fault)
+            if "crashed" in reason:
+                raise
+            continue
+        seen.add(sizes)
+        found.append(feeds)
+    if not found:
+        raise TconvError(
+            f"no input could be made up that the model takes ({reason}); give some: --input x.npz"
+        )
+    return found
+
+
+def _static(model: ir.Model, shapes: Shapes) -> bool:
+    return all(
+        str(value.name) in shapes or (value.shape is not None and value.shape.is_static())
+        for value in needed(model)
+    )
+
+
+def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
+    values = needed(model)
+    if any(_dtype(value) is None for value in values):
+        return
+    if any(value.shape is None and str(value.name) not in shapes for value in values):
+        return
+    seeds = itertools.count()
+    static = _static(model, shapes)
+    for number, sizes in enumerate(_SIZES[:_ENOUGH] if static else _SIZES, 1):
+        sized = _filled(values, sizes, shapes)
+        for fill in _FILLS:
+            generator = np.random.default_rng(next(seeds))
+            arrays = {
+                name: (fill if dtype.kind in "iu" else _numbers)(generator, shape, sizes[1]).astype(dtype)
+                for name, (shape, dtype) in sized.items()
+            }
+            said = (f"{name} {'x'.join(map(str, array.shape)) or '1'}" for name, array in arrays.items())
+            yield Feeds(f"{', '.join(said)}{f' ({number})' if static else ''}", arrays)
+            if not any(array.dtype.kind in "iu" for array in arrays.values()):
+                break  # only whole numbers have several meanings
+
+
+def _filled(
+    values: Sequence[ir.Value], sizes: tuple[int, ...], shapes: Shapes
+) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """The shape and dtype of each input; an axis that is open has one size wherever its name occurs."""
+    others = itertools.cycle(sizes[1:])
+    named: dict[str, int] = {}
+    for value in sorted(values, key=lambda value: -len(value.shape or ())):  # a batch is seen as one here
+        for axis, size in enumerate(value.shape or ()):
+            if not isinstance(size, int):
+                named.setdefault(_symbol(value, axis), sizes[0] if axis == 0 else next(others))
+    return {
+        str(value.name): (
+            shapes.get(str(value.name))
+            or tuple(
+                size if isinstance(size, int) else named[_symbol(value, axis)]
+                for axis, size in enumerate(value.shape or ())
+            ),
+            _dtype(value),
+        )
+        for value in values
+    }
+
+
+def _symbol(value: ir.Value, axis: int) -> str:
+    assert value.shape is not None
+    size = value.shape[axis]
+    return str(getattr(size, "value", None) or f"{value.name} {axis}")
+
+
+def _numbers(generator: np.random.Generator, shape: tuple[int, ...], _: int) -> Array:
+    return np.maximum(generator.standard_normal(shape), -3)
+
+
+_FILLS: Sequence[Callable[[np.random.Generator, tuple[int, ...], int], Array]] = (
+    lambda generator, shape, size: np.asarray(generator.integers(0, 4, shape)),  # numbers of words
+    lambda generator, shape, size: np.ones(shape),
+    lambda generator, shape, size: np.full(shape, size),  # a length
+)
+
+
+def _dtype(value: ir.Value) -> Any:
+    import onnx_ir as ir
+
+    if not isinstance(value.type, ir.TensorType) or value.dtype in (None, ir.DataType.STRING):
+        return None
+    assert value.dtype is not None
+    return np.dtype(value.dtype.numpy())
+
+
+def _fits(shape: tuple[int, ...], wanted: ir.Shape) -> bool:
+    return len(shape) == len(wanted) and all(
+        not isinstance(want, int) or size == want for size, want in zip(shape, wanted, strict=True)
+    )

@@ -1,0 +1,158 @@
+"""What a model is rewritten for, and which rules are tried for it: tables."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tconv.errors import TconvError
+from tconv.onnx import attributes
+from tconv.onnx.attributes import Attributes
+from tconv.onnx.rules import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["CAPABILITIES", "SPEED", "TARGETS", "Capability", "Target", "needs", "target"]
+
+_FOLDING = ("fold-batchnorm", "fold-scale", "fold-bias", "fold-input-shift", "fold-input-scale")
+
+SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "folding": _FOLDING,
+        "folding, hard swish": ("hard-swish", *_FOLDING),
+        "nearest merged": ("merge-nearest",),
+        "nearest as depth to space": ("nearest-depth-to-space",),
+        "nearest split": ("split-nearest",),
+        "flipped": ("flip-stride-one",),
+        "kernel is stride": ("kernel-is-stride",),
+        "depth to space": ("conv-depth-to-space",),
+        "depth to space, cropped": ("conv-depth-to-space-cropped",),
+        "transposed": ("depth-to-space-conv",),
+        "linear resize as a layer": ("linear-resize",),
+        "layer as linear resize": ("to-linear-resize",),
+        "frames added": ("inverse-stft",),
+        "depthwise split": ("split-depthwise",),
+        "groups to batch": ("groups-to-batch",),
+        "groups split": ("split-groups",),
+        "groups dense": ("dense-groups",),
+    }
+)
+"""Rules that are tried for speed, together where one makes room for the next."""
+
+
+@dataclass(frozen=True)
+class Capability:
+    """Something that a layer asks of a runtime.
+
+    Attributes:
+        what: a phrase after "it has" or "it is".
+        asked: whether a ConvTranspose with these attributes asks for it.
+        cures: the rules that take it away, in the order they are tried.
+    """
+
+    what: str
+    asked: Callable[[Attributes], bool]
+    cures: tuple[str, ...]
+
+
+_AWAY = (
+    "flip-stride-one",
+    "kernel-is-stride",
+    "conv-depth-to-space",
+    "conv-depth-to-space-cropped",
+    "inverse-stft",
+)
+
+CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
+    {
+        "auto-pad": Capability("auto_pad", lambda a: a.auto_pad != "NOTSET", ("explicit-pads",)),
+        "output-shape": Capability("output_shape", lambda a: a.output_shape is not None, ("explicit-pads",)),
+        "output-padding": Capability(
+            "output_padding", lambda a: any(a.output_padding), ("drop-output-padding",)
+        ),
+        "asymmetric-pads": Capability(
+            "pads that differ at the two ends",
+            lambda a: a.pads is not None and any(low != high for low, high in a.pads),
+            ("symmetric-pads",),
+        ),
+        "dilation": Capability(
+            "dilation",
+            lambda a: any(d > 1 and k > 1 for d, k in zip(a.dilation, a.kernel, strict=True)),
+            ("spread-dilation",),
+        ),
+        "groups": Capability(
+            "groups", lambda a: a.groups > 1, ("groups-to-batch", "split-groups", "dense-groups")
+        ),
+        "1-d": Capability("one spatial axis", lambda a: a.axes == 1, _AWAY),
+        "3-d": Capability("three spatial axes", lambda a: a.axes == 3, _AWAY),
+        "transposed": Capability("a transposed convolution", lambda a: True, _AWAY),
+    }
+)
+"""In the order in which a model is freed of them; ``no-NAME`` is a target of its own."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A runtime, by what it lacks.
+
+    Attributes:
+        lacks: names of `CAPABILITIES`.
+        source: where that is known from; empty where the target is a capability by name.
+    """
+
+    lacks: tuple[str, ...]
+    source: str = ""
+
+
+TARGETS: Mapping[str, Target] = MappingProxyType(
+    {
+        **{f"no-{name}": Target((name,)) for name in CAPABILITIES},
+        "opencv": Target(
+            ("auto-pad", "output-shape", "asymmetric-pads", "dilation", "1-d", "3-d"),
+            "cv2.dnn of OpenCV 4.14.0, run: it refuses asymmetric pads and layers of one or three axes, and "
+            "answers otherwise than ONNX Runtime with dilation, auto_pad SAME or output_shape",
+        ),
+    }
+)
+"""Names that ``--for`` takes beside ``speed``; several with commas between."""
+
+
+def target(names: str) -> Target:
+    """The target of one name, or of several with commas between: what any of them lacks.
+
+    Raises:
+        TconvError: a name that is not in `TARGETS`.
+
+    >>> target("no-groups,no-dilation").lacks
+    ('dilation', 'groups')
+    """
+    chosen = [_named(name.strip()) for name in names.split(",")]
+    lacks = {name for entry in chosen for name in entry.lacks}
+    return Target(
+        tuple(name for name in CAPABILITIES if name in lacks), "; ".join(t.source for t in chosen if t.source)
+    )
+
+
+def _named(name: str) -> Target:
+    if name not in TARGETS:
+        near = difflib.get_close_matches(name, ["speed", *TARGETS], 1)
+        fits = f"did you mean {near[0]!r}?" if near else f"known: speed, {', '.join(TARGETS)}"
+        raise TconvError(f"--for {name!r} is unknown; {fits}")
+    return TARGETS[name]
+
+
+def needs(node: ir.Node, context: Context) -> tuple[str, ...] | None:
+    """Names of `CAPABILITIES` that a ConvTranspose asks for; None if its attributes are not known here."""
+    if any(attribute.is_ref() for attribute in node.attributes.values()):
+        return None
+    weight = context.constant(node.inputs[1])
+    shape = context.shape(node.inputs[1]) if weight is None else weight.shape
+    sizes = tuple(size if isinstance(size, int) else None for size in shape or ())
+    said = attributes.read(node, sizes, None)
+    if said is None:
+        return None
+    return tuple(name for name, entry in CAPABILITIES.items() if entry.asked(said))

@@ -1,0 +1,232 @@
+"""A model rewritten for a goal, checked, and written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tconv.diagnosis.words import clean
+from tconv.errors import TconvError
+from tconv.onnx.model import read, write
+from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
+from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, taken
+from tconv.onnx.rewriting.goals import target
+from tconv.onnx.rewriting.report import Report
+from tconv.onnx.rewriting.runner import Runner, Trouble
+from tconv.onnx.rewriting.speed import search
+from tconv.onnx.rewriting.targeting import fit, unmet
+from tconv.onnx.rewriting.walker import Step, apply_rules
+from tconv.onnx.rules import RULES, Context, Rule
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["Refused", "rewrite"]
+
+SECONDS = 60.0
+
+
+class Refused(TconvError):
+    """The model was read and nothing is wrong with the request, but the result would not keep its promise."""
+
+
+def rewrite(
+    source: str | PathLike[str],
+    to: str | PathLike[str] | None = None,
+    *,
+    goal: str = "speed",
+    check: bool = True,
+    inputs: Sequence[str | PathLike[str] | Mapping[str, Any]] = (),
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    threads: int = 0,
+    seconds: float = SECONDS,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Rewrite an ONNX model exactly, for speed or for what a runtime takes, and say what was done.
+
+    Args:
+        source: the model's file, which is never changed.
+        to: the file to write; None writes nothing.
+        goal: "speed", or a name of `TARGETS`, or several with commas between.
+        check: run both models in ONNX Runtime and refuse if answers differ; by how much they may is said
+            in `tconv.onnx.rewriting.checking`.
+        inputs: .npz files, or arrays by input name, to check with and to time.
+        shapes: of inputs to make up, where the model leaves them open.
+        threads: of ONNX Runtime; 0 leaves them to it.
+        seconds: about how long to measure for speed.
+        tell: is called with what is being done.
+
+    Raises:
+        Refused: the answers differ, or a layer is left that the target does not take; nothing is written.
+        TconvError: a file that cannot be read or written, inputs that do not fit, or `to` is `source`.
+
+    >>> import tempfile
+    >>> from onnx import TensorProto, helper, numpy_helper
+    >>> x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2, "h", "w"]) for name in "xy")
+    >>> up = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2, strides=[2, 2])
+    >>> w = numpy_helper.from_array(np.ones((2, 1, 2, 2), np.float32), "w")
+    >>> model = helper.make_model(helper.make_graph([up], "g", [x], [y], [w]), ir_version=10,
+    ...                           opset_imports=[helper.make_opsetid("", 21)])
+    >>> path = Path(tempfile.mkdtemp(), "up.onnx")
+    >>> _ = path.write_bytes(model.SerializeToString())
+    >>> report = rewrite(path, path.with_name("out.onnx"), goal="no-groups")
+    >>> [step.node for step in report.done], path.with_name("out.onnx").exists()
+    (['up'], True)
+    """
+    path, out = Path(source), None if to is None else Path(to)
+    wanted = None if goal == "speed" else target(goal)
+    model = read(path)
+    _check_apart(model, path, out)
+    given = [_given(entry, i, model) for i, entry in enumerate(inputs)]
+    sizes = {name: tuple(int(size) for size in shape) for name, shape in (shapes or {}).items()}
+    made = model.clone()
+    with Runner(threads) if check or wanted is None else nullcontext() as runner:
+        feeds: list[Feeds] = []
+        if runner is not None:
+            tell("running the model as it is")
+            try:
+                runner.load("trial", model)
+            except Trouble as trouble:
+                raise TconvError(f"{path} cannot be loaded, hence not compared or timed: {trouble}") from None
+            feeds = taken(model, runner, "trial", sizes, given)
+            runner.drop("trial")
+        if wanted is not None:
+            steps = fit(made, wanted)
+            notes = (f"{goal}: {wanted.source}.",) if wanted.source else ()
+            report = Report(goal, tuple(steps), notes=notes)
+            left = unmet(made, wanted, steps)
+            if left:
+                raise Refused(f"{path} for {goal}: {left[0]}{f'; {len(left) - 1} more' if left[1:] else ''}")
+        else:
+            assert runner is not None
+            timed = given[0] if given else max(feeds, key=_volume)
+            faster = search(seeded(model)[0], runner, timed, seconds=seconds, tell=tell)
+            for move in faster.moves:
+                move.apply(made)
+            report = Report(
+                "speed",
+                faster.steps,
+                trials=faster.trials,
+                timed=faster.timed,
+                feeds=timed.name,
+                threads=threads,
+            )
+        report = replace(report, steps=_telling(report.steps, made))
+        if check and report.done:
+            assert runner is not None
+            tell("checking the answers")
+            report = _checked(model, made, report, runner, feeds)
+    if out is not None:
+        write(made, out)
+    return report
+
+
+def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
+    """The steps without refusals at other nodes than those that this package is about."""
+    about = {
+        (where, node.name)
+        for where, node in Context(made).nodes()
+        if node.op_type in ("ConvTranspose", "Resize", "Upsample")
+    }
+    return tuple(dict.fromkeys(s for s in steps if s.reason is None or (s.where, s.node) in about))
+
+
+def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:
+    """Whether `out` is another file than those that the model is read from."""
+    import onnx_ir as ir
+
+    if out is None:
+        return
+    if out.is_dir():
+        raise TconvError(f"cannot write {out}: it is a folder")
+    if not out.parent.is_dir():
+        raise TconvError(f"cannot write {out}: there is no folder {out.parent}")
+    held = {path}
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                held.add(Path(value.const_value.path))
+    if out.exists() and any(file.exists() and out.samefile(file) for file in held):
+        raise TconvError(f"cannot write {out}: that is the model that is read; another name would fit")
+
+
+def _given(entry: str | PathLike[str] | Mapping[str, Any], number: int, model: ir.Model) -> Feeds:
+    if isinstance(entry, Mapping):
+        arrays = {str(name): np.asarray(array) for name, array in entry.items()}
+        return checked(Feeds(f"inputs[{number}]", arrays), model)
+    return read_feeds(Path(entry), model)
+
+
+def _volume(feeds: Feeds) -> int:
+    return sum(array.size for array in feeds.arrays.values())
+
+
+def _checked(
+    model: ir.Model, made: ir.Model, report: Report, runner: Runner, feeds: Sequence[Feeds]
+) -> Report:
+    """The report with what was compared.
+
+    Raises:
+        Refused: the answers differ; the line names the first rewriting with which they do.
+    """
+    original, kinds = seeded(model)
+    held = reference(original, runner, feeds)
+
+    def against(other: ir.Model) -> list[Compared]:
+        try:
+            answers = answers_of(seeded(other)[0], runner, "rewritten", feeds)
+        except Trouble as trouble:
+            raise Refused(f"the rewritten model does not run: {trouble}; nothing was written") from None
+        return compare(held, answers, feeds)
+
+    found = against(made)
+    notes = list(report.notes)
+    if kinds:
+        notes.append(f"Random operators ({', '.join(kinds)}) had the same seeds in both models.")
+    bad = [entry for entry in found if not entry.fine]
+    if bad:
+        step, entry = _culprit(model, report, against, bad[0])
+        raise Refused(
+            f"{step.rule} at {clean(step.node)}: output {clean(entry.output)!r} differs by {entry.error:.3g} "
+            f"where {entry.allowed:.3g} is allowed (its largest value is {entry.largest:.3g}; "
+            f"{clean(entry.feeds, 300)}); nothing was written"
+        )
+    return replace(report, compared=tuple(found), notes=tuple(notes))
+
+
+def _culprit(
+    model: ir.Model,
+    report: Report,
+    against: Callable[[ir.Model], list[Compared]],
+    last: Compared,
+) -> tuple[Step, Compared]:
+    """The first rewriting after which an answer differs, found by halving."""
+    done: list[Step] = list(report.done)
+    low, high, worst = 0, len(done), last
+    while high - low > 1:
+        middle = (low + high) // 2
+        bad = [entry for entry in against(_replayed(model, done[:middle])) if not entry.fine]
+        if bad:
+            high, worst = middle, bad[0]
+        else:
+            low = middle
+    return done[high - 1], worst
+
+
+def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
+    """The model after the first rewritings alone."""
+    made = model.clone()
+    for step in steps:
+        place = (step.where, step.node)
+
+        def here(_: Rule, where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
+            return (where, node.name) == place
+
+        apply_rules(made, [RULES[step.rule]], here)
+    return made

@@ -1,0 +1,209 @@
+"""Rewritings chosen by the clock: each is timed in ONNX Runtime against the best model so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tconv.onnx.rewriting.feeds import Feeds
+from tconv.onnx.rewriting.goals import SPEED
+from tconv.onnx.rewriting.measuring import Timed, race
+from tconv.onnx.rewriting.runner import Runner, Trouble
+from tconv.onnx.rewriting.walker import Step, apply_rules
+from tconv.onnx.rules import RULES, Rule
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["Faster", "Move", "Trial", "search"]
+
+_PLACES = 6
+_PROMISING = 1.01
+
+
+@dataclass(frozen=True)
+class Move:
+    """A line of `SPEED` at all places, or at one.
+
+    Attributes:
+        name: the line's.
+        place: (where, node) of `Step`, or None for wherever it fires.
+    """
+
+    name: str
+    place: tuple[str, str] | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.place is None else f"{self.name} at {self.place[1]}"
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules of the line."""
+        return [RULES[name] for name in SPEED[self.name]]
+
+    def apply(self, model: ir.Model) -> list[Step]:
+        """Rewrite `model` in place."""
+
+        def wanted(_: Rule, where: str, node: ir.Node) -> bool:
+            return self.place is None or self.place == (where, node.name)
+
+        return apply_rules(model, self.rules, wanted)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Moves that were tried on top of those kept before.
+
+    Attributes:
+        moves: what was tried.
+        fired: how many rewritings it made.
+        timed: against the best before it; None where it was not timed, and `note` says why.
+        kept: whether it won.
+        note: a phrase.
+    """
+
+    moves: tuple[Move, ...]
+    fired: int
+    timed: Timed | None
+    kept: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Faster:
+    """What a search came to.
+
+    Attributes:
+        moves: those that are kept, in their order.
+        trials: all that was tried.
+        timed: the result against the original, by itself; None where nothing was kept.
+        steps: the rewritings of the result, and why rules did not fire.
+    """
+
+    moves: tuple[Move, ...]
+    trials: tuple[Trial, ...]
+    timed: Timed | None
+    steps: tuple[Step, ...]
+
+
+class _Search:
+    def __init__(
+        self, model: ir.Model, runner: Runner, feeds: Feeds, seconds: float, tell: Callable[[str], None]
+    ) -> None:
+        self.model, self.runner, self.feeds, self.tell = model, runner, feeds, tell
+        self.end = time.monotonic() + seconds
+        self.slot = min(4.0, max(0.3, seconds / 20))
+        self.kept: list[Move] = []
+        self.trials: list[Trial] = []
+        self.best = 0
+        self.seen: dict[tuple[int, tuple[Step, ...]], tuple[Move, ...]] = {}
+        runner.load("best0", model)
+
+    def built(self, moves: Sequence[Move]) -> tuple[ir.Model, list[Step]]:
+        made, steps = self.model.clone(), []
+        for move in (*self.kept, *moves):
+            steps += move.apply(made)
+        return made, steps
+
+    def attempt(self, *moves: Move) -> Trial:
+        """Time the moves on top of what is kept; nothing is kept yet."""
+        held, _ = self.built(())
+        made, fired = held.clone(), []
+        for move in moves:
+            fired += [step for step in move.apply(made) if step.reason is None]
+        if not fired:
+            return Trial(moves, 0, None, note="fires nowhere")
+        alike = self.seen.setdefault((self.best, tuple(fired)), moves)
+        if alike != moves:
+            return Trial(moves, 0, None, note=f"as {alike[0]}")
+        if time.monotonic() > self.end:
+            return Trial(moves, len(fired), None, note="no time left")
+        self.tell(f"timing {' + '.join(map(str, moves))}")
+        try:
+            self.runner.load("new", made)
+            timed = race(self.runner, f"best{self.best}", "new", self.feeds.arrays, self.slot)
+            self.runner.drop("new")
+        except Trouble as trouble:
+            if "crashed" in str(trouble):
+                raise
+            return Trial(moves, len(fired), None, note=f"ONNX Runtime refuses it: {trouble}")
+        return Trial(moves, len(fired), timed)
+
+    def keep(self, trial: Trial) -> None:
+        """Make a trial the best so far."""
+        self.kept += trial.moves
+        self.runner.drop(f"best{self.best}")
+        self.best += 1
+        self.runner.load(f"best{self.best}", self.built(())[0])
+
+    def round(self, moves: Sequence[Move]) -> list[Trial]:
+        """Try each move by itself, keep the best that wins, and go on with the rest while something wins."""
+        left, last = list(moves), []
+        while left:
+            last = [self.attempt(move) for move in left]
+            winner = max((t for t in last if t.timed and t.timed.wins), key=_gain, default=None)
+            self.trials += [replace(t, kept=True) if t is winner else t for t in last]
+            if winner is None:
+                break
+            self.keep(winner)
+            left = [t.moves[0] for t in last if t is not winner and t.timed and t.timed.gain > 0.98]
+        return last
+
+
+def search(
+    model: ir.Model,
+    runner: Runner,
+    feeds: Feeds,
+    *,
+    seconds: float,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Faster:
+    """The moves that make the model faster on these inputs.
+
+    First each line of `SPEED` wherever it fires; then, one by one, the places of lines that lost as a whole;
+    then what won a little, together. Each is timed against the best model so far and kept only if it `wins`.
+    In the end the result is timed against the original once more, and dropped if it does not win.
+
+    Args:
+        seconds: about how long to measure; what is left out for lack of time is said in the trials.
+        tell: is called with what is being done.
+    """
+    state = _Search(model, runner, feeds, seconds, tell)
+    state.round([Move(name) for name in SPEED])
+    whole = {trial.moves[0]: trial for trial in state.trials if trial.timed}
+    lost = [move for move in whole if move not in state.kept and whole[move].fired > 1]
+    state.round([place for move in lost for place in _places(state, move)])
+    some = [t.moves[0] for t in state.trials if t.timed and t.timed.gain > _PROMISING and not t.kept]
+    some = [move for move in dict.fromkeys(some) if move not in state.kept]
+    if len(some) > 1:
+        trial = state.attempt(*some)
+        wins = trial.timed is not None and trial.timed.wins
+        state.trials.append(replace(trial, kept=wins))
+        if wins:
+            state.keep(trial)
+    timed = None
+    if state.kept:
+        tell("timing the result against the original")
+        runner.load("original", model)
+        timed = race(runner, "original", f"best{state.best}", feeds.arrays, 2 * state.slot)
+        runner.drop("original")
+        if not timed.wins:
+            state.kept.clear()
+    made, steps = state.built(())
+    done = [step for step in steps if step.reason is None]
+    refused = [step for name in SPEED for step in Move(name).apply(made.clone()) if step.reason is not None]
+    return Faster(tuple(state.kept), tuple(state.trials), timed, tuple(done + refused))
+
+
+def _places(state: _Search, move: Move) -> list[Move]:
+    """The places where a line fires, if they are few."""
+    made, _ = state.built(())
+    fired = [step for step in move.apply(made) if step.reason is None]
+    found = list(dict.fromkeys((step.where, step.node) for step in fired))
+    return [Move(move.name, place) for place in found] if 1 < len(found) <= _PLACES else []
+
+
+def _gain(trial: Trial) -> float:
+    return trial.timed.gain if trial.timed else 0.0

@@ -1,0 +1,101 @@
+"""A process that runs models in ONNX Runtime: if one crashes there, the command lives on and says so.
+
+It reads one request a line from stdin, as JSON, and answers with one line each. Arrays travel as .npz files,
+each named by its number in the request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import IO, Any
+
+import numpy as np
+
+__all__ = ["main"]
+
+Sessions = dict[str, Any]
+
+
+def _load(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = request["threads"]
+    # Without it, the idle workers of one session keep a core busy while another session is timed.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if not request["optimised"]:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    sessions[request["name"]] = onnxruntime.InferenceSession(
+        request["path"], options, providers=["CPUExecutionProvider"]
+    )
+    return {}
+
+
+def _drop(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
+    del sessions[request["name"]]
+    return {}
+
+
+def _run(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
+    session = sessions[request["name"]]
+    answers = session.run(request["outputs"], _feeds(request))
+    for name, answer in zip(request["outputs"], answers, strict=True):
+        if not isinstance(answer, np.ndarray):
+            return {"fault": f"output {name!r} is no array"}
+    held = [answer.astype(str) if answer.dtype == object else answer for answer in answers]
+    np.savez(request["answers"], *held)
+    return {}
+
+
+def _time(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds of each model in turns, A B A B, until the time is over; at least as many turns as asked."""
+    feeds = _feeds(request)
+    seconds: dict[str, list[float]] = {name: [] for name in request["names"]}
+    for name in seconds:
+        sessions[name].run(None, feeds)  # memory and threads are made at the first run
+    end = time.perf_counter() + request["seconds"]
+    while (turns := min(map(len, seconds.values()))) < request["turns"] or (
+        time.perf_counter() < end and turns < request["most"]
+    ):
+        for name, taken in seconds.items():
+            start = time.perf_counter()
+            sessions[name].run(None, feeds)
+            taken.append(time.perf_counter() - start)
+    return {"seconds": seconds}
+
+
+def _feeds(request: Mapping[str, Any]) -> dict[str, Any]:
+    with np.load(request["feeds"], allow_pickle=False) as held:
+        return {name: held[f"arr_{i}"] for i, name in enumerate(request["inputs"])}
+
+
+REQUESTS: Mapping[str, Callable[[Sessions, Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {"load": _load, "drop": _drop, "run": _run, "time": _time}
+)
+
+
+def main(requests: IO[str], answers: IO[str]) -> None:
+    """Answer requests until there are no more."""
+    sessions: Sessions = {}
+    for line in requests:
+        request = json.loads(line)
+        try:
+            answer = REQUESTS[request["do"]](sessions, request)
+        except Exception as fault:  # ONNX Runtime's own classes share no base
+            lines = str(fault).strip().splitlines() or [type(fault).__name__]
+            answer = {"fault": lines[0][:300]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # What libraries print must not get among the answers.
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    main(sys.stdin, own)

@@ -1,0 +1,41 @@
+"""auto_pad and output_shape are written as pads, as ONNX Runtime reads them.
+
+SAME_UPPER and SAME_LOWER make i s outputs of i inputs. With o = output_padding that crops (i-1)s + d(k-1) +
+1 + o - i s = d(k-1) + 1 + o - s cells, whatever i is, so it can be said for open sizes, too; a kernel that
+leaves nothing to crop adds nothing. output_shape m crops (i-1)s + d(k-1) + 1 + o - m, which takes a known
+i. The odd cell goes off the end for SAME_UPPER, else off the start. Where output_shape wants more than
+there is, output padding says so. OpenVINO puts the odd cell of output_shape at the start for SAME_UPPER as
+well: written as pads the layer means one thing everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tconv.onnx.rules.explicit import pads_of, read_attributes, written
+from tconv.onnx.rules.layer import matching, renewed
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+
+def _match(node: ir.Node, context: Context) -> dict[str, Any] | str:
+    told = read_attributes(node, context)
+    if isinstance(told, str):
+        return told
+    if told.auto_pad == "NOTSET" and told.output_shape is None:
+        return "its pads are explicit"
+    pads = pads_of(told)
+    return pads if isinstance(pads, str) else written(told, pads)
+
+
+def _rewrite(node: ir.Node, context: Context, found: dict[str, Any]) -> None:
+    context.replace([node], [renewed(node, context, node.inputs, found)])
+
+
+RULE = matching(
+    "explicit-pads", "auto_pad and output_shape are written as pads", ["ConvTranspose"], _match, _rewrite
+)

@@ -1,0 +1,82 @@
+"""A constant that multiplies or divides each channel before the layer goes into its weights.
+
+    conv_transpose(a x, W) = conv_transpose(x, W'),    W'[c] = a[c] W[c],    a of shape (C, 1, ..., 1) or one
+
+Both are sums over c of a[c] x[c] times W[c], and zeros around x stay zeros. So a shift before the layer does
+not move: beyond the border there is zero, not the shift. The same holds for a plain convolution, whose inputs
+are the second axis of W, counted within each group.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tconv.algebra.arrays import Array
+from tconv.algebra.fold import scale_inputs
+from tconv.onnx.rules.fold_scale import OPERATORS, factors
+from tconv.onnx.rules.layer import Layer, matching, other_input, put_back, read_layer
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+
+class _Match(NamedTuple):
+    layer: Layer
+    scaling: ir.Node
+    x: ir.Value
+    weight: Array
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
+    layer = read_layer(node, context)
+    if isinstance(layer, str):
+        return layer
+    scaled = node.inputs[0]
+    assert scaled is not None  # read_layer has seen to it
+    scaling = scaled.producer()
+    if scaling is None or scaling.domain or scaling.op_type not in OPERATORS:
+        return f"nothing that scales stands before it, but {_named(scaling)}"
+    user = context.user(scaled, node.op_type)
+    if user is not node:
+        return user if isinstance(user, str) else "another layer reads its input"
+    x = next((given for given in scaling.inputs if context.constant(given) is None), None)
+    if x is None:
+        return "what is scaled is a constant"
+    inputs = layer.channels[0]
+    scale = factors(scaling, x, layer.axes, inputs, context)
+    if isinstance(scale, str):
+        return scale
+    if _might_widen(scaling, x, layer, context):
+        return f"whether {inputs} channels are scaled, or made of fewer, is not known"
+    weight = scale_inputs(layer.weight, scale, layer.groups, transposed=layer.transposed)
+    return _Match(layer, scaling, x, weight)
+
+
+def _might_widen(scaling: ir.Node, x: ir.Value, layer: Layer, context: Context) -> bool:
+    """Whether the constant may have more axes or channels than x, which is then repeated to meet it."""
+    constant = context.constant(other_input(scaling, x))
+    rank = layer.axes + 2
+    if constant is None or (constant.size == 1 and constant.ndim < rank):
+        return False
+    known = context.shape(x)
+    return known is None or len(known) != rank or known[1] != layer.channels[0]
+
+
+def _named(producer: ir.Node | None) -> str:
+    return "an input" if producer is None else str(producer.op_type)
+
+
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    context.replace([found.scaling, node], [put_back(found.layer, context, weight=found.weight, x=found.x)])
+
+
+RULE = matching(
+    "fold-input-scale",
+    "a constant that multiplies each channel before the layer goes into its weights",
+    ["ConvTranspose", "Conv"],
+    _match,
+    _rewrite,
+)

@@ -1,0 +1,74 @@
+"""A hard swish in four steps becomes two: a hard sigmoid, and a product.
+
+    x clip(x + 3, 0, 6) / 6  =  x clip(x/6 + 1/2, 0, 1)  =  x HardSigmoid(x; alpha = 1/6, beta = 1/2)
+
+since dividing by 6 moves into a clip together with its bounds. The activation is that of MobileNetV3 (Howard
+et al. 2019, section 5.2); exporters write it in four nodes, each of which reads and writes the whole array.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tconv.onnx.rules.layer import label, matching, other_input
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+
+class _Match(NamedTuple):
+    x: ir.Value
+    nodes: list[ir.Node]
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
+    x = next((value for value in node.inputs if context.constant(value) is None), None)
+    if x is None or _number(other_input(node, x), context) != 3:
+        return "it does not add 3"
+    clip = context.user(node.outputs[0], "Clip")
+    if isinstance(clip, str):
+        return clip
+    if _bounds(clip, context) != (0, 6):
+        return "what follows does not clip to 0 and 6"
+    first = context.user(clip.outputs[0], "Mul", "Div")
+    if isinstance(first, str):
+        return first
+    second = context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul")
+    if isinstance(second, str):
+        return second
+    product, quotient = (first, second) if first.op_type == "Mul" else (second, first)
+    before = clip.outputs[0] if product is first else first.outputs[0]
+    if other_input(product, before) is not x:
+        return "the clipped value is not multiplied by what was clipped"
+    if _number(quotient.inputs[1], context) != 6:
+        return "the product is not divided by 6"
+    return _Match(x, [node, clip, first, second])
+
+
+def _number(value: ir.Value | None, context: Context) -> float | None:
+    """The value of a constant of one element and no axes that would widen what it meets."""
+    array = context.constant(value)
+    return None if array is None or array.size != 1 or array.ndim > 1 else float(array.reshape(-1)[0])
+
+
+def _bounds(clip: ir.Node, context: Context) -> tuple[float | None, float | None]:
+    """The bounds are inputs since opset 11, attributes before."""
+    if context.opset(clip) < 11:
+        return clip.attributes.get_float("min", None), clip.attributes.get_float("max", None)
+    low, high = (*clip.inputs[1:], None, None)[:2]
+    return _number(low, context), _number(high, context)
+
+
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    name = label(node)
+    gate = context.make_node(
+        "HardSigmoid", [found.x], {"alpha": 1 / 6, "beta": 0.5}, like=f"{name}_HardSigmoid"
+    )
+    product = context.make_node("Mul", [found.x, gate.outputs[0]], like=f"{name}_Mul")
+    context.replace(found.nodes, [gate, product])
+
+
+RULE = matching("hard-swish", "x clip(x + 3, 0, 6) / 6 becomes x HardSigmoid(x)", ["Add"], _match, _rewrite)

@@ -1,0 +1,103 @@
+"""A layer with a group for each input channel, whose filters are outer products, becomes one layer an axis.
+
+    w[y, x] = u[y] v[x]:    conv_transpose(x, w) = conv_transpose(conv_transpose(x, v), u)
+
+since the layer acts on each axis by itself: stride, pads, dilation and output padding of an axis go to the
+layer of that axis, the bias to the last (`tconv.algebra.separable`). Bilinear and other interpolation
+filters are outer products; k_y k_x products a cell become about k_y + k_x. With more than one input to an
+output the sum of outer products is none, hence a group for each input. Rows come last: on one thread of ONNX
+Runtime 1.31, FCN's bilinear layers (21 channels, factors 2, 8, 32) are 1.9 to 3.1 times as fast as in one
+layer, and only 0.9 to 1.7 times with columns last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tconv.algebra.arrays import Array
+from tconv.algebra.separable import split_axes
+from tconv.geometry.arguments import Sides
+from tconv.onnx.attributes import Attributes
+from tconv.onnx.rules.explicit import pads_of, read_attributes, written
+from tconv.onnx.rules.layer import label, matching, read_layer
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+
+class _Match(NamedTuple):
+    told: Attributes
+    pads: Sides
+    parts: list[tuple[Array, set[int]]]  #: weights, and the axes on which they act
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
+    layer = read_layer(node, context)
+    if isinstance(layer, str):
+        return layer
+    if layer.groups != layer.channels[0]:
+        return f"it has {layer.groups} groups for {layer.channels[0]} channels"
+    told = read_attributes(node, context)
+    if isinstance(told, str):
+        return told
+    # From the last axis to the first, so that the layer that makes the most cells adds whole rows at a time.
+    wide = [axis for axis, k in enumerate(told.kernel) if k > 1][::-1]
+    if len(wide) < 2:
+        return "its kernel lies along one axis"
+    pads = pads_of(told)
+    if isinstance(pads, str):
+        return pads
+    written(told, pads)  # refuses what its parts could not say either
+    lines = split_axes(layer.weight)
+    # Axes with a single tap, which may still have a stride, go with the layer that comes last.
+    last = {*range(told.axes)} - {*wide[:-1]}
+    parts = [(lines[axis], {axis}) for axis in wide[:-1]]
+    return _Match(told, pads, [*parts, (reduce(np.multiply, (lines[axis] for axis in last)), last)])
+
+
+def _only(told: Attributes, axes: set[int], groups: int) -> Attributes:
+    """The options of these axes; the others are as if they were not there."""
+
+    def of(values: tuple[int, ...], other: int) -> tuple[int, ...]:
+        return tuple(value if axis in axes else other for axis, value in enumerate(values))
+
+    return replace(
+        told,
+        kernel=of(told.kernel, 1),
+        stride=of(told.stride, 1),
+        dilation=of(told.dilation, 1),
+        output_padding=of(told.output_padding, 0),
+        groups=groups,
+    )
+
+
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    make = Maker(node, context, label(node))
+    told, pads, parts = found
+    value = node.inputs[0]
+    for number, (line, axes) in enumerate(parts):
+        # The first layer makes out/groups channels of each; from then on each has its own line.
+        weight = line if number == 0 else line.reshape(-1, 1, *line.shape[2:])
+        own = tuple(pair if axis in axes else (0, 0) for axis, pair in enumerate(pads))
+        inputs = [value, make.constant(weight, f"weight{number}")]
+        if number == len(parts) - 1:
+            inputs += node.inputs[2:]
+        value = make.add(node.op_type, inputs, **written(_only(told, axes, weight.shape[0]), own))
+    context.replace([node], make.nodes)
+
+
+RULE = matching(
+    "split-depthwise",
+    "a layer with a group for each channel and separable filters becomes one layer an axis",
+    ["ConvTranspose"],
+    _match,
+    _rewrite,
+)

@@ -1,0 +1,56 @@
+"""Pads that differ at the two ends become equal ones, and a Slice crops the rest.
+
+Padding (lo, hi) crops lo and hi cells of the full output. With m = min(lo, hi) on each axis the layer crops
+m at both ends and a Slice lo - m at the start or hi - m at the end: the same cells, for every size of the
+input.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tconv.geometry.arguments import Sides
+from tconv.onnx.rules.explicit import pads_of, read_attributes, written
+from tconv.onnx.rules.interleaving import cropped
+from tconv.onnx.rules.layer import label, matching
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.rule import Context
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["RULE"]
+
+
+class _Match(NamedTuple):
+    attributes: dict[str, Any]
+    crop: Sides
+
+
+def _match(node: ir.Node, context: Context) -> _Match | str:
+    told = read_attributes(node, context)
+    if isinstance(told, str):
+        return told
+    pads = pads_of(told)
+    if isinstance(pads, str):
+        return pads
+    if all(lo == hi for lo, hi in pads):
+        return "its pads are equal at both ends"
+    both = [min(lo, hi) for lo, hi in pads]
+    crop = tuple((lo - m, hi - m) for (lo, hi), m in zip(pads, both, strict=True))
+    return _Match(written(told, tuple((m, m) for m in both)), crop)
+
+
+def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+    make = Maker(node, context, label(node))
+    cropped(make, make.add(node.op_type, node.inputs, **found.attributes), found.crop)
+    context.replace([node], make.nodes)
+
+
+RULE = matching(
+    "symmetric-pads",
+    "pads that differ at the two ends become equal ones and a Slice",
+    ["ConvTranspose"],
+    _match,
+    _rewrite,
+)
