@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 WORKER = Path(__file__).parent / "onnx_fuzz.py"
+MANY = 2400
 
 
 @pytest.mark.parametrize(("way", "first"), [("inspect", 0), ("inspect", 100_000), ("rewrite", 200_000)])
 def test_broken_models_are_met_with_one_line(way: str, first: int) -> None:
     """The same models every time; others: `python tests/onnx_fuzz.py inspect 300000 5000`."""
-    command = [sys.executable, str(WORKER), way, str(first), "700"]
+    command = [sys.executable, str(WORKER), way, str(first), str(MANY)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     lines = done.stdout.splitlines()
     if not lines or not lines[-1].startswith("done: "):  # the interpreter itself has died
@@ -24,5 +25,5 @@ def test_broken_models_are_met_with_one_line(way: str, first: int) -> None:
     assert done.returncode == 0, "\n".join(bad[:60])
     words = lines[-1].replace(",", "").split()
     looked, refused = int(words[1]), int(words[3])
-    assert looked == 700
-    assert 100 < refused < 680  # some are still models
+    assert looked == MANY
+    assert MANY / 2 < refused < MANY - 20  # some are still models
