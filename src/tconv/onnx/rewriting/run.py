@@ -93,7 +93,9 @@ def rewrite(
             try:
                 runner.load("trial", model)
             except Trouble as trouble:
-                raise TconvError(f"{path} cannot be loaded, hence not compared or timed: {trouble}") from None
+                raise TconvError(
+                    f"ONNX Runtime cannot run {path}, hence it is not compared or timed: {trouble}"
+                ) from None
             feeds = taken(model, runner, "trial", sizes, given)
             runner.drop("trial")
         if wanted is not None:
