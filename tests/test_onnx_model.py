@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 import tconv.onnx as ours
 from onnx_files import layer, model, run, saved
 from tconv import TconvError
+from tconv.onnx.model import files_beside
 
 
 def test_a_model_is_written_as_it_was_read(tmp_path: Path) -> None:
@@ -52,6 +53,46 @@ def test_data_outside_are_read_when_used_and_written_beside_the_copy(tmp_path: P
     feeds = {"x": np.ones((1, 4, 5, 5), np.float32)}
     before = run(tmp_path / "in" / "model.onnx", feeds)[0]
     np.testing.assert_array_equal(run(tmp_path / "out" / "copy.onnx", feeds)[0], before)
+
+
+def _laid_outside(folder: Path, location: str, *tensors: onnx.TensorProto) -> None:
+    """The bytes of these tensors one after the other in a file of the folder, whatever their size."""
+    data = b""
+    for tensor in tensors:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        told = {"location": location, "offset": len(data), "length": len(tensor.raw_data)}
+        for key, value in told.items():
+            tensor.external_data.add(key=key, value=str(value))
+        data += tensor.raw_data
+        tensor.ClearField("raw_data")
+    (folder / location).write_bytes(data)
+
+
+@pytest.mark.parametrize("attribute", [False, True])
+@pytest.mark.parametrize("initializer", [False, True])
+def test_small_data_outside_and_those_of_constant_nodes_go_with_the_copy(
+    tmp_path: Path, attribute: bool, initializer: bool
+) -> None:
+    source, copy = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    copy.mkdir()
+    proto = layer(("n", 4, "h", 5), bias=True)
+    weight, bias = proto.graph.initializer
+    if attribute:
+        held = helper.make_node("Constant", [], [weight.name], value=weight)
+        del proto.graph.initializer[0]
+        (bias,) = proto.graph.initializer
+        proto.graph.node.insert(0, held)
+        weight = proto.graph.node[0].attribute[0].t
+    _laid_outside(source, "weights.bin", weight, *([bias] if initializer else []))
+    read = ours.read(saved(proto, source))
+    ours.write(read, copy / "copy.onnx")
+    feeds = {"x": np.random.default_rng(1).normal(size=(2, 4, 3, 5)).astype(np.float32)}
+    before = run(source / "model.onnx", feeds)[0]
+    np.testing.assert_array_equal(run(copy / "copy.onnx", feeds)[0], before)
+    data = ["copy.onnx.data"] if initializer or not attribute else []
+    assert sorted(path.name for path in copy.iterdir()) == ["copy.onnx", *data]
+    assert files_beside(read) == {source / "weights.bin"}  # what was read is as it was
 
 
 def test_data_of_the_model_that_was_read_are_not_written_over(tmp_path: Path) -> None:

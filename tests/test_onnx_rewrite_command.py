@@ -248,8 +248,12 @@ def test_what_the_runtime_does_not_know_is_one_line(
     path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
     assert run(path, out, "--for", "speed") == 2
     err = capsys.readouterr().err
-    assert "cannot be loaded, hence not compared or timed" in err
+    assert f"ONNX Runtime cannot run {path}, hence it is not compared or timed: Fatal error: own:Own" in err
     assert err.count("\n") == 1
+    assert not out.exists()
+    assert run(path, out, "--for", "no-groups", "--json") == 2
+    assert capsys.readouterr().out == ""
+    assert not out.exists()
     assert run(path, out, "--for", "no-groups", "--no-check") == 0
 
 

@@ -26,12 +26,13 @@ NUMBERS = {
 Node = tuple[str, Sequence[str], str]
 ADD: Node = ("Add", ["x", "three"], "a")
 CLIP: Node = ("Clip", ["a", "zero", "six"], "c")
+END: Sequence[Node] = [("Mul", ["x", "c"], "m"), ("Div", ["m", "six"], "y")]
 
 
 @pytest.mark.parametrize(
     "nodes",
     [
-        [ADD, CLIP, ("Mul", ["x", "c"], "m"), ("Div", ["m", "six"], "y")],
+        [ADD, CLIP, *END],
         [("Add", ["three", "x"], "a"), CLIP, ("Div", ["c", "six"], "m"), ("Mul", ["m", "x"], "y")],
     ],
 )
@@ -52,6 +53,28 @@ def test_hard_swish(nodes: list[Node], opset: int) -> None:
     assert op_types(made) == ["HardSigmoid", "Mul"]
     np.testing.assert_allclose(answers(made, {"x": x})[0], before, rtol=0, atol=1e-6)
     np.testing.assert_allclose(before, x * np.clip(x + 3, 0, 6) / 6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64])
+def test_a_hard_swish_that_would_lose_digits_is_left(dtype: type[np.generic]) -> None:
+    nodes = [helper.make_node(op, inputs, [out]) for op, inputs, out in (ADD, CLIP, *END)]
+    numbers = {name: array.astype(dtype) for name, array in NUMBERS.items()}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    made = model(nodes, {"x": ["n"]}, ["y"], numbers, dtype=kind)
+    (step,) = apply_rules(made, [RULES["hard-swish"]])
+    assert step.reason == f"it is in {dtype.__name__}, and the numbers of HardSigmoid are float32"
+
+
+@pytest.mark.parametrize("rule", [name for name in RULES if "ConvTranspose" in RULES[name].op_types])
+@pytest.mark.parametrize("opset", [1, 4, 6])
+def test_no_rule_fires_before_opset_7(rule: str, opset: int) -> None:
+    # There Add does not broadcast, Mul takes no integers, Reshape and Split have their numbers elsewhere.
+    weight = whole(np.random.default_rng(0), 4, 2, 3, 3)
+    up = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2, strides=[2, 1])
+    made = model([up], {"x": [1, 4, 5, 5]}, ["y"], {"w": weight}, opset=opset)
+    (step,) = apply_rules(made, [RULES[rule]])
+    assert step.reason == f"opset {opset} is older than 7"
+    assert op_types(made) == ["ConvTranspose"]
 
 
 @pytest.mark.parametrize(
@@ -130,3 +153,12 @@ def test_a_shift_that_others_read_stays() -> None:
     assert [step.reason for step in apply_rules(made, [RULES["fold-input-shift"]])] == [
         "its answer is an output of the model"
     ]
+
+
+def test_a_function_before_opset_9_holds_no_whole_numbers() -> None:
+    up = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", strides=[2, 1])
+    body = helper.make_function("own", "Up", ["x", "w"], ["y"], [up], [helper.make_opsetid("", 8)])
+    call = helper.make_node("Up", ["x", "w"], ["y"], domain="own")
+    made = model([call], {"x": [1, 4, 5, 5], "w": [4, 2, 3, 3]}, ["y"], opset=8, functions=[body])
+    (step,) = apply_rules(made, [RULES["symmetric-pads"]])
+    assert step.reason == "opset 8 is older than 9"

@@ -19,7 +19,7 @@ from tconv.onnx.guards import LARGEST
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["constant", "quiet", "read", "write"]
+__all__ = ["constant", "files_beside", "quiet", "read", "write"]
 
 #: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
 #: its inputs, without meaning that a caller may replace them.
@@ -83,17 +83,50 @@ def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
     Raises:
         TconvError: the file cannot be written, or its data would replace those of the model that was read.
     """
+    path = Path(path)
+    sources = files_beside(model)
+    with _attributes_inside(model, path):
+        if files_beside(model) or sum(tensor.nbytes for tensor in _tensors(model)) > LARGEST * 0.98:
+            _write_in_two(model, path, sources)
+            return
+        data = _serialized(model, path)
+        with write_aside(path) as file:
+            file.write(data)
+
+
+def files_beside(model: ir.Model) -> set[Path]:
+    """The files beside a model that hold tensors of it."""
     import onnx_ir as ir
 
-    path = Path(path)
-    tensors = list(_tensors(model))
-    outside = [tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor)]
-    if outside or sum(tensor.nbytes for tensor in tensors) > LARGEST * 0.98:
-        _write_in_two(model, path, {Path(tensor.path) for tensor in outside})
-        return
-    data = _serialized(model, path)
-    with write_aside(path) as file:
-        file.write(data)
+    return {Path(tensor.path) for tensor in _tensors(model) if isinstance(tensor, ir.ExternalTensor)}
+
+
+@contextlib.contextmanager
+def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
+    """Tensors of attributes held in memory: where they lay is told from another folder than the new one's."""
+    import onnx_ir as ir
+
+    held = [
+        (node, attribute)
+        for node in _nodes(model)
+        for attribute in node.attributes.values()
+        if any(isinstance(tensor, ir.ExternalTensor) for tensor in _of_attribute(attribute))
+    ]
+    try:
+        for node, attribute in held:
+            inside = ir.external_data.convert_tensors_from_external(list(_of_attribute(attribute)))
+            one = attribute.type == ir.AttributeType.TENSOR
+            node.attributes[attribute.name] = ir.Attr(
+                attribute.name, attribute.type, inside[0] if one else inside
+            )
+        yield
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, TconvError):
+            raise
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+    finally:
+        for node, attribute in held:
+            node.attributes[attribute.name] = attribute
 
 
 def _serialized(model: ir.Model, path: Path) -> bytes:
@@ -127,7 +160,8 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
         value
         for graph in model.graphs()
         for value in graph.initializers.values()
-        if value.const_value is not None and value.const_value.nbytes >= 1024
+        if value.const_value is not None
+        and (value.const_value.nbytes >= 1024 or isinstance(value.const_value, ir.ExternalTensor))
     ]
     kept = [value.const_value for value in values]
     try:
@@ -187,22 +221,33 @@ def constant(value: ir.Value | None) -> Array | None:
 
 def _tensors(model: ir.Model) -> Iterator[Any]:
     """Every tensor that the file holds or points to."""
-    import onnx_ir as ir
-
     for graph in model.graphs():
         for value in graph.initializers.values():
             if value.const_value is not None:
                 yield value.const_value
+    for node in _nodes(model):
+        for attribute in node.attributes.values():
+            yield from _of_attribute(attribute)
+
+
+def _nodes(model: ir.Model) -> Iterator[ir.Node]:
+    import onnx_ir as ir
+
     bodies: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
     for body in bodies:
-        for node in ir.traversal.RecursiveGraphIterator(body):
-            for attribute in node.attributes.values():
-                if attribute.is_ref():
-                    continue
-                if attribute.type == ir.AttributeType.TENSOR:
-                    yield attribute.value
-                elif attribute.type == ir.AttributeType.TENSORS:
-                    yield from attribute.value
+        yield from ir.traversal.RecursiveGraphIterator(body)
+
+
+def _of_attribute(attribute: ir.Attr) -> Iterator[Any]:
+    """The tensors that an attribute holds."""
+    import onnx_ir as ir
+
+    if attribute.is_ref():
+        return
+    if attribute.type == ir.AttributeType.TENSOR:
+        yield attribute.value
+    elif attribute.type == ir.AttributeType.TENSORS:
+        yield from attribute.value
 
 
 @contextlib.contextmanager

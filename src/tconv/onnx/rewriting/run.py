@@ -13,7 +13,7 @@ import numpy as np
 
 from tconv.diagnosis.words import clean
 from tconv.errors import TconvError
-from tconv.onnx.model import read, write
+from tconv.onnx.model import files_beside, read, write
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, taken
 from tconv.onnx.rewriting.goals import target
@@ -93,7 +93,9 @@ def rewrite(
             try:
                 runner.load("trial", model)
             except Trouble as trouble:
-                raise TconvError(f"{path} cannot be loaded, hence not compared or timed: {trouble}") from None
+                raise TconvError(
+                    f"ONNX Runtime cannot run {path}, hence it is not compared or timed: {trouble}"
+                ) from None
             feeds = taken(model, runner, "trial", sizes, given)
             runner.drop("trial")
         if wanted is not None:
@@ -139,19 +141,13 @@ def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
 
 def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:
     """Whether `out` is another file than those that the model is read from."""
-    import onnx_ir as ir
-
     if out is None:
         return
     if out.is_dir():
         raise TconvError(f"cannot write {out}: it is a folder")
     if not out.parent.is_dir():
         raise TconvError(f"cannot write {out}: there is no folder {out.parent}")
-    held = {path}
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor):
-                held.add(Path(value.const_value.path))
+    held = {path, *files_beside(model)}
     if out.exists() and any(file.exists() and out.samefile(file) for file in held):
         raise TconvError(f"cannot write {out}: that is the model that is read; another name would fit")
 

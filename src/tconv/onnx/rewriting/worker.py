@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -80,6 +81,17 @@ REQUESTS: Mapping[str, Callable[[Sessions, Mapping[str, Any]], dict[str, Any]]] 
 )
 
 
+def _line(text: str) -> str:
+    """ONNX Runtime's reason in one line, without the file that is only made for it.
+
+    >>> _line("[ONNXRuntimeError] : 1 : FAIL : Load model from /a.onnx failed:Fatal error: no Op\\nmore")
+    'Fatal error: no Op'
+    """
+    line = (text.strip().splitlines() or [""])[0]
+    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:\s*", "", line)
+    return line if len(line) <= 300 else f"... {line[-290:]}"  # it begins with the place in their source
+
+
 def main(requests: IO[str], answers: IO[str]) -> None:
     """Answer requests until there are no more."""
     sessions: Sessions = {}
@@ -88,8 +100,7 @@ def main(requests: IO[str], answers: IO[str]) -> None:
         try:
             answer = REQUESTS[request["do"]](sessions, request)
         except Exception as fault:  # ONNX Runtime's own classes share no base
-            lines = str(fault).strip().splitlines() or [type(fault).__name__]
-            answer = {"fault": lines[0][:300]}
+            answer = {"fault": _line(str(fault)) or type(fault).__name__}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

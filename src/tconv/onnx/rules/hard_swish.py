@@ -4,11 +4,14 @@
 
 since dividing by 6 moves into a clip together with its bounds. The activation is that of MobileNetV3 (Howard
 et al. 2019, section 5.2); exporters write it in four nodes, each of which reads and writes the whole array.
+Its alpha is a float32, so that a model in float64 would lose digits; whole numbers divide otherwise.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from tconv.onnx.rules.layer import label, matching, other_input
 from tconv.onnx.rules.rule import Context
@@ -26,8 +29,12 @@ class _Match(NamedTuple):
 
 def _match(node: ir.Node, context: Context) -> _Match | str:
     x = next((value for value in node.inputs if context.constant(value) is None), None)
-    if x is None or _number(other_input(node, x), context) != 3:
+    three = None if x is None else other_input(node, x)
+    if x is None or _number(three, context) != 3:
         return "it does not add 3"
+    dtype = np.asarray(context.constant(three)).dtype
+    if dtype not in (np.float32, np.float16):
+        return f"it is in {dtype}, and the numbers of HardSigmoid are float32"
     clip = context.user(node.outputs[0], "Clip")
     if isinstance(clip, str):
         return clip

@@ -148,10 +148,15 @@ def matching(
 ) -> Rule:
     """A rule made of `match`, which returns what `rewrite` needs, or the reason why there is nothing to do.
 
-    What the identities of `tconv.algebra` refuse is such a reason, too.
+    What the identities of `tconv.algebra` refuse is such a reason, too. So is an opset in which operators
+    that rules write mean something else: before 7 Add does not broadcast and Reshape or Split take their
+    numbers otherwise; before 9 Constant, which a function has in place of initializers, holds no integers.
     """
 
     def found(node: ir.Node, context: Context) -> _Match | str:
+        opset, oldest = context.opset(node), 9 if context.in_function(node) else 7
+        if opset < oldest:
+            return f"opset {opset} is older than {oldest}"
         try:
             return match(node, context)
         except TconvError as fault:
