@@ -160,6 +160,18 @@ def test_data_outside_and_bfloat16(tmp_path: Path) -> None:
     assert "refuses" in found.runtimes["ONNX Runtime"]
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("net.pt", "tconv.onnx.inspect(module, example=x)"),
+        ("n1 c1>1 i3 k3", "tconv explain and diagnose take it"),
+    ],
+)
+def test_what_is_no_onnx_file_is_sent_on(what: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", what]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_model_without_such_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proto = model([helper.make_node("Relu", ["x"], ["y"])], inputs={"x": [1, 2]})
     assert main(["inspect", str(saved(proto, tmp_path))]) == 0

@@ -77,6 +77,8 @@ def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
 
 def total(found: Inspection) -> str:
     """All multiplications of the model, and whose they are."""
+    if not found.multiplications and not found.whole:
+        return "Multiplications of the model: not known without the sizes of its inputs."
     works = [work for work in found.work if work.counted and work.multiplications]
     whose = ", ".join(f"{work.operator} {work.multiplications:,} ({work.nodes})" for work in works[:8])
     known = "" if found.whole else " as far as sizes are known"
