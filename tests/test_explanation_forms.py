@@ -209,6 +209,10 @@ class TestCommand:
         (["c1>1 i3 k3", "--values", "nan,1,2", "ones"], "X: cannot read 'nan,1,2'"),
         (["c1>1 i3 k3", "--input", "5"], "--input was given without --from"),
         (["c1>1 i3 k3", "--json", "--markdown"], "not allowed with argument --json"),
+        (
+            ["nn.ConvTranspose2d(3, 8, 3)", "--input", "5x5"],
+            "a framework's call; --from pytorch",
+        ),
         (["--from", "kears", "x"], "'kears' is unknown; did you mean 'keras'?"),
         (["--from", "keras", "Conv2DTranspose(8, 3)"], "--from needs the input's spatial sizes"),
         (["--from", "keras", "", "--input", "5"], "tconv explain: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,18 @@ def test_memory_weights_and_runtimes_of_a_layer(tmp_path: Path) -> None:
     assert "split-groups" in found.fires
 
 
+def test_a_report_fits_a_terminal_of_80_columns() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    deep = torch.nn.Sequential(torch.nn.ConvTranspose2d(256, 128, 16, 8, 4, output_padding=1, bias=False))
+    for name in ("upsampling", "decoder", "generator"):
+        deep = torch.nn.Sequential(OrderedDict({name: deep}))
+    lines = str(inspect(deep, example=torch.zeros(1, 256, 9, 9))).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    at = lines.index("generator.decoder.upsampling.0  256x128x16x16 float32")
+    assert lines[at + 1].startswith("  n1 c256>128 i9x9 k16 s8 p4 o1  ")
+    assert lines[at - 2 : at] == ["layer  weights", "  problem" + lines[at - 1][9:]]
+
+
 def test_open_sizes_are_said_and_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(layer(("n", 4, "h", 6), strides=[2, 2]), tmp_path)
     (found,) = inspect(path).layers
@@ -158,6 +171,18 @@ def test_data_outside_and_bfloat16(tmp_path: Path) -> None:
     found = inspect(saved(proto, tmp_path, "half.onnx")).layers[0]
     assert (found.weights, found.memory.weights) == ("4x3x3x3 bfloat16", 216)
     assert "refuses" in found.runtimes["ONNX Runtime"]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("net.pt", "tconv.onnx.inspect(module, example=x)"),
+        ("n1 c1>1 i3 k3", "tconv explain and diagnose take it"),
+    ],
+)
+def test_what_is_no_onnx_file_is_sent_on(what: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", what]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_model_without_such_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

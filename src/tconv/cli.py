@@ -34,10 +34,12 @@ the status."""
 
 HEAD = """\
 example:
+  tconv explain "n1 c256>64 i28x28 k3 s2 p1"
+  tconv inspect model.onnx
   tconv train brain --out runs/brain
-  tconv evaluate runs/brain/best.ckpt brain
 
-Transposed convolution: fast on a CPU, exactly defined, and learned from real pictures."""
+Transposed convolution: fast on a CPU, exactly defined, and learned from real
+pictures."""
 
 
 class Parser(argparse.ArgumentParser):

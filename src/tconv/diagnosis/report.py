@@ -13,9 +13,20 @@ from tconv.diagnosis.words import clean
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined
 
-__all__ = ["COLUMNS", "cells", "counted", "headline", "of_code", "problem", "table", "text", "together"]
+__all__ = [
+    "COLUMNS",
+    "WIDTH",
+    "cells",
+    "counted",
+    "headline",
+    "of_code",
+    "problem",
+    "table",
+    "text",
+    "together",
+]
 
-WIDTH = 100
+WIDTH = 80
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
 
 
@@ -25,7 +36,12 @@ def text(diagnosis: Diagnosis) -> str:
     rows = [COLUMNS, *(cells(entry) for entry in diagnosis.layers)]
     lines += table(rows)
     if not all(entry.layer.sized for entry in diagnosis.layers):
-        lines += ["", "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)"]
+        lines += [
+            "",
+            *_wrapped(
+                "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)", ""
+            ),
+        ]
     for note in diagnosis.notes:
         lines += ["", *_wrapped(note, "")]
     for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code):
@@ -69,7 +85,22 @@ def cells(entry: Examined) -> tuple[str, ...]:
 
 
 def table(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
-    """Lines with aligned columns: the first, of `words`, to the left, those of numbers to the right."""
+    """Lines with aligned columns: the first, of `words`, to the left, those of numbers to the right.
+
+    What is wider than a terminal has the first column, and the words after the second, in lines of their own.
+
+    >>> table([("layer", "problem", "weights", "share"), ("up", "n1 c1>1 i3 k3", "1x1x3", "5%")], words=3)
+    ['layer  problem        weights  share', 'up     n1 c1>1 i3 k3  1x1x3       5%']
+    """
+    lines = _aligned(rows, words)
+    if max(map(len, lines)) <= WIDTH:
+        return lines
+    below = _aligned([(row[1], *row[words:]) for row in rows], 1)
+    pairs = zip(rows, below, strict=True)
+    return [line for row, rest in pairs for line in ("  ".join([row[0], *row[2:words]]), f"  {rest}")]
+
+
+def _aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

@@ -80,6 +80,11 @@ def _explain(args: argparse.Namespace) -> int:
     from tconv.explanation import explain
     from tconv.geometry import Geometry
 
+    if not args.framework and "(" in args.problem:
+        raise TconvError(
+            f"{args.problem!r:.200} is a framework's call; "
+            "--from pytorch before it, or another framework, and --input 28x28 would fit"
+        )
     for option in ("input", "channels", "batch", "reading"):
         if not args.framework and getattr(args, option) is not None:
             raise TconvError(f"--{option} was given without --from; a PROBLEM tells it itself")

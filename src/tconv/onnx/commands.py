@@ -28,6 +28,9 @@ more examples:
   tconv inspect model.onnx --json"""
 
 
+_TORCH = (".pt", ".pth", ".ckpt", ".pt2")
+
+
 def add_parser(subparsers: Any) -> None:
     """Register ``tconv inspect``."""
     parser = subparsers.add_parser(
@@ -60,6 +63,13 @@ def _inspect(args: argparse.Namespace) -> int:
     from tconv.files import write_aside
     from tconv.onnx.inspection import inspect
 
+    if args.model.suffix in _TORCH:
+        raise TconvError(
+            f"{str(args.model)!r:.300} is PyTorch's; an .onnx file would fit, or from Python "
+            "tconv.onnx.inspect(module, example=x)"
+        )
+    if not args.model.exists() and _is_problem(str(args.model)):
+        raise TconvError(f"{str(args.model)!r} is a problem and no file; tconv explain and diagnose take it")
     found = inspect(
         args.model,
         sizes=dict(_size(entry) for entry in args.size),
@@ -72,6 +82,16 @@ def _inspect(args: argparse.Namespace) -> int:
         print(f"wrote {args.html}", file=sys.stderr)
     print(json.dumps(found.as_dict()) if args.json else found)
     return 0
+
+
+def _is_problem(text: str) -> bool:
+    from tconv.geometry import Geometry
+
+    try:
+        Geometry.parse(text)
+    except TconvError:
+        return False
+    return True
 
 
 def _size(entry: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis.report import counted, of_code, table
+from tconv.diagnosis.report import WIDTH, counted, of_code, table
 from tconv.diagnosis.words import clean
 from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.runtimes import size
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "as_dict", "cells", "headline", "text", "together", "total"]
 
-WIDTH = 100
 COLUMNS = ("layer", "problem", "weights", "multiplications", "share", "in", "out", "columns")
 
 
@@ -31,7 +30,8 @@ def text(found: Inspection) -> str:
     lines += [*_noted(found), "", "Who computes it how"]
     for names, told in together(found.layers, lambda layer: tuple(layer.runtimes.items())):
         lines += _hanging(names, 2)
-        lines += [f"    {name + ':':<14}{what}" for name, what in told]
+        for name, what in told:
+            lines += _hanging(f"{name + ':':<14}{what}", 4, 18)
     if found.rewritable:
         lines += ["", "What tconv rewrite could do, each exactly"]
         lines += [line for names, rules in rewritings(found) for line in _hanging(f"{names}: {rules}", 2)]
@@ -77,6 +77,8 @@ def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
 
 def total(found: Inspection) -> str:
     """All multiplications of the model, and whose they are."""
+    if not found.multiplications and not found.whole:
+        return "Multiplications of the model: not known without the sizes of its inputs."
     works = [work for work in found.work if work.counted and work.multiplications]
     whose = ", ".join(f"{work.operator} {work.multiplications:,} ({work.nodes})" for work in works[:8])
     known = "" if found.whole else " as far as sizes are known"
@@ -120,9 +122,9 @@ def _noted(found: Inspection) -> list[str]:
     return [line for note in notes for line in ["", *wrap(note, WIDTH)]]
 
 
-def _hanging(sentence: str, indent: int) -> list[str]:
+def _hanging(sentence: str, indent: int, then: int | None = None) -> list[str]:
     return wrap(
-        sentence, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2),
+        sentence, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (then or indent + 2),
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 

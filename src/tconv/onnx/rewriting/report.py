@@ -89,7 +89,9 @@ class Report:
             )  # fmt: skip
         fired = {trial.moves for trial in self.trials if trial.fired}
         nowhere = [str(t.moves[0]) for t in self.trials if not t.fired and t.moves not in fired]
-        table.caption = f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}" if nowhere else None
+        table.caption = "\n".join(
+            [_MEANT, *([f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}."] if nowhere else [])]
+        )
         return table
 
     def _how(self) -> str:
@@ -100,7 +102,9 @@ class Report:
         from rich.text import Text
 
         if not self.done:
-            return Text("Nothing was rewritten.")
+            if self.goal == "speed":
+                return Text("Nothing was rewritten: no rewriting makes the whole model faster.")
+            return Text(f"Nothing was rewritten: it has nothing that {self.goal} takes away.")
         table = _table("Rewritten", "rule", "places", "layers")
         places: dict[str, list[str]] = {}
         for step in self.done:
@@ -131,6 +135,12 @@ class Report:
                 f"{worst.largest:.3g} (allowed: {worst.allowed:.2g})."
             )
         return [Text(line) for line in lines]
+
+
+_MEANT = (
+    "Gain: the median over turns in which both models ran. "
+    "Kept is what gains more than 5 %, in three turns of four."
+)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -44,7 +44,8 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     if isinstance(layer, str):
         return layer
     if layer.groups != layer.channels[0]:
-        return f"it has {layer.groups} groups for {layer.channels[0]} channels"
+        groups = "one group" if layer.groups == 1 else f"{layer.groups} groups"
+        return f"it has {groups} for {layer.channels[0]} channels"
     told = read_attributes(node, context)
     if isinstance(told, str):
         return told

@@ -12,9 +12,11 @@ layer  what                          done
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
+from torch.jit import ScriptModule
 
 from tconv.errors import TconvError
 from tconv.torch.accelerate.choosing import measured
@@ -68,6 +70,17 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
         done = measured(Example(model, example))
     if any("_orig_mod" in module._modules for module in model.modules()):
         done.notes.append("what torch.compile has taken runs part by part: Inductor fuses it")
+    done.notes += _notes(model, bool(done.rows))
     if report:
         print(done)
     return done
+
+
+def _notes(model: nn.Module, changed: bool) -> Iterator[str]:
+    for name, part in model.named_modules():
+        if isinstance(part, ScriptModule):
+            whose = name or "the model"
+            yield f"{whose} is compiled by torch.jit and stays: accelerate before torch.jit.trace"
+            break
+    if model.training and changed:
+        yield "the model is in training: all of this counts after model.eval(), under torch.no_grad()"

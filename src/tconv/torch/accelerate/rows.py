@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.jit import ScriptModule
 
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.chains import NORMS, Chain
@@ -100,7 +101,8 @@ class _Search:
         self.model = model
         self.names: dict[nn.Module, list[str]] = {}
         for name, module in model.named_modules(remove_duplicate=False):
-            self.names.setdefault(module, []).append(name or "(the model)")
+            if not isinstance(module, ScriptModule):  # compiled: nothing in it can be changed
+                self.names.setdefault(module, []).append(name or "(the model)")
         self.rows: dict[Any, Row] = {}
         self.placed: set[Any] = set()  #: layers and upsamplings that a line begins with
         self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from types import TracebackType
 
 from torch import nn
@@ -11,6 +12,8 @@ from tconv.torch.accelerate.rewriting import Rewriting
 from tconv.torch.accelerate.rows import Row
 
 __all__ = ["Accelerated"]
+
+_WIDTH = 80  #: of sentences, where the table is no wider
 
 
 class Accelerated:
@@ -72,39 +75,52 @@ class Accelerated:
         return str(self)
 
     def __str__(self) -> str:
-        """A row a layer, then the whole model."""
+        """A row a layer, below it what was not done and why; then the whole model."""
         if not self.rows:
-            return f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
+            none = f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
+            return "\n".join([none, *self.notes])
         timed = any(row.after is not None for row in self.rows)
-        left = ["not done, and why"] if any(row.why for row in self.rows) else []
-        head = ["layer", "what", "done", *(["ms before", "after"] if timed else []), *left]
-        lines = [head]
+        lines = [["layer", "what", "done", *(["ms before", "after"] if timed else [])]]
         for row in self.rows:
             times = [_ms(row.before), _ms(row.after)] if timed else []
-            lines.append(
-                [row.name, row.what, ", ".join(row.done) or "-", *times, *["; ".join(row.why)][: len(left)]]
-            )
-        widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-        right = {3, 4} if timed else set()
-        shown = [
+            lines.append([row.name, row.what, ", ".join(row.done) or "-", *times])
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        head, *shown = [
             "  ".join(
-                cell.rjust(width) if column in right else cell.ljust(width)
+                cell.rjust(width) if column > 2 else cell.ljust(width)
                 for column, (cell, width) in enumerate(zip(line, widths, strict=True))
             ).rstrip()
             for line in lines
         ]
-        return "\n".join([shown[0], "-" * max(map(len, shown)), *shown[1:], *self._foot()])
+        rule = "-" * max(map(len, [head, *shown]))
+        room, indent = max(len(rule), _WIDTH), " " * (widths[0] + 2)
+        body = [head, rule]
+        for row, first in zip(self.rows, shown, strict=True):
+            body.append(first)
+            for why in row.why:
+                body += _wrapped(f"why no more: {why}", room, indent)
+        for note in self._foot():
+            body += _wrapped(note, room)
+        return "\n".join(body)
 
     def _foot(self) -> list[str]:
         foot = []
         if self.before is not None and self.after is not None:
             foot.append(
                 f"whole model: {_ms(self.before)} ms before, {_ms(self.after)} after: "
-                f"{self.before / self.after:.2f} times as fast (medians in turns, evaluation, no gradients)"
+                f"{self.before / self.after:.2f} times as fast"
             )
+            foot.append("times: medians in turns, in evaluation, without gradients")
         if self.apart is not None:
             foot.append(f"answers: apart by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
         return ["", *foot, *self.notes] if foot or self.notes else []
+
+
+def _wrapped(sentence: str, room: int, indent: str = "") -> list[str]:
+    return wrap(
+        sentence, room, initial_indent=indent, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    ) or [""]  # fmt: skip
 
 
 def _ms(seconds: float | None) -> str:
