@@ -183,7 +183,8 @@ def compared(model: nn.Module, *inputs: Tensor) -> layers.Accelerated:
         theirs = torch.autograd.grad(twin(*inputs).sum(), list(twin.parameters()), allow_unused=True)
         for a, b in zip(ours, theirs, strict=True):
             if a is not None or b is not None:
-                torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+                # Gradients of what a BatchNorm takes away again are 0 but for the rounding of sums.
+                torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
     return done
 
 

@@ -152,6 +152,8 @@ def _batch(operands: Any, dims: Any, *, job: Job) -> Any:
     count = next(o.shape[d] for o, d in zip(operands, dims, strict=True) if d is not None)
     g = job.geometry
     gradient = job.map == "weight_gradient"
+    if not count:  # the engine has nothing to walk over
+        return jnp.zeros((0, *job.shape), operands[0].dtype), 0
 
     def leading(which: int) -> Any:
         operand, dim = operands[which], dims[which]

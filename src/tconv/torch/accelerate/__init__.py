@@ -37,6 +37,12 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
     is done where nn.Sequential or torch.fx shows that nobody else sees what lies between, and only while
     nobody looks: with hooks on a part, in training, under compilers and autocast the parts run one by one.
 
+    Packed weights follow load_state_dict, optimizers and every write that PyTorch counts. It does not count
+    writes through `.data` or NumPy: those are seen in tensors of up to 16,384 numbers, and in larger ones by
+    a sample of 1,024. That shows averaged or clipped weights, but not a few numbers written into a large
+    tensor: `refresh()` of what is returned packs anew, and writes to the parameter itself under
+    torch.no_grad() are counted.
+
     Args:
         model: any module; it is changed in place.
         example: a tensor, a tuple of arguments or a dict of keywords for the model. With it answers are

@@ -1,9 +1,9 @@
 """Weights that are folded, merged and packed once, and again when what they come from has changed.
 
 Packing costs more than the layer itself where maps are small. What has changed is seen by PyTorch's counters
-of changes, on which autograd relies too. Two changes are not counted: what is written through `.data`, as is
-common where averages of weights are kept, and the statistics that a BatchNorm updates. So a sample of the
-weights, and the statistics, are compared as well.
+of changes, on which autograd relies too. Not counted are writes through `.data` and NumPy, as is common
+where averages of weights are kept, those of fused optimizers, and the statistics that a BatchNorm updates. So
+values are compared as well: all of what is small, as biases and statistics are, and a sample of the rest.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _State(NamedTuple):
 
     tensors: tuple[Tensor, ...]
     versions: tuple[tuple[int, int], ...]
-    samples: list[tuple[Tensor, Tensor]]  #: of some of them: as they are, and as they were
+    samples: list[tuple[Tensor, Tensor]]  #: of each of them: as it is, and as it was
     settings: Any
     layer: Layer
     jobs: dict[tuple[int, ...], tuple[Job, Any, Any]]  #: by the input's shape
@@ -113,17 +113,18 @@ class _State(NamedTuple):
 
 
 _SAMPLES = 1024
+_SMALL = 16 * _SAMPLES  #: compared as a whole
 _MOST_SHAPES = 1024
 
 
-def _samples(tensors: Sequence[Tensor], norm: Any) -> list[Tensor]:
-    """Views that show most changes: of the largest tensor, and of statistics."""
-    seen = max(tensors, key=Tensor.numel).detach()
-    if torch.ops.aten.is_non_overlapping_and_dense(seen):
+def _sample(tensor: Tensor) -> Tensor:
+    """A view that shows most changes; of a small tensor every one."""
+    seen = tensor.detach()
+    if seen.numel() > _SMALL and torch.ops.aten.is_non_overlapping_and_dense(seen):
         # An odd step meets every channel of the usual counts of them.
         step = seen.numel() // _SAMPLES | 1
         seen = seen.as_strided((-(-seen.numel() // step),), (step,), seen.storage_offset())
-    return [seen] if norm is None else [seen, norm.running_mean, norm.running_var]
+    return seen
 
 
 def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
@@ -155,6 +156,7 @@ class Packed:
         if any(tensor.is_inference() for tensor in tensors):  # changes of these are not counted
             return None
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
+        settings = *settings, vars(layer).get("output_size")
         head = chain.parts[0]
         if isinstance(head, nn.Upsample):
             settings = *settings, head.size, head.scale_factor, head.mode
@@ -171,7 +173,7 @@ class Packed:
             usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
             if not (usual and is_plain(chain.layer) and _is_pure(chain.layer) and _merges(chain)):
                 return None
-            samples = [(seen, seen.clone()) for seen in _samples(tensors, chain.norm)]
+            samples = [(seen, seen.clone()) for seen in map(_sample, tensors)]
             versions, made = _versions(tensors), _packed(chain, activation, last)
             state = _State(tuple(tensors), versions, samples, settings, made, {})
             self._states[last] = state

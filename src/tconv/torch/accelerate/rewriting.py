@@ -6,6 +6,7 @@ longer holds, the module's own forward runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from types import MethodType
 from typing import Any
@@ -105,12 +106,8 @@ class InGraph(Rewriting):
         """`chains`: with the lines of `found` whose first parts they are."""
         super().__init__(module)
         self._reading = found.reading
-        self._members = [
-            (owner, name, owner._modules[name])
-            for node in found.graph.nodes
-            if node.op == "call_module"
-            for owner, name in [_place(module, str(node.target))]
-        ]
+        paths = [str(node.target) for node in found.graph.nodes if node.op == "call_module"]
+        self._members = list(dict.fromkeys(step for path in paths for step in _steps(module, path)))
         for number, (line, chain) in enumerate(chains):
             name = f"chain_{number}"
             setattr(self, name, chain)
@@ -134,6 +131,8 @@ class InGraph(Rewriting):
         return self._traced(self.module, *args, **kwargs)
 
 
-def _place(module: nn.Module, path: str) -> tuple[nn.Module, str]:
-    owner, _, name = path.rpartition(".")
-    return module.get_submodule(owner), name
+def _steps(module: nn.Module, path: str) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    """Every module on the way to the one at `path`: its owner, its name, itself."""
+    for name in path.split("."):
+        owner, module = module, module.get_submodule(name)
+        yield owner, name, module

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 __all__ = ["Reading", "read"]
 
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 _CONSTANTS = (bool, int, float, str, tuple, type(None), torch.dtype)
 _BUILTINS = frozenset(("enumerate", "float", "int", "len", "list", "range", "reversed", "tuple", "zip"))
 _REFUSED: dict[type[ast.AST], str] = {
@@ -55,17 +56,21 @@ class Reading:
         """Nothing yet."""
         self.attributes: list[tuple[Any, str, Any]] = []  #: of modules
         self.globals: list[tuple[dict[str, Any], str, Any]] = []
+        self.containers: list[tuple[nn.Module, list[tuple[str, Any]]]] = []  #: with their members
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reading:
         """Of the copied modules, but of the same globals."""
         made = Reading()
         made.attributes, made.globals = deepcopy(self.attributes, memo), self.globals
+        made.containers = deepcopy(self.containers, memo)
         return made
 
     def holds(self) -> bool:
         """Whether everything still has the value that the trace saw."""
-        return all(getattr(holder, name, None) == value for holder, name, value in self.attributes) and all(
-            names.get(name) == value for names, name, value in self.globals
+        return (
+            all(getattr(holder, name, None) == value for holder, name, value in self.attributes)
+            and all(names.get(name) == value for names, name, value in self.globals)
+            and all(list(holder._modules.items()) == members for holder, members in self.containers)
         )
 
 
@@ -77,7 +82,8 @@ def read(module: nn.Module) -> Reading | str:
     """What the forward of `module` depends on, or in a few words why a trace need not be all of it."""
     found = Reading()
     try:
-        _function(module, type(module).forward, found, set())
+        found.attributes.append((type(module), "forward", type(module).forward))
+        _function(module, type(module).forward, found, set(), bound=True)
     except _No as no:
         return str(no)
     return found
@@ -89,7 +95,7 @@ def _constant(value: Any) -> bool:
     return isinstance(value, _CONSTANTS)
 
 
-def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any]) -> None:
+def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], bound: bool) -> None:
     function = inspect.unwrap(function)
     if not isinstance(function, FunctionType):
         raise _No(f"{type(module).__name__}.forward is not written in Python")
@@ -106,20 +112,26 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any]) 
         raise _No(f"{function.__qualname__} is decorated")
     if tree.args.vararg or tree.args.kwarg:
         raise _No(f"{function.__qualname__} takes any number of arguments")
-    _Body(module, function, tree, found, seen).check()
+    _Body(module, function, tree, found, seen, bound).check()
 
 
 class _Body:
     """One function under reading."""
 
     def __init__(
-        self, module: nn.Module, function: FunctionType, tree: ast.FunctionDef, found: Reading, seen: set[Any]
+        self,
+        module: nn.Module,
+        function: FunctionType,
+        tree: ast.FunctionDef,
+        found: Reading,
+        seen: set[Any],
+        bound: bool,
     ) -> None:
         self.module, self.function, self.tree, self.found, self.seen = module, function, tree, found, seen
         names = [
             argument.arg for argument in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)
         ]
-        self.itself = names[0] if names and names[0] == "self" else None
+        self.itself = names[0] if bound and names else None
         stored = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not _is_load(node))
         self.local = {*names, *stored}
 
@@ -173,6 +185,13 @@ class _Body:
         while isinstance(at, ast.Attribute):
             parts.insert(0, at.attr)
             at = at.value
+        if isinstance(at, ast.Subscript) or (
+            isinstance(at, ast.Name) and at.id in self.local - {self.itself}
+        ):
+            # What may be a module, whose numbers a trace freezes.
+            if parts and not any(hasattr(kind, parts[0]) for kind in (Tensor, list, dict)):
+                raise self.no(node, f".{parts[0]} of something local")
+            return
         if not isinstance(at, ast.Name):
             return  # an attribute of what was computed
         if at.id == self.itself:
@@ -192,6 +211,11 @@ class _Body:
     def follow(self, node: ast.AST, value: Any, parts: list[str]) -> None:
         for part in parts:
             holder, value = value, getattr(value, part, None)
+            if isinstance(holder, nn.Module) and isinstance(value, nn.Module):
+                self.found.attributes.append((holder, part, value))
+            if isinstance(value, _CONTAINERS):  # a trace has unrolled loops over them
+                inner = (each for each in value.modules() if isinstance(each, _CONTAINERS))
+                self.found.containers += [(each, list(each._modules.items())) for each in inner]
             if isinstance(value, Tensor):
                 if part in vars(holder):  # no parameter and no buffer: a trace takes it for a constant
                     raise self.no(node, f"a tensor, {part}, that is no buffer")
@@ -199,12 +223,12 @@ class _Body:
             if isinstance(holder, nn.Module) and _constant(value):
                 self.found.attributes.append((holder, part, value))
                 return
-            if isinstance(holder, nn.ModuleList | nn.ModuleDict | nn.Sequential) and callable(value):
+            if isinstance(holder, _CONTAINERS) and callable(value):
                 return  # .items() and the like
         if isinstance(value, MethodType) and value.__self__ is self.module:
-            _function(self.module, value.__func__, self.found, self.seen)
+            _function(self.module, value.__func__, self.found, self.seen, bound=True)
         elif isinstance(value, FunctionType) and not _of_torch(value):
-            _function(self.module, value, self.found, self.seen)
+            _function(self.module, value, self.found, self.seen, bound=False)
         elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or _constant(value)):
             raise self.no(node, f"{'.'.join(parts) or type(value).__name__} in it")
 

@@ -53,8 +53,8 @@ class Accelerated:
         """Pack all weights anew at the next call.
 
         Changes that PyTorch counts, as optimizers and `load_state_dict` make them, are seen without it, and
-        so are those through `.data` that change a layer at large. Single weights written through `.data` or
-        a NumPy view are not.
+        so are those through `.data` or NumPy that change a layer at large. A few numbers of a tensor of more
+        than 16,384, written so, are not.
         """
         for row in self.rows:
             for chain in (*row.chains, *([row.alone.chain] if row.alone else [])):
