@@ -184,12 +184,20 @@ REFUSED = [
     ("kernel-is-stride", {"strides": [1]}, "stride 1 has one phase"),
     ("kernel-is-stride", {}, "its kernel reaches (3,) cells with strides (2,), so its stamps overlap"),
     ("kernel-is-stride", {"computed": True}, "its weights are computed"),
-    ("kernel-is-stride", {"strides": [2**24]}, "268,435,456 weights for 48 now; up to 67,108,864 would fit"),
-    ("spread-dilation", {"dilations": [2**24]}, "536,870,928 weights for 48 now; up to 67,108,864 would fit"),
+    (
+        "kernel-is-stride",
+        {"strides": [2**20], "channels": 16},
+        "268,435,456 weights for 768 now; up to 67,108,864 would fit",
+    ),
+    (
+        "spread-dilation",
+        {"dilations": [2**20], "channels": 16},
+        "536,871,168 weights for 768 now; up to 67,108,864 would fit",
+    ),
     (
         "drop-output-padding",
-        {"strides": [2**24], "output_padding": [2**24 - 1]},
-        "268,435,488 weights for 48 now; up to 67,108,864 would fit",
+        {"strides": [2**20], "output_padding": [2**20 - 1], "channels": 16},
+        "268,435,968 weights for 768 now; up to 67,108,864 would fit",
     ),
     ("explicit-pads", {}, "its pads are explicit"),
     ("explicit-pads", {"auto_pad": "NOTSET"}, "its pads are explicit"),
@@ -229,6 +237,7 @@ REFUSED = [
 def test_why_an_option_stays(rule: str, options: dict[str, Any], reason: str) -> None:
     options = dict(options)
     computed, dynamic, unknown = (options.pop(name, False) for name in ("computed", "open", "unknown"))
+    channels = options.pop("channels", 4)
     plain = {"strides": [2], "dilations": [1], "output_padding": [0], "bias": False}
     if not {"auto_pad", "output_shape"} & set(options):
         plain["pads"] = [0, 0]
@@ -236,7 +245,7 @@ def test_why_an_option_stays(rule: str, options: dict[str, Any], reason: str) ->
         np.random.default_rng(0),
         1,
         2,
-        weight=np.ones((4, 4, 3), np.float32),
+        weight=np.ones((channels, channels, 3), np.float32),
         dynamic=dynamic,
         **{**plain, **options},
     )
@@ -247,5 +256,5 @@ def test_why_an_option_stays(rule: str, options: dict[str, Any], reason: str) ->
     if unknown:
         before = [helper.make_node("Unknown", ["w"], ["computed"], domain="own")]
         del given.node.attribute[[a.name for a in given.node.attribute].index("kernel_shape")]
-    made = built(given._replace(shape=["n", 4, "a"] if dynamic else [1, 4, 8]), before=before)
+    made = built(given._replace(shape=["n", channels, "a"] if dynamic else [1, channels, 8]), before=before)
     assert reasons(made, rule) == [reason]
