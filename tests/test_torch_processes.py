@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from tconv.torch import ConvTranspose1d, ConvTranspose2d, conv_transpose2d
 
-# Not ours: Python warns of every fork of a process with threads, PyTorch's workers among them, and JAX does so
-# once another test has imported it.
+# Not ours: Python warns of every fork of a process with threads, PyTorch's workers among them, and JAX does
+# so once another test has imported it.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
