@@ -215,6 +215,18 @@ def test_vmap_over_biases_and_twice() -> None:
     same(made, jnp.stack([jnp.stack([forward(g)(x, w) for w in weights]) for x in xs]))
 
 
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_over_nothing(axes: Any) -> None:
+    g = MIXED[0]
+    x, weight, _, y = arrays(g)
+    none = [
+        each if axis is None else jnp.stack([each])[:0] for each, axis in zip((x, weight), axes, strict=True)
+    ]
+    assert jax.vmap(forward(g), axes)(*none).shape == (0, *y.shape)
+    gradients = jax.vmap(jax.grad(lambda x, w: forward(g)(x, w).sum(), (0, 1)), axes)(*none)
+    assert [each.shape for each in gradients] == [(0, *x.shape), (0, *weight.shape)]
+
+
 def test_what_vmap_becomes() -> None:
     """Shared weights: a longer batch. Weights of their own: more groups."""
     g = Geometry.parse("n2 c2>3 i4 k3 s2")

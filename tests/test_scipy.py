@@ -198,6 +198,26 @@ def test_how_it_ends_is_told() -> None:
     np.testing.assert_allclose(drawn.y, more.y, atol=1e-6)
 
 
+def test_a_guess_is_no_solution_where_z_is_zero() -> None:
+    g, weight = Geometry.parse("n1 c1>1 i6 k2"), np.array([[[1.0, 0.5]]])
+    start = np.arange(1.0, 8.0).reshape(1, 1, 7)
+    A = linear_operator(weight, g) @ np.eye(7)
+    found = deconvolve(np.zeros((1, 1, 6)), weight, g, start=start, atol=1e-12)
+    nearest = start.ravel() - np.linalg.pinv(A) @ A @ start.ravel()  # of all y that A maps to 0
+    np.testing.assert_allclose(found.y.ravel(), nearest, atol=1e-9)
+    assert found.converged
+    assert found.residual < 1e-9
+    again = deconvolve((A @ start.ravel()).reshape(1, 1, 6), weight, g, start=start)
+    assert (again.stopped, again.iterations) == ("start is a solution", 0)
+    np.testing.assert_array_equal(again.y, start)
+
+
+def test_no_columns_give_none() -> None:
+    A = linear_operator(np.ones((2, 3, 2)), "n2 c2>3 i4 k2")
+    assert (A @ np.ones((30, 0))).shape == (16, 0)
+    assert (A.H @ np.ones((16, 0))).shape == (30, 0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -208,6 +228,7 @@ def test_how_it_ends_is_told() -> None:
         ({"z": [[1.0], [2.0, 3.0]]}, "z is no array of numbers"),
         ({"z": np.ones((1, 1, 5))}, "n1 c1>1 i4 k2: z has shape (1, 1, 5); (1, 1, 4) would fit"),
         ({"start": np.ones(5)}, "start has shape (5,); (1, 1, 5) would fit"),
+        ({"start": np.full((1, 1, 5), 1j)}, "start is complex128 where z and weight are real; a real one"),
         ({"damp": -1}, "damp=-1; a number of at least 0 would fit"),
         ({"atol": "small"}, "atol='small'; a number of at least 0 would fit"),
         ({"iterations": 0}, "iterations=0; at least 1 would fit"),

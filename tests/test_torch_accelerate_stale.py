@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import accelerated_cases
 from accelerated_cases import norm
 from tconv.torch import ConvTranspose2d
 from tconv.torch.accelerate import accelerate
@@ -181,3 +182,67 @@ def test_numbers_of_modules_in_local_names_are_not_frozen(made: type[_Parts], na
         before = parts(x)
         parts.scale, parts.net.scale, parts.blocks[0].in_channels = 20.0, 10.0, 40
         torch.testing.assert_close(parts(x), before * 10)
+
+
+class _Numbers:
+    """Somebody's settings."""
+
+    scale = 1.0
+
+
+NUMBERS, SCALE = _Numbers(), torch.tensor(1.0)
+
+
+class _Settings(_Parts):
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = _Numbers()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.net.up(x)) * self.numbers.scale
+        return x * NUMBERS.scale * _Numbers.scale * accelerated_cases.SCALE
+
+
+def _set(model: Any) -> None:
+    model.numbers.scale = 2.0
+
+
+def _replaced(model: Any) -> None:
+    model.numbers = _Numbers()
+    model.numbers.scale = 2.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: _set,
+        lambda patch: _replaced,
+        lambda patch: lambda model: patch.setattr(_Numbers, "scale", 2.0),
+        lambda patch: lambda model: patch.setattr(NUMBERS, "scale", 2.0),
+        lambda patch: lambda model: patch.setattr(accelerated_cases, "SCALE", 2.0),
+    ],
+)
+def test_settings_are_read_again(
+    change: Callable[[pytest.MonkeyPatch], Callable[[Any], Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accelerated_cases, "SCALE", 1.0, raising=False)
+    torch.manual_seed(4)
+    found, expected = _changed(_Settings(), change(monkeypatch))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class _GlobalTensor(_Parts):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.net.up(x)) * SCALE
+
+
+def test_a_global_tensor_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, x = _GlobalTensor().eval(), torch.randn(1, 4, 5, 5)
+    held = set(vars(parts))
+    done = accelerate(parts, report=False)
+    assert "a tensor, SCALE, that is no buffer" in str(done)
+    with torch.no_grad():
+        before = parts(x)
+        monkeypatch.setitem(globals(), "SCALE", torch.tensor(10.0))
+        torch.testing.assert_close(parts(x), before * 10)
+    assert set(vars(parts)) == held

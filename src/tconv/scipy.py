@@ -74,7 +74,7 @@ class _Convolution(LinearOperator):  # type: ignore[misc]
         dtype = np.result_type(columns, weight)
         batch = np.ascontiguousarray(columns.T, dtype).reshape(-1, *shape[1:])
         made: Array = map(batch, weight.astype(dtype, copy=False), **options)
-        return made.reshape(columns.shape[1], -1).T
+        return made.reshape(columns.shape[1], prod(made.shape[1:]) * shape[0]).T
 
 
 def linear_operator(weight: npt.ArrayLike, geometry: Geometry | str) -> LinearOperator:
@@ -175,7 +175,8 @@ def deconvolve(
         A `Deconvolved`; its y has the dtype of z times weight, float64 for integers.
 
     Raises:
-        TconvError: shapes that do not fit, numbers that are not finite, a negative damp.
+        TconvError: shapes that do not fit, numbers that are not finite, a negative damp, a complex start
+            where all else is real.
 
     >>> found = deconvolve([[[1.0, 3.0, 2.0]]], [[[1.0, 1.0]]], "n1 c1>1 i3 k2")
     >>> found.y.round(6), found.stopped  # of all four-number answers the smallest
@@ -194,16 +195,25 @@ def deconvolve(
     if wanted.kind not in "fc":
         wanted = np.dtype(np.float64)
     working = np.complex128 if wanted.kind == "c" else np.float64
-    first = None
+    right = given.astype(working).ravel()
+    first, left = np.zeros(A.shape[1], working), right
     if start is not None:
         guess = _array("start", start)
         _fits("start", guess, g.output_shape, g)
+        if guess.dtype.kind == "c" and working is np.float64:
+            raise TconvError(f"start is {guess.dtype} where z and weight are real; a real one would fit")
         first = guess.astype(working).ravel()
-    right = given.astype(working).ravel()
-    y, code, count, *_ = lsqr(A, right, damp, atol, btol, conlim, iterations, x0=first)
+        # What is left for LSQR: SciPy's own x0 takes any y for a solution where z is 0 (1.17.1).
+        left = right - A.matvec(first)
+        btol *= float(np.linalg.norm(right)) / (float(np.linalg.norm(left)) or 1.0)
+    y, code, count, *_ = lsqr(A, left, damp, atol, btol, conlim, iterations)
+    y += first
     residual = float(np.linalg.norm(A.matvec(y) - right))  # LSQR only estimates it
+    converged, stopped = _STOPPED[code]
+    if start is not None and not code:
+        stopped = "start is a solution"
     shape = g.output_shape if batched else g.output_shape[1:]
-    return Deconvolved(y.reshape(shape).astype(wanted), *_STOPPED[code], int(count), residual)
+    return Deconvolved(y.reshape(shape).astype(wanted), converged, stopped, int(count), residual)
 
 
 def _array(name: str, value: Any) -> Array:

@@ -54,22 +54,24 @@ class Reading:
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self.attributes: list[tuple[Any, str, Any]] = []  #: of modules
+        self.attributes: list[tuple[Any, str, Any]] = []  #: of modules and what they hold
         self.globals: list[tuple[dict[str, Any], str, Any]] = []
+        self.outside: list[tuple[Any, str, Any]] = []  #: attributes of what is global
         self.containers: list[tuple[nn.Module, list[tuple[str, Any]]]] = []  #: with their members
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reading:
         """Of the copied modules, but of the same globals."""
         made = Reading()
         made.attributes, made.globals = deepcopy(self.attributes, memo), self.globals
-        made.containers = deepcopy(self.containers, memo)
+        made.containers, made.outside = deepcopy(self.containers, memo), self.outside
         return made
 
     def holds(self) -> bool:
         """Whether everything still has the value that the trace saw."""
         return (
-            all(getattr(holder, name, None) == value for holder, name, value in self.attributes)
-            and all(names.get(name) == value for names, name, value in self.globals)
+            all(_same(getattr(holder, name, None), value) for holder, name, value in self.attributes)
+            and all(_same(getattr(holder, name, None), value) for holder, name, value in self.outside)
+            and all(_same(names.get(name), value) for names, name, value in self.globals)
             and all(list(holder._modules.items()) == members for holder, members in self.containers)
         )
 
@@ -93,6 +95,11 @@ def _constant(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_constant, value))
     return isinstance(value, _CONSTANTS)
+
+
+def _same(now: Any, then: Any) -> bool:
+    """Whether it is that very thing, or a constant of the same type and value."""
+    return now is then or (type(now) is type(then) and _constant(then) and bool(now == then))
 
 
 def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], bound: bool) -> None:
@@ -195,7 +202,7 @@ class _Body:
         if not isinstance(at, ast.Name):
             return  # an attribute of what was computed
         if at.id == self.itself:
-            self.follow(node, self.module, parts)
+            self.follow(node, self.module, parts, self.found.attributes)
         elif at.id not in self.local:
             names = self.function.__globals__
             if at.id not in names:
@@ -203,16 +210,18 @@ class _Body:
                     raise self.no(node, f"{at.id} in it")
                 return
             value = names[at.id]
-            if _constant(value):
-                self.found.globals.append((names, at.id, value))
-            else:
-                self.follow(node, value, parts)
+            if isinstance(value, Tensor):
+                raise self.no(node, f"a tensor, {at.id}, that is no buffer")
+            self.found.globals.append((names, at.id, value))
+            if not _constant(value):
+                self.follow(node, value, parts, self.found.outside)
 
-    def follow(self, node: ast.AST, value: Any, parts: list[str]) -> None:
-        for part in parts:
+    def follow(self, node: ast.AST, value: Any, parts: list[str], noted: list[tuple[Any, str, Any]]) -> None:
+        """What `parts` of `value` lead to; what may be another at the next call is noted."""
+        for left, part in enumerate(parts, 1 - len(parts)):
             holder, value = value, getattr(value, part, None)
-            if isinstance(holder, nn.Module) and isinstance(value, nn.Module):
-                self.found.attributes.append((holder, part, value))
+            if _constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
+                noted.append((holder, part, value))
             if isinstance(value, _CONTAINERS):  # a trace has unrolled loops over them
                 inner = (each for each in value.modules() if isinstance(each, _CONTAINERS))
                 self.found.containers += [(each, list(each._modules.items())) for each in inner]
@@ -220,8 +229,7 @@ class _Body:
                 if part in vars(holder):  # no parameter and no buffer: a trace takes it for a constant
                     raise self.no(node, f"a tensor, {part}, that is no buffer")
                 return
-            if isinstance(holder, nn.Module) and _constant(value):
-                self.found.attributes.append((holder, part, value))
+            if _constant(value):
                 return
             if isinstance(holder, _CONTAINERS) and callable(value):
                 return  # .items() and the like
