@@ -34,11 +34,11 @@ def run(*words: str) -> int:
 
 class TestText:
     @pytest.mark.parametrize("geometry", CASES)
-    def test_100_columns_are_enough(self, geometry: Geometry) -> None:
+    def test_80_columns_are_enough(self, geometry: Geometry) -> None:
         explained = tconv.explain(geometry)
         items = [item for part in explained.sections for item in part.items]
         code = [row for item in items if isinstance(item, Code) for row in item.text.splitlines()]
-        wide = [row for row in str(explained).splitlines() if len(row) > 100 and row[6:] not in code]
+        wide = [row for row in str(explained).splitlines() if len(row) > 80 and row[6:] not in code]
         assert wide == []
 
     @pytest.mark.parametrize("problem", HUGE)

@@ -128,6 +128,7 @@ def test_nothing_to_do_writes_the_same_model(tmp_path: Path, capsys: pytest.Capt
             goal, f"it has nothing that {goal} takes away"
         )
         assert f"Nothing was rewritten: {why}." in " ".join(said.split())
+        assert ("inputs of small made-up sizes were timed" in " ".join(said.split())) == (goal == "speed")
         out.unlink()
 
 

@@ -181,10 +181,11 @@ def compared(model: nn.Module, *inputs: Tensor) -> layers.Accelerated:
         ours = torch.autograd.grad(model(*inputs).sum(), list(model.parameters()), allow_unused=True)
         torch.manual_seed(1)
         theirs = torch.autograd.grad(twin(*inputs).sum(), list(twin.parameters()), allow_unused=True)
+        # A bias before a BatchNorm in training has the gradient 0, and rounding as large as its terms are.
+        largest = max(float(b.abs().max()) for b in theirs if b is not None)
         for a, b in zip(ours, theirs, strict=True):
             if a is not None or b is not None:
-                # Gradients of what a BatchNorm takes away again are 0 but for the rounding of sums.
-                torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+                torch.testing.assert_close(a, b, rtol=1e-3, atol=max(1e-4, 1e-5 * largest))
     return done
 
 

@@ -174,7 +174,7 @@ class Explanation:
         raise TconvError(f"no section {name!r} in this explanation; it has {names}")
 
     def text(self) -> str:
-        """For a terminal, at most 100 columns wide."""
+        """For a terminal, at most 80 columns wide."""
         from tconv.explanation.text import render
 
         return render(self)

@@ -1,4 +1,4 @@
-"""An explanation for a terminal: plain text, at most 100 columns wide."""
+"""An explanation for a terminal: plain text, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tconv.explanation.document import Cell, Code, Explanation, Item, Line, Matr
 
 __all__ = ["WIDTH", "grid", "render", "shown", "strip"]
 
-WIDTH = 100
+WIDTH = 80
 _INDENT = "  "
 _ROOM = WIDTH - len(_INDENT)
 
@@ -41,7 +41,7 @@ def _spaced(items: Sequence[Item]) -> Iterator[str]:
 
 def _lines(item: Item) -> Iterable[str]:
     if isinstance(item, Line):
-        return _wrapped(item.text) if not item.formula else [item.text]
+        return _wrapped(item.text) if not item.formula else _formula(item.text)
     if isinstance(item, Table):
         return table(item)
     if isinstance(item, Matrix):
@@ -49,6 +49,12 @@ def _lines(item: Item) -> Iterable[str]:
     if isinstance(item, Strip):
         return strip(item.matrices)
     return _code(item)
+
+
+def _formula(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, _ROOM, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _wrapped(text: str, room: int = _ROOM, indent: str = "") -> list[str]:
@@ -110,7 +116,7 @@ def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
     caption = matrix.caption
     if matrix.shortened or most < len(matrix.columns):
         caption += " ({:,} x {:,} in all)".format(*matrix.shape)
-    return _wrapped(caption, max(_width(lines), room // 3)), lines
+    return _wrapped(caption, max(_width(lines), room * 2 // 5)), lines
 
 
 def _rows(matrix: Matrix) -> list[str]:

@@ -16,7 +16,7 @@ from tconv.onnx.rewriting.runner import Arrays, Runner, Trouble
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Feeds", "read_feeds", "taken"]
+__all__ = ["Feeds", "read_feeds", "static", "taken"]
 
 Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -105,7 +105,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         if len(found) - len(given) == _ENOUGH:
             break
         sizes = tuple(array.shape for array in feeds.arrays.values())
-        if sizes in seen and not _static(model, shapes):
+        if sizes in seen and not static(model, shapes):
             continue
         try:
             runner.run(name, feeds.arrays)
@@ -123,7 +123,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
     return found
 
 
-def _static(model: ir.Model, shapes: Shapes) -> bool:
+def static(model: ir.Model, shapes: Shapes) -> bool:
     return all(
         str(value.name) in shapes or (value.shape is not None and value.shape.is_static())
         for value in needed(model)
@@ -137,8 +137,8 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
     if any(value.shape is None and str(value.name) not in shapes for value in values):
         return
     seeds = itertools.count()
-    static = _static(model, shapes)
-    for number, sizes in enumerate(_SIZES[:_ENOUGH] if static else _SIZES, 1):
+    fixed = static(model, shapes)
+    for number, sizes in enumerate(_SIZES[:_ENOUGH] if fixed else _SIZES, 1):
         sized = _filled(values, sizes, shapes)
         for fill in _FILLS:
             generator = np.random.default_rng(next(seeds))
@@ -147,7 +147,7 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
                 for name, (shape, dtype) in sized.items()
             }
             said = (f"{name} {'x'.join(map(str, array.shape)) or '1'}" for name, array in arrays.items())
-            yield Feeds(f"{', '.join(said)}{f' ({number})' if static else ''}", arrays)
+            yield Feeds(f"{', '.join(said)}{f' ({number})' if fixed else ''}", arrays)
             if not any(array.dtype.kind in "iu" for array in arrays.values()):
                 break  # only whole numbers have several meanings
 

@@ -15,7 +15,7 @@ from tconv.diagnosis.words import clean
 from tconv.errors import TconvError
 from tconv.onnx.model import files_beside, read, write
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
-from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, taken
+from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
 from tconv.onnx.rewriting.goals import target
 from tconv.onnx.rewriting.report import Report
 from tconv.onnx.rewriting.runner import Runner, Trouble
@@ -118,6 +118,7 @@ def rewrite(
                 timed=faster.timed,
                 feeds=timed.name,
                 threads=threads,
+                notes=() if given or static(model, sizes) else (MADE_UP,),
             )
         report = replace(report, steps=_telling(report.steps, made))
         if check and report.done:
@@ -127,6 +128,12 @@ def rewrite(
     if out is not None:
         write(made, out)
     return report
+
+
+MADE_UP = (
+    "The model leaves sizes open, so that inputs of small made-up sizes were timed: "
+    "--input NAME=SHAPE, or a file .npz, would time yours."
+)
 
 
 def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
