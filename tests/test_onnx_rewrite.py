@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,9 +12,13 @@ onnx = pytest.importorskip("onnx", reason="models are written with onnx")
 pytest.importorskip("onnxruntime", reason="models are run with ONNX Runtime")
 pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 
+import onnx_ir as ir  # noqa: E402
 from onnx import helper  # noqa: E402
 
 from onnx_models import answers, model, op_types, whole  # noqa: E402
+from tconv.errors import TconvError  # noqa: E402
+from tconv.onnx.rewriting import rewrite  # noqa: E402
+from tconv.onnx.rewriting.goals import target  # noqa: E402
 from tconv.onnx.rewriting.walker import Step, apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES, Context  # noqa: E402
 
@@ -198,3 +205,19 @@ def test_only_wanted_places() -> None:
     steps = apply_rules(made, FOLD, lambda rule, where, node: node.name == "two")
     assert [step.node for step in steps if step.reason is None] == ["two"]
     assert op_types(made).count("Add") == 1
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    up = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up")
+    weight = np.ones((1, 1, 2), np.float32)
+    ir.save(model([up], {"x": [1, 1, 4]}, ["y"], {"w": weight}), tmp_path / "in.onnx")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(TconvError, match="pipe: it is no regular file"):
+        rewrite(tmp_path / "in.onnx", pipe, goal="no-groups", check=False)
+    assert pipe.is_fifo()
+
+
+def test_speed_stands_alone() -> None:
+    with pytest.raises(TconvError, match="--for speed stands alone"):
+        target("no-groups,speed")

@@ -151,8 +151,9 @@ def test_the_input_is_never_written(grouped: Path, kind: str, capsys: pytest.Cap
     ("words", "said"),
     [
         (["--for", "no-group"], "did you mean 'no-groups'?"),
-        (["--for", "speed", "--threads", "-1"], "numbers above 0 would fit"),
-        (["--for", "speed", "--seconds", "nan"], "numbers above 0 would fit"),
+        (["--for", "speed", "--threads", "-1"], "1 to 1024, or 0 for"),
+        (["--for", "speed", "--threads", "100000"], "1 to 1024, or 0 for"),
+        (["--for", "speed", "--seconds", "nan"], "a number above 0 would fit"),
         (["--for", "speed", "--input", "none.npz"], "cannot read none.npz: No such file"),
         (["--for", "speed", "--input", "y=1x4x8x8"], "the model's inputs are x"),
         (["--for", "speed", "--input", "x=1xax8"], "a shape such as x=1x3x640x640 would fit"),

@@ -88,8 +88,10 @@ def _rewrite(args: argparse.Namespace) -> int:
     from tconv.onnx.rewriting.feeds import needed
     from tconv.onnx.rewriting.run import Refused, rewrite
 
-    if args.workers < 0 or not 0 < args.seconds < 1e6:
-        raise TconvError(f"--threads {args.workers} --seconds {args.seconds}: numbers above 0 would fit")
+    if not 0 <= args.workers <= 1024:
+        raise TconvError(f"--threads {args.workers}: 1 to 1024, or 0 for its own choice, would fit")
+    if not 0 < args.seconds < 1e6:
+        raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit")
     files = [entry for entry in args.input if entry.endswith(".npz")]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
     names = [str(value.name) for value in needed(read(args.model))] if said else []

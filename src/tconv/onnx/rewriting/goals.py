@@ -138,6 +138,8 @@ def target(names: str) -> Target:
 
 
 def _named(name: str) -> Target:
+    if name == "speed":
+        raise TconvError("--for speed stands alone; first what a runtime lacks, then speed, would fit")
     if name not in TARGETS:
         near = difflib.get_close_matches(name, ["speed", *TARGETS], 1)
         fits = f"did you mean {near[0]!r}?" if near else f"known: speed, {', '.join(TARGETS)}"

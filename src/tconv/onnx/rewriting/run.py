@@ -152,6 +152,8 @@ def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:
         return
     if out.is_dir():
         raise TconvError(f"cannot write {out}: it is a folder")
+    if out.exists() and not out.is_file():  # a device or a pipe would be replaced by a file
+        raise TconvError(f"cannot write {out}: it is no regular file")
     if not out.parent.is_dir():
         raise TconvError(f"cannot write {out}: there is no folder {out.parent}")
     held = {path, *files_beside(model)}
