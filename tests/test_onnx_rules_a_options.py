@@ -184,7 +184,7 @@ REFUSED = [
     ("kernel-is-stride", {"strides": [1]}, "stride 1 has one phase"),
     ("kernel-is-stride", {}, "its kernel reaches (3,) cells with strides (2,), so its stamps overlap"),
     ("kernel-is-stride", {"computed": True}, "its weights are computed"),
-    ("kernel-is-stride", {"strides": [2**24]}, "268,435,456 weights for 48 now; up to 67,108,864 would fit"),
+    ("kernel-is-stride", {"strides": [2**24]}, "strides [16777216]; numbers of up to 1048576 would fit"),
     ("spread-dilation", {"dilations": [2**24]}, "536,870,928 weights for 48 now; up to 67,108,864 would fit"),
     (
         "drop-output-padding",
