@@ -17,7 +17,7 @@ from onnx import helper  # noqa: E402
 
 from onnx_models import answers, model, op_types, whole  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
-from tconv.onnx.rewriting import rewrite  # noqa: E402
+from tconv.onnx.rewriting import CAPABILITIES, SPEED, TARGETS, rewrite  # noqa: E402
 from tconv.onnx.rewriting.goals import target  # noqa: E402
 from tconv.onnx.rewriting.walker import Step, apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES, Context  # noqa: E402
@@ -221,3 +221,10 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
 def test_speed_stands_alone() -> None:
     with pytest.raises(TconvError, match="--for speed stands alone"):
         target("no-groups,speed")
+
+
+def test_the_tables_name_every_rule_and_no_other() -> None:
+    named = {name for line in SPEED.values() for name in line}
+    named |= {name for entry in CAPABILITIES.values() for name in entry.cures}
+    assert named == set(RULES)
+    assert all(name in CAPABILITIES for entry in TARGETS.values() for name in entry.lacks)

@@ -19,7 +19,7 @@ import tconv.onnx  # noqa: E402
 from onnx_models import answers, model, op_types, whole  # noqa: E402
 from tconv.cli import main  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
-from tconv.onnx.rewriting import CAPABILITIES, SPEED, TARGETS, Refused  # noqa: E402
+from tconv.onnx.rewriting import Refused  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner, Trouble  # noqa: E402
 from tconv.onnx.rules import RULES, Rule  # noqa: E402
 
@@ -319,13 +319,6 @@ def test_a_crash_of_the_runtime_is_one_line(grouped: Path) -> None:
         with pytest.raises(Trouble, match=r"ONNX Runtime crashed \(SIGKILL\)"):
             runner.run("it", {"x": np.zeros((1, 4, 3, 3), np.float32)})
     assert not runner.folder.exists()
-
-
-def test_the_tables_name_every_rule_and_no_other() -> None:
-    named = {name for line in SPEED.values() for name in line}
-    named |= {name for entry in CAPABILITIES.values() for name in entry.cures}
-    assert named == set(RULES)
-    assert all(name in CAPABILITIES for entry in TARGETS.values() for name in entry.lacks)
 
 
 def test_an_old_model_lists_its_weights_among_its_inputs(tmp_path: Path) -> None:
