@@ -6,6 +6,7 @@ longer holds, the module's own forward runs.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import deepcopy
 from types import MethodType
@@ -35,7 +36,7 @@ def _gone() -> None:
     """What a pickle holds in place of a rewriting."""
 
 
-class Rewriting:
+class Rewriting(ABC):
     """Another forward for one module."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -61,9 +62,9 @@ class Rewriting:
         """A pickle holds no generated code."""
         return _gone, ()
 
+    @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The answer, or None where the module's own forward has to give it."""
-        raise NotImplementedError
 
 
 class Alone(Rewriting):
