@@ -8,12 +8,11 @@ groups (`split_groups`) do not serve.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import dense_groups
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_grouped
+from tconv.onnx.rules.layer import Restated, matching, read_grouped, restate
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -22,24 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
-    layer: Layer
-    weight: Array
-    attributes: dict[str, Any]
-
-
-def _match(node: ir.Node, context: Context) -> _Match | str:
+def _match(node: ir.Node, context: Context) -> Restated | str:
     layer = read_grouped(node, context)
     if isinstance(layer, str):
         return layer
-    return _Match(layer, dense_groups(layer.weight, layer.groups), in_one_group(node, context))
-
-
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    layer, weight, attributes = found
-    context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
+    return Restated(layer, dense_groups(layer.weight, layer.groups), in_one_group(node, context))
 
 
 RULE = matching(
-    "dense-groups", "groups become one, with zeros between them", ["ConvTranspose"], _match, _rewrite
+    "dense-groups", "groups become one, with zeros between them", ["ConvTranspose"], _match, restate
 )

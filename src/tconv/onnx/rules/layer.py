@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Layer",
+    "Restated",
     "label",
     "matching",
     "other_input",
@@ -23,6 +24,7 @@ __all__ = [
     "read_grouped",
     "read_layer",
     "renewed",
+    "restate",
 ]
 
 _Match = TypeVar("_Match")
@@ -101,6 +103,20 @@ def put_back(
     if bias is None:
         inputs += node.inputs[2:]
     return renewed(node, context, inputs, node.attributes if attributes is None else attributes)
+
+
+class Restated(NamedTuple):
+    """A layer that stays one node, with other weights and attributes of the same meaning."""
+
+    layer: Layer
+    weight: Array
+    attributes: dict[str, Any]
+
+
+def restate(node: ir.Node, context: Context, found: Restated) -> None:
+    """Put the restated layer in the place of its node."""
+    layer, weight, attributes = found
+    context.replace([node], [put_back(layer, context, weight=weight, attributes=attributes)])
 
 
 def renewed(

@@ -8,12 +8,11 @@ them with zero: for runtimes that have no dilation in this layer.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from tconv.algebra.arrays import Array
 from tconv.algebra.zeros import spread_dilation
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
+from tconv.onnx.rules.layer import Restated, matching, read_layer, restate
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -22,13 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
-    layer: Layer
-    weight: Array
-    attributes: dict[str, Any]
-
-
-def _match(node: ir.Node, context: Context) -> _Match | str:
+def _match(node: ir.Node, context: Context) -> Restated | str:
     layer = read_layer(node, context)
     if isinstance(layer, str):
         return layer
@@ -43,13 +36,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return pads
     weight = spread_dilation(layer.weight, told.dilation)
     plain = replace(told, kernel=weight.shape[2:], dilation=(1,) * told.axes)
-    return _Match(layer, weight, written(plain, pads))
-
-
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    context.replace(
-        [node], [put_back(found.layer, context, weight=found.weight, attributes=found.attributes)]
-    )
+    return Restated(layer, weight, written(plain, pads))
 
 
 RULE = matching(
@@ -57,5 +44,5 @@ RULE = matching(
     "a dilated kernel is stored with zeros between its taps",
     ["ConvTranspose"],
     _match,
-    _rewrite,
+    restate,
 )
