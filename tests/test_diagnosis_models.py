@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tconv import TconvError, algebra
-from tconv.diagnosis import Finding, Layer, diagnose
+from tconv.diagnosis import Finding, ModelLayer, diagnose
 from tconv.geometry import Geometry
 
 onnx = pytest.importorskip("onnx", reason="models are built with onnx")
@@ -147,8 +147,8 @@ def test_a_ring_of_nodes_does_not_hang() -> None:
     assert list(of_graph(Graph([up, *ring], {}))) == []
 
 
-def layer_of(name: str) -> Layer:
-    return Layer(name=name, geometry=Geometry.parse("n1 c4>3 i9x9 k4 s2 p1"), weight=WEIGHT)
+def layer_of(name: str) -> ModelLayer:
+    return ModelLayer(name=name, geometry=Geometry.parse("n1 c4>3 i9x9 k4 s2 p1"), weight=WEIGHT)
 
 
 def sliced(start: int, end: int, axis: int) -> dict[str, np.ndarray]:

@@ -9,10 +9,10 @@ from math import prod
 import numpy as np
 import pytest
 
-from drawn import Cell, cells, inside, outlines, right_of_arrows, texts
-from plain import dense
+from read_drawing import Cell, cells, inside, outlines, right_of_arrows, texts
+from reference_math import dense
 from tconv.drawing import draw
-from tconv.drawing.shapes import Line, Rect, Text
+from tconv.drawing.shapes import Rect, Stroke, Text
 from tconv.geometry import Geometry
 from tconv.views import scatter
 
@@ -58,7 +58,7 @@ def test_stamp_sums_are_the_output_and_the_rest_is_hatched(problem: str) -> None
     expected = scatter(x, w, g).ravel()
     assert [int(cell.text) for cell in shown] == expected.tolist()
     kept = {(cell.x, cell.y) for cell in shown}
-    for line in (s for s in shapes if isinstance(s, Line) and s.stroke == "hatch"):
+    for line in (s for s in shapes if isinstance(s, Stroke) and s.stroke == "hatch"):
         middle = (line.x1 + line.x2) / 2, (line.y1 + line.y2) / 2
         assert not any(abs(x - middle[0]) < 3 and abs(y - middle[1]) < 3 for x, y in kept)
     full = [
@@ -66,7 +66,7 @@ def test_stamp_sums_are_the_output_and_the_rest_is_hatched(problem: str) -> None
         for i, k, s, d in zip(g.input, g.kernel, g.stride, g.dilation, strict=True)
     ]
     cropped = any(lo > 0 or lo + o < f for (lo, _), o, f in zip(g.padding, g.output, full, strict=True))
-    assert any(isinstance(s, Line) and s.stroke == "hatch" for s in shapes) == cropped
+    assert any(isinstance(s, Stroke) and s.stroke == "hatch" for s in shapes) == cropped
 
 
 @pytest.mark.parametrize("problem", [p for p in PLANE if "i4 " not in p and "i5 " not in p])
@@ -227,12 +227,12 @@ def test_the_checkerboard_figure(problem: str, said: str) -> None:
 
 def test_channels_are_joined_within_their_group() -> None:
     shapes = draw(Geometry.parse("c4>6 i3x3 k3 s2 g2"), "stamp").shapes
-    lines = [s for s in shapes if isinstance(s, Line) and s.stroke.startswith("hue")]
+    lines = [s for s in shapes if isinstance(s, Stroke) and s.stroke.startswith("hue")]
     assert len(lines) == 2 * 2 * 3
     assert {s.stroke for s in lines if s.y1 == min(line.y1 for line in lines)} == {lines[0].stroke}
     assert len({s.stroke for s in lines}) == 2
     assert not any(
-        s.stroke.startswith("hue") for s in draw(alone("i3x3 k3 s2"), "stamp").shapes if isinstance(s, Line)
+        s.stroke.startswith("hue") for s in draw(alone("i3x3 k3 s2"), "stamp").shapes if isinstance(s, Stroke)
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tconv
-from drawn import cells, inside, outlines, texts
+from read_drawing import cells, inside, outlines, texts
 from tconv.cli import main
 from tconv.drawing import VIEWS, draw, load, svg
 from tconv.drawing.commands import _VIEWS

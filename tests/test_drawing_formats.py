@@ -9,10 +9,10 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from drawn import cells, inside, outlines
+from read_drawing import cells, inside, outlines
 from tconv.drawing import THEMES, VIEWS, Picture, draw, gif, png, svg
 from tconv.drawing.palette import STEPS, colour
-from tconv.drawing.shapes import Line, Polygon, Rect, Shape, Text, width_of
+from tconv.drawing.shapes import Polygon, Rect, Shape, Stroke, Text, width_of
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
@@ -27,7 +27,7 @@ def corners(shape: Shape) -> list[tuple[float, float]]:
     match shape:
         case Rect():
             return [(shape.x, shape.y), (shape.x + shape.width, shape.y + shape.height)]
-        case Line():
+        case Stroke():
             return [(shape.x1, shape.y1), (shape.x2, shape.y2)]
         case Polygon():
             return list(shape.points)
@@ -134,7 +134,7 @@ def test_letters_can_be_read_on_their_ground(theme: str) -> None:
 def test_numbers_in_an_svg_are_short_and_shapes_become_elements() -> None:
     shapes = (
         Rect(1 / 3, 2, 4, 5, "cell", "ink", 1.5, 2),
-        Line(0, 0, 1e-9, 7, "hatch", 1, 4),
+        Stroke(0, 0, 1e-9, 7, "hatch", 1, 4),
         Polygon(((0, 0), (1, 1)), None, "ink"),
         Text(3, 5, "a<b & c", 10, "ink", "end"),
     )
@@ -172,7 +172,7 @@ def test_a_png_has_each_cell_in_its_colour(theme: str, scale: float) -> None:
 def test_a_png_has_letters_lines_and_dashes() -> None:
     shapes = (
         Text(50, 30, "8", 40, "ink"),
-        Line(0, 70, 100, 70, "muted", 4, 10),
+        Stroke(0, 70, 100, 70, "muted", 4, 10),
         Polygon(((10, 80), (90, 80), (90, 95), (10, 95)), "output"),
         Rect(60, 5, 30, 20, None, "ink", 4),
     )

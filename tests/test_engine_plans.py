@@ -12,7 +12,7 @@ import pytest
 import tconv
 from tconv import TconvError
 from tconv.geometry import Geometry
-from tconv.ops.jobs import Options, job_for
+from tconv.ops.call_cache import Options, planned_call
 from tconv.planning import ALGORITHMS, LAYOUTS, MapName, isas, plan
 from tconv.planning.plans import MAPS
 from test_engine import CASES, candidates, made
@@ -121,6 +121,6 @@ def test_packing_counts_where_it_is_done_at_every_call() -> None:
     assert always.cost - cheapest.cost == pytest.approx(prod(g.weight_shape) * ALGORITHMS["phases"].packing)
     # The calls ask for the one and the other.
     layer = tconv.prepare(np.zeros(g.weight_shape, np.float32), stride=2, padding=1)
-    asked = job_for("conv_transpose", "f32", g.input_shape, g.weight_shape, Options(stride=2, padding=1))
+    asked = planned_call("conv_transpose", "f32", g.input_shape, g.weight_shape, Options(stride=2, padding=1))
     assert layer.plan_for(g.input_shape).cost == plan(g).cost
     assert asked.plan.cost == plan(g, prepared=False).cost > plan(g).cost

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tconv
-from plain import dense, plane
+from reference_math import dense, plane
 from tconv.errors import TconvError
 from tconv.explanation import SECTIONS
 from tconv.explanation.document import Code, Line, Matrix, Section

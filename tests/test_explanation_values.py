@@ -11,7 +11,7 @@ import pytest
 
 import tconv
 from tconv.errors import TconvError
-from tconv.explanation import followed, steps
+from tconv.explanation import steps, trace
 from tconv.explanation.carrying import carried
 from tconv.explanation.document import Explanation, Line, Matrix
 from tconv.explanation.numbers import read
@@ -173,7 +173,7 @@ def test_the_answer_is_pytorch_s(problem: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 def test_steps_that_do_not_add_up_are_a_fault(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {**VIEWS, view: lambda *given: scatter(*given) + 1}
-    monkeypatch.setattr(followed, "VIEWS", wrong)
+    monkeypatch.setattr(trace, "VIEWS", wrong)
     with pytest.raises(RuntimeError, match=f"the steps of {view} do not add up"):
         follow(TENSORFLOW, "count", "count")
 

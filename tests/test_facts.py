@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from plain import dense, plane, slide
+from reference_math import dense, plane, slide
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import assert_same, integer_arrays

@@ -10,7 +10,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from plain import dense, plane, slide
+from reference_math import dense, plane, slide
 from tconv.filters import bilinear
 from tconv.geometry import Geometry
 from tconv.testing import assert_same, integer_arrays

@@ -21,7 +21,7 @@ import tconv  # noqa: E402
 import tconv.jax as ours  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.geometry import Geometry  # noqa: E402
-from tconv.jax import ffi, jobs  # noqa: E402
+from tconv.jax import call_cache, ffi  # noqa: E402
 from tconv.testing import assert_same, integer_arrays  # noqa: E402
 
 #: Ours -> XLA's structure, and its names of our fields where they are others.
@@ -107,7 +107,7 @@ def test_a_measured_plan_is_used() -> None:
     before = call(x)
     chosen = tconv.plan(geometry, algorithm="reference")
     with (
-        mock.patch.object(jobs, "plan", return_value=chosen),
+        mock.patch.object(call_cache, "plan", return_value=chosen),
         mock.patch.object(ffi, "execute", side_effect=ffi.execute) as run,
     ):
         assert_same(jax.block_until_ready(call(x)), before)

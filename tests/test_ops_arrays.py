@@ -9,8 +9,9 @@ import tconv
 from layer_options import layer_options, shared_options
 from tconv import TconvError, views
 from tconv.geometry import Geometry
-from tconv.ops import layer, maps, running
-from tconv.ops.running import execute
+from tconv.ops import execute as executing
+from tconv.ops import layer, maps
+from tconv.ops.execute import execute
 from tconv.planning import Plan
 from tconv.testing import assert_same, integer_arrays
 
@@ -194,7 +195,7 @@ def test_channels_last_is_read_and_written_where_it_lies(dtype: str, monkeypatch
         seen.append(arrays)
         execute(chosen, *arrays)
 
-    for module in (running, maps, layer):
+    for module in (executing, maps, layer):
         monkeypatch.setattr(module, "execute", watched)
     made = tconv.conv_transpose(last, weight, bias, layout="channels_last", **OPTIONS)
     expected = seen[-1]

@@ -13,7 +13,7 @@ from scipy.sparse import linalg
 
 import tconv
 from layer_options import layer_options
-from plain import dense
+from reference_math import dense
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.scipy import deconvolve, linear_operator

@@ -11,9 +11,9 @@ from torch.library import opcheck
 
 from tconv import _core
 from tconv.geometry import Geometry
-from tconv.ops.running import execute
+from tconv.ops.execute import execute
 from tconv.torch import ConvTranspose2d, conv_transpose2d, eager
-from tconv.torch.jobs import channels_last
+from tconv.torch.call_cache import channels_last
 from torch_cases import CASES, MIXED, OURS, THEIRS, options, tensors
 
 FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_map_only
 
 from tconv import TconvError
 from tconv.torch import ConvTranspose2d, conv_transpose1d, conv_transpose2d, conv_transpose3d
-from tconv.torch.jobs import memory_format
+from tconv.torch.call_cache import memory_format
 
 X, WEIGHT, BIAS = torch.randn(2, 4, 5, 6), torch.randn(4, 3, 3, 3), torch.randn(3)
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight, rounded, wide
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
+from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs
 
 __all__ = ["Convolution", "Merged", "exchanged", "merge_nearest", "split_nearest"]
 

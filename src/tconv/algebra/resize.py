@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, counts
-from tconv.geometry.arguments import PerAxis, Sides
+from tconv.geometry.normalize import PerAxis, Sides
 
 __all__ = ["Resize", "linear_resize"]
 

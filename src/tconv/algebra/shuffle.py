@@ -28,7 +28,7 @@ import numpy as np
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
 from tconv.algebra.merge import Merged, exchanged
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs
+from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs
 
 __all__ = ["SubPixel", "channels_first", "channels_last", "from_subpixel", "to_subpixel"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.words import clean, said
+from tconv.diagnosis.text import clean, said
 from tconv.errors import TconvError
 from tconv.files import write_aside
 from tconv.onnx import guards

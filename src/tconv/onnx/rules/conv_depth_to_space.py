@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.shuffle import SubPixel, channels_last, to_subpixel
 from tconv.onnx.rules.interleaving import block_size, cropped, interleaved
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import Options, conv_attributes, read_options
 from tconv.onnx.rules.rule import Context
@@ -35,11 +35,11 @@ __all__ = ["CROPPED", "RULE", "PhasesApart", "phase_nodes", "put_phases", "with_
 class PhasesApart(NamedTuple):
     """A layer, and the convolution whose channels are its phases."""
 
-    layer: Layer
+    layer: LayerNode
     made: SubPixel
 
 
-def with_phases(node: ir.Node, context: Context) -> tuple[Layer, Options] | str:
+def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | str:
     """A layer that has more than one phase, with its options; else why it is none."""
     layer = read_layer(node, context)
     if isinstance(layer, str):

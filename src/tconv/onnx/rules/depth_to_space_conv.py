@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tconv.algebra.arrays import Array
 from tconv.algebra.shuffle import channels_first, from_subpixel
 from tconv.onnx.rules.interleaving import new_shape
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import read_options, transposed_attributes
 from tconv.onnx.rules.rule import Context, refers
@@ -28,7 +28,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    conv: Layer
+    conv: LayerNode
     weight: Array
     attributes: dict[str, Any]
     bias: Array | None  #: (out,), or (out, s, s) where the phases differ

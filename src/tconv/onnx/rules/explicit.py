@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx import attributes
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.rule import Context

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.flip import Flipped, flip_stride_one
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.interleaving import cropped

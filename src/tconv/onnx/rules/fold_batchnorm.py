@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.fold import fold_batchnorm
-from tconv.onnx.rules.layer import Layer, matching, put_back, read_layer
+from tconv.onnx.rules.layer import LayerNode, matching, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     norm: ir.Node
     weight: Array
     bias: Array

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, rounded
-from tconv.onnx.rules.layer import Layer, matching, other_input, per_channel, put_back, read_layer
+from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     add: ir.Node
     weight: Array | None  #: where its sign changes
     bias: Array

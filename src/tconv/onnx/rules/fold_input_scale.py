@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tconv.algebra.arrays import Array
 from tconv.algebra.fold import scale_inputs
 from tconv.onnx.rules.fold_scale import OPERATORS, factors
-from tconv.onnx.rules.layer import Layer, matching, other_input, put_back, read_layer
+from tconv.onnx.rules.layer import LayerNode, matching, other_input, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     scaling: ir.Node
     x: ir.Value
     weight: Array
@@ -55,7 +55,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     return _Match(layer, scaling, x, weight)
 
 
-def _might_widen(scaling: ir.Node, x: ir.Value, layer: Layer, context: Context) -> bool:
+def _might_widen(scaling: ir.Node, x: ir.Value, layer: LayerNode, context: Context) -> bool:
     """Whether the constant may have more axes or channels than x, which is then repeated to meet it."""
     constant = context.constant(other_input(scaling, x))
     rank = layer.axes + 2

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, wide
-from tconv.onnx.rules.layer import Layer, matching, other_input, per_channel, put_back, read_layer
+from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     adding: ir.Node
     x: ir.Value
     bias: Array

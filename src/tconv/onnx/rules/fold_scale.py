@@ -15,7 +15,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, rounded
 from tconv.algebra.fold import scale_outputs
-from tconv.onnx.rules.layer import Layer, matching, other_input, per_channel, put_back, read_layer
+from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OPERATORS = ("Mul", "Div", "Neg")
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     scaling: ir.Node
     weight: Array
     bias: Array | None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, label, matching, read_grouped
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_grouped
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
 
@@ -26,7 +26,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     attributes: dict[str, Any]
     weight: Array  #: of one group
     bias: Array | None  #: of one group

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.maker import Maker
 
 if TYPE_CHECKING:

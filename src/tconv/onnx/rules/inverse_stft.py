@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.overlap import Frames, to_frames
 from tconv.onnx.rules.interleaving import cropped
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import read_options
 from tconv.onnx.rules.rule import Context
@@ -32,7 +32,7 @@ _MOST_PIECES = 32
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     frames: Frames
 
 

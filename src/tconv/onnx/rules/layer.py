@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = [
-    "Layer",
+    "LayerNode",
     "Restated",
     "label",
     "matching",
@@ -31,7 +31,7 @@ _Match = TypeVar("_Match")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerNode:
     """A Conv or ConvTranspose node whose numbers are in the file."""
 
     node: ir.Node
@@ -56,7 +56,7 @@ class Layer:
         return (first, second) if self.transposed else (second, first)
 
 
-def read_layer(node: ir.Node, context: Context) -> Layer | str:
+def read_layer(node: ir.Node, context: Context) -> LayerNode | str:
     """The layer at a node, or the reason why its numbers are not known."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
@@ -69,7 +69,7 @@ def read_layer(node: ir.Node, context: Context) -> Layer | str:
     if not 3 <= weight.ndim <= 5 or 0 in weight.shape or groups < 1 or weight.shape[0] % groups:
         return f"its weights have shape {weight.shape} and {groups} groups"
     given = node.inputs[2] if len(node.inputs) > 2 else None
-    layer = Layer(node, weight, context.constant(given), groups)
+    layer = LayerNode(node, weight, context.constant(given), groups)
     if given is not None and layer.bias is None:
         return "its bias is computed"
     if layer.bias is not None and layer.bias.shape != layer.channels[1:]:
@@ -77,14 +77,14 @@ def read_layer(node: ir.Node, context: Context) -> Layer | str:
     return layer
 
 
-def read_grouped(node: ir.Node, context: Context) -> Layer | str:
+def read_grouped(node: ir.Node, context: Context) -> LayerNode | str:
     """A layer of several groups, or the reason why there is none."""
     layer = read_layer(node, context)
-    return "it has one group" if isinstance(layer, Layer) and layer.groups == 1 else layer
+    return "it has one group" if isinstance(layer, LayerNode) and layer.groups == 1 else layer
 
 
 def put_back(
-    layer: Layer,
+    layer: LayerNode,
     context: Context,
     *,
     weight: Array | None = None,
@@ -108,7 +108,7 @@ def put_back(
 class Restated(NamedTuple):
     """A layer that stays one node, with other weights and attributes of the same meaning."""
 
-    layer: Layer
+    layer: LayerNode
     weight: Array
     attributes: dict[str, Any]
 

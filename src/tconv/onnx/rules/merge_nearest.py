@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.merge import Merged, merge_nearest
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
 from tconv.onnx.rules.options import read_options, transposed_attributes
 from tconv.onnx.rules.resizing import OPERATORS, read_resizing, repeats
 from tconv.onnx.rules.rule import Context
@@ -30,12 +30,12 @@ __all__ = ["RULE", "upsampled_convolution"]
 
 
 class _Match(NamedTuple):
-    conv: Layer
+    conv: LayerNode
     weight: Array
     attributes: dict[str, Any]
 
 
-def upsampled_convolution(node: ir.Node, context: Context) -> tuple[Layer, Merged] | str:
+def upsampled_convolution(node: ir.Node, context: Context) -> tuple[LayerNode, Merged] | str:
     """The convolution after a Resize that repeats, and the layer that both are; or why they are not."""
     resizing = read_resizing(node, context)
     if isinstance(resizing, str):

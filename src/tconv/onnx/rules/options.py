@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.explicit import pads_of, read_attributes
-from tconv.onnx.rules.layer import Layer
+from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ class Options(NamedTuple):
     padding: Sides
 
 
-def read_options(layer: Layer, context: Context) -> Options | str:
+def read_options(layer: LayerNode, context: Context) -> Options | str:
     """The options of a layer, whatever auto_pad and output_shape say, or why they are not known."""
     kernel = layer.weight.shape[2:]
     return _transposed(layer, context) if layer.transposed else _conv(layer.node, kernel)
 
 
-def _transposed(layer: Layer, context: Context) -> Options | str:
+def _transposed(layer: LayerNode, context: Context) -> Options | str:
     told = read_attributes(layer.node, context)
     if isinstance(told, str):
         return told

@@ -20,7 +20,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.separable import split_axes
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.layer import label, matching, read_layer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Layer, label, matching, read_grouped
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_grouped
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Context
 
@@ -25,7 +25,7 @@ _MOST = 16
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     attributes: dict[str, Any]  #: of each group's layer
 
 

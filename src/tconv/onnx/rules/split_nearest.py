@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.merge import Convolution, split_nearest
 from tconv.errors import TconvError
-from tconv.onnx.rules.layer import Layer, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import conv_attributes, read_options
 from tconv.onnx.rules.resizing import resized
@@ -24,7 +24,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    layer: Layer
+    layer: LayerNode
     conv: Convolution
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.layer import label, matching

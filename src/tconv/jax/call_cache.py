@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tconv.geometry import Geometry
-from tconv.ops.jobs import moved_last
+from tconv.ops.call_cache import moved_last
 from tconv.planning import Activation, Layout, MapName, Plan, plan
 
-__all__ = ["Job", "plan_of"]
+__all__ = ["MapCall", "plan_of"]
 
 
-class Job(NamedTuple):
+class MapCall(NamedTuple):
     """A map on a Geometry; a parameter of the primitives, so hashable."""
 
     map: MapName
@@ -33,7 +33,7 @@ class Job(NamedTuple):
     def text(self, dtype: str) -> str:
         """What `plan_of` reads; `dtype` is our name of one.
 
-        >>> Job("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")
+        >>> MapCall("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")
         '["conv", "n1 c1>1 i3 k2", "channels_first", null, "f32"]'
         """
         told = [self.map, str(self.geometry), self.layout, self.activation, dtype]
@@ -41,10 +41,10 @@ class Job(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _read(text: str | bytes) -> tuple[Job, str]:
+def _read(text: str | bytes) -> tuple[MapCall, str]:
     map, geometry, layout, activation, dtype = json.loads(text)
     named = tuple(activation) if isinstance(activation, list) else activation
-    return Job(map, Geometry.parse(geometry), layout, named), dtype
+    return MapCall(map, Geometry.parse(geometry), layout, named), dtype
 
 
 def plan_of(text: str | bytes) -> Plan:
@@ -53,7 +53,7 @@ def plan_of(text: str | bytes) -> Plan:
     Raises:
         TconvError: as `tconv.plan` does.
 
-    >>> plan_of(Job("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")).map
+    >>> plan_of(MapCall("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")).map
     'conv'
     """
     job, dtype = _read(text)

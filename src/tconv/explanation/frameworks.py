@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 from tconv import conventions
 from tconv.errors import TconvError
-from tconv.explanation.asked import Asked
 from tconv.explanation.document import Code, Item, Line, Section
+from tconv.explanation.request import Request
 
 __all__ = ["frameworks", "reading"]
 
 
-def frameworks(asked: Asked) -> Section:
+def frameworks(asked: Request) -> Section:
     """A call to paste for each framework, with what it cannot say around it."""
     return Section("frameworks", "The same layer elsewhere", tuple(_calls(asked)))
 
 
-def _calls(asked: Asked) -> Iterator[Item]:
+def _calls(asked: Request) -> Iterator[Item]:
     yield Line(
         "Here x and w lie as each framework has them; tconv.conventions.weight_to(framework, w, geometry) "
         "lays out w."

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from tconv.explanation.asked import Asked, at
 from tconv.explanation.carrying import carried
 from tconv.explanation.cells import slices
 from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.numbers import Array, Exact, Numbers
+from tconv.explanation.request import Request, at
 from tconv.geometry import Geometry
 from tconv.views import VIEWS
 
-__all__ = ["Followed", "given", "rounded", "values"]
+__all__ = ["Trace", "given", "rounded", "values"]
 
 CHANNELS = 3  # input channels that are shown one by one
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class Trace:
     """Image 0 and output channel 0 of what was asked: its group's inputs and weights."""
 
     geometry: Geometry  # with batch 1, one group, one output channel
@@ -34,7 +34,7 @@ class Followed:
     numbers: Numbers
 
     @classmethod
-    def of(cls, asked: Asked, numbers: Numbers) -> Followed:
+    def of(cls, asked: Request, numbers: Numbers) -> Trace:
         """Pick them out."""
         g = asked.geometry
         each = g.in_channels // g.groups
@@ -110,7 +110,7 @@ def rounded(*arrays: Exact) -> Iterator[Line]:
             return
 
 
-def given(f: Followed) -> Section:
+def given(f: Trace) -> Section:
     """The numbers themselves."""
     g = f.asked
     items: list[Item] = []

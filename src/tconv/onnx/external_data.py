@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tconv.diagnosis.words import clean, said
+from tconv.diagnosis.text import clean, said
 from tconv.errors import TconvError
 
 __all__ = ["check_outside"]

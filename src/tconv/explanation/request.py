@@ -9,9 +9,9 @@ from math import prod
 
 from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
-from tconv.geometry.arguments import per_axis
+from tconv.geometry.normalize import per_axis
 
-__all__ = ["TAPS", "Asked", "alike", "at", "lettered", "listed", "tap_name"]
+__all__ = ["TAPS", "Request", "alike", "at", "lettered", "listed", "tap_name"]
 
 #: Cells along one axis, or taps, that an explanation counts one by one.
 LIMIT = 1_000_000
@@ -22,7 +22,7 @@ TAPS = len(_LETTERS)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A geometry, and the two cells that are followed through it."""
 
     geometry: Geometry
@@ -30,7 +30,7 @@ class Asked:
     input: tuple[int, ...]
 
     @classmethod
-    def of(cls, geometry: Geometry, output: object, input_cell: object) -> Asked:
+    def of(cls, geometry: Geometry, output: object, input_cell: object) -> Request:
         """Check the cells, or choose telling ones: nearest the middle among those with the most taps."""
         g = geometry
         for a in range(g.axes):

@@ -9,25 +9,24 @@ import numpy as np
 import torch
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import padding_pairs, per_axis, whole
+from tconv.geometry.normalize import padding_pairs, per_axis, whole
 from tconv.ops.arrays import CODES
-from tconv.ops.jobs import Job as ArrayJob
-from tconv.ops.jobs import Options as ArrayOptions
-from tconv.ops.jobs import gradient_job, job_for, moved_last
+from tconv.ops.call_cache import Options as ArrayOptions
+from tconv.ops.call_cache import PlannedCall, moved_last, planned_call, planned_gradient
 from tconv.planning import LAYOUTS, Activation, Plan
 
 __all__ = [
     "DTYPES",
     "Ints",
-    "Job",
+    "TensorCall",
     "channels_last",
     "correlated",
-    "job_of",
     "memory_format",
     "nested",
     "options",
     "spelled_out",
     "strided",
+    "tensor_call",
     "transposed",
 ]
 
@@ -39,7 +38,7 @@ Dtypes: TypeAlias = tuple[torch.dtype, ...]
 DTYPES: dict[torch.dtype, str] = {getattr(torch, name): code for name, code in CODES.items()}
 
 
-class Job(NamedTuple):
+class TensorCall(NamedTuple):
     """A plan, with the shape and dtype of what it makes."""
 
     plan: Plan
@@ -120,12 +119,12 @@ def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
     return found
 
 
-def job_of(made: ArrayJob, dtype: torch.dtype, axes: int) -> Job:
+def tensor_call(made: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
     """The same job, in PyTorch's terms."""
     array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
     last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
     formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
-    return Job(made.plan, made.shape, dtype, array, last and not gradient, formats)
+    return TensorCall(made.plan, made.shape, dtype, array, last and not gradient, formats)
 
 
 def _in_order(shape: Ints, last: bool) -> Ints:
@@ -146,7 +145,7 @@ def transposed(
     dilation: Ints,
     groups: int,
     activation: Activation = None,
-) -> Job:
+) -> TensorCall:
     """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias.
 
     `last`: x is channels_last, and the answer too.
@@ -165,12 +164,12 @@ def transposed(
         activation=activation,
         layout=LAYOUTS[last],
     )
-    job = job_for("conv_transpose", code, _in_order(x, last), weight, given)
+    job = planned_call("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(
             f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
         )
-    return job_of(job, dtypes[0], axes)
+    return tensor_call(job, dtypes[0], axes)
 
 
 @lru_cache(maxsize=4096)
@@ -184,7 +183,7 @@ def strided(
     dilation: Ints,
     groups: int,
     size: Ints,
-) -> Job:
+) -> TensorCall:
     """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight.
 
     `last`: y is channels_last, and the answer too.
@@ -192,8 +191,8 @@ def strided(
     code = _one(dtypes, ("input", "weight"))
     sides = _pairs(padding, len(stride))
     given = ArrayOptions(stride, sides, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
-    job = job_for("conv", code, _in_order(y, last), tuple(weight), given)
-    return job_of(job, dtypes[0], len(stride))
+    job = planned_call("conv", code, _in_order(y, last), tuple(weight), given)
+    return tensor_call(job, dtypes[0], len(stride))
 
 
 @lru_cache(maxsize=4096)
@@ -207,7 +206,7 @@ def correlated(
     padding: Ints,
     dilation: Ints,
     groups: int,
-) -> Job:
+) -> TensorCall:
     """The job of `weight_gradient`; `dtypes` are those of x and y, which are channels_last if `last`."""
     code = _one(dtypes, ("x", "y"))
     x, y = tuple(x), tuple(y)
@@ -215,5 +214,5 @@ def correlated(
         raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
     sides = _pairs(padding, len(stride))
     given = ArrayOptions(stride, sides, 0, dilation, groups, layout=LAYOUTS[last])
-    job = gradient_job(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
-    return job_of(job, dtypes[0], len(stride))
+    job = planned_gradient(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
+    return tensor_call(job, dtypes[0], len(stride))

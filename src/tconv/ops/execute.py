@@ -10,7 +10,7 @@ import numpy as np
 from tconv import _core
 from tconv.errors import TconvError
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
-from tconv.ops.jobs import Job
+from tconv.ops.call_cache import PlannedCall
 from tconv.planning import LAYOUTS, Plan
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
 class Ready(NamedTuple):
     """All that a run needs but its source and target; `weight` is an array or packed."""
 
-    job: Job
+    job: PlannedCall
     weight: Any
     bias: Array | None
 

@@ -7,10 +7,18 @@ from typing import Any, NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import whole
+from tconv.geometry.normalize import whole
 from tconv.planning import Activation, Layout, MapName, Plan, plan
 
-__all__ = ["Job", "Options", "geometry_of", "gradient_job", "job_for", "moved_first", "moved_last"]
+__all__ = [
+    "Options",
+    "PlannedCall",
+    "geometry_of",
+    "moved_first",
+    "moved_last",
+    "planned_call",
+    "planned_gradient",
+]
 
 
 def frozen(name: str, value: Any) -> Any:
@@ -59,7 +67,7 @@ def moved_last(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
     return (*shape[: -1 - axes], *shape[-axes:], shape[-1 - axes])
 
 
-class Job(NamedTuple):
+class PlannedCall(NamedTuple):
     """A plan with the shape of what it makes; the batch axis is left out where the caller had none."""
 
     plan: Plan
@@ -111,14 +119,14 @@ def geometry_of(
 
 
 @lru_cache(maxsize=4096)
-def job_for(
+def planned_call(
     map: MapName,
     code: str,
     shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     options: Options,
     prepared: bool = False,
-) -> Job:
+) -> PlannedCall:
     """The plan of a call, found again for the same shapes and options.
 
     `shape` and that of the answer are in the order of `options.layout`. `prepared`: weights are packed once.
@@ -139,13 +147,13 @@ def job_for(
     )
     full = geometry.output_shape if map == "conv_transpose" else geometry.input_shape
     made = full if batched else full[1:]
-    return Job(chosen, moved_last(made, axes) if last else made, full[1])
+    return PlannedCall(chosen, moved_last(made, axes) if last else made, full[1])
 
 
 @lru_cache(maxsize=4096)
-def gradient_job(
+def planned_gradient(
     code: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel: Any, options: Options
-) -> Job:
+) -> PlannedCall:
     """The plan of a weight gradient, found again for the same shapes and options.
 
     Shapes are in the order of `options.layout`.
@@ -165,4 +173,4 @@ def gradient_job(
         output_size=y_shape[2:],
     )
     chosen = plan(geometry, "weight_gradient", dtype=code, algorithm=options.algorithm, layout=options.layout)
-    return Job(chosen, geometry.weight_shape, geometry.in_channels)
+    return PlannedCall(chosen, geometry.weight_shape, geometry.in_channels)

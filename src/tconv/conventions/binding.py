@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tconv.conventions.answers import Asked, Reading
+from tconv.conventions.answers import CallContext, Reading
 from tconv.conventions.calls import ABSENT, Function, Named, Parsed, Shaped, near
 from tconv.conventions.weights import Layout
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Padding, per_axis, shown, whole
+from tconv.geometry.normalize import Padding, per_axis, shown, whole
 
 __all__ = [
     "axes_of",
@@ -95,7 +95,7 @@ def flag(bound: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def input_sizes(asked: Asked, axes: int) -> tuple[int, ...]:
+def input_sizes(asked: CallContext, axes: int) -> tuple[int, ...]:
     """The input's sizes; one number stands for every axis."""
     sizes = asked.input * axes if len(asked.input) == 1 else asked.input
     if len(sizes) != axes:
@@ -103,7 +103,7 @@ def input_sizes(asked: Asked, axes: int) -> tuple[int, ...]:
     return sizes
 
 
-def axes_of(weight: Any, asked: Asked) -> int:
+def axes_of(weight: Any, asked: CallContext) -> int:
     """How many spatial axes weights with a shape have; else those of the input that was asked for."""
     return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(asked.input)
 
@@ -118,7 +118,7 @@ def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
 
 
 def kernel_of(
-    asked: Asked, call: Parsed, weight: Any, axes: str, maker: str
+    asked: CallContext, call: Parsed, weight: Any, axes: str, maker: str
 ) -> tuple[tuple[int, ...], int | None, int | None]:
     """The kernel's sizes, and the in and out channels if told, of a call that takes them from its weights.
 
@@ -150,7 +150,7 @@ def _agree(name: str, told: int | None, beside: int | None, fallback: int, notes
 
 
 def finish(
-    asked: Asked,
+    asked: CallContext,
     layout: Layout,
     *,
     kernel: Sequence[int],
