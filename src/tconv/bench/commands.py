@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 
 __all__ = ["add_parser"]
@@ -136,7 +136,7 @@ def _check(args: argparse.Namespace) -> list[str]:
     fitting = [n for n in ENGINES if n not in (ours, "tconv", "tconv-plain", "tconv-separate")]
     for name in peers:
         if name not in fitting:
-            raise TconvError(f"--peers {name!r} is unknown; {', '.join(fitting)} would fit")
+            raise unknown("--peers", name, fitting)
         for option in wanted:
             if name not in _CAPABLE[option] and (name != "tconv-unprepared" or args.grad):
                 raise TconvError(f"--{option}: {name} cannot; {', '.join(_CAPABLE[option])} would fit")

@@ -16,7 +16,7 @@ from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, measure
 from tconv.diagnosis.readers import SUFFIXES, Source, read
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import PerAxis, per_axis
@@ -151,7 +151,7 @@ def diagnose(
     ('T201', 0.048)
     """
     if how not in FIXES:
-        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+        raise unknown("fix", how, FIXES)
     if not 0 <= tolerance <= 1:
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
     source = _source(what, weight, problem, layers or {}, input or {}, how)

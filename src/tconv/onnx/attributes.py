@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tconv import conventions
-from tconv.diagnosis.text import clean
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import Sides
 

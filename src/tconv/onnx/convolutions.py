@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.text import clean
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
 from tconv.geometry import Geometry
 from tconv.onnx import attributes as attributes_
 from tconv.onnx.attributes import Attributes, shown

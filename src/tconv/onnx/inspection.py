@@ -14,8 +14,7 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import Diagnosis
 from tconv.diagnosis.layers import ModelLayer, stand_in
-from tconv.diagnosis.text import clean, said
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean, said
 from tconv.geometry import Geometry
 from tconv.onnx import runtimes
 from tconv.onnx.attributes import geometry

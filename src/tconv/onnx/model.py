@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.text import clean, said
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean, said
 from tconv.files import write_aside
 from tconv.onnx import guards
 from tconv.onnx.guards import LARGEST

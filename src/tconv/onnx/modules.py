@@ -21,8 +21,7 @@ import tconv.torch  # noqa: F401  # registers the operators that a module may ca
 from tconv.diagnosis import ModelLayer
 from tconv.diagnosis.diagnose import examine
 from tconv.diagnosis.readers.source import Source
-from tconv.diagnosis.text import said
-from tconv.errors import TconvError
+from tconv.errors import TconvError, said
 from tconv.geometry import Geometry
 from tconv.onnx.counting import Work, conv_products
 from tconv.onnx.inspection import Inspected, Inspection, notes_of

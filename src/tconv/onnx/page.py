@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tconv.diagnosis.page import figures, pictures, section, style
 from tconv.diagnosis.report import counted
-from tconv.diagnosis.text import clean
 from tconv.drawing import Picture, draw
+from tconv.errors import clean
 from tconv.geometry import Geometry
 from tconv.onnx.report import COLUMNS, about, cells, rewritings, together, total
 from tconv.onnx.runtimes import RUNTIMES

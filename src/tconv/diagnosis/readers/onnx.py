@@ -14,8 +14,8 @@ from tconv.conventions import read as read_call
 from tconv.diagnosis.graph import Graph, Node
 from tconv.diagnosis.layers import ModelLayer, stand_in
 from tconv.diagnosis.readers.convolutions import conv_layer
-from tconv.diagnosis.readers.source import Source, nearest_names, only
-from tconv.errors import TconvError
+from tconv.diagnosis.readers.source import Source, only
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import Sides, shown
 
@@ -110,7 +110,7 @@ def _set_sizes(path: Path, model: Any, sizes: Mapping[str, tuple[int, ...]]) -> 
     inputs = {value.name: value for value in model.graph.input if value.name not in held}
     for name, shape in sizes.items():
         if name not in inputs and (name or len(inputs) != 1):
-            raise TconvError(f"{path}: no input {name!r}; {nearest_names(name, inputs)}")
+            raise unknown(f"{path}: input", name, inputs)
         value = inputs[name] if name else next(iter(inputs.values()))
         dims = value.type.tensor_type.shape.dim
         if len(dims) != len(shape):

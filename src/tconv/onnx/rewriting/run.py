@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.diagnosis.text import clean
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
 from tconv.onnx.model import files_beside, read, write
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken

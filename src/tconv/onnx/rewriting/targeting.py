@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tconv.diagnosis.text import clean
+from tconv.errors import clean
 from tconv.onnx.convolutions import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
