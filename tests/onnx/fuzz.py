@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from tconv import TconvError
-from tests.onnx.helpers import info, layer, model
+from tests.onnx.helpers import info, layer, model_proto
 
 MEMORY = 6 << 30  # address space: libraries take a good part of it before anything is read
 SLOW = 20.0  # seconds
@@ -46,7 +46,7 @@ def seeds() -> dict[str, onnx.ModelProto]:
         "deep": layer((1, 2, 3, 3, 3), (2, 2, 2, 2, 2), strides=[2, 2, 2]),
     }
     norm = {"s": array(6), "b": array(6), "m": array(6), "v": np.abs(array(6)) + 1}
-    made["norm"] = model(
+    made["norm"] = model_proto(
         [
             node("Constant", [], ["w"], value=numpy_helper.from_array(array(4, 3, 4, 4))),
             node("ConvTranspose", ["x", "w"], ["a"], name="up", group=2, **up),
@@ -56,7 +56,7 @@ def seeds() -> dict[str, onnx.ModelProto]:
         inputs={"x": (1, 4, 5, 5)},
         weights=norm,
     )
-    made["resize"] = model(
+    made["resize"] = model_proto(
         [
             node("Resize", ["x", "", "scales"], ["a"], mode="nearest", nearest_mode="floor",
                  coordinate_transformation_mode="asymmetric"),
@@ -80,7 +80,7 @@ def seeds() -> dict[str, onnx.ModelProto]:
     function = helper.make_function(
         "house", "Up", ["a", "b"], ["c"],
         [node("ConvTranspose", ["a", "b"], ["c"], name="inner", **up)],
-        [helper.make_opsetid("", 17)],
+        [helper.make_opsetid("", 18)],
     )  # fmt: skip
     branches = {
         name: helper.make_graph(
@@ -97,7 +97,7 @@ def seeds() -> dict[str, onnx.ModelProto]:
         [info("i", [], TensorProto.INT64), info("go", [], TensorProto.BOOL), info("held", [1, 4, 5, 5])],
         [info("goes", [], TensorProto.BOOL), info("next", None)],
     )
-    made["nested"] = model(
+    made["nested"] = model_proto(
         [
             node("If", ["c"], ["y"], name="if", **branches),
             node("Loop", ["", "c", "x"], ["l"], name="loop", body=body),

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 import tconv
 import tconv.onnx as ours
 from tconv import TconvError
-from tests.onnx.helpers import info, layer, model, run, saved
+from tests.onnx.helpers import info, layer, model_proto, run, saved
 
 OPTIONS = [
     {},
@@ -68,7 +68,7 @@ def test_layers_in_branches_loops_and_functions_are_found(tmp_path: Path) -> Non
         ["a", "b"],
         ["c"],
         [helper.make_node("ConvTranspose", ["a", "b"], ["c"], name="inner", strides=[2, 2])],
-        [helper.make_opsetid("", 17)],
+        [helper.make_opsetid("", 18)],
     )
     body = helper.make_graph(
         [
@@ -86,13 +86,12 @@ def test_layers_in_branches_loops_and_functions_are_found(tmp_path: Path) -> Non
         helper.make_node("Up", ["x", "w"], ["z"], domain="house"),
         helper.make_node("Loop", ["", "c", "x"], ["l"], name="loop", body=body),
     ]
-    proto = model(
+    proto = model_proto(
         nodes,
         inputs={"x": (1, 4, 5, 5)},
         outputs=["y", "z", "l"],
         weights={"w": np.ones((4, 4, 3, 3), np.float32)},
         functions=[function],
-        domains=["house"],
     )
     proto.graph.input.append(info("c", [], TensorProto.BOOL))
     found = ours.transposed(ours.read(saved(proto, tmp_path)))

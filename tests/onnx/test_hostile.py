@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from tconv import TconvError
 from tconv.cli import main
 from tconv.onnx import read
-from tests.onnx.helpers import layer, model, refused, saved
+from tests.onnx.helpers import layer, model_proto, refused, saved
 
 GB = 1 << 30
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
@@ -76,19 +76,21 @@ def test_files_of_another_kind(tmp_path: Path, kind: str) -> None:
 
 
 def _cycle() -> onnx.ModelProto:
-    return model([node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])], inputs={"x": [1]}, outputs=["b"])
+    return model_proto(
+        [node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])], inputs={"x": [1]}, outputs=["b"]
+    )
 
 
 def _function(name: str, calls: str, many: int = 1) -> onnx.FunctionProto:
     """A function that calls another one, again and again."""
     steps = [node(calls, [f"v{i}"], [f"v{i + 1}"], domain="d") for i in range(many)]
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("d", 1)]
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("d", 1)]
     return helper.make_function("d", name, ["v0"], [f"v{many}"], steps, opsets)
 
 
 def _calling(*functions: onnx.FunctionProto) -> onnx.ModelProto:
     call = node(functions[0].name, ["x"], ["y"], domain="d")
-    return model([call], inputs={"x": [1]}, functions=functions, domains=["d"])
+    return model_proto([call], inputs={"x": [1]}, functions=functions)
 
 
 def _nested(deep: int) -> onnx.ModelProto:
@@ -99,7 +101,7 @@ def _nested(deep: int) -> onnx.ModelProto:
     for i in range(1, deep):
         other = graph(node("Relu", ["x"], [f"e{i}"]))
         inner = graph(node("If", ["c"], [f"o{i}"], then_branch=inner, else_branch=other))
-    made = model(list(inner.node), inputs={"x": [1]}, outputs=[f"o{deep - 1}"])
+    made = model_proto(list(inner.node), inputs={"x": [1]}, outputs=[f"o{deep - 1}"])
     made.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
     return made
 
@@ -136,8 +138,8 @@ def _wide() -> onnx.ModelProto:
 
 BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     "cycle": (_cycle, "b is read before it is made, by a cycle or in the wrong order"),
-    "made nowhere": (lambda: model([node("Relu", ["z"], ["y"])], inputs={"x": [1]}), "z is made nowhere"),
-    "no output": (lambda: model([node("Relu", ["x"], ["z"])], inputs={"x": [1]}), "y is not made in it"),
+    "made nowhere": (lambda: model_proto([node("Relu", ["z"], ["y"])], {"x": [1]}), "z is made nowhere"),
+    "no output": (lambda: model_proto([node("Relu", ["x"], ["z"])], {"x": [1]}), "y is not made in it"),
     "made twice": (_twice, "y is made twice"),
     "function of itself": (lambda: _calling(_function("f", "f")), "function f calls itself"),
     "functions of each other": (
@@ -208,7 +210,7 @@ def _attribute(name: str, *values: int) -> onnx.ModelProto:
 def _computed(**options: object) -> onnx.ModelProto:
     """A layer whose weights are an input of open shape."""
     up = node("ConvTranspose", ["x", "w"], ["y"], name="up", **options)
-    return model([up], inputs={"x": (1, 4, 5, 5), "w": None})
+    return model_proto([up], inputs={"x": (1, 4, 5, 5), "w": None})
 
 
 def _empty_branch() -> onnx.ModelProto:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from tconv import Geometry, TconvError
 from tconv.cli import main
 from tconv.onnx import inspect
-from tests.onnx.helpers import info, layer, model, saved
+from tests.onnx.helpers import info, layer, model_proto, saved
 from tests.real_models.fetch import fetch
 
 
@@ -51,7 +51,9 @@ def test_every_operator_is_counted_exactly(tmp_path: Path) -> None:
         "w0": array(4, 6, 3, 2), "w1": array(8, 3, 3, 3), "w2": array(5, 8, 3, 3), "m": array(7, 150),
         "n": array(7, 11), "n2": array(11, 2), "sw": array(1, 12, 5), "sr": array(1, 12, 3),
     }  # fmt: skip
-    proto = model(nodes, inputs={"x": (1, 4, 5, 5), "s": (9, 2, 5)}, outputs=["g", "y"], weights=weights)
+    proto = model_proto(
+        nodes, inputs={"x": (1, 4, 5, 5), "s": (9, 2, 5)}, outputs=["g", "y"], weights=weights
+    )
     found = inspect(saved(proto, tmp_path))
     work = {one.operator: one.multiplications for one in found.work}
     up = Geometry.parse("n1 c4>6 i5x5 k3x2 s2x3 p1:0x0:1")
@@ -132,7 +134,7 @@ def test_functions_are_followed_and_subgraphs_looked_into(tmp_path: Path) -> Non
     function = helper.make_function(
         "house", "Up", ["a", "b"], ["c"],
         [helper.make_node("ConvTranspose", ["a", "b"], ["c"], name="inner", strides=[2, 2])],
-        [helper.make_opsetid("", 17)],
+        [helper.make_opsetid("", 18)],
     )  # fmt: skip
     branches = {
         name: helper.make_graph(
@@ -140,7 +142,7 @@ def test_functions_are_followed_and_subgraphs_looked_into(tmp_path: Path) -> Non
         )
         for name in ("then_branch", "else_branch")
     }
-    proto = model(
+    proto = model_proto(
         [
             helper.make_node("Up", ["x", "w"], ["y"], domain="house"),
             helper.make_node("Up", ["y", "w"], ["z"], domain="house"),
@@ -150,7 +152,6 @@ def test_functions_are_followed_and_subgraphs_looked_into(tmp_path: Path) -> Non
         outputs=["z", "i"],
         weights={"w": np.ones((4, 4, 3, 3), np.float32)},
         functions=[function],
-        domains=["house"],
     )
     proto.graph.input.append(info("c", [], TensorProto.BOOL))
     found = inspect(saved(proto, tmp_path))
@@ -186,7 +187,7 @@ def test_what_is_no_onnx_file_is_sent_on(what: str, said: str, capsys: pytest.Ca
 
 
 def test_a_model_without_such_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proto = model([helper.make_node("Relu", ["x"], ["y"])], inputs={"x": [1, 2]})
+    proto = model_proto([helper.make_node("Relu", ["x"], ["y"])], inputs={"x": [1, 2]})
     assert main(["inspect", str(saved(proto, tmp_path))]) == 0
     assert "no transposed convolution, no finding" in capsys.readouterr().out
 

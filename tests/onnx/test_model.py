@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 import tconv.onnx as ours
 from tconv import TconvError
 from tconv.onnx.model import files_beside
-from tests.onnx.helpers import layer, model, run, saved
+from tests.onnx.helpers import layer, model_proto, run, saved
 
 
 def test_a_model_is_written_as_it_was_read(tmp_path: Path) -> None:
@@ -21,8 +21,8 @@ def test_a_model_is_written_as_it_was_read(tmp_path: Path) -> None:
     proto.producer_name = "a test"
     ours.write(ours.read(saved(proto, tmp_path)), tmp_path / "out.onnx")
     again = onnx.load(tmp_path / "out.onnx")
-    assert again.opset_import[0].version == 17
-    assert again.ir_version == 8
+    assert again.opset_import[0].version == 18
+    assert again.ir_version == 9
     assert [(entry.key, entry.value) for entry in again.metadata_props] == [("author", "somebody")]
     assert again.producer_name == "a test"
     assert again.graph.input == proto.graph.input
@@ -142,7 +142,7 @@ def test_constants_are_initializers_nodes_and_what_identity_passes_on(tmp_path: 
         helper.make_node("Relu", ["w"], ["f"]),
         helper.make_node("Sum", ["a", "b", "c", "d", "e", "f", "x", "w"], ["y"]),
     ]
-    found = _constants(model(nodes, inputs={"x": None}, weights={"w": array}), tmp_path)
+    found = _constants(model_proto(nodes, inputs={"x": None}, weights={"w": array}), tmp_path)
     a, b, c, d, e, f, x, w = found
     for one in (a, d, e, w):
         np.testing.assert_array_equal(one, array)
@@ -157,7 +157,7 @@ def test_an_initializer_that_a_caller_may_replace_is_no_constant(
     tmp_path: Path, ir_version: int, fixed: bool
 ) -> None:
     """Before IR version 4 every initializer had to be listed as an input."""
-    proto = model(
+    proto = model_proto(
         [helper.make_node("Add", ["x", "w"], ["y"])],
         inputs={"x": [2], "w": [2]},
         weights={"w": np.ones(2, np.float32)},
@@ -187,7 +187,7 @@ def test_every_type_of_tensor_is_measured_rightly(tmp_path: Path, kind: str, raw
     tensor = helper.make_tensor("w", number, [3], values)
     if raw:
         tensor = numpy_helper.from_array(numpy_helper.to_array(tensor), "w")
-    proto = model([helper.make_node("Identity", ["w"], ["y"])], inputs={}, opset=21, ir_version=10)
+    proto = model_proto([helper.make_node("Identity", ["w"], ["y"])], inputs={}, opset=21, ir_version=10)
     proto.graph.initializer.append(tensor)
     found = ours.constant(next(iter(ours.read(saved(proto, tmp_path)).graph)).inputs[0])
     if kind == "STRING":

@@ -1,4 +1,4 @@
-"""A browser on the page: Debian's Chromium, driven by Playwright."""
+"""A browser on the page: Debian's Chromium, driven by Playwright; and what the page shows in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tconv.page import serving
 
-__all__ = ["address", "browser", "page"]
+__all__ = ["address", "browser", "cell", "go", "lit", "number", "numbers", "page"]
 
 
 def _missing(reason: str) -> None:
@@ -64,3 +64,31 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     yield tab
     context.close()
     assert not complaints, complaints
+
+
+def go(page: Any, text: str) -> None:
+    """Show a problem, as somebody types it."""
+    page.fill("#problem", text)
+
+
+def number(text: str) -> float:
+    """A number as the page writes it, with a true minus sign."""
+    return float(text.replace("\u2212", "-"))
+
+
+def cell(grid: str, *place: int, across: int = 0) -> str:
+    return f"#grid-{grid} [data-index='{place[0] * across + place[1] if across else place[0]}']"
+
+
+def lit(page: Any, grid: str) -> list[int]:
+    """The indices of the cells that light up."""
+    return [
+        int(n)
+        for n in page.eval_on_selector_all(f"#grid-{grid} .cell.lit", "a => a.map(c => c.dataset.index)")
+    ]
+
+
+def numbers(page: Any, grid: str) -> list[float]:
+    """What the cells of a grid show."""
+    texts = page.eval_on_selector_all(f"#grid-{grid} .lettering text", "a => a.map(t => t.textContent)")
+    return [number(text) for text in texts]

@@ -15,8 +15,7 @@ from tconv.conventions import FRAMEWORKS, write
 from tconv.filters import make
 from tconv.geometry import Geometry
 from tconv.page import copy_to
-from tests.page.helpers import address, browser, page
-from tests.page.test_pointing import cell, go, lit, number, numbers
+from tests.page.helpers import address, browser, cell, go, lit, number, numbers, page
 
 __all__ = ["address", "browser", "page"]
 

@@ -14,7 +14,7 @@ from torch._inductor import config as inductor
 from torch.nn import functional
 
 from tconv.torch import ConvTranspose2d, conv_transpose1d, conv_transpose2d
-from tests.torch.everything import LAYERS, SIZES, Everything
+from tests.torch.helpers import LAYERS, SIZES, Everything
 
 # PyTorch warns of its own use of torch.jit when forward-mode differentiation is first imported.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning")

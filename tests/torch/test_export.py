@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from tconv.torch import ConvTranspose2d, conv_transpose2d
-from tests.torch.everything import LAYERS, SIZES, Everything
+from tests.torch.helpers import LAYERS, SIZES, Everything
 
 OP = torch.ops.tconv.conv_transpose.default
 #: Sizes that a program leaves open.

@@ -17,8 +17,7 @@ from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.torch import ConvTranspose2d
 from tests import ROOT
-from tests.torch.everything import LAYERS, SIZES, Everything
-from tests.torch.helpers import MIXED, OURS, options, tensors
+from tests.torch.helpers import LAYERS, MIXED, OURS, SIZES, Everything, options, tensors
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported; install tconv[onnx]")
 ir = pytest.importorskip("onnx_ir", reason="reads what was exported; install tconv[onnx]")

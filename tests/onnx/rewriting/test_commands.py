@@ -21,7 +21,7 @@ from tconv.errors import TconvError  # noqa: E402
 from tconv.onnx.rewriting import Refused  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner, Trouble  # noqa: E402
 from tconv.onnx.rules import RULES, Rule  # noqa: E402
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import tconv.onnx  # noqa: E402
 from tconv.onnx.rewriting import CAPABILITIES  # noqa: E402
 from tconv.onnx.rewriting.goals import needs  # noqa: E402
 from tconv.onnx.rules import Context  # noqa: E402
-from tests.onnx.models import answers  # noqa: E402
+from tests.onnx.helpers import answers  # noqa: E402
 from tests.real_models.as_onnx import onnx_model  # noqa: E402
 
 SOUNDS = np.random.default_rng(0).integers(1, 100, (1, 20))

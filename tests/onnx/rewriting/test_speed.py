@@ -19,7 +19,7 @@ from tconv.onnx.rewriting import speed  # noqa: E402
 from tconv.onnx.rewriting.feeds import Feeds  # noqa: E402
 from tconv.onnx.rewriting.measuring import Timed, race  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner  # noqa: E402
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
 Cost = Callable[[list[str]], float]
 

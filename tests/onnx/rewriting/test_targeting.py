@@ -13,7 +13,7 @@ pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 
 from tconv.onnx.rewriting.goals import CAPABILITIES, target
 from tconv.onnx.rewriting.targeting import fit, unmet
-from tests.onnx.models import answers
+from tests.onnx.helpers import answers
 from tests.onnx.rules.helpers import OPSETS, Problem, built, problem
 
 OPTIONS = ",".join(f"no-{name}" for name in CAPABILITIES if name not in ("1-d", "3-d", "transposed"))

@@ -20,7 +20,7 @@ from tconv.onnx.rewriting import CAPABILITIES, SPEED, TARGETS, rewrite  # noqa: 
 from tconv.onnx.rewriting.goals import target  # noqa: E402
 from tconv.onnx.rewriting.walker import Step, apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES, Context  # noqa: E402
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
 FOLD = [RULES["fold-bias"]]
 

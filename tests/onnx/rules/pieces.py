@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.onnx.models import whole
+from tests.onnx.helpers import whole
 
 _RNG = np.random.default_rng(0)
 _W = {"w": whole(_RNG, 4, 2, 3, 3), "b": whole(_RNG, 4)}  # two groups
@@ -28,7 +28,7 @@ def _then(node: tuple, numbers: dict) -> tuple[list, dict]:
     return [(*_UP, "mid", {"group": 2, "strides": [2, 2]}), (*node[:2], "y", node[2])], _W | numbers
 
 
-PIECES_A: dict[str, tuple[list, dict]] = {
+OF_NUMBERS_AND_OPTIONS: dict[str, tuple[list, dict]] = {
     "fold-batchnorm": _then(
         ("BatchNormalization", ["mid", "gamma", "beta", "mean", "var"], {"epsilon": 0.0}), _NORM
     ),

@@ -15,7 +15,7 @@ from onnx import helper  # noqa: E402
 
 from tconv.onnx.rewriting.walker import apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES  # noqa: E402
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
 NUMBERS = {
     "three": np.array(3, np.float32),

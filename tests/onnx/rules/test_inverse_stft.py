@@ -11,8 +11,8 @@ ir = pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 
 from onnx import helper  # noqa: E402
 
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
-from tests.onnx.rules.compare import reasons, rewritten  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.rules.helpers import reasons, rewritten  # noqa: E402
 
 
 def synthesis(kernel, hop, groups=1, bias=True, opset=18, channels=6, outputs=1, shape=None, **said):

@@ -12,8 +12,8 @@ ir = pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 from onnx import TensorProto, helper  # noqa: E402
 
 from tconv import filters  # noqa: E402
-from tests.onnx.models import answers, model, op_types, whole  # noqa: E402
-from tests.onnx.rules.compare import reasons, rewritten  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
+from tests.onnx.rules.helpers import reasons, rewritten  # noqa: E402
 
 NAMES = {1: ["l"], 2: ["h", "w"], 3: ["d", "h", "w"]}
 

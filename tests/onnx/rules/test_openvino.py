@@ -14,7 +14,7 @@ from onnx import helper  # noqa: E402
 
 from tconv.onnx.rewriting.walker import apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES  # noqa: E402
-from tests.onnx.models import answers, model, whole  # noqa: E402
+from tests.onnx.helpers import answers, model, whole  # noqa: E402
 
 
 def by_openvino(made: ir.Model, x: np.ndarray) -> np.ndarray:

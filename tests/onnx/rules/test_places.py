@@ -15,9 +15,9 @@ from onnx import helper, numpy_helper  # noqa: E402
 
 from tconv import algebra, filters  # noqa: E402
 from tconv.onnx.rules import RULES  # noqa: E402
-from tests.onnx.models import model, whole  # noqa: E402
-from tests.onnx.rules.compare import reasons, rewritten  # noqa: E402
-from tests.onnx.rules.pieces import OPTIONS_ALONE, PIECES_A  # noqa: E402
+from tests.onnx.helpers import model, whole  # noqa: E402
+from tests.onnx.rules.helpers import reasons, rewritten  # noqa: E402
+from tests.onnx.rules.pieces import OF_NUMBERS_AND_OPTIONS, OPTIONS_ALONE  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -68,7 +68,7 @@ PIECES = {
         {"w": whole(RNG, 4, 1, 64), "b": whole(RNG, 1)},
         (1, 4, 5),
     ),
-} | {name: Piece(*piece) for name, piece in PIECES_A.items()}
+} | {name: Piece(*piece) for name, piece in OF_NUMBERS_AND_OPTIONS.items()}
 EVERY = pytest.mark.parametrize("rule", PIECES)
 PAIRS = [name for name, piece in PIECES.items() if len(piece.nodes) == 2]
 
@@ -86,7 +86,7 @@ def nodes_of(piece: Piece, mark: str = "", source: str = "x") -> list[onnx.NodeP
 
 def constants_of(piece: Piece) -> list[onnx.NodeProto]:
     return [
-        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array))
+        helper.make_node("Constant", [], [name], value=numpy_helper.from_array(array, name))
         for name, array in piece.held.items()
     ]
 

@@ -11,8 +11,8 @@ pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 
 from onnx import helper  # noqa: E402
 
-from tests.onnx.models import model, whole  # noqa: E402
-from tests.onnx.rules.compare import reasons, rewritten  # noqa: E402
+from tests.onnx.helpers import model, whole  # noqa: E402
+from tests.onnx.rules.helpers import reasons, rewritten  # noqa: E402
 
 Rng = np.random.Generator
 SEEDS = range(40)

@@ -13,8 +13,8 @@ pytest.importorskip("onnxruntime", reason="models are run with ONNX Runtime")
 ir = pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
 torch = pytest.importorskip("torch", reason="models are exported from PyTorch")
 
-from tests.onnx.models import answers, op_types  # noqa: E402
-from tests.onnx.rules.compare import reasons, rewritten  # noqa: E402
+from tests.onnx.helpers import answers, op_types  # noqa: E402
+from tests.onnx.rules.helpers import reasons, rewritten  # noqa: E402
 
 nn = torch.nn
 
