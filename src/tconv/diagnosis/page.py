@@ -120,7 +120,7 @@ def _of_weights(entry: Examined) -> list[str]:
     layer, measures = entry.layer, entry.measures
     after: Array | None = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer):
-        after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
+        after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.known.dilation)
     filters = figures(lambda: responses(layer, after))
     return [
         figures(lambda: [("The answer to a constant", answers(layer, measures, after))]),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tconv.diagnosis.page import figures, pictures, section, style
 from tconv.diagnosis.report import counted
-from tconv.diagnosis.text import clean
 from tconv.drawing import Picture, draw
+from tconv.errors import clean
 from tconv.geometry import Geometry
 from tconv.onnx.report import COLUMNS, about, cells, rewritings, together, total
 from tconv.onnx.runtimes import RUNTIMES
@@ -82,8 +82,8 @@ def _drawings(layers: Sequence[Inspected]) -> Iterator[str]:
     """Each kind of layer, on a few inputs: its stamps, and the zeros that it inserts."""
     problems: dict[Geometry, list[str]] = {}
     for layer in layers:
-        if layer.stand_in is not None:
-            problems.setdefault(_small(layer.stand_in), []).append(clean(layer.name))
+        if layer.layer.geometry is not None:
+            problems.setdefault(_small(layer.layer.geometry), []).append(clean(layer.name))
     for geometry, names in list(problems.items())[:_MOST_DRAWN]:
         yield f"<section><h3>{escape(', '.join(names))}</h3>{figures(_views(geometry))}</section>"
     left = len(problems) - _MOST_DRAWN

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tconv.diagnosis.text import clean
-from tconv.onnx.convolutions import name_of
+from tconv.errors import clean
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Context, Rule

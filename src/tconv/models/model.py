@@ -1,32 +1,36 @@
-"""What a reader answers."""
+"""What reading a model answers: its layers, the graph around them, and the way back into a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.graph import Graph
-from tconv.diagnosis.layers import ModelLayer
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
+from tconv.models.graph import Graph
+from tconv.models.layer import ModelLayer
 
-__all__ = ["Save", "Source", "nearest_names", "only"]
+__all__ = ["Model", "Save", "nearest_names", "only"]
 
-#: Writes the file once more with other weights, by the layers' names.
+#: Writes the model once more with other weights, by the layers' names.
 Save: TypeAlias = Callable[[IO[bytes], Mapping[str, Array]], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
     """Layers, and the graph between them where the format has one."""
 
     layers: tuple[ModelLayer, ...]
+    source: str = ""  #: where it came from
     graph: Graph | None = None
+    inputs: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)  #: name -> shape
     save: Save | None = None
     alone: bool = False  #: one weight with nothing around it, which may take another shape
-    notes: tuple[str, ...] = ()  #: what was not looked at, a sentence each
+    notes: tuple[str, ...] = ()  #: what was not looked at and why, a sentence each
+    onnx: Any = None  #: the onnx_ir.Model as the file has it, which `tconv rewrite` changes
+    sized: Any = None  #: the same with functions written out wherever they are called, and sizes inferred
 
 
 def nearest_names(name: str, known: Iterable[str]) -> str:
@@ -53,5 +57,5 @@ def only(found: Iterable[ModelLayer], wanted: Iterable[str], where: str) -> tupl
     known = [layer.name for layer in layers]
     for name in names:
         if name not in known:
-            raise TconvError(f"{where}: no layer {name!r}; {nearest_names(name, known)}")
+            raise TconvError(f"{where}: no layer {name!r}; {nearest_names(name, map(clean, known))}")
     return tuple(layer for layer in layers if not names or layer.name in names)

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tconv.diagnosis.text import clean, said
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean, said
 
 __all__ = ["check_outside"]
 
