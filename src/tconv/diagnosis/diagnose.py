@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import coverage, structure, weights
+from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
-from tconv.diagnosis.measures import Measures, measure
+from tconv.diagnosis.measures import measure
+from tconv.diagnosis.page import html
+from tconv.diagnosis.report import text
 from tconv.errors import TconvError, clean
 from tconv.files import write_aside
 from tconv.geometry import Geometry
@@ -22,60 +25,17 @@ from tconv.models import SUFFIXES, Model, ModelLayer, read
 
 __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 
-#: The share of a constant's answer that may be a pattern: 1 % is 2.5 of 255 levels of grey.
-TOLERANCE = 0.01
-
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
-    """One layer and its numbers."""
-
-    layer: ModelLayer
-    measures: Measures
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        layer = self.layer
-        return {
-            "name": layer.name,
-            "problem": str(layer.known),
-            "sizes_known": layer.sized,
-            "dtype": None if layer.weight is None else str(layer.weight.dtype),
-            **self.measures.as_dict(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(DiagnosisData):
     """What was looked at, and what was found; `str` is the report."""
-
-    source: str
-    layers: tuple[Examined, ...]  #: the transposed convolutions
-    findings: tuple[Finding, ...]  #: the gravest first
-    notes: tuple[str, ...] = ()  #: what was not looked at
-    tolerance: float = TOLERANCE
-    _read: Model | None = field(default=None, repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        return {
-            "source": self.source,
-            "tolerance": self.tolerance,
-            "notes": list(self.notes),
-            "layers": [entry.as_dict() for entry in self.layers],
-            "findings": [finding.as_dict() for finding in self.findings],
-        }
 
     def __str__(self) -> str:
         """The report as text."""
-        from tconv.diagnosis.report import text
-
         return text(self)
 
     def html(self) -> str:
         """The report as one page that asks no network for anything."""
-        from tconv.diagnosis.page import html
-
         return html(self)
 
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
