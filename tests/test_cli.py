@@ -98,7 +98,7 @@ WRONG = [
     ("train x --out y --epoch 3", "argument '--epoch' is unknown; did you mean '--epochs'?"),
     ("train x", "the following arguments are required: --out"),
     ("train x --out y --batch many", "argument --batch: invalid int value: 'many'"),
-    ("train brian --out y", "data 'brian' is unknown as a folder or a built-in data set; did you mean 'brain'?"),
+    ("train brian --out y", "is unknown as a folder or a built-in data set; did you mean 'brain'?"),
     ("train brain --out y --batch 0", "batch=0: must be at least 1"),
     ("train brain --out y --epochs 0", "epochs=0: must be at least 1"),
     ("train brain --out y --devices 0", "devices=0: must be at least 1"),

@@ -142,8 +142,8 @@ BAD = [
     (["@m.pt", "--layer", f"upp.0={EVEN}"], "layer 'upp.0' is unknown; did you mean 'up.0'?"),
     (["@m.pt", "--layer", "="], "NAME or NAME=PROBLEM would fit"),
     (["@linear.pt", "--layer", f"up={EVEN}"], "no tensor in it has the 3 to 5 axes"),
-    (["@cut.onnx"], "no whole ONNX model"),
-    (["@empty.onnx"], "no whole ONNX model"),
+    (["@cut.onnx"], "is no valid ONNX model: it is cut short or of another kind"),
+    (["@empty.onnx"], "empty.onnx is empty"),
     (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
     (
         ["@m.pt", "--layer", f"up.0={EVEN}", "--how", "split", "--fix", "@out.pt"],

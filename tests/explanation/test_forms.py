@@ -223,7 +223,7 @@ class TestCommand:
             "cannot read 'a'",
         ),
         (["--from", "keras", "Conv2DTranspose(8, 3)", "--input", "5x5", "--batch", "-1"], "batch"),
-        (["--from", "onnx", "ConvTranspose()", "--input", "5", "--reading", "x"], "reading='x' is unknown for onnx"),
+        (["--from", "onnx", "ConvTranspose()", "--input", "5", "--reading", "x"], "='x' is unknown for onnx"),
     )
 
     @pytest.mark.parametrize(("words", "message"), WRONG, ids=[" ".join(words) for words, _ in WRONG])

@@ -239,7 +239,7 @@ def inspect(path: Path) -> None:
 
 def rewrite(path: Path) -> None:
     """For every kind of target by turns; what is written must be fit to be read."""
-    from tconv.onnx.model import read
+    from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting import rewrite
     from tconv.onnx.rewriting.goals import TARGETS
 

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from string import Template
-from typing import TYPE_CHECKING
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
+from tconv.diagnosis.data import DiagnosisData, Examined
 from tconv.diagnosis.findings import CODES, SEVERITIES, Finding
 from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.pictures import answers, coverage, responses
@@ -22,15 +22,12 @@ from tconv.diagnosis.weights import one_tap
 from tconv.drawing import Picture, svg
 from tconv.errors import TconvError
 
-if TYPE_CHECKING:
-    from tconv.diagnosis.diagnose import Diagnosis, Examined
-
 __all__ = ["figures", "html", "pictures", "section", "style"]
 
 _MOST_PICTURED = 8  # layers
 
 
-def html(diagnosis: Diagnosis) -> str:
+def html(diagnosis: DiagnosisData) -> str:
     """The page."""
     template = Template(files("tconv.diagnosis").joinpath("report.html").read_text(encoding="utf-8"))
     severities = Counter(finding.severity for finding in diagnosis.findings)
@@ -94,7 +91,7 @@ def section(code: str, findings: list[Finding]) -> str:
     )
 
 
-def pictures(diagnosis: Diagnosis) -> str:
+def pictures(diagnosis: DiagnosisData) -> str:
     """Coverage where it is uneven; the weights' answers and responses, before and after equal gains."""
     uneven = {finding.layer for finding in diagnosis.findings if finding.code in ("T101", "T102")}
     seen = {finding.layer for finding in diagnosis.findings if finding.code in ("T201", "T202")}
@@ -120,7 +117,7 @@ def _of_weights(entry: Examined) -> list[str]:
     layer, measures = entry.layer, entry.measures
     after: Array | None = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer):
-        after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.geometry.dilation)
+        after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.known.dilation)
     filters = figures(lambda: responses(layer, after))
     return [
         figures(lambda: [("The answer to a constant", answers(layer, measures, after))]),

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
+from tconv.diagnosis.data import DiagnosisData, Examined
 from tconv.diagnosis.findings import CODES, Finding
 from tconv.errors import clean
-
-if TYPE_CHECKING:
-    from tconv.diagnosis.diagnose import Diagnosis, Examined
 
 __all__ = [
     "COLUMNS",
@@ -30,7 +27,7 @@ WIDTH = 80
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
 
 
-def text(diagnosis: Diagnosis) -> str:
+def text(diagnosis: DiagnosisData) -> str:
     """Headline, a table of the layers, the findings by code."""
     lines = [headline(diagnosis), ""]
     rows = [COLUMNS, *(cells(entry) for entry in diagnosis.layers)]
@@ -49,7 +46,7 @@ def text(diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
-def headline(diagnosis: Diagnosis) -> str:
+def headline(diagnosis: DiagnosisData) -> str:
     """What was looked at, and how much was found.
 
     >>> from tconv.diagnosis import diagnose

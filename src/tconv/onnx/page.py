@@ -9,18 +9,15 @@ from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
 from string import Template
-from typing import TYPE_CHECKING
 
 from tconv.diagnosis.page import figures, pictures, section, style
 from tconv.diagnosis.report import counted
 from tconv.drawing import Picture, draw
 from tconv.errors import clean
 from tconv.geometry import Geometry
+from tconv.onnx.inspected import Inspected, InspectionData
 from tconv.onnx.report import COLUMNS, about, cells, rewritings, together, total
 from tconv.onnx.runtimes import RUNTIMES
-
-if TYPE_CHECKING:
-    from tconv.onnx.inspection import Inspected, Inspection
 
 __all__ = ["html"]
 
@@ -28,7 +25,7 @@ _MOST_DRAWN = 6  # problems
 _FEW = 3  # inputs of a drawing along an axis
 
 
-def html(found: Inspection) -> str:
+def html(found: InspectionData) -> str:
     """The page."""
     template = Template(files("tconv.onnx").joinpath("report.html").read_text(encoding="utf-8"))
     findings = found.diagnosis.findings if found.diagnosis else ()
@@ -53,18 +50,18 @@ def html(found: Inspection) -> str:
     )
 
 
-def _notes(found: Inspection) -> Iterator[str]:
+def _notes(found: InspectionData) -> Iterator[str]:
     for names, why in together(found.layers, lambda layer: layer.why):
         yield f"{names}: {why}"
     yield from found.notes
 
 
-def _runtimes(found: Inspection) -> Iterator[tuple[str, ...]]:
+def _runtimes(found: InspectionData) -> Iterator[tuple[str, ...]]:
     for names, told in together(found.layers, lambda layer: tuple(layer.runtimes.items())):
         yield names, *(what for _, what in told)
 
 
-def _rewrites(found: Inspection) -> str:
+def _rewrites(found: InspectionData) -> str:
     rows = "".join(f"<li><b>{escape(names)}</b> {escape(rules)}</li>" for names, rules in rewritings(found))
     return f"<h2>What tconv rewrite could do, each exactly</h2><ul>{rows}</ul>"
 
@@ -82,8 +79,8 @@ def _drawings(layers: Sequence[Inspected]) -> Iterator[str]:
     """Each kind of layer, on a few inputs: its stamps, and the zeros that it inserts."""
     problems: dict[Geometry, list[str]] = {}
     for layer in layers:
-        if layer.stand_in is not None:
-            problems.setdefault(_small(layer.stand_in), []).append(clean(layer.name))
+        if layer.layer.geometry is not None:
+            problems.setdefault(_small(layer.layer.geometry), []).append(clean(layer.name))
     for geometry, names in list(problems.items())[:_MOST_DRAWN]:
         yield f"<section><h3>{escape(', '.join(names))}</h3>{figures(_views(geometry))}</section>"
     left = len(problems) - _MOST_DRAWN

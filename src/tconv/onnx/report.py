@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from itertools import groupby
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tconv.diagnosis.report import WIDTH, counted, of_code, table
 from tconv.errors import clean
+from tconv.onnx.inspected import Inspected, InspectionData
 from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.runtimes import size
-
-if TYPE_CHECKING:
-    from tconv.onnx.inspection import Inspected, Inspection
 
 __all__ = ["COLUMNS", "as_dict", "cells", "headline", "text", "together", "total"]
 
 COLUMNS = ("layer", "problem", "weights", "multiplications", "share", "in", "out", "columns")
 
 
-def text(found: Inspection) -> str:
+def text(found: InspectionData) -> str:
     """Headline, the table of layers, who computes them how, rewritings, the findings by code."""
     lines = [headline(found), *wrap(about(found), WIDTH), ""]
     if not found.layers:
@@ -41,11 +39,10 @@ def text(found: Inspection) -> str:
     return "\n".join(lines)
 
 
-def headline(found: Inspection) -> str:
+def headline(found: InspectionData) -> str:
     """What was looked at, and how much there is.
 
-    >>> from tconv.onnx.inspection import Inspection
-    >>> headline(Inspection(source="m.onnx", about={}, layers=(), work=(), diagnosis=None))
+    >>> headline(InspectionData(source="m.onnx", about={}, layers=(), work=(), diagnosis=None))
     'm.onnx: no transposed convolution, no finding'
     """
     many = len(found.diagnosis.findings) if found.diagnosis else 0
@@ -53,7 +50,7 @@ def headline(found: Inspection) -> str:
     return f"{clean(found.source, 300)}: {layers}, {counted(many, 'finding')}"
 
 
-def about(found: Inspection) -> str:
+def about(found: InspectionData) -> str:
     """Opset, nodes, inputs in one line."""
     known = dict(found.about)
     inputs = ", ".join(f"{name} {shape}" for name, shape in known.pop("inputs", {}).items())
@@ -61,7 +58,7 @@ def about(found: Inspection) -> str:
     return "; ".join([*said, f"inputs {inputs}"] if inputs else said)
 
 
-def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
+def cells(found: InspectionData, layer: Inspected) -> tuple[str, ...]:
     """One row of the table."""
     memory, share = layer.memory, found.share(layer)
     most = "" if found.whole else "<= "
@@ -75,7 +72,7 @@ def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
     )
 
 
-def total(found: Inspection) -> str:
+def total(found: InspectionData) -> str:
     """All multiplications of the model, and whose they are."""
     if not found.multiplications and not found.whole:
         return "Multiplications of the model: not known without the sizes of its inputs."
@@ -93,7 +90,7 @@ def together(layers: Any, said: Any) -> list[tuple[str, Any]]:
     return [(", ".join(of_one), told) for told, of_one in names.items() if told]
 
 
-def rewritings(found: Inspection) -> list[tuple[str, str]]:
+def rewritings(found: InspectionData) -> list[tuple[str, str]]:
     """(nodes, rules that fire there), transposed convolutions first."""
     speed = {rule for rules in SPEED.values() for rule in rules}
     rows = []
@@ -116,7 +113,7 @@ def rewritings(found: Inspection) -> list[tuple[str, str]]:
     return rows or [("nothing", "no rule fits")]
 
 
-def _noted(found: Inspection) -> list[str]:
+def _noted(found: InspectionData) -> list[str]:
     why = [(names, told) for names, told in together(found.layers, lambda layer: layer.why)]
     notes = [f"{names}: {told}" for names, told in why] + list(found.notes)
     return [line for note in notes for line in ["", *wrap(note, WIDTH)]]
@@ -129,7 +126,7 @@ def _hanging(sentence: str, indent: int, then: int | None = None) -> list[str]:
     )  # fmt: skip
 
 
-def as_dict(found: Inspection) -> dict[str, Any]:
+def as_dict(found: InspectionData) -> dict[str, Any]:
     """All of it, for JSON; names are as the file has them."""
     return {
         "source": found.source,

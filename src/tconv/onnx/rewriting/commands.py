@@ -84,7 +84,7 @@ def add_parser(subparsers: Any) -> None:
 def _rewrite(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from tconv.onnx.model import read
+    from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting.feeds import needed
     from tconv.onnx.rewriting.run import Refused, rewrite
 
@@ -94,12 +94,13 @@ def _rewrite(args: argparse.Namespace) -> int:
         raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit")
     files = [entry for entry in args.input if entry.endswith(".npz")]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
-    names = [str(value.name) for value in needed(read(args.model))] if said else []
+    model = read(args.model)
+    names = [str(value.name) for value in needed(model.onnx)] if said else []
     notes = Console(stderr=True, highlight=False)
     with notes.status("reading") as status:
         try:
             report = rewrite(
-                args.model,
+                model,
                 args.out,
                 goal=args.goal,
                 check=args.check,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.errors import TconvError, unknown
-from tconv.onnx import attributes
-from tconv.onnx.attributes import Attributes
+from tconv.models.onnx import options
 from tconv.onnx.rules import Context
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Capability:
     """
 
     what: str
-    asked: Callable[[Attributes], bool]
+    asked: Callable[[ConvOptions], bool]
     cures: tuple[str, ...]
 
 
@@ -151,7 +151,7 @@ def needs(node: ir.Node, context: Context) -> tuple[str, ...] | None:
     weight = context.constant(node.inputs[1])
     shape = context.shape(node.inputs[1]) if weight is None else weight.shape
     sizes = tuple(size if isinstance(size, int) else None for size in shape or ())
-    said = attributes.read(node, sizes, None)
+    said = options.read(node, sizes, None)
     if said is None:
         return None
     return tuple(name for name, entry in CAPABILITIES.items() if entry.asked(said))

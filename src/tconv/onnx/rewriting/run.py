@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.errors import TconvError, clean
-from tconv.onnx.model import files_beside, read, write
+from tconv.models import Model
+from tconv.models.onnx.file import files_beside, write
+from tconv.models.onnx.reader import read
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
 from tconv.onnx.rewriting.goals import target
@@ -36,7 +38,7 @@ class Refused(TconvError):
 
 
 def rewrite(
-    source: str | PathLike[str],
+    source: str | PathLike[str] | Model,
     to: str | PathLike[str] | None = None,
     *,
     goal: str = "speed",
@@ -50,7 +52,7 @@ def rewrite(
     """Rewrite an ONNX model exactly, for speed or for what a runtime takes, and say what was done.
 
     Args:
-        source: the model's file, which is never changed.
+        source: the model's file, which is never changed; or what `tconv.models.onnx.reader` read of it.
         to: the file to write; None writes nothing.
         goal: "speed", or a name of `TARGETS`, or several with commas between.
         check: run both models in ONNX Runtime and refuse if answers differ; by how much they may is said
@@ -78,9 +80,9 @@ def rewrite(
     >>> [step.node for step in report.done], path.with_name("out.onnx").exists()
     (['up'], True)
     """
-    path, out = Path(source), None if to is None else Path(to)
     wanted = None if goal == "speed" else target(goal)
-    model = read(path)
+    read_ = source if isinstance(source, Model) else read(source)
+    path, out, model = Path(read_.source), None if to is None else Path(to), read_.onnx
     _check_apart(model, path, out)
     given = [_given(entry, i, model) for i, entry in enumerate(inputs)]
     sizes = {name: tuple(int(size) for size in shape) for name, shape in (shapes or {}).items()}

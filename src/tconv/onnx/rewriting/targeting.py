@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tconv.errors import clean
-from tconv.onnx.convolutions import name_of
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Context, Rule

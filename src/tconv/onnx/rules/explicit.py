@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.errors import TconvError
 from tconv.geometry.normalize import Sides
-from tconv.onnx import attributes
-from tconv.onnx.attributes import Attributes
+from tconv.models.onnx import options
 from tconv.onnx.rules.rule import Context
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["in_one_group", "pads_of", "read_attributes", "written"]
 
 
-def read_attributes(node: ir.Node, context: Context) -> Attributes | str:
+def read_attributes(node: ir.Node, context: Context) -> ConvOptions | str:
     """What a ConvTranspose node says, as far as it is known, or why not; its weights may be computed."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
@@ -28,18 +28,18 @@ def read_attributes(node: ir.Node, context: Context) -> Attributes | str:
     known = tuple(size for size in x[2:] if size is not None)
     sizes = known if known and len(known) == len(x) - 2 else None
     try:
-        told = attributes.read(node, weight if held is None else held.shape, sizes)
+        told = options.read(node, weight if held is None else held.shape, sizes)
     except TconvError as fault:
         return str(fault)
     return told or "the shape of its weights is not known"
 
 
-def pads_of(told: Attributes) -> Sides | str:
+def pads_of(told: ConvOptions) -> Sides | str:
     """The pads, or why they are not known."""
     return told.pads if told.pads is not None else "its padding depends on sizes that are not known"
 
 
-def written(told: Attributes, pads: Sides) -> dict[str, Any]:
+def written(told: ConvOptions, pads: Sides) -> dict[str, Any]:
     """The attributes of a node that says all of `told` with these pads, auto_pad and output_shape left out.
 
     Raises:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.flip import Flipped, flip_stride_one
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
-from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.layer import label, matching
@@ -28,7 +28,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    told: Attributes
+    told: ConvOptions
     flipped: Flipped
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.onnx.model import constant
+from tconv.models.onnx.nodes import constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,7 +30,7 @@ Shape = tuple[int | str | None, ...]
 class Rule:
     """One exact rewriting.
 
-    Attributes:
+    ConvOptions:
         name: as the report and the command spell it, such as "fold-bias".
         what: one line for people.
         op_types: operators of ONNX's own domain at which it starts.
@@ -240,7 +240,7 @@ def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
     """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
     from onnx_ir.passes.common import ShapeInferencePass
 
-    from tconv.onnx.model import quiet
+    from tconv.models.onnx.nodes import quiet
 
     copy = model.clone()
     with quiet():

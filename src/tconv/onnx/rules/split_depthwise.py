@@ -20,8 +20,8 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.separable import split_axes
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
-from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.layer import label, matching, read_layer
 from tconv.onnx.rules.maker import Maker
@@ -34,7 +34,7 @@ __all__ = ["RULE"]
 
 
 class _Match(NamedTuple):
-    told: Attributes
+    told: ConvOptions
     pads: Sides
     parts: list[tuple[Array, set[int]]]  #: weights, and the axes on which they act
 
@@ -64,7 +64,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     return _Match(told, pads, [*parts, (reduce(np.multiply, (lines[axis] for axis in last)), last)])
 
 
-def _only(told: Attributes, axes: set[int], groups: int) -> Attributes:
+def _only(told: ConvOptions, axes: set[int], groups: int) -> ConvOptions:
     """The options of these axes; the others are as if they were not there."""
 
     def of(values: tuple[int, ...], other: int) -> tuple[int, ...]:

@@ -1,28 +1,23 @@
-"""ONNX files: read once they have been checked, written whole or not at all, and the constants in them."""
+"""ONNX files: read once they have been checked, and written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tconv.algebra.arrays import Array
-from tconv.errors import TconvError, clean, said
+from tconv.errors import TconvError, said
 from tconv.files import write_aside
-from tconv.onnx import guards
-from tconv.onnx.guards import LARGEST
+from tconv.models.onnx import guards
+from tconv.models.onnx.guards import LARGEST
+from tconv.models.onnx.nodes import FIXED, quiet
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["constant", "files_beside", "quiet", "read", "write"]
-
-#: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
-#: its inputs, without meaning that a caller may replace them.
-_FIXED = "tconv.fixed"
+__all__ = ["files_beside", "read", "serialized", "write"]
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
@@ -57,20 +52,8 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
             tensor.base_dir = path.parent if path.parent.name else path.parent.absolute()
     if model.ir_version < 4:
         for value in model.graph.initializers.values():
-            value.meta[_FIXED] = True
-    _check_layers(model)
+            value.meta[FIXED] = True
     return model
-
-
-def _check_layers(model: ir.Model) -> None:
-    """Whether weights, attributes and shapes agree, those that inference finds included."""
-    from tconv.onnx.convolutions import transposed  # which stands on this module
-    from tconv.onnx.shapes import infer
-
-    if transposed(model):
-        sized = model.clone()
-        infer(sized)
-        transposed(sized)
 
 
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
@@ -88,7 +71,7 @@ def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
         if files_beside(model) or sum(tensor.nbytes for tensor in _tensors(model)) > LARGEST * 0.98:
             _write_in_two(model, path, sources)
             return
-        data = _serialized(model, path)
+        data = serialized(model, path)
         with write_aside(path) as file:
             file.write(data)
 
@@ -128,7 +111,12 @@ def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
             node.attributes[attribute.name] = attribute
 
 
-def _serialized(model: ir.Model, path: Path) -> bytes:
+def serialized(model: ir.Model, path: Path) -> bytes:
+    """The bytes of a model that can be read again; `path` is its name in errors.
+
+    Raises:
+        TconvError: it cannot be written, or not be read again.
+    """
     import onnx_ir as ir
 
     try:
@@ -173,7 +161,7 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
                 data.name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name,
                 base_dir=path.parent,
             )  # fmt: skip
-        text = _serialized(model, path)
+        text = serialized(model, path)
         with write_aside(path) as file:
             file.write(text)
             if data.exists():
@@ -188,34 +176,6 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
             part.unlink(missing_ok=True)
         for value, held in zip(values, kept, strict=True):
             value.const_value = held
-
-
-def constant(value: ir.Value | None) -> Array | None:
-    """The array behind a value: an initializer or a Constant node, also through Identity; None if computed.
-
-    An initializer that is an input of its graph as well may be replaced by a caller, so it is no constant.
-
-    >>> import onnx_ir as ir
-    >>> node = ir.node("Constant", [], {"value_ints": [1, 2]})
-    >>> constant(ir.node("Identity", [node.outputs[0]]).outputs[0])
-    array([1, 2])
-    >>> constant(ir.val("x")) is None
-    True
-    """
-    import onnx_ir as ir
-
-    while value is not None:
-        node = value.producer()
-        if node is None or node.op_type != "Identity" or node.domain:
-            break
-        value = node.inputs[0] if len(node.inputs) == 1 else None
-    if value is None or (value.is_graph_input() and _FIXED not in value.meta):
-        return None
-    try:
-        tensor = ir.convenience.get_const_tensor(value)
-        return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
-    except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
-        raise TconvError(f"constant {clean(value.name)}: {said(fault)}") from fault
 
 
 def _tensors(model: ir.Model) -> Iterator[Any]:
@@ -247,15 +207,3 @@ def _of_attribute(attribute: ir.Attr) -> Iterator[Any]:
         yield attribute.value
     elif attribute.type == ir.AttributeType.TENSORS:
         yield from attribute.value
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what onnx-ir logs about a file: an error says the one line that is needed."""
-    logger = logging.getLogger("onnx_ir")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

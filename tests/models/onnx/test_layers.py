@@ -40,17 +40,18 @@ def test_the_geometry_is_what_onnx_runtime_computes(tmp_path: Path, options: dic
     engine = tconv.prepare(found.weight, found.bias, geometry=geometry)
     np.testing.assert_allclose(engine(x), answer, rtol=1e-4, atol=1e-5)
     if opened:
-        assert found.geometry is None
+        assert not found.sized
         assert found.why == "open: batch, height, width"
-        assert (found.attributes.pads is None) == ("output_shape" in options)
+        assert (found.options.pads is None) == ("output_shape" in options)
     else:
+        assert found.sized
         assert found.geometry == geometry
         assert found.why == ""
-    if found.attributes.pads is None:
+    if found.options.pads is None:
         return
     # The same said in pads alone is the same to ONNX Runtime.
     plain = {key: value for key, value in options.items() if key not in ("auto_pad", "output_shape")}
-    lo, hi = zip(*found.attributes.pads, strict=True)
+    lo, hi = zip(*found.options.pads, strict=True)
     if min(*lo, *hi) >= 0:
         spelt = layer(shape, tuple(found.weight.shape), bias=True, **{**plain, "pads": [*lo, *hi]})
         np.testing.assert_array_equal(run(spelt.SerializeToString(), {"x": x})[0], answer)

@@ -10,30 +10,48 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
+from torch.jit import ScriptModule
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 
-import tconv.torch  # noqa: F401  # registers the operators that a module may call
-from tconv.diagnosis import ModelLayer
-from tconv.diagnosis.diagnose import examine
-from tconv.diagnosis.readers.source import Source
+from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, said
 from tconv.geometry import Geometry
-from tconv.onnx.counting import Work, conv_products
-from tconv.onnx.inspection import Inspected, Inspection, notes_of
+from tconv.models.convolutions import conv_layer, conv_products
+from tconv.models.layer import ModelLayer
+from tconv.models.model import Model
 
-__all__ = ["inspect_module"]
+__all__ = ["Product", "places", "watch"]
+
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 #: In the names of operators that multiply in a way that neither this nor PyTorch's own counter knows.
 _UNCOUNTED = ("lstm", "gru", "rnn", "fused")
 
 
-def inspect_module(module: torch.nn.Module, example: Any) -> Inspection:
-    """The inspection of a module, in evaluation, as it answers `example`.
+class Product(NamedTuple):
+    """An operator that multiplies, once it was called."""
+
+    operator: str
+    multiplications: int | None  #: None where it is not known what it computes
+
+
+def places(model: nn.Module) -> dict[nn.Module, list[str]]:
+    """Every part of a model that can be changed, and its names; the model itself has the name ""."""
+    found: dict[nn.Module, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if not isinstance(module, ScriptModule):  # compiled: nothing in it can be changed
+            found.setdefault(module, []).append(name)
+    return found
+
+
+def watch(module: nn.Module, example: Any) -> tuple[Model, list[Product]]:
+    """The layers of a module as it answers `example` in evaluation, and all that it multiplies.
 
     Raises:
         TconvError: no example, or one that the module does not take.
@@ -52,20 +70,8 @@ def inspect_module(module: torch.nn.Module, example: Any) -> Inspection:
         raise
     except Exception as fault:  # whatever the module's own code raises
         raise TconvError(f"the module does not take the example: {said(fault)}") from fault
-    layers = [
-        ModelLayer(name=one.name, geometry=one.stand_in, weight=one.weight)
-        for one in seen.layers
-        if one.stand_in is not None
-    ]
-    return Inspection(
-        source=type(module).__name__,
-        about={"inputs": {name: str(list(x.shape)) for name, x in _tensors(args, named)}},
-        layers=tuple(seen.layers),
-        work=tuple(sorted(seen.work.values(), key=lambda work: -work.multiplications)),
-        notes=tuple(notes_of(seen.work.values())),
-        diagnosis=examine(Source(layers=tuple(layers)), type(module).__name__) if layers else None,
-        rewritable=False,
-    )
+    inputs = {name: tuple(x.shape) for name, x in _tensors(args, named)}
+    return Model(source=type(module).__name__, layers=tuple(seen.layers), inputs=inputs), seen.products
 
 
 def _tensors(args: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
@@ -92,9 +98,9 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.tracker = ModuleTracker()
-        self.root = type(module).__name__
-        self.layers: list[Inspected] = []
-        self.work: dict[str, Work] = {}
+        self.module, self.root = module, type(module).__name__
+        self.layers: list[ModelLayer] = []
+        self.products: list[Product] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -106,9 +112,9 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._convolution(answer, *_CONVOLUTIONS[name](*args, **kwargs or {}))
         elif packet in flop_registry:
             flops = flop_registry[packet](*args, **kwargs or {}, out_val=answer)
-            self._count(str(packet), flops // 2)
+            self.products.append(Product(str(packet), flops // 2))
         elif any(part in name for part in _UNCOUNTED):
-            self._count(str(packet), None)
+            self.products.append(Product(str(packet), None))
         return answer
 
     def _convolution(
@@ -122,51 +128,52 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
         transposed: bool,
         groups: int,
     ) -> None:
+        name, where = self._names(transposed)
         if not transposed:
             starts = [lo for lo, _ in sides]
-            self._count("conv", conv_products(x.shape, weight.shape, answer.shape, stride, starts, dilation))
+            many = conv_products(x.shape, weight.shape, answer.shape, stride, starts, dilation)
+            self.products.append(Product("conv", many))
+            made = conv_layer(
+                name, _array(weight), sizes=tuple(x.shape[2:]), stride=tuple(stride), padding=tuple(sides),
+                dilation=tuple(dilation), groups=groups,
+            )  # fmt: skip
+            if made is not None:
+                self.layers.append(replace(made[1]["layer"], where=where, dtype=_dtype(weight)))
             return
         geometry = Geometry.make(
-            batch=x.shape[0],
-            in_channels=x.shape[1],
-            out_channels=answer.shape[1],
-            input=tuple(x.shape[2:]),
-            kernel=tuple(weight.shape[2:]),
-            stride=tuple(stride),
-            padding=tuple(sides),
-            dilation=tuple(dilation),
-            groups=groups,
-            output_size=tuple(answer.shape[2:]),
+            batch=x.shape[0], in_channels=x.shape[1], out_channels=answer.shape[1], input=tuple(x.shape[2:]),
+            kernel=tuple(weight.shape[2:]), stride=tuple(stride), padding=tuple(sides),
+            dilation=tuple(dilation), groups=groups, output_size=tuple(answer.shape[2:]),
+        )  # fmt: skip
+        self.layers.append(
+            ModelLayer(
+                name=name,
+                geometry=geometry,
+                weight=_array(weight),
+                where=where,
+                input=tuple(x.shape),
+                dtype=_dtype(weight),
+            )
         )
+        self.products.append(Product("conv_transpose", geometry.macs_exact))
+
+    def _names(self, transposed: bool) -> tuple[str, str]:
+        """A name of its own for the layer that is called, and the path of the module that calls it."""
         parents = [name for name in self.tracker.parents if name != "Global"]
         path = max(parents, key=lambda name: name.count("."), default=self.root)
         inside = path.removeprefix(self.root).lstrip(".")
-        many = sum(layer.where == inside for layer in self.layers)
-        dtype = str(weight.dtype).removeprefix("torch.")
-        self.layers.append(
-            Inspected(
-                name=f"{inside or self.root}{f' #{many + 1}' if many else ''}",
-                where=inside,
-                problem=str(geometry),
-                weights=f"{'x'.join(map(str, weight.shape))} {dtype}",
-                dtype=dtype,
-                why="",
-                geometry=geometry,
-                stand_in=geometry,
-                weight=weight.float().numpy() if weight.dtype is torch.bfloat16 else weight.numpy(),
-            )
-        )
-        self._count("conv_transpose", geometry.macs_exact)
+        many = sum(layer.where == inside and layer.conv != transposed for layer in self.layers)
+        called = not transposed and not isinstance(self.module.get_submodule(inside), _CONVS)
+        return f"{inside or self.root}{' conv' if called else ''}{f' #{many + 1}' if many else ''}", inside
 
-    def _count(self, name: str, number: int | None) -> None:
-        had = self.work.get(name, Work(operator=name, nodes=0, multiplications=0, open=0))
-        self.work[name] = replace(
-            had,
-            nodes=had.nodes + 1,
-            multiplications=had.multiplications + (number or 0),
-            open=had.open + (number is None),
-            counted=number is not None,
-        )
+
+def _dtype(weight: torch.Tensor) -> str:
+    return str(weight.dtype).removeprefix("torch.")
+
+
+def _array(weight: torch.Tensor) -> Array:
+    array: Array = (weight.float() if weight.dtype is torch.bfloat16 else weight).numpy()
+    return array
 
 
 def _pytorch(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
-from tconv.diagnosis.readers.source import Source
 from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
+from tconv.models.layer import ModelLayer
+from tconv.models.model import Model
 
 __all__ = ["read"]
 
@@ -21,7 +21,7 @@ def read(
     layers: Mapping[str, Geometry | None],
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
-) -> Source:
+) -> Model:
     """The named layers; a name is that of the layer (up.0) or of its weight (up.0.weight).
 
     Weights inside dictionaries, as in a checkpoint's "state_dict", need no longer name.
@@ -60,7 +60,7 @@ def read(
         }
         torch.save(_replaced(whole, made), file)
 
-    return Source(layers=tuple(found), save=save)
+    return Model(layers=tuple(found), save=save)
 
 
 def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,8 +14,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean, unknown
-from tconv.onnx.convolutions import sizes_of, walk
-from tconv.onnx.model import constant, quiet
+from tconv.models.onnx.nodes import constant, opset_of, quiet, sizes_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -138,7 +137,7 @@ def _computed(node: ir.Node, read: list[Array]) -> Array | None:
     import onnx_ir as ir
     from onnx.reference import ReferenceEvaluator
 
-    proto, version = ir.to_proto(node), _version(node)
+    proto, version = ir.to_proto(node), opset_of(node)
     if node.op_type in ("Squeeze", "Unsqueeze") and "axes" in node.attributes and version < 13:
         # onnx's evaluator of 1.23 fails on axes that are an attribute, as they were before opset 13.
         axes = np.asarray(node.attributes["axes"].value, np.int64)
@@ -153,15 +152,6 @@ def _computed(node: ir.Node, read: list[Array]) -> Array | None:
             return None
     few = isinstance(found, np.ndarray | np.generic) and found.size <= _FEW and found.dtype.kind in "iufb"
     return np.asarray(found) if few else None
-
-
-def _version(node: ir.Node) -> int:
-    """The opset at a node; that of the graph around a branch or body."""
-    graph = node.graph
-    while graph is not None and "" not in graph.opset_imports:
-        outer = graph.parent_node if hasattr(graph, "parent_node") else None
-        graph = None if outer is None else outer.graph
-    return 18 if graph is None else graph.opset_imports[""]
 
 
 def _make_constant(node: ir.Node, array: Array) -> None:

@@ -6,13 +6,12 @@ Readers translate a format's operators into the kinds below; whatever else there
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
+from tconv.models.layer import ModelLayer
 
 __all__ = ["Graph", "Node"]
 
@@ -46,12 +45,10 @@ class Node:
 class Graph:
     """Nodes, and the values between them.
 
-    `constants` holds the arrays that the model carries; `outputs` are the names that leave it.
+    `constants` holds the names of arrays that the model carries; `outputs` are the names that leave it.
     """
 
-    def __init__(
-        self, nodes: Iterable[Node], constants: Mapping[str, Array], outputs: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, nodes: Iterable[Node], constants: Container[str], outputs: Iterable[str] = ()) -> None:
         self.nodes = tuple(nodes)
         self.constants = constants
         self.outputs = frozenset(outputs)

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 import tconv.onnx as ours
 from tconv import TconvError
-from tconv.onnx.model import files_beside
+from tconv.models.onnx.file import files_beside
 from tests.onnx.helpers import layer, model_proto, run, saved
 
 
@@ -107,7 +107,7 @@ def test_data_of_the_model_that_was_read_are_not_written_over(tmp_path: Path) ->
 def test_a_model_too_large_for_one_file_gets_its_data_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tconv.onnx.model.LARGEST", 3000)
+    monkeypatch.setattr("tconv.models.onnx.file.LARGEST", 3000)
     path = saved(layer(weight=(4, 8, 5, 5)), tmp_path)
     ours.write(ours.read(path), tmp_path / "out.onnx")
     assert (tmp_path / "out.onnx.data").stat().st_size == 4 * 4 * 8 * 25

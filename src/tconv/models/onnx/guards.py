@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError, clean, said
-from tconv.onnx.external_data import check_outside
-from tconv.onnx.schemas import check_attributes, check_node, check_text
+from tconv.models.onnx.external_data import check_outside
+from tconv.models.onnx.schemas import check_attributes, check_node, check_text
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -9,11 +9,11 @@ from typing import IO
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
-from tconv.diagnosis.readers.source import Source
 from tconv.errors import TconvError
 from tconv.files import read_npy
 from tconv.geometry import Geometry
+from tconv.models.layer import ModelLayer
+from tconv.models.model import Model
 
 __all__ = ["read"]
 
@@ -24,7 +24,7 @@ def read(
     layers: Mapping[str, Geometry | None],
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
-) -> Source:
+) -> Model:
     """The weight as a layer of the file's name."""
     if problem is None:
         raise TconvError(f"{path}: what layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")
@@ -34,4 +34,4 @@ def read(
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         np.save(file, weights[name], allow_pickle=False)
 
-    return Source(layers=(ModelLayer(name=name, geometry=problem, weight=weight),), save=save, alone=True)
+    return Model(layers=(ModelLayer(name=name, geometry=problem, weight=weight),), save=save, alone=True)

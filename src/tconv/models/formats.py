@@ -1,6 +1,6 @@
-"""What can be read: a file each for NumPy arrays, state dicts, exported programs and ONNX.
+"""What can be read, by the suffix of a file: NumPy arrays, state dicts, exported programs and ONNX.
 
-A reader takes a path and answers a `Source`. No pickled object is made, whatever a file holds. An exported
+A reader takes a path and answers a `Model`. No pickled object is made, whatever a file holds. An exported
 program is read by PyTorch's own loader, which trusts more of its file than that: so should you.
 """
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tconv.diagnosis.readers.source import Source
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
+from tconv.models.model import Model
 
-__all__ = ["SUFFIXES", "Source", "read"]
+__all__ = ["SUFFIXES", "read"]
 
 
 class Format(NamedTuple):
@@ -46,7 +46,7 @@ SUFFIXES: Mapping[str, Format] = MappingProxyType(
         ".pth": _STATE,
         ".ckpt": _STATE,
         ".pt2": Format("program of torch.export", "pt2", frozenset({"layers"})),
-        ".onnx": Format("model in ONNX", "onnx", frozenset({"layers", "input"})),
+        ".onnx": Format("model in ONNX", "onnx.pick", frozenset({"layers", "input"})),
     }
 )
 
@@ -57,7 +57,7 @@ def read(
     layers: Mapping[str, Geometry | None],
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
-) -> Source:
+) -> Model:
     """Read a file by its suffix.
 
     Args:
@@ -86,6 +86,6 @@ def read(
             raise TconvError(
                 f"{path} is a {kind.name}: {_OPTIONS[option]} has no use there; {fits} would fit"
             )
-    module = importlib.import_module(f"tconv.diagnosis.readers.{kind.module}")
-    source: Source = module.read(path, layers=layers, problem=problem, sizes=sizes)
-    return source
+    module = importlib.import_module(f"tconv.models.{kind.module}")
+    found: Model = module.read(path, layers=layers, problem=problem, sizes=sizes)
+    return found

@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.graph import Graph, Node
-from tconv.diagnosis.layers import ModelLayer, stand_in
-from tconv.diagnosis.readers.convolutions import conv_layer
-from tconv.diagnosis.readers.source import Source, only
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import padding_pairs
+from tconv.models.convolutions import conv_layer
+from tconv.models.graph import Graph, Node
+from tconv.models.layer import ModelLayer, stand_in
+from tconv.models.model import Model, only
 
 __all__ = ["read"]
 
@@ -56,7 +56,7 @@ def read(
     layers: Mapping[str, Geometry | None],
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
-) -> Source:
+) -> Model:
     """All transposed convolutions, PyTorch's and tconv's own, and the convolutions around them."""
     import torch
 
@@ -84,7 +84,7 @@ def read(
         torch.export.save(changed, whole)
         file.write(whole.getvalue())
 
-    return Source(layers=only(known, layers, str(path)), graph=graph, save=save)
+    return Model(layers=only(known, layers, str(path)), graph=graph, save=save)
 
 
 @contextlib.contextmanager
