@@ -11,7 +11,7 @@ import pytest
 import tconv
 from tconv.errors import TconvError
 from tconv.explanation import SECTIONS
-from tconv.explanation.document import Code, Line, Matrix, Section
+from tconv.documents import Code, Line, Matrix, Section
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.views import scatter

@@ -13,7 +13,8 @@ import tconv
 from tconv.errors import TconvError
 from tconv.explanation import steps, trace
 from tconv.explanation.carrying import carried
-from tconv.explanation.document import Explanation, Line, Matrix
+from tconv.explanation import Explanation
+from tconv.documents import Line, Matrix
 from tconv.explanation.numbers import read
 from tconv.geometry import Geometry
 from tconv.testing import integer_arrays, load_cases

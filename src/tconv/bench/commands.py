@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -185,14 +186,18 @@ def _progress(names: list[str]) -> Iterator[Iterable[int]]:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from tconv.bench.report import Record, table
+    from tconv.bench.report import Record, document
+    from tconv.documents import markdown, terminal
 
     if args.chart:
         from tconv.bench.chart import check, draw
 
         check(args.chart)
     record = Record.read(args.earlier) if args.earlier else _measured(args)
-    print(json.dumps(record.as_json(), indent=1) if args.json else table(record))
+    if args.json:
+        print(json.dumps(record.as_json(), indent=1))
+    else:
+        terminal.show(document(record), plain=partial(markdown.render, readable=True))
     if args.chart:
         draw(record, args.chart)
     return 0

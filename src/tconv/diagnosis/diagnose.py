@@ -15,8 +15,8 @@ from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.measures import measure
-from tconv.diagnosis.page import html
-from tconv.diagnosis.report import text
+from tconv.diagnosis.report import document
+from tconv.documents import Document, html, text
 from tconv.errors import TconvError, clean, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
@@ -30,13 +30,17 @@ __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 class Diagnosis(DiagnosisData):
     """What was looked at, and what was found; `str` is the report."""
 
+    def document(self) -> Document:
+        """The report, for any renderer of `tconv.documents`."""
+        return document(self)
+
     def __str__(self) -> str:
         """The report as text."""
-        return text(self)
+        return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything."""
-        return html(self)
+        """The report as one page that asks no network for anything; needs Jinja2."""
+        return html.render(document(self, page=True))
 
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
         """New weights by the layers' names.

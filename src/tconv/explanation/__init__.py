@@ -11,11 +11,12 @@ from types import MappingProxyType
 
 import numpy.typing as npt
 
+from tconv.documents import Section
 from tconv.errors import TconvError, unknown
 from tconv.explanation import cells, counts, frameworks, sizes
-from tconv.explanation.document import Explanation, Section
 from tconv.explanation.numbers import read
 from tconv.explanation.request import Request
+from tconv.explanation.result import Explanation
 from tconv.explanation.steps import STEPS
 from tconv.explanation.trace import Trace
 from tconv.geometry import Geometry
