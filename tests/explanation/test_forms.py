@@ -9,10 +9,9 @@ import pytest
 
 import tconv
 from tconv.cli import main
-from tconv.explanation import SECTIONS
-from tconv.explanation import Explanation
 from tconv.documents import Code, Line, Matrix, Section, Strip, Table
 from tconv.documents.text import grid, strip
+from tconv.explanation import SECTIONS, Explanation
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 
