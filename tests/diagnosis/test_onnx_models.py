@@ -132,15 +132,13 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     report = diagnose(model(tmp_path / "m.onnx", nodes, {"w": WEIGHT}, {"x": [1, 4, 5, 5]}))
     assert [entry.layer.name for entry in report.layers] == ["ConvTranspose_a", "ConvTranspose_b"]
     assert [entry.measures.weights is None for entry in report.layers] == [True, False]
-    assert report.notes == (
-        "weights not looked at: ConvTranspose_a (computed in the model, or an input)",
-    )
+    assert report.notes == ("weights not looked at: ConvTranspose_a (computed in the model, or an input)",)
     assert report.notes[0] in str(report)
 
 
 def test_a_ring_of_nodes_does_not_hang() -> None:
-    from tconv.models import Graph, Node
     from tconv.diagnosis.structure import of_graph
+    from tconv.models import Graph, Node
 
     up = Node(kind="transposed", name="up", inputs=("x",), outputs=("a",), options={"layer": layer_of("up")})
     ring = [
@@ -314,5 +312,8 @@ def test_a_tensor_of_another_length_than_its_shape(tmp_path: Path) -> None:
     broken = onnx.load(path)
     broken.graph.initializer[0].dims[2] = 7
     onnx.save(broken, path)
-    with pytest.raises(TconvError, match=r"m\.onnx is no valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are"):
+    with pytest.raises(
+        TconvError,
+        match=r"m\.onnx is no valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are",
+    ):
         diagnose(path)

@@ -96,16 +96,19 @@ def constant(value: ir.Value | None) -> Array | None:
     >>> constant(ir.val("x")) is None
     True
     """
+    value = _behind_identity(value)
+    replaceable = value is not None and value.is_graph_input() and FIXED not in value.meta
+    return None if replaceable else _array(value)
+
+
+def _array(value: ir.Value | None) -> Array | None:
     import onnx_ir as ir
 
-    value = _behind_identity(value)
-    if value is None or (value.is_graph_input() and FIXED not in value.meta):
-        return None
     try:
-        tensor = ir.convenience.get_const_tensor(value)
+        tensor = None if value is None else ir.convenience.get_const_tensor(value)
         return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
     except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
-        raise TconvError(f"constant {clean(value.name)}: {said(fault)}") from fault
+        raise TconvError(f"constant {clean(value.name if value else '')}: {said(fault)}") from fault
 
 
 def _behind_identity(value: ir.Value | None) -> ir.Value | None:
@@ -118,7 +121,9 @@ def _behind_identity(value: ir.Value | None) -> ir.Value | None:
 
 
 def weights_of(value: ir.Value | None) -> Array | None:
-    """The array behind a value as `constant` has it, also behind Cast and DequantizeLinear.
+    """The array that a layer reads: as `constant`, also behind Cast and DequantizeLinear.
+
+    An initializer that a caller may replace counts as well: those are the weights that the file carries.
 
     >>> import onnx_ir as ir
     >>> q, scale = (ir.node("Constant", [], {"value": ir.tensor(np.array(a))}).outputs[0]
@@ -126,19 +131,15 @@ def weights_of(value: ir.Value | None) -> Array | None:
     >>> weights_of(ir.node("DequantizeLinear", [q, scale]).outputs[0])
     array([ 0.5, -1. ], dtype=float32)
     """
-    root, steps = _root(value)
-    array = constant(root)
+    root, steps = root_of(value)
+    array = _array(root)
     for node in reversed(steps):
         array = None if array is None else _STEPS[node.op_type](node, array)
     return array
 
 
-def root_of(value: ir.Value | None) -> ir.Value | None:
-    """The value behind Identity, Cast and DequantizeLinear."""
-    return _root(value)[0]
-
-
-def _root(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
+def root_of(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
+    """The value behind Identity, Cast and DequantizeLinear, and the latter two, the last first."""
     steps: list[ir.Node] = []
     while len(steps) <= _FAR:
         value = _behind_identity(value)
