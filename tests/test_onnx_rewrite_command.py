@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from tconv.cli import main  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.onnx.rewriting import Refused  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner, Trouble  # noqa: E402
-from tconv.onnx.rules import RULES, Rule  # noqa: E402
+from tconv.onnx.rules import RULES, Context, Rule  # noqa: E402
 
 
 @pytest.fixture
@@ -197,18 +199,18 @@ def test_a_file_that_is_no_npz(grouped: Path, data: bytes) -> None:
         tconv.onnx.rewrite(grouped, goal="no-groups", inputs=[path])
 
 
-def wrong(name: str) -> Rule:
+def wrong(name: str) -> Rule[Any]:
     """The rule of this name, but a thousandth too much in its answers."""
     right = RULES[name]
 
-    def apply(node: ir.Node, context: object) -> None:
-        value = node.inputs[1]
+    def apply(found: Any, context: Context) -> None:
+        value = found.layer.node.inputs[1]
         assert value is not None
         assert value.const_value is not None
         value.const_value = ir.tensor(value.const_value.numpy() * np.float32(1.001), name=value.name)
-        right.apply(node, context)  # type: ignore[arg-type]
+        right.apply(found, context)
 
-    return Rule(right.name, right.what, right.op_types, right.check, apply)
+    return replace(right, apply=apply)
 
 
 def test_a_wrong_answer_is_told_by_layer_and_number_and_nothing_is_written(

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.onnx.rules.context import Context, Shape
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context, Shape
 
 if TYPE_CHECKING:
     import onnx_ir as ir
