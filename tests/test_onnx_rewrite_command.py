@@ -267,14 +267,12 @@ def test_what_the_runtime_does_not_know_is_one_line(
 def test_a_rewritten_model_that_does_not_run_is_refused(
     grouped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(node: ir.Node, context: object) -> None:
-        value = node.inputs[1]
-        assert value is not None
-        value.const_value = ir.tensor(np.zeros((4, 3, 3, 3)), name=value.name)  # float64 beside float32
+    def apply(found: Any, context: Context) -> None:
+        node = found.layer.node
+        node.inputs[1].const_value = ir.tensor(np.zeros((4, 3, 3, 3)), name="w")  # float64 beside float32
         node.attributes.add(ir.AttrInt64("group", 1))
 
-    right = RULES["split-groups"]
-    broken = Rule(right.name, right.what, right.op_types, right.check, apply)
+    broken = replace(RULES["split-groups"], apply=apply)
     monkeypatch.setattr("tconv.onnx.rewriting.targeting.RULES", {**RULES, "split-groups": broken})
     out = grouped.with_name("out.onnx")
     assert run(grouped, out, "--for", "no-groups") == 1

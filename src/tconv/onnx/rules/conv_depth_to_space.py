@@ -51,8 +51,7 @@ def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | 
 
 
 def match(node: ir.Node, context: Context, *, crop: bool) -> Found | str:
-    found = with_phases(node, context)
-    if isinstance(found, str):
+    if isinstance(found := with_phases(node, context), str):
         return found
     layer, options = found
     made = phases(layer.shape, *options.call)
@@ -89,18 +88,6 @@ def put_phases(source: ir.Value | None, context: Context, found: Found, weight: 
     make.replace(*old)
 
 
-RULE = Rule(
-    "conv-depth-to-space",
-    "a transposed convolution becomes a convolution and DepthToSpace",
-    ("ConvTranspose",),
-    partial(match, crop=False),
-    apply,
-)
+RULE = Rule("conv-depth-to-space", ("ConvTranspose",), partial(match, crop=False), apply)
 
-CROPPED = Rule(
-    "conv-depth-to-space-cropped",
-    "the same with the smallest kernel, and a Slice that crops what then stands over",
-    ("ConvTranspose",),
-    partial(match, crop=True),
-    apply,
-)
+CROPPED = Rule("conv-depth-to-space-cropped", ("ConvTranspose",), partial(match, crop=True), apply)

@@ -32,8 +32,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
     check_room(prod(layer.shape) * layer.groups, prod(layer.shape))
     return Found(layer, in_one_group(node, context))
@@ -45,4 +44,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, layer.node, weight=weight, attributes=attributes)
 
 
-RULE = Rule("dense-groups", "groups become one, with zeros between them", ("ConvTranspose",), match, apply)
+RULE = Rule("dense-groups", ("ConvTranspose",), match, apply)

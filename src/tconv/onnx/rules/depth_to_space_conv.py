@@ -43,11 +43,9 @@ def match(node: ir.Node, context: Context) -> Found | str:
     before = None if node.inputs[0] is None else node.inputs[0].producer()
     if before is None or before.op_type != "Conv" or before.domain or refers(before):
         return "no convolution comes before it"
-    lone = context.user(before.outputs[0], "DepthToSpace")
-    if isinstance(lone, str):
+    if isinstance(lone := context.user(before.outputs[0], "DepthToSpace"), str):
         return f"the convolution before it: {lone}"
-    found = read_with_options(before, context)
-    if isinstance(found, str):
+    if isinstance(found := read_with_options(before, context), str):
         return f"the convolution before it: {found}"
     conv, options = found
     if set(options.stride) != {1}:
@@ -110,10 +108,4 @@ def _add_phases(make: Maker, layer: ir.Value, bias: Array, sizes: tuple[int | No
     make.add("Reshape", [added, whole])
 
 
-RULE = Rule(
-    "depth-to-space-conv",
-    "a convolution and the DepthToSpace after it become one transposed convolution",
-    ("DepthToSpace",),
-    match,
-    apply,
-)
+RULE = Rule("depth-to-space-conv", ("DepthToSpace",), match, apply)

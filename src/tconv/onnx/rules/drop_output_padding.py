@@ -35,13 +35,11 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if not any(told.output_padding):
         return "it has no output_padding"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     behind = [hi - o for (_, hi), o in zip(pads, told.output_padding, strict=True)]
     taps = tuple(max(-(hi // d), 0) for hi, d in zip(behind, told.dilation, strict=True))
@@ -67,10 +65,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-RULE = Rule(
-    "drop-output-padding",
-    "output_padding is taken off the pads, or off taps of zero at the end",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("drop-output-padding", ("ConvTranspose",), match, apply)

@@ -31,8 +31,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if told.auto_pad == "NOTSET" and told.output_shape is None:
         return "its pads are explicit"
@@ -46,6 +45,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(found.node)
 
 
-RULE = Rule(
-    "explicit-pads", "auto_pad and output_shape are written as pads", ("ConvTranspose",), match, apply
-)
+RULE = Rule("explicit-pads", ("ConvTranspose",), match, apply)

@@ -36,8 +36,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if set(told.stride) != {1}:
         return f"its strides are {told.stride}"
@@ -59,10 +58,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-RULE = Rule(
-    "flip-stride-one",
-    "a transposed convolution of stride 1 becomes a convolution by the turned kernel",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("flip-stride-one", ("ConvTranspose",), match, apply)

@@ -31,11 +31,9 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    norm = context.user(node.outputs[0], "BatchNormalization")
-    if isinstance(norm, str):
+    if isinstance(norm := context.user(node.outputs[0], "BatchNormalization"), str):
         return norm
     if norm.attributes.get_int("training_mode", 0) or len(norm.outputs) > 1:
         return "the BatchNormalization takes its mean and variance from the batch"
@@ -60,10 +58,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, layer.node, norm, weight=weight, bias=bias)
 
 
-RULE = Rule(
-    "fold-batchnorm",
-    "BatchNormalization goes into the weights and bias of the layer before it",
-    ("ConvTranspose", "Conv"),
-    match,
-    apply,
-)
+RULE = Rule("fold-batchnorm", ("ConvTranspose", "Conv"), match, apply)

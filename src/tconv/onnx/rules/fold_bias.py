@@ -34,11 +34,9 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    add = context.user(node.outputs[0], "Add", "Sub")
-    if isinstance(add, str):
+    if isinstance(add := context.user(node.outputs[0], "Add", "Sub"), str):
         return add
     added = other_input(add, node.outputs[0])
     shape = context.constant_shape(added)
@@ -60,10 +58,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, layer.node, add, weight=-weight if turned else None, bias=bias)
 
 
-RULE = Rule(
-    "fold-bias",
-    "a constant added to each channel becomes the layer's bias",
-    ("ConvTranspose", "Conv"),
-    match,
-    apply,
-)
+RULE = Rule("fold-bias", ("ConvTranspose", "Conv"), match, apply)

@@ -35,8 +35,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     scaled = node.inputs[0]
     assert scaled is not None  # read_layer has seen to it
@@ -51,8 +50,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if x is None:
         return "what is scaled is a constant"
     inputs = layer.channels[0]
-    scale = factors(scaling, x, layer.axes, inputs, context)
-    if isinstance(scale, str):
+    if isinstance(scale := factors(scaling, x, layer.axes, inputs, context), str):
         return scale
     if _might_widen(scaling, x, layer, context):
         return f"whether {inputs} channels are scaled, or made of fewer, is not known"
@@ -75,10 +73,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, scaling, layer.node, weight=weight, x=x)
 
 
-RULE = Rule(
-    "fold-input-scale",
-    "a constant that multiplies each channel before the layer goes into its weights",
-    ("ConvTranspose", "Conv"),
-    match,
-    apply,
-)
+RULE = Rule("fold-input-scale", ("ConvTranspose", "Conv"), match, apply)

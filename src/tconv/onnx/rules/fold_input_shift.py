@@ -34,8 +34,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
     if any(node.attributes.get_ints("pads", ())) or auto_pad not in ("NOTSET", "VALID"):
@@ -72,10 +71,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, adding, layer.node, bias=(own + added).astype(weight.dtype), x=x)
 
 
-RULE = Rule(
-    "fold-input-shift",
-    "a constant added to each channel before a convolution without padding goes into its bias",
-    ("Conv",),
-    match,
-    apply,
-)
+RULE = Rule("fold-input-shift", ("Conv",), match, apply)

@@ -59,11 +59,9 @@ def factors(scaling: ir.Node, value: ir.Value, axes: int, channels: int, context
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    scaling = context.user(node.outputs[0], *OPERATORS)
-    if isinstance(scaling, str):
+    if isinstance(scaling := context.user(node.outputs[0], *OPERATORS), str):
         return scaling
     scale = factors(scaling, node.outputs[0], layer.axes, layer.channels[1], context)
     return scale if isinstance(scale, str) else Found(layer, scaling, scale)
@@ -77,10 +75,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, layer.node, scaling, weight=weight, bias=bias)
 
 
-RULE = Rule(
-    "fold-scale",
-    "a constant that multiplies each channel goes into the weights",
-    ("ConvTranspose", "Conv"),
-    match,
-    apply,
-)
+RULE = Rule("fold-scale", ("ConvTranspose", "Conv"), match, apply)

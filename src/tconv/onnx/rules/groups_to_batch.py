@@ -35,8 +35,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
     # Whether groups are equal is in their numbers, so they are read; two tell it of nearly all layers.
     weight = layer.weight
@@ -66,10 +65,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(layer.node)
 
 
-RULE = Rule(
-    "groups-to-batch",
-    "groups of equal weights become one group on a larger batch",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("groups-to-batch", ("ConvTranspose",), match, apply)

@@ -39,16 +39,13 @@ def match(node: ir.Node, context: Context) -> Found | str:
     dtype = context.numbers(three).dtype
     if dtype not in (np.float32, np.float16):
         return f"it is in {dtype}, and the numbers of HardSigmoid are float32"
-    clip = context.user(node.outputs[0], "Clip")
-    if isinstance(clip, str):
+    if isinstance(clip := context.user(node.outputs[0], "Clip"), str):
         return clip
     if _bounds(clip, context) != (0, 6):
         return "what follows does not clip to 0 and 6"
-    first = context.user(clip.outputs[0], "Mul", "Div")
-    if isinstance(first, str):
+    if isinstance(first := context.user(clip.outputs[0], "Mul", "Div"), str):
         return first
-    second = context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul")
-    if isinstance(second, str):
+    if isinstance(second := context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul"), str):
         return second
     product, quotient = (first, second) if first.op_type == "Mul" else (second, first)
     before = clip.outputs[0] if product is first else first.outputs[0]
@@ -80,4 +77,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(*found.nodes)
 
 
-RULE = Rule("hard-swish", "x clip(x + 3, 0, 6) / 6 becomes x HardSigmoid(x)", ("Add",), match, apply)
+RULE = Rule("hard-swish", ("Add",), match, apply)

@@ -42,8 +42,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     if layer.axes != 1:
         return f"it has {layer.axes} axes, not one"
@@ -52,8 +51,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return f"{outputs} output channels a group, not one"
     if kernel < _LEAST_KERNEL:
         return f"kernel {kernel} is short; from {_LEAST_KERNEL} on it is like an inverse STFT"
-    options = read_options(layer, context)
-    if isinstance(options, str):
+    if isinstance(options := read_options(layer, context), str):
         return options
     if options.dilation != (1,):
         return "a dilated kernel makes no frames"
@@ -101,10 +99,4 @@ def _added(make: Maker, product: ir.Value, axis: int, frames: Frames, more: int)
     return make.add("Sum", moved) if len(moved) > 1 else moved[0]
 
 
-RULE = Rule(
-    "inverse-stft",
-    "a layer shaped like an inverse STFT becomes a matrix product and overlap-add",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("inverse-stft", ("ConvTranspose",), match, apply)

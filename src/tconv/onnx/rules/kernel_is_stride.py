@@ -28,8 +28,7 @@ __all__ = ["RULE"]
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    found = with_phases(node, context)
-    if isinstance(found, str):
+    if isinstance(found := with_phases(node, context), str):
         return found
     layer, options = found
     stride, dilation, _ = options
@@ -41,10 +40,4 @@ def match(node: ir.Node, context: Context) -> Found | str:
     return Found(layer, made, context.spatial(node.inputs[0], layer.axes))
 
 
-RULE = Rule(
-    "kernel-is-stride",
-    "a layer whose stamps do not overlap becomes a 1x1 convolution and DepthToSpace",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("kernel-is-stride", ("ConvTranspose",), match, apply)

@@ -39,11 +39,9 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    resizing = read_resizing(node, context)
-    if isinstance(resizing, str):
+    if isinstance(resizing := read_resizing(node, context), str):
         return resizing
-    middle = centred(resizing)
-    if isinstance(middle, str):
+    if isinstance(middle := centred(resizing), str):
         return middle
     if len(resizing.factors) > 3:
         return f"it resizes {len(resizing.factors)} axes; at most 3 are known to a layer"
@@ -69,10 +67,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-RULE = Rule(
-    "linear-resize",
-    "linear Resize becomes edge padding and a depthwise transposed convolution",
-    OPERATORS,
-    match,
-    apply,
-)
+RULE = Rule("linear-resize", OPERATORS, match, apply)

@@ -58,25 +58,21 @@ class Found(NamedTuple):
 
 def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
     """The convolution after a Resize that repeats, with the layer that both are; or why they are not."""
-    resizing = read_resizing(node, context)
-    if isinstance(resizing, str):
+    if isinstance(resizing := read_resizing(node, context), str):
         return resizing
     uneven = repeats(resizing)
     if uneven is not None:
         return uneven
-    following = context.user(node.outputs[0], "Conv")
-    if isinstance(following, str):
+    if isinstance(following := context.user(node.outputs[0], "Conv"), str):
         return following
-    conv = read_layer(following, context)
-    if isinstance(conv, str):
+    if isinstance(conv := read_layer(following, context), str):
         return f"the convolution after it: {conv}"
     if following.inputs[0] is not node.outputs[0] or node.outputs[0] in following.inputs[1:]:
         return "its answer is the weights of the convolution"
     factors = resizing.factors
     if conv.axes != len(factors):
         return f"it resizes {len(factors)} axes of {conv.axes}"
-    options = read_options(conv, context)
-    if isinstance(options, str):
+    if isinstance(options := read_options(conv, context), str):
         return f"the convolution after it: {options}"
     if set(options.stride) != {1}:
         return f"the convolution after it has stride {max(options.stride)}"
@@ -85,8 +81,7 @@ def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    both = upsampled_convolution(node, context)
-    if isinstance(both, str):
+    if isinstance(both := upsampled_convolution(node, context), str):
         return both
     return Found(both, transposed_attributes(both.kernel, both.factors, both.padding, both.conv.groups))
 
@@ -99,10 +94,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(resize, layer.node)
 
 
-RULE = Rule(
-    "merge-nearest",
-    "nearest upsampling and the convolution after it become one transposed convolution",
-    OPERATORS,
-    match,
-    apply,
-)
+RULE = Rule("merge-nearest", OPERATORS, match, apply)

@@ -33,8 +33,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    both = upsampled_convolution(node, context)
-    if isinstance(both, str):
+    if isinstance(both := upsampled_convolution(node, context), str):
         return both
     conv = both.conv
     made = phases((*conv.shape[:2], *both.kernel), both.factors, both.padding, cropped=True)
@@ -50,10 +49,4 @@ def apply(found: Found, context: Context) -> None:
     put_phases(both.resize.inputs[0], context, apart, weight, both.resize, both.conv.node)
 
 
-RULE = Rule(
-    "nearest-depth-to-space",
-    "nearest upsampling and the convolution after it become a smaller convolution and DepthToSpace",
-    OPERATORS,
-    match,
-    apply,
-)
+RULE = Rule("nearest-depth-to-space", OPERATORS, match, apply)

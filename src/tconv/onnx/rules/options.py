@@ -32,8 +32,7 @@ class Options(NamedTuple):
 
 def read_with_options(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | str:
     """The layer at a node with its options, or the reason why one of both is not known."""
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     options = read_options(layer, context)
     return options if isinstance(options, str) else (layer, options)
@@ -45,11 +44,9 @@ def read_options(layer: LayerNode, context: Context) -> Options | str:
 
 
 def _transposed(layer: LayerNode, context: Context) -> Options | str:
-    told = read_attributes(layer.node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(layer.node, context), str):
         return told
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     ends = zip(pads, told.output_padding, strict=True)
     return Options(told.stride, told.dilation, tuple((lo, hi - more) for (lo, hi), more in ends))

@@ -32,14 +32,12 @@ class Rule(Generic[_Found]):
 
     Attributes:
         name: as the report and the command spell it, such as "fold-bias".
-        what: one line for people.
         op_types: operators of ONNX's own domain at which it starts.
         match: what there is to rewrite at this node, else the reason why nothing, one short phrase.
         apply: rewrites the model in place. It computes all numbers before it changes anything.
     """
 
     name: str
-    what: str
     op_types: tuple[str, ...]
     match: Callable[[ir.Node, Context], _Found | str]
     apply: Callable[[_Found, Context], None]

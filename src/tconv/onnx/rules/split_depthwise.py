@@ -44,21 +44,18 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     if layer.groups != layer.channels[0]:
         groups = "one group" if layer.groups == 1 else f"{layer.groups} groups"
         return f"it has {groups} for {layer.channels[0]} channels"
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     # From the last axis to the first, so that the layer that makes the most cells adds whole rows at a time.
     wide = [axis for axis, k in enumerate(told.kernel) if k > 1][::-1]
     if len(wide) < 2:
         return "its kernel lies along one axis"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     written(told, pads)  # refuses what its parts could not say either
     # Whether filters are outer products is in their numbers, so that they are taken apart here.
@@ -101,10 +98,4 @@ def _only(told: Attributes, axes: frozenset[int], groups: int) -> Attributes:
     )
 
 
-RULE = Rule(
-    "split-depthwise",
-    "a layer with a group for each channel and separable filters becomes one layer an axis",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("split-depthwise", ("ConvTranspose",), match, apply)

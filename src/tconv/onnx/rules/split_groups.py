@@ -33,8 +33,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
     if layer.groups > _MOST:
         return f"its {layer.groups} groups would be more than {_MOST} layers"
@@ -58,4 +57,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-RULE = Rule("split-groups", "each group becomes a layer of its own", ("ConvTranspose",), match, apply)
+RULE = Rule("split-groups", ("ConvTranspose",), match, apply)

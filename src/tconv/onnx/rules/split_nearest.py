@@ -32,8 +32,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    found = read_with_options(node, context)
-    if isinstance(found, str):
+    if isinstance(found := read_with_options(node, context), str):
         return found
     layer, options = found
     if set(options.stride) == {1}:
@@ -72,10 +71,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(layer.node)
 
 
-RULE = Rule(
-    "split-nearest",
-    "a transposed convolution that is one becomes nearest upsampling and a convolution",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("split-nearest", ("ConvTranspose",), match, apply)

@@ -34,17 +34,14 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     # The dilation of an axis with a single tap says nothing, and would still be more than a runtime takes.
     if set(told.dilation) == {1}:
         return "it has no dilation"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     kernel = tuple(reach(k, d) for k, d in zip(layer.kernel, told.dilation, strict=True))
     check_room(prod(layer.shape[:2]) * prod(kernel), prod(layer.shape))
@@ -58,10 +55,4 @@ def apply(found: Found, context: Context) -> None:
     put_back(layer, context, layer.node, weight=weight, attributes=attributes)
 
 
-RULE = Rule(
-    "spread-dilation",
-    "a dilated kernel is stored with zeros between its taps",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("spread-dilation", ("ConvTranspose",), match, apply)

@@ -31,11 +31,9 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     if all(lo == hi for lo, hi in pads):
         return "its pads are equal at both ends"
@@ -51,10 +49,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-RULE = Rule(
-    "symmetric-pads",
-    "pads that differ at the two ends become equal ones and a Slice",
-    ("ConvTranspose",),
-    match,
-    apply,
-)
+RULE = Rule("symmetric-pads", ("ConvTranspose",), match, apply)

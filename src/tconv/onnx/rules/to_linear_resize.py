@@ -39,13 +39,11 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return "Resize has half-pixel centres from opset 11 on"
     if node.attributes.get_string("mode", "constant") != "edge":
         return "it pads otherwise than by the edge"
-    following = context.user(node.outputs[0], "ConvTranspose")
-    if isinstance(following, str):
+    if isinstance(following := context.user(node.outputs[0], "ConvTranspose"), str):
         return following
     if following.inputs[0] is not node.outputs[0]:
         return "its answer is the weights of the layer"
-    layer = read_layer(following, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(following, context), str):
         return f"the layer after it: {layer}"
     bias = layer.bias
     if bias is not None and bias.any():
@@ -53,13 +51,11 @@ def match(node: ir.Node, context: Context) -> Found | str:
     channels = layer.channels[0]
     if layer.groups != channels or layer.channels != (channels, channels):
         return "the layer after it is not depthwise"
-    options = read_options(layer, context)
-    if isinstance(options, str):
+    if isinstance(options := read_options(layer, context), str):
         return f"the layer after it: {options}"
     if max(options.stride) == 1 or set(options.dilation) != {1}:
         return "the layer after it does not upsample"
-    edges = _edges(node, context, layer.axes)
-    if isinstance(edges, str):
+    if isinstance(edges := _edges(node, context, layer.axes), str):
         return edges
     wanted = linear_resize(options.stride, layer.axes)
     if layer.dtype.kind != "f":
@@ -106,10 +102,4 @@ def apply(found: Found, context: Context) -> None:
     make.replace(pad, layer)
 
 
-RULE = Rule(
-    "to-linear-resize",
-    "edge padding and a depthwise bilinear layer become a linear Resize",
-    ("Pad",),
-    match,
-    apply,
-)
+RULE = Rule("to-linear-resize", ("Pad",), match, apply)
