@@ -28,10 +28,20 @@ __all__ = ["Resize", "linear_resize"]
 class Resize(NamedTuple):
     """Repeat the edges by `edge`, then a transposed convolution of every channel with `kernel`."""
 
-    kernel: Array  #: (*kernel), float64
+    lines: tuple[Array, ...]  #: one an axis, float64
     stride: tuple[int, ...]
     edge: Sides
     padding: Sides
+
+    @property
+    def kernel(self) -> Array:
+        """The outer product of the lines, (*kernel)."""
+        return reduce(np.multiply.outer, self.lines)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the kernel."""
+        return tuple(line.size for line in self.lines)
 
 
 def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize:
@@ -42,15 +52,15 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
         centred: half-pixel centres (align_corners=False); False begins with the first sample (asymmetric).
 
     >>> linear_resize(2, 1)
-    Resize(kernel=array([0.25, 0.75, 0.75, 0.25]), stride=(2,), edge=((1, 1),), padding=((3, 3),))
+    Resize(lines=(array([0.25, 0.75, 0.75, 0.25]),), stride=(2,), edge=((1, 1),), padding=((3, 3),))
     >>> linear_resize(2, 1, centred=False)
-    Resize(kernel=array([0.5, 1. , 0.5]), stride=(2,), edge=((0, 1),), padding=((1, 2),))
+    Resize(lines=(array([0.5, 1. , 0.5]),), stride=(2,), edge=((0, 1),), padding=((1, 2),))
     """
     factors = counts("factor", factor, axes)
     check_room(math.prod(2 * f for f in factors), 1)
     lines = [_line(f, centred) for f in factors]
     return Resize(
-        reduce(np.multiply.outer, [taps for taps, _, _ in lines]),
+        tuple(taps for taps, _, _ in lines),
         factors,
         tuple(edge for _, edge, _ in lines),
         tuple(padding for _, _, padding in lines),

@@ -96,17 +96,40 @@ def constant(value: ir.Value | None) -> Array | None:
     >>> constant(ir.val("x")) is None
     True
     """
+    return _array(_fixed(value))
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of a constant as `constant` finds it, for its shape and type: numbers are not read."""
+    value = _fixed(value)
+    with _named(value):
+        return _tensor(value)
+
+
+def _fixed(value: ir.Value | None) -> ir.Value | None:
+    """The value behind Identity, unless a caller may replace it."""
     value = _behind_identity(value)
-    replaceable = value is not None and value.is_graph_input() and FIXED not in value.meta
-    return None if replaceable else _array(value)
+    return None if value is not None and value.is_graph_input() and FIXED not in value.meta else value
+
+
+def _tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    import onnx_ir as ir
+
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor
 
 
 def _array(value: ir.Value | None) -> Array | None:
-    import onnx_ir as ir
+    with _named(value):
+        tensor = _tensor(value)
+        return None if tensor is None else tensor.numpy()
 
+
+@contextlib.contextmanager
+def _named(value: ir.Value | None) -> Iterator[None]:
+    """What onnx-ir raises over a constant as an error that names it."""
     try:
-        tensor = None if value is None else ir.convenience.get_const_tensor(value)
-        return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
+        yield
     except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
         raise TconvError(f"constant {clean(value.name if value else '')}: {said(fault)}") from fault
 
