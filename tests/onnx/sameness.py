@@ -16,7 +16,7 @@ from tconv.models.onnx.reader import of_ir
 from tconv.onnx.inspection import inspect
 from tconv.onnx.rewriting.goals import needs
 from tconv.onnx.rules import Context
-from tconv.onnx.rules.explicit import read_attributes
+from tconv.onnx.rules.options import read_attributes
 
 
 def transposed_nodes(model: onnx.ModelProto) -> int:

@@ -102,7 +102,8 @@ def _layer(node: ir.Node, name: str, where: str) -> ModelLayer | None:
         )
         geometry = options.geometry(channels, at, (x[0] if x else 1) or 1)
     return ModelLayer(
-        name=name, geometry=geometry, weight=weight, bias=bias, sized=bool(sizes),
+        name=name, geometry=geometry, weight=weight, bias=bias,
+        sized=bool(sizes) and geometry is not None,
         why=_why(referred, options, channels, weight, x), where=where, input=x, options=options,
         channels=channels, dtype=_dtype(node, weight),
         origin=node.meta.get(ORIGIN, Origin(where, name)), node=node,

@@ -21,7 +21,7 @@ __all__ = [
     "constant",
     "is_own",
     "name_of",
-    "opset_of",
+    "opset_at",
     "quiet",
     "root_of",
     "sizes_of",
@@ -40,7 +40,11 @@ def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
     """Every node of a model and where it stands: the graph first, then the functions."""
     yield from _walk(model.graph, "graph")
     for function in model.functions.values():
-        yield from _walk(function, f"function {function.domain}::{function.name}")
+        yield from _walk(function, _place(function))
+
+
+def _place(function: ir.Function) -> str:
+    return f"function {function.domain}::{function.name}"
 
 
 def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
@@ -68,13 +72,13 @@ def is_own(node: ir.Node, *op_types: str) -> bool:
     return node.op_type in op_types and node.domain in ("", "ai.onnx")
 
 
-def opset_of(node: ir.Node) -> int:
-    """The version of ONNX's own operators at a node; that of the graph around a branch or body."""
-    graph = node.graph
-    while graph is not None and "" not in graph.opset_imports:
-        outer = graph.parent_node if hasattr(graph, "parent_node") else None
-        graph = None if outer is None else outer.graph
-    return 18 if graph is None else graph.opset_imports[""]
+def opset_at(model: ir.Model, where: str) -> int:
+    """The version of ONNX's own operators at a place that `walk` names."""
+    imports = model.opset_imports
+    for function in model.functions.values():
+        if f"{where}/".startswith(f"{_place(function)}/"):
+            imports = function.opset_imports
+    return int(imports.get("", imports.get("ai.onnx", 1)))
 
 
 def sizes_of(value: ir.Value | None) -> tuple[int | None, ...]:

@@ -15,10 +15,9 @@ from tconv.algebra.flip import flip_stride_one
 from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import conv_attributes
+from tconv.onnx.rules.options import conv_attributes, pads_of, read_attributes
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from tconv.algebra.separable import split_axes
 from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.layer import read_layer
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import pads_of, read_attributes, written
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
