@@ -71,7 +71,7 @@ AUTOCAST = {
 
 
 def autocast(name: str, dtype: torch.dtype) -> None:
-    """Under autocast ours is what it is on tensors cast before, and PyTorch's answer on them in float64, rounded.
+    """Under autocast: the answer on tensors cast before, which is the float64 answer rounded.
 
     PyTorch's own answer in half precision has errors of 0.5 where the CPU sums in float16.
     """
