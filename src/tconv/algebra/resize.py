@@ -22,11 +22,20 @@ import numpy as np
 from tconv.algebra.arrays import Array, check_room, counts
 from tconv.geometry.normalize import PerAxis, Sides
 
-__all__ = ["Resize", "linear_resize"]
+__all__ = ["Lines", "Resize", "linear_resize", "resize_lines"]
 
 
 class Resize(NamedTuple):
     """Repeat the edges by `edge`, then a transposed convolution of every channel with `kernel`."""
+
+    kernel: Array  #: (*kernel), float64
+    stride: tuple[int, ...]
+    edge: Sides
+    padding: Sides
+
+
+class Lines(NamedTuple):
+    """`Resize` by the lines whose outer product is its kernel."""
 
     lines: tuple[Array, ...]  #: one an axis, float64
     stride: tuple[int, ...]
@@ -40,7 +49,7 @@ class Resize(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the kernel."""
+        """That of the kernel, which is not computed for it."""
         return tuple(line.size for line in self.lines)
 
 
@@ -52,14 +61,24 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
         centred: half-pixel centres (align_corners=False); False begins with the first sample (asymmetric).
 
     >>> linear_resize(2, 1)
-    Resize(lines=(array([0.25, 0.75, 0.75, 0.25]),), stride=(2,), edge=((1, 1),), padding=((3, 3),))
+    Resize(kernel=array([0.25, 0.75, 0.75, 0.25]), stride=(2,), edge=((1, 1),), padding=((3, 3),))
     >>> linear_resize(2, 1, centred=False)
-    Resize(lines=(array([0.5, 1. , 0.5]),), stride=(2,), edge=((0, 1),), padding=((1, 2),))
+    Resize(kernel=array([0.5, 1. , 0.5]), stride=(2,), edge=((0, 1),), padding=((1, 2),))
+    """
+    made = resize_lines(factor, axes, centred=centred)
+    return Resize(made.kernel, made.stride, made.edge, made.padding)
+
+
+def resize_lines(factor: PerAxis, axes: int, *, centred: bool = True) -> Lines:
+    """What `linear_resize` answers, with its kernel in lines.
+
+    >>> resize_lines(3, 2).shape
+    (5, 5)
     """
     factors = counts("factor", factor, axes)
     check_room(math.prod(2 * f for f in factors), 1)
     lines = [_line(f, centred) for f in factors]
-    return Resize(
+    return Lines(
         tuple(taps for taps, _, _ in lines),
         factors,
         tuple(edge for _, edge, _ in lines),

@@ -64,41 +64,21 @@ class _Line(NamedTuple):
 
 
 class Phases(NamedTuple):
-    """The convolution of `SubPixel` without its weights, which `weight` computes."""
+    """The convolution of `SubPixel` without its weights, which `weight` computes: one entry an axis."""
 
-    lines: tuple[_Line, ...]  #: one an axis
-
-    @property
-    def stride(self) -> tuple[int, ...]:
-        """That of the transposed convolution: the block of the shuffle."""
-        return tuple(line.stride for line in self.lines)
-
-    @property
-    def kernel(self) -> tuple[int, ...]:
-        """Taps of the convolution."""
-        return tuple(line.kernel for line in self.lines)
-
-    @property
-    def dilation(self) -> tuple[int, ...]:
-        """That of the convolution."""
-        return tuple(line.dilation for line in self.lines)
-
-    @property
-    def padding(self) -> Sides:
-        """Zeros around the input, at least 0."""
-        return tuple(line.padding for line in self.lines)
-
-    @property
-    def crop(self) -> Sides:
-        """Cells to cut off the shuffled output, at least 0."""
-        return tuple(line.crop for line in self.lines)
+    at: tuple[tuple[tuple[int, int, int], ...], ...]
+    stride: tuple[int, ...]  #: of the transposed convolution: the block of the shuffle
+    kernel: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Sides  #: zeros around the input, at least 0
+    crop: Sides  #: cells to cut off the shuffled output, at least 0
 
     def weight(self, weight: Array, groups: int) -> Array:
         """The weights of the convolution from those of the transposed convolution."""
         made = exchanged(weight, groups)
-        for axis, line in enumerate(self.lines):
-            made = _phases_apart(made, axis, line)
-        axes = len(self.lines)
+        for axis, line in enumerate(zip(self.at, self.stride, self.kernel, strict=True)):
+            made = _phases_apart(made, axis, *line)
+        axes = len(self.kernel)
         return made.reshape(made.shape[0] * prod(self.stride), *made.shape[1 + axes :])
 
 
@@ -121,7 +101,7 @@ def phases(
     lines = [_line(*axis, cropped=cropped) for axis in zip(kernel, strides, dilations, sides, strict=True)]
     grown = prod(strides) * prod(line.kernel for line in lines)
     check_room(prod(shape[:2]) * grown, prod(shape))
-    return Phases(tuple(lines))
+    return Phases(*zip(*lines, strict=True))
 
 
 def to_subpixel(
@@ -188,11 +168,13 @@ def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _L
     )
 
 
-def _phases_apart(weight: Array, axis: int, line: _Line) -> Array:
+def _phases_apart(
+    weight: Array, axis: int, at: tuple[tuple[int, int, int], ...], stride: int, kernel: int
+) -> Array:
     """(out, *phases, in/g, *kernel): one more axis of phases before in/g, one kernel axis replaced."""
     source = np.moveaxis(weight, 2 + 2 * axis, 0)
-    made = np.zeros((line.stride, line.kernel, *source.shape[1:]), weight.dtype)
-    for r, to, t in line.at:
+    made = np.zeros((stride, kernel, *source.shape[1:]), weight.dtype)
+    for r, to, t in at:
         made[r, to] = source[t]
     return np.moveaxis(made, (0, 1), (1 + axis, 3 + 2 * axis))
 

@@ -30,7 +30,7 @@ DECIDE_BY_WEIGHTS = {"groups-to-batch", "split-depthwise", "split-nearest", "to-
 #: What they compute in order to know, which is then not computed again.
 DECIDING = {"split_axes", "split_nearest", "tolerated"}
 #: Identities that look at shapes, or at one number a channel.
-LOOKING = {"batchnorm", "check_room", "check_subpixel", "linear_resize", "merged_kernel", "phases"}
+LOOKING = {"batchnorm", "check_room", "check_subpixel", "merged_kernel", "phases", "resize_lines"}
 
 
 @pytest.fixture

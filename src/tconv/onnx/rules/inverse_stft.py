@@ -66,7 +66,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
 
 def apply(found: Found, context: Context) -> None:
     layer, (stride, padding, _) = found.layer, found.options.call
-    groups = layer.groups
+    groups, bias = layer.groups, layer.bias
     frames = to_frames(layer.weight, stride[0], padding, groups)
     matrix = frames.matrix[0] if groups == 1 else frames.matrix
     make = Maker(layer.node, context)
@@ -82,7 +82,6 @@ def apply(found: Found, context: Context) -> None:
     turned = make.add("Transpose", [blocks], perm=[*range(rank - 2), rank - 1, rank - 2])
     whole = make.add("Reshape", [turned, make.constant([0, groups, -1], "line")])
     line = cropped(make, whole, ((lo, hi + more * frames.hop),))
-    bias = layer.bias
     if bias is not None:
         make.add("Add", [line, make.constant(bias[:, None], "bias")])
     make.replace(layer.node)

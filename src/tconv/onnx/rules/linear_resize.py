@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import check_room
-from tconv.algebra.resize import Resize, linear_resize
+from tconv.algebra.resize import Lines, resize_lines
 from tconv.models.onnx.resize import OPERATORS, centred, read_resize
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     node: ir.Node
     channels: int
     dtype: np.dtype[np.generic]
-    made: Resize
+    made: Lines
     attributes: dict[str, Any]
 
 
@@ -51,7 +51,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
     dtype = context.dtype(node.inputs[0])
     if dtype is None or dtype.kind != "f":
         return f"it resizes {'values of an unknown type' if dtype is None else dtype}"
-    made = linear_resize(resizing.factors, len(resizing.factors), centred=middle)
+    made = resize_lines(resizing.factors, len(resizing.factors), centred=middle)
     check_room(shape[1] * prod(made.shape), 1)
     attributes = transposed_attributes(made.shape, made.stride, made.padding, shape[1])
     return Found(node, shape[1], dtype, made, attributes)

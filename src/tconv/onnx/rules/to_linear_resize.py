@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.algebra.resize import linear_resize
+from tconv.algebra.resize import resize_lines
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.layer import read_layer
 from tconv.onnx.rules.maker import Maker
@@ -57,7 +57,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return "the layer after it does not upsample"
     if isinstance(edges := _edges(node, context, layer.axes), str):
         return edges
-    wanted = linear_resize(options.stride, layer.axes)
+    wanted = resize_lines(options.stride, layer.axes)
     if layer.dtype.kind != "f":
         return f"the layer after it has weights of {layer.dtype}"
     # Whether filters are bilinear is in their numbers, so that those of the right size are read and compared.
