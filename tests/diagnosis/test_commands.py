@@ -140,7 +140,7 @@ BAD = [
     (["@evil.pt", "--layer", f"up={EVEN}"], "that can be read safely"),
     (["@m.pt"], "give --layer NAME=PROBLEM, with a name of up.0.weight (2, 3, 4, 4)"),
     (["@m.pt", "--layer", "up.0"], "a state dict does not tell strides"),
-    (["@m.pt", "--layer", f"upp.0={EVEN}"], "did you mean up.0?"),
+    (["@m.pt", "--layer", f"upp.0={EVEN}"], "layer 'upp.0' is unknown; did you mean 'up.0'?"),
     (["@m.pt", "--layer", "="], "NAME or NAME=PROBLEM would fit"),
     (["@linear.pt", "--layer", f"up={EVEN}"], "no tensor in it has the 3 to 5 axes"),
     (["@cut.onnx"], "is no valid ONNX model: it is cut short or of another kind"),

@@ -91,7 +91,7 @@ def test_open_sizes_have_a_stand_in_until_they_are_given(tmp_path: Path) -> None
         (entry,) = diagnose(path, input={name: (1, 4, 5, 7)}).layers
         assert entry.layer.sized
         assert entry.layer.geometry.input == (5, 7)
-    with pytest.raises(TconvError, match=r"no input 'xx'; did you mean x\?"):
+    with pytest.raises(TconvError, match=r"input 'xx' is unknown; did you mean 'x'\?"):
         diagnose(path, input={"xx": (1, 4, 5, 7)})
     with pytest.raises(TconvError, match=r"input x is \?x4x\?x\?, not 5x7"):
         diagnose(path, input={"x": (5, 7)})

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tconv
+from tconv.documents import Code, Line, Matrix, Section
 from tconv.errors import TconvError
 from tconv.explanation import SECTIONS
-from tconv.explanation.document import Code, Line, Matrix, Section
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.views import scatter
@@ -183,8 +183,8 @@ class TestCells:
             ({"output": (1,)}, "has 1 entries"),
             ({"output": "1,1"}, "must be an int"),
             ({"only": ["sise"]}, "did you mean 'size'?"),
-            ({"only": ["values"]}, "no section 'values'"),
-            ({"only": "size,values"}, "no section 'values'"),
+            ({"only": ["values"]}, "section 'values' is unknown; "),
+            ({"only": "size,values"}, "section 'values' is unknown; "),
             ({"values": "count"}, "values='count'; a pair of an input and a weight would fit"),
             ({"values": ["count"]}, "a pair of an input and a weight would fit"),
         ],

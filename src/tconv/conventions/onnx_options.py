@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.axis import reach
 from tconv.geometry.normalize import Sides
@@ -55,9 +55,7 @@ class ConvOptions:
         if self.groups < 1:
             raise TconvError(f"{self.groups} groups; at least 1 would fit")
         if self.auto_pad not in AUTO_PADS:
-            raise TconvError(
-                f"auto_pad={self.auto_pad[:80]!r} is unknown; it can be {', '.join(map(repr, AUTO_PADS))}"
-            )
+            raise unknown("auto_pad=", self.auto_pad, AUTO_PADS)
 
     @property
     def axes(self) -> int:

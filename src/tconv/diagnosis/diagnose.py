@@ -15,9 +15,9 @@ from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.measures import measure
-from tconv.diagnosis.page import html
-from tconv.diagnosis.report import text
-from tconv.errors import TconvError, clean
+from tconv.diagnosis.report import document
+from tconv.documents import Document, html, text
+from tconv.errors import TconvError, clean, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import PerAxis, per_axis
@@ -30,13 +30,17 @@ __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 class Diagnosis(DiagnosisData):
     """What was looked at, and what was found; `str` is the report."""
 
+    def document(self) -> Document:
+        """The report, for any renderer of `tconv.documents`."""
+        return document(self)
+
     def __str__(self) -> str:
         """The report as text."""
-        return text(self)
+        return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything."""
-        return html(self)
+        """The report as one page that asks no network for anything; needs Jinja2."""
+        return html.render(document(self, page=True))
 
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
         """New weights by the layers' names.
@@ -110,7 +114,7 @@ def diagnose(
     ('T201', 0.048)
     """
     if how not in FIXES:
-        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+        raise unknown("fix", how, FIXES)
     if not 0 <= tolerance <= 1:
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
     model = _model(what, weight, problem, layers or {}, input or {}, how)

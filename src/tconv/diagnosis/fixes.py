@@ -13,7 +13,7 @@ from tconv import algebra
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.weights import one_tap
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.models.layer import ModelLayer
 
 __all__ = ["FIXES", "Fix", "before_reading", "fixed"]
@@ -96,7 +96,7 @@ def fixed(
 ) -> dict[str, Array]:
     """New weights for the layers that want it: `(layer, whether T201 was found)` each."""
     if how not in FIXES:
-        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+        raise unknown("fix", how, FIXES)
     for layer, _ in examined:
         _held(layer)
     fix, random = FIXES[how], np.random.default_rng(seed)

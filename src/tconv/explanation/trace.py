@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tconv.documents import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.carrying import carried
 from tconv.explanation.cells import slices
-from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.numbers import Array, Exact, Numbers
 from tconv.explanation.request import Request, at
 from tconv.geometry import Geometry

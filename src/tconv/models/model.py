@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import IO, Any, TypeAlias
 
 from tconv.algebra.arrays import Array
-from tconv.errors import TconvError, clean
+from tconv.errors import unknown
 from tconv.models.graph import Graph
 from tconv.models.layer import ModelLayer
 
-__all__ = ["Model", "Save", "nearest_names", "only"]
+__all__ = ["Model", "Save", "only"]
 
 #: Writes the model once more with other weights, by the layers' names.
 Save: TypeAlias = Callable[[IO[bytes], Mapping[str, Array]], None]
@@ -33,20 +32,6 @@ class Model:
     sized: Any = None  #: the same with functions written out wherever they are called, and sizes inferred
 
 
-def nearest_names(name: str, known: Iterable[str]) -> str:
-    """The end of an error: the names nearest to `name`, or the first of all.
-
-    >>> nearest_names("up.0", ["up0", "down"])
-    'did you mean up0?'
-    """
-    names = list(known)
-    close = get_close_matches(name, names, 3, 0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"there are {', '.join(names[:8])}{more}" if names else "there is none"
-
-
 def only(found: Iterable[ModelLayer], wanted: Iterable[str], where: str) -> tuple[ModelLayer, ...]:
     """The layers with the wanted names, all if none is wanted.
 
@@ -57,5 +42,5 @@ def only(found: Iterable[ModelLayer], wanted: Iterable[str], where: str) -> tupl
     known = [layer.name for layer in layers]
     for name in names:
         if name not in known:
-            raise TconvError(f"{where}: no layer {name!r}; {nearest_names(name, map(clean, known))}")
+            raise unknown(f"{where}: layer", name, known)
     return tuple(layer for layer in layers if not names or layer.name in names)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.models.layer import ModelLayer
-from tconv.models.model import Model, nearest_names
+from tconv.models.model import Model
 
 __all__ = ["read"]
 
@@ -96,7 +96,7 @@ def _key(path: Path, name: str, tensors: Mapping[str, Any], kernels: list[str]) 
         if len(inside) > 1:
             raise TconvError(f"{path}: {name!r} could be {' or '.join(inside[:4])}; give the whole name")
     known = [key.removesuffix(".weight") for key in kernels]
-    raise TconvError(f"{path}: no tensor {name!r} or {name + '.weight'!r}; {nearest_names(name, known)}")
+    raise unknown(f"{path}: layer", name, known)
 
 
 def _array(tensor: Any) -> Array:

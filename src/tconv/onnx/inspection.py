@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tconv.diagnosis import Diagnosis
 from tconv.diagnosis.diagnose import examine
+from tconv.documents import Document, html, text
 from tconv.errors import TconvError, clean
 from tconv.models import Model, ModelLayer
 from tconv.models.onnx.nodes import quiet
 from tconv.models.onnx.reader import of_ir, read
-from tconv.onnx import page, report
+from tconv.onnx import report
 from tconv.onnx.counting import Work, count
 from tconv.onnx.inspected import Inspected, InspectionData
 from tconv.onnx.preview import would_rewrite
@@ -32,13 +33,17 @@ class Inspection(InspectionData):
         """All of it, for JSON."""
         return report.as_dict(self)
 
+    def document(self) -> Document:
+        """The report, for any renderer of `tconv.documents`."""
+        return report.document(self)
+
     def __str__(self) -> str:
         """The report as text."""
-        return report.text(self)
+        return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything."""
-        return page.html(self)
+        """The report as one page that asks no network for anything; needs Jinja2."""
+        return html.render(report.document(self, page=True))
 
 
 def inspect(

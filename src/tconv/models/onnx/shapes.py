@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.errors import TconvError, clean
-from tconv.models.model import nearest_names
+from tconv.errors import TconvError, clean, unknown
 from tconv.models.onnx.nodes import constant, opset_at, quiet, sizes_of, walk
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tu
     }
     for name in sizes:
         if name not in open_:
-            raise TconvError(f"no open axis {name!r}; {nearest_names(name, map(clean, sorted(open_)))}")
+            raise unknown("open axis", name, sorted(open_))
     for value in inputs.values():
         if value.shape is not None:
             sized = [
@@ -63,7 +62,7 @@ def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tu
     inside = {str(value.name): value for node in model.graph for value in node.outputs}
     for name, shape in shapes.items():
         if name not in inputs and name not in inside and (name or len(inputs) != 1):
-            raise TconvError(f"no input {name!r}; {nearest_names(name, map(clean, inputs))}")
+            raise unknown("input", name, inputs)
         value = inputs.get(name) or inside.get(name) or next(iter(inputs.values()))
         if value.shape is not None:
             known = sizes_of(value)

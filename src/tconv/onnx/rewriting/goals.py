@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tconv.conventions.onnx_options import ConvOptions
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.models.onnx import options
 from tconv.onnx.rules import Context
 
@@ -141,9 +140,7 @@ def _named(name: str) -> Target:
     if name == "speed":
         raise TconvError("--for speed stands alone; first what a runtime lacks, then speed, would fit")
     if name not in TARGETS:
-        near = difflib.get_close_matches(name, ["speed", *TARGETS], 1)
-        fits = f"did you mean {near[0]!r}?" if near else f"known: speed, {', '.join(TARGETS)}"
-        raise TconvError(f"--for {name!r} is unknown; {fits}")
+        raise unknown("--for", name, ["speed", *TARGETS])
     return TARGETS[name]
 
 

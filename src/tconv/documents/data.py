@@ -1,4 +1,4 @@
-"""An explanation as plain data, for `--json`."""
+"""A document as plain data, for JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,30 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any
 
-from tconv.explanation.document import Cell, Code, Explanation, Line, Matrix, Section, Table
+from tconv.documents.document import (
+    Cell,
+    Code,
+    Document,
+    Entries,
+    Findings,
+    Line,
+    Mark,
+    Matrix,
+    Section,
+    Table,
+)
 
-__all__ = ["render"]
+__all__ = ["render", "sections"]
 
 
-def render(explanation: Explanation) -> dict[str, Any]:
-    """The problem, and the sections by name."""
-    return {
-        "problem": explanation.problem,
-        "sections": {section.name: _section(section) for section in explanation.sections},
-    }
+def render(document: Document) -> dict[str, Any]:
+    """The title, the lead, and the sections by name; pictures are left out."""
+    return {"title": document.title, "lead": document.lead, "sections": sections(document)}
+
+
+def sections(document: Document) -> dict[str, Any]:
+    """The sections by name."""
+    return {section.name: _section(section) for section in document.sections}
 
 
 def _section(section: Section) -> dict[str, Any]:
@@ -38,6 +51,12 @@ def _section(section: Section) -> dict[str, Any]:
     code = [item for item in section.items if isinstance(item, Code)]
     if code:
         made["code"] = {item.name: {"code": item.text, "notes": list(item.notes)} for item in code}
+    entries = [list(pair) for item in section.items if isinstance(item, Entries) for pair in item.entries]
+    if entries:
+        made["entries"] = entries
+    findings = [item for item in section.items if isinstance(item, Findings)]
+    if findings:
+        made["findings"] = {item.code: [list(entry) for entry in item.entries] for item in findings}
     return made
 
 
@@ -56,6 +75,8 @@ def _matrix(item: Matrix) -> dict[str, Any]:
 
 def plain(value: Cell) -> Any:
     """A value that JSON can say: whole numbers stay whole, no number is infinite."""
+    if isinstance(value, Mark):
+        return plain(value.value)
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Fraction):

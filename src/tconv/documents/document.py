@@ -1,6 +1,7 @@
-"""What an explanation is made of: sections of lines, tables, matrices and code, as data.
+"""What a report is made of: sections of lines, tables, matrices, code, pictures and findings, as data.
 
-It is made once; `text`, `markdown` and `data` only print it.
+It is made once; `text`, `markdown`, `html` and `data` only print it.  Strings are plain text, whoever they
+come from: each renderer makes them harmless for its own reader.
 """
 
 from __future__ import annotations
@@ -8,25 +9,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Literal, TypeAlias
 
-from tconv.errors import TconvError
+from tconv.errors import unknown
 
 __all__ = [
+    "Bars",
     "Cell",
     "Code",
-    "Explanation",
+    "Document",
+    "Entries",
+    "Figure",
+    "Figures",
+    "Findings",
     "Item",
+    "Legend",
     "Line",
+    "Mark",
     "Matrix",
     "Section",
     "Strip",
     "Table",
+    "Tally",
+    "Tiles",
     "ends",
 ]
 
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A value that stands out: "best" of a column, "good" news; with a dot of a CSS `colour` before it."""
+
+    value: int | float | Fraction | str
+    tone: str = ""
+    colour: str = ""
+
+    def __str__(self) -> str:
+        """The value alone."""
+        return str(self.value)
+
+
 #: What stands in a table or matrix; None is "no value" in a table and a structural zero in a matrix.
-Cell: TypeAlias = int | float | Fraction | str | tuple[int, ...] | None
+Cell: TypeAlias = int | float | Fraction | str | tuple[int, ...] | Mark | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +63,33 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns; of `total` rows some may be left out at the end."""
+    """Rows under named columns; of `total` rows some may be left out at the end.
+
+    `kinds` says what each column holds: the row's "name", "code" that is never broken, "words" that may be
+    wrapped, a "number" (to the right); without it columns of numbers are seen by their values. `notes` are
+    sentences under each row. A `stacked` table has sentences for cells: as text, each row is a paragraph.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     total: int = -1
+    kinds: tuple[str, ...] = ()
+    notes: tuple[tuple[str, ...], ...] = ()
+    stacked: bool = False
 
     @property
     def left_out(self) -> int:
         """How many rows are not shown."""
         return max(0, self.total - len(self.rows))
+
+    def kind(self, column: int) -> str:
+        """What a column holds."""
+        if self.kinds:
+            return self.kinds[column]
+        values = (row[column] for row in self.rows)
+        numbers = all(isinstance(value, int | float | Fraction | None) for value in values)
+        return "number" if numbers else "words"
 
     def records(self) -> list[dict[str, Cell]]:
         """Each row as column -> value."""
@@ -126,12 +166,86 @@ class Code:
     notes: tuple[str, ...] = ()
 
 
-Item: TypeAlias = Line | Table | Matrix | Strip | Code
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """(head, text) pairs, one below the other; a head may be empty.  `terms` explain a table's columns."""
+
+    entries: tuple[tuple[str, str], ...]
+    terms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Findings of one code: (layers, evidence, fix) each, and `fix` where one serves them all."""
+
+    code: str
+    severity: str
+    title: str
+    meaning: str
+    entries: tuple[tuple[str, str, str], ...]
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture: an SVG element of our own making, or the data URI of a PNG."""
+
+    picture: str
+    caption: str
+    alt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures that belong together: "stack"ed, in a "row", or "wide" (as many in a row as fit); for pages.
+
+    `folded` is what stands on a fold that hides them.
+    """
+
+    figures: tuple[Figure | Tiles, ...]
+    title: str = ""
+    text: str = ""
+    layout: Literal["stack", "row", "wide", "pairs"] = "stack"
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A square of small PNGs (data URIs), a row and a column for each of `names`."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Large numbers: (number, what it counts, CSS colour) each."""
+
+    entries: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What colours mean: (name, CSS colour) each."""
+
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Groups of bars: (title, ((name, share of 1, CSS colour), ...)) each."""
+
+    groups: tuple[tuple[str, tuple[tuple[str, float, str], ...]], ...]
+
+
+Item: TypeAlias = Line | Table | Matrix | Strip | Code | Entries | Findings | Figures | Tally | Legend | Bars
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question about the layer, answered."""
+    """One question, answered; a section without a title stands by itself."""
 
     name: str
     title: str
@@ -150,50 +264,26 @@ class Section:
         return next(item for item in self.items if isinstance(item, Table) and item.name == name)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Explanation:
-    """What `tconv.explain` answers; printing it shows it as text, a notebook as Markdown.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A report: its title, what is to be said of it at once, and sections.
 
-    >>> import tconv
-    >>> explained = tconv.explain(tconv.Geometry.parse("n1 c1>1 i3 k3 s2"), only=["size"])
-    >>> [section.name for section in explained.sections]
-    ['size']
-    >>> explained["size"].table("shapes").records()[-1]
-    {'array': 'output', 'shape': (1, 1, 7), 'axes': 'batch, channels, axis 0'}
+    >>> report = Document("m.onnx", (Section("layers", "", (Line("None."),)),), lead="no layer")
+    >>> report["layers"].items
+    (Line(text='None.', formula=False),)
     """
 
-    problem: str
+    title: str
     sections: tuple[Section, ...]
+    lead: str = ""
+    command: str = ""  #: that made it
 
     def __getitem__(self, name: str) -> Section:
         """The section called `name`."""
         for section in self.sections:
             if section.name == name:
                 return section
-        names = ", ".join(section.name for section in self.sections)
-        raise TconvError(f"no section {name!r} in this explanation; it has {names}")
-
-    def text(self) -> str:
-        """For a terminal, at most 80 columns wide."""
-        from tconv.explanation.text import render
-
-        return render(self)
-
-    def markdown(self) -> str:
-        """Headings, tables and code blocks."""
-        from tconv.explanation.markdown import render
-
-        return render(self)
-
-    def data(self) -> dict[str, Any]:
-        """Lists, numbers and strings, as `--json` prints them; an infinite or missing number is None."""
-        from tconv.explanation.data import render
-
-        return render(self)
-
-    __str__ = text
-    __repr__ = text
-    _repr_markdown_ = markdown
+        raise unknown("section", name, [section.name for section in self.sections])
 
 
 def ends(size: int, most: int) -> tuple[int, ...]:
