@@ -96,7 +96,7 @@ def _calling(*functions: onnx.FunctionProto) -> onnx.ModelProto:
 def _doubling(times: int) -> onnx.ModelProto:
     steps = [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(times)]
     ends = node("Shape", ["x"], ["s0"]), node("Reshape", ["x", f"s{times}"], ["y"])
-    return model([ends[0], *steps, ends[1]], inputs={"x": [1, 4, 8, 8]})
+    return model_proto([ends[0], *steps, ends[1]], inputs={"x": [1, 4, 8, 8]})
 
 
 def _doubling_calls(deep: int) -> onnx.ModelProto:
@@ -113,7 +113,7 @@ def _doubling_calls(deep: int) -> onnx.ModelProto:
         node("f0", ["s"], ["t"], domain="d"),
         node("Reshape", ["x", "t"], ["y"]),
     ]
-    return model(steps, inputs={"x": [1, 4, 8, 8]}, functions=functions, domains=["d"])
+    return model_proto(steps, inputs={"x": [1, 4, 8, 8]}, functions=functions, domains=["d"])
 
 
 def _nested(deep: int) -> onnx.ModelProto:

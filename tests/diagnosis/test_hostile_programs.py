@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from exported_programs import exported, saved, torch
 from tconv.cli import main
 from tconv.diagnosis import diagnose
 from tconv.errors import TconvError
+from tests.diagnosis.helpers import exported, saved, torch
 
 
 @pytest.fixture(scope="module")

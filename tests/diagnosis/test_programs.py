@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from exported_programs import Net, exported, nn, saved, torch
 from tconv.diagnosis import diagnose
 from tconv.diagnosis.readers.programs import load
+from tests.diagnosis.helpers import Net, exported, nn, saved, torch
 
 
 def channels_last() -> Any:
