@@ -130,6 +130,18 @@ def test_wrong_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: 
     assert said in capsys.readouterr().err
 
 
+def test_a_size_beyond_64_bits_stays_unknown(tmp_path: Path) -> None:
+    most = 2**31 - 1
+    proto = layer((most, 4, most, most))
+    proto.graph.node.extend(
+        [helper.make_node("Size", ["x"], ["s"]), helper.make_node("Add", ["s", "s"], ["twice"])]
+    )
+    proto.graph.output.append(info("twice", [], TensorProto.INT64))
+    assert [one.problem for one in inspect(saved(proto, tmp_path)).layers] == [
+        f"n{most} c4>3 i{most}x{most} k3"
+    ]
+
+
 def test_functions_are_followed_and_subgraphs_looked_into(tmp_path: Path) -> None:
     function = helper.make_function(
         "house", "Up", ["a", "b"], ["c"],

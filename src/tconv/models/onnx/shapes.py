@@ -8,6 +8,7 @@ what they read is known, and inference goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,7 +111,8 @@ def _value(node: ir.Node, model: ir.Model, where: str) -> Array | None:
         if None in sizes or (not sizes and (node.inputs[0] is None or node.inputs[0].shape is None)):
             return None
         if node.op_type == "Size":
-            return np.asarray(np.prod(np.asarray(sizes, object), initial=1), np.int64)
+            count = prod(size or 0 for size in sizes)
+            return np.asarray(count, np.int64) if count < 1 << 63 else None
         start, end = (node.attributes.get(name) for name in ("start", "end"))
         ends = slice(None if start is None else start.value, None if end is None else end.value)
         return np.asarray(sizes[ends], np.int64)
