@@ -37,7 +37,10 @@ _FAR = 8  # casts and the like between a constant and who reads it
 
 
 def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
-    """Every node of a model and where it stands: the graph first, then the functions."""
+    """Every node of a model and where it stands: the graph first, then the functions.
+
+    A graph may be changed on the way: nodes that it then has are not among them, those that it has lost are.
+    """
     yield from _walk(model.graph, "graph")
     for function in model.functions.values():
         yield from _walk(function, _place(function))
@@ -50,7 +53,7 @@ def _place(function: ir.Function) -> str:
 def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
     import onnx_ir as ir
 
-    for node in body:
+    for node in tuple(body):
         yield node, where
         for name, attribute in node.attributes.items():
             if attribute.is_ref():

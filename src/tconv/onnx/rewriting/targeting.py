@@ -53,7 +53,7 @@ def unmet(model: ir.Model, goal: Target, steps: list[Step]) -> list[str]:
             for step in steps
             if step.reason is not None
             and step.rule in cures
-            and (step.node, step.where) == (node.name, where)
+            and (step.node, step.where) == (name_of(node), where)
         }
         said = "; ".join(sorted(reasons)) or "no rule helps"
         lines.append(clean(f"{name_of(node)}{place} still has {what} ({said})", 1000))
