@@ -277,5 +277,5 @@ class TestElsewhere:
 def test_sections_in_the_order_of_the_page() -> None:
     explained = tconv.explain(Geometry.parse("n1 c1>1 i3 k3"))
     assert [part.name for part in explained.sections] == list(SECTIONS)
-    with pytest.raises(TconvError, match="no section 'sums'"):
+    with pytest.raises(TconvError, match="section 'sums' is unknown"):
         explained["sums"]

@@ -28,7 +28,7 @@ __all__ = ["render"]
 def render(document: Document, *, readable: bool = False) -> str:
     """The whole document, its title as a heading of level 2.
 
-    `readable`: to be read as it is, too. Columns line up, and underscores within words are left alone.
+    `readable`: to be read as it is, too. Columns line up, and signs that do no harm where they stand stay.
     """
     parts = [[f"## {_span(document.title)}"] if document.title else []]
     parts.append([_escaped(document.lead, readable)] if document.lead else [])
@@ -101,8 +101,9 @@ def _span(text: str) -> str:
 
 def _escaped(text: str, readable: bool = False) -> str:
     """Signs that Markdown would take for emphasis, links, HTML or a border, made plain."""
-    plain = "".join(f"\\{sign}" if sign in "\\`*_[]<>|#" else sign for sign in printable(text))
-    return re.sub(r"(?<=\w)((?:\\_)+)(?=\w)", lambda m: m[1].replace("\\", ""), plain) if readable else plain
+    if readable:
+        return re.sub(r"[\\`*\[\]<|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", printable(text))
+    return re.sub(r"[\\`*_\[\]<>|#]", r"\\\g<0>", printable(text))
 
 
 def _code(item: Code, readable: bool) -> Iterator[str]:

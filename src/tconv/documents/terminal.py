@@ -49,8 +49,8 @@ def show(
         blocks += made
     for i, block in enumerate(blocks):
         for part in [*[_Styled("")][: bool(i)], *block]:
-            if isinstance(part, Table):
-                _table(console, part)
+            if isinstance(part, _Laid):
+                _table(console, *part)
             else:
                 _line(console, *part)
 
@@ -73,7 +73,12 @@ class _Styled(NamedTuple):
     style: str = ""
 
 
-_Part: TypeAlias = "_Styled | Table"
+class _Laid(NamedTuple):
+    table: Table
+    indent: int
+
+
+_Part: TypeAlias = _Styled | _Laid
 
 
 def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[_Part]]:
@@ -82,16 +87,18 @@ def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[
         if kind == "table":
             for item in group:
                 if isinstance(item, Table):
-                    yield [item]
+                    yield [_Laid(item, 2 * indented)]
             continue
-        lines = [_Styled(line) for line in text.body([*group], width, indented)]
-        heads = {f"{name}: ": name for name in ("error", "warning", "note")}
-        for i, styled in enumerate(lines):
-            if kind == "Findings" and not styled.line.startswith(" "):
-                name = next(name for head, name in heads.items() if head in styled.line)
-                lines[i] = _Styled(styled.line, _TONES[name])
+        styled = _severity if kind == "Findings" else _Styled
+        lines = [styled(line) for line in text.body([*group], width, indented)]
         if lines:
             yield [*lines]
+
+
+def _severity(line: str) -> _Styled:
+    """A line of findings: the first, which names the severity, in its colour."""
+    names = (name for name in ("error", "warning", "note") if f" {name}: " in line)
+    return _Styled(line, "" if line.startswith(" ") else _TONES.get(next(names, ""), ""))
 
 
 def _fits(item: Item, width: int) -> bool:
@@ -108,18 +115,19 @@ def _line(console: Console, line: str, style: str = "") -> None:
     console.print(Text(printable(line), style=style), soft_wrap=True)
 
 
-def _table(console: Console, item: Table) -> None:
+def _table(console: Console, item: Table, indent: int) -> None:
     from rich import box
+    from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    made = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for c, name in enumerate(item.columns):
         right = item.kind(c) == "number"
         made.add_column(Text(printable(name)), justify="right" if right else "left", overflow="fold")
     for row in item.rows:
         made.add_row(*(Text(shown(value), style=_tone(value)) for value in row))
-    console.print(made)
+    console.print(Padding(made, (0, 0, 0, indent)))
     if item.left_out:
         _line(console, f"... and {item.left_out:,} more")
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable
 from tconv.geometry import Geometry
 
 __all__ = ["add_parser"]
@@ -92,7 +92,7 @@ def _draw(args: argparse.Namespace) -> int:
         }
         print(json.dumps(facts))
     elif args.out is not None:
-        print(args.out)
+        print(printable(args.out))
     else:
         if kind != "svg" and sys.stdout.isatty():
             raise TconvError(f"a {kind} is no text for a terminal; --out FILE.{kind} would fit")
