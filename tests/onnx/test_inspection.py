@@ -96,7 +96,7 @@ def test_a_report_fits_a_terminal_of_80_columns() -> None:
     assert [line for line in lines if len(line) > 80] == []
     at = lines.index("generator.decoder.upsampling.0  256x128x16x16 float32")
     assert lines[at + 1].startswith("  n1 c256>128 i9x9 k16 s8 p4 o1  ")
-    assert lines[at - 2 : at] == ["layer  weights", "  problem" + lines[at - 1][9:]]
+    assert lines[at - 3 : at - 1] == ["layer  weights", "  problem" + lines[at - 2][9:]]
 
 
 def test_open_sizes_are_said_and_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

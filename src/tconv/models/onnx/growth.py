@@ -18,6 +18,11 @@ __all__ = ["check_growth"]
 _MOST = 1_000_000  # numbers, beside those that the file itself holds
 _RANK = 64  # numbers in the shape of a value of unknown rank
 
+#: Operators through which ONNX's inference carries numbers, and Identity.
+_CARRYING = frozenset(
+    ["Add", "Cast", "Concat", "Gather", "Identity", "Mul", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze"]
+)
+
 Counts = MutableMapping[str, int]
 
 
@@ -64,4 +69,6 @@ def _made(node: Any, read: Sequence[int]) -> int:
         return _RANK
     if node.op_type == "Constant":
         return sum(_whole_numbers(a.t) + len(a.ints) for a in node.attribute)
+    if node.op_type not in _CARRYING:  # a map that a shape made is no shape
+        return 0
     return sum(read) if node.op_type == "Concat" else max(read, default=0)
