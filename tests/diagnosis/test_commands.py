@@ -15,6 +15,7 @@ import pytest
 
 from tconv import algebra
 from tconv.cli import main
+from tconv.diagnosis import diagnose
 
 EVEN = "n1 c2>3 i8x8 k4 s2 p1"
 WEIGHT = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
@@ -151,7 +152,6 @@ BAD = [
     ),
     (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge makes weights of another shape"),
     (["@cut.pt2"], "no whole exported program"),
-    (["@evil.pt2"], "no whole exported program"),
     (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
     (
         ["@w.npy", "--problem", EVEN, "--layer", "w"],
@@ -247,6 +247,14 @@ def test_bad_input_is_one_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not (nonsense / "out.npy").exists()
+    assert not (nonsense / "was_here.txt").exists()
+
+
+def test_a_pickle_beside_a_program_is_not_opened(nonsense: Path) -> None:
+    assert (
+        diagnose(nonsense / "evil.pt2").as_dict()["layers"]
+        == diagnose(nonsense / "whole.pt2").as_dict()["layers"]
+    )
     assert not (nonsense / "was_here.txt").exists()
 
 

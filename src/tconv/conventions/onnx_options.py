@@ -70,6 +70,17 @@ class ConvOptions:
         return self.auto_pad.startswith("SAME") and prod(self.stride) > 1
 
     @property
+    def padding(self) -> Sides:
+        """The pads less the output padding: what is cropped from the full output."""
+        assert self.pads is not None
+        return tuple((lo, hi - o) for (lo, hi), o in zip(self.pads, self.output_padding, strict=True))
+
+    @property
+    def call(self) -> tuple[tuple[int, ...], Sides, tuple[int, ...]]:
+        """Stride, padding and dilation, in the order of the arguments of `tconv.algebra`."""
+        return self.stride, self.padding, self.dilation
+
+    @property
     def enough(self) -> tuple[int, ...]:
         """Sizes of an input that is not used up by the pads as they are written."""
         return tuple(max(0, lo) + max(0, hi) + 1 for lo, hi in self.pads or ((0, 0),) * self.axes)
@@ -145,10 +156,13 @@ class ConvOptions:
         if self.pads is None:
             raise TconvError("its padding depends on sizes that are not known")
         extra = tuple(o + max(-hi, 0) for o, (_, hi) in zip(self.output_padding, self.pads, strict=True))
-        if min(lo for lo, _ in self.pads) < 0:
-            raise TconvError(f"it would need the pads {self.pads}, and ONNX has none below 0")
+        if min(lo for lo, _ in self.pads) < 0 or (any(extra) and not self.transposed):
+            raise TconvError(f"it would need the padding {self.pads}, which ONNX cannot say")
         if any(o and o >= max(s, d) for o, s, d in zip(extra, self.stride, self.dilation, strict=True)):
-            raise TconvError(f"it would need an output_padding of {extra} with strides {self.stride}")
+            raise TconvError(
+                f"it would need an output_padding of {extra} with strides {self.stride}, which "
+                "ONNX cannot say"
+            )
         return {
             "dilations": list(self.dilation),
             "group": self.groups,

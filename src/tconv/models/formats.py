@@ -1,7 +1,7 @@
 """What can be read, by the suffix of a file: NumPy arrays, state dicts, exported programs and ONNX.
 
-A reader takes a path and answers a `Model`. No pickled object is made, whatever a file holds. An exported
-program is read by PyTorch's own loader, which trusts more of its file than that: so should you.
+A reader takes a path and answers a `Model`. No pickled object is made and nothing of a file is run, whatever
+it holds.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class ModelLayer:
     the map that carries the gradient back to the convolution's input.
     """
 
-    name: str  #: no other layer of the model has it
+    name: str  #: in ONNX no other layer has it
     geometry: Geometry | None  #: None where not even the weights' shape is known
     weight: Array | None = None  #: (in, out/groups, *kernel) of the geometry; None if computed, or an input
     bias: Array | None = None

@@ -34,4 +34,9 @@ def read(
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         np.save(file, weights[name], allow_pickle=False)
 
-    return Model(layers=(ModelLayer(name=name, geometry=problem, weight=weight),), save=save, alone=True)
+    return Model(
+        source=str(path),
+        layers=(ModelLayer(name=name, geometry=problem, weight=weight),),
+        save=save,
+        alone=True,
+    )

@@ -60,7 +60,7 @@ def read(
         }
         torch.save(_replaced(whole, made), file)
 
-    return Model(layers=tuple(found), save=save)
+    return Model(source=str(path), layers=tuple(found), save=save)
 
 
 def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

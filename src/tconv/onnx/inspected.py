@@ -67,8 +67,8 @@ class Inspected:
     def problem(self) -> str:
         """Our spelling, with ? for each open size."""
         g, held = self.layer.geometry, self.layer.input
-        if g is None:
-            return "?"
+        if g is None or (self.layer.options is not None and self.layer.options.pads is None):
+            return "?"  # with output_shape the padding depends on the size
         batch = held[0] if held else None
         spelt = re.sub(r"^n\d+", f"n{batch or '?'}", str(g))
         if self.layer.sized:

@@ -56,7 +56,7 @@ def inspect(
     """Look through a model: every transposed convolution, its problem, cost, runtimes, findings, rewrites.
 
     Args:
-        what: a path to an .onnx file, an `onnx_ir.Model`, or a PyTorch module.
+        what: a path to an .onnx file, an `onnx_ir.Model`, what was read of either, or a PyTorch module.
         sizes: axes that the model leaves open, by their names.
         input: shapes of a model's inputs, by name ("" names the only one); also of values in the graph whose
             size depends on the data.
@@ -70,7 +70,9 @@ def inspect(
         return _inspect_module(what, example)
     if example is not None:
         raise TconvError("example is for PyTorch modules; an ONNX model takes sizes and input")
-    if isinstance(what, str | os.PathLike):
+    if isinstance(what, Model):
+        model = what
+    elif isinstance(what, str | os.PathLike):
         model = read(what, sizes=sizes, input=input)
     else:
         model = of_ir(what, what.graph.name or "model", sizes=sizes, input=input)

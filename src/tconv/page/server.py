@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
+import socket
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
@@ -30,10 +34,20 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+#: Names under which this machine calls itself, whatever port a tunnel makes of ours. A page of another site
+#: whose name is made to lead here (DNS rebinding) asks under its own.
+_HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE | re.ASCII)
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST: b"This is no address; the page is at /\n",
+    HTTPStatus.NOT_FOUND: b"There is no such file; the page is at /\n",
+    HTTPStatus.MISDIRECTED_REQUEST: b"The page answers under 127.0.0.1 and localhost alone\n",
+}
+_PATIENCE = 10  # seconds that a client may take for a request, and for an answer
 
 
 class _Handler(BaseHTTPRequestHandler):
     files: dict[str, bytes]
+    timeout = _PATIENCE  # of each read and write
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -41,13 +55,25 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(body=False)
 
+    def handle(self) -> None:
+        """One request, with a limit to all of it: each byte of a slow client's resets the socket's own."""
+        limit = threading.Timer(_PATIENCE, self._hang_up)
+        limit.daemon = True
+        limit.start()
+        try:
+            super().handle()
+        finally:
+            limit.cancel()
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # it has gone by itself
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def _answer(self, *, body: bool) -> None:
-        name = urlsplit(self.path).path.removeprefix("/") or "index.html"
-        content = self.files.get(name)
-        kind = _TYPES[PurePosixPath(name).suffix] if content is not None else "text/plain; charset=utf-8"
-        self.send_response(HTTPStatus.OK if content is not None else HTTPStatus.NOT_FOUND)
-        if content is None:
-            content = b"There is no such file; the page is at /\n"
+        status, name = self._asked()
+        content = self.files[name] if status == HTTPStatus.OK else _REFUSALS[status]
+        kind = _TYPES[PurePosixPath(name).suffix] if status == HTTPStatus.OK else "text/plain; charset=utf-8"
+        self.send_response(status)
         for header, value in _HEADERS.items():
             self.send_header(header, value)
         self.send_header("Content-Type", kind)
@@ -56,8 +82,28 @@ class _Handler(BaseHTTPRequestHandler):
         if body:
             self.wfile.write(content)
 
+    def _asked(self) -> tuple[HTTPStatus, str]:
+        """What becomes of the request, and which file it names."""
+        if not all(_HOSTS.fullmatch(host) for host in self.headers.get_all("Host", [])):
+            return HTTPStatus.MISDIRECTED_REQUEST, ""
+        try:
+            name = urlsplit(self.path).path.removeprefix("/") or "index.html"
+        except ValueError:  # http://[
+            return HTTPStatus.BAD_REQUEST, ""
+        return (HTTPStatus.OK if name in self.files else HTTPStatus.NOT_FOUND), name
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the terminal belongs to the one line with the address."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # Ctrl-C does not wait for clients
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up; what else goes wrong is a fault of ours."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -70,7 +116,7 @@ def serving(port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
         raise TconvError(f"--port {port} is no port; 0 (any that is free) to 65535 would fit")
     handler = type("_Page", (_Handler,), {"files": site()})
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = _Server(("127.0.0.1", port), handler)
     except OSError as fault:
         if fault.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise

@@ -17,7 +17,7 @@ from tconv.models.onnx.nodes import FIXED, quiet
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["files_beside", "read", "serialized", "write"]
+__all__ = ["files_beside", "in_one_piece", "read", "serialized", "write"]
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
@@ -96,7 +96,7 @@ def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
     ]
     try:
         for node, attribute in held:
-            inside = ir.external_data.convert_tensors_from_external(list(_of_attribute(attribute)))
+            inside = [_inside(tensor) for tensor in _of_attribute(attribute)]
             one = attribute.type == ir.AttributeType.TENSOR
             node.attributes[attribute.name] = ir.Attr(
                 attribute.name, attribute.type, inside[0] if one else inside
@@ -129,6 +129,28 @@ def serialized(model: ir.Model, path: Path) -> bytes:
         raise
     except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
         raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+
+
+def in_one_piece(model: ir.Model, path: Path) -> bytes:
+    """The bytes of a model, whose tensors are read and then held in it; `path` is its name in errors.
+
+    Raises:
+        TconvError: as `serialized`; tensors that cannot be read.
+    """
+    with _attributes_inside(model, path):
+        for graph in model.graphs():
+            for value in graph.initializers.values():
+                value.const_value = _inside(value.const_value)
+        return serialized(model, path)
+
+
+def _inside(tensor: Any) -> Any:
+    """A tensor in memory; onnx-ir's own way closes the file, whose bytes others may still look at."""
+    import onnx_ir as ir
+
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:

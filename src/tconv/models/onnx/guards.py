@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError, clean, said
+from tconv.models.onnx.calls import DEEPEST, check_calls, subgraphs
 from tconv.models.onnx.external_data import check_outside
+from tconv.models.onnx.growth import check_growth
 from tconv.models.onnx.schemas import check_attributes, check_node, check_text
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LARGEST", "check", "parse", "unfit"]
 
 LARGEST = 2**31 - 1  # bytes: what protobuf can hold
-_NODES = 1_000_000  # with the bodies of functions written out wherever they are called
-_DEEPEST = 24  # subgraphs in subgraphs
 
 #: How other files begin.
 _STARTS: Mapping[bytes, str] = MappingProxyType(
@@ -115,7 +115,8 @@ def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
             _check_body(function.node, [set(function.input)], place, _opsets(function), functions)
             made = {*function.input, *(name for node in function.node for name in node.output)}
             _known(function.output, made, place)
-        _check_calls(model, functions)
+        check_calls(model, functions)
+        check_growth(model, functions)
         for tensor in _tensors(model) if data else ():
             _check_tensor(tensor, path.parent)
     except TconvError as fault:
@@ -130,19 +131,11 @@ def _sparse(model: ModelProto) -> bool:
     )
 
 
-def _subgraphs(node: Any) -> Iterator[tuple[str, Any]]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.name, attribute.g
-        for i, graph in enumerate(attribute.graphs):
-            yield f"{attribute.name}[{i}]", graph
-
-
 def _graphs(graph: Any) -> Iterator[Any]:
     """A graph and all within it; protobuf itself refuses to nest them a hundred deep."""
     yield graph
     for node in graph.node:
-        for _, inner in _subgraphs(node):
+        for _, inner in subgraphs(node):
             yield from _graphs(inner)
 
 
@@ -165,8 +158,8 @@ def _opsets(held: Any) -> dict[str, int]:
 def _check_graph(
     graph: Any, scopes: list[set[str]], place: str, opsets: Mapping[str, int], functions: Mapping[Any, Any]
 ) -> None:
-    if len(scopes) > _DEEPEST:
-        raise TconvError(f"subgraphs more than {_DEEPEST} deep")
+    if len(scopes) > DEEPEST:
+        raise TconvError(f"subgraphs more than {DEEPEST} deep")
     inputs = [value.name for value in graph.input]
     if len(set(inputs)) != len(inputs):
         raise TconvError(f"{place}: two inputs of one name")
@@ -216,7 +209,7 @@ def _check_body(
                 cycle = "is read before it is made, by a cycle or in the wrong order"
                 why = cycle if name in everything else "is made nowhere"
                 raise TconvError(f"{label}: {clean(name)} {why}")
-        for inner, graph in _subgraphs(node):
+        for inner, graph in subgraphs(node):
             within = f"{place}/{_label(node)}.{clean(inner)}"
             _check_graph(graph, scopes, within, opsets, functions)
         for name in filter(None, node.output):
@@ -235,37 +228,6 @@ def _known(names: Iterable[str], made: set[str], place: str) -> None:
             raise TconvError(f"{place}: its output {clean(name)} is not made in it")
 
 
-def _check_calls(model: ModelProto, functions: Mapping[Any, Any]) -> None:
-    """No function within itself, and a bearable number of nodes once all are written out."""
-    sizes: dict[Any, int] = {}
-    open_: set[Any] = set()
-
-    def size(nodes: Sequence[Any]) -> int:
-        total = 0
-        for node in nodes:
-            key = (node.domain, node.op_type, node.overload)
-            total += 1 + sum(size(graph.node) for _, graph in _subgraphs(node))
-            total += of_function(key) if key in functions else 0
-            if total > _NODES:
-                raise TconvError(f"more than {_NODES:,} nodes, those of its functions counted at every call")
-        return total
-
-    def of_function(key: Any) -> int:
-        if key in open_:
-            raise TconvError(f"function {clean(key[1])} calls itself")
-        if key not in sizes:
-            if len(open_) > _DEEPEST:
-                raise TconvError(f"functions that call each other more than {_DEEPEST} deep")
-            open_.add(key)
-            sizes[key] = size(functions[key].node)
-            open_.discard(key)
-        return sizes[key]
-
-    size(model.graph.node)
-    for key in functions:
-        of_function(key)
-
-
 def _tensors(model: ModelProto) -> Iterator[Any]:
     bodies = [model.graph, *model.functions]
     while bodies:
@@ -276,7 +238,7 @@ def _tensors(model: ModelProto) -> Iterator[Any]:
                 if attribute.HasField("t"):
                     yield attribute.t
                 yield from attribute.tensors
-            bodies += [graph for _, graph in _subgraphs(node)]
+            bodies += [graph for _, graph in subgraphs(node)]
 
 
 #: Type -> the field that holds its values where they are not raw bytes, and how many entries a value takes.

@@ -10,7 +10,7 @@ import numpy as np
 
 from tconv.models.graph import Graph, Node
 from tconv.models.layer import ModelLayer
-from tconv.models.onnx.nodes import constant, is_own, name_of, sizes_of
+from tconv.models.onnx.nodes import constant, is_own, name_of, opset_at, sizes_of
 from tconv.models.onnx.resize import read_resize, repeats
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def graph_of(model: ir.Model, layers: Iterable[ModelLayer]) -> Graph:
     by_node = {layer.node: layer for layer in layers}
     held = {str(name) for name in model.graph.initializers}
     held |= {str(node.outputs[0].name) for node in model.graph if is_own(node, "Constant")}
-    nodes = []
+    nodes, opset = [], opset_at(model, "graph")
     for node in model.graph:
-        kind, options = _layer(by_node[node]) if node in by_node else _kind(node, held)
+        kind, options = _layer(by_node[node]) if node in by_node else _kind(node, held, opset)
         nodes.append(
             Node(
                 kind=kind,
@@ -59,10 +59,10 @@ def _layer(layer: ModelLayer) -> _Kind:
     return "conv", {"layer": layer, "stride": told.stride, "padding": told.pads, "dilation": told.dilation}
 
 
-def _kind(node: ir.Node, held: set[str]) -> _Kind:
+def _kind(node: ir.Node, held: set[str], opset: int) -> _Kind:
     known = is_own(node, node.op_type) and not any(a.is_ref() for a in node.attributes.values())
     read_kind = _KINDS.get(node.op_type) if known else None
-    found = read_kind(node) if read_kind else None
+    found = read_kind(node, opset) if read_kind else None
     if found is not None or not known:
         return found or ("other", {})
     computed = [value for value in node.inputs if value is not None and value.name not in held]
@@ -78,15 +78,15 @@ def _rank(node: ir.Node) -> int:
     return len(sizes_of(node.inputs[0])) or 4  # that of pictures, where inference does not tell
 
 
-def _norm(node: ir.Node) -> _Kind | None:
+def _norm(node: ir.Node, _: int) -> _Kind | None:
     if node.attributes.get_int("training_mode", 0):
         return None
     return "norm", {"epsilon": node.attributes.get_float("epsilon", 1e-5)}
 
 
-def _nearest(node: ir.Node) -> _Kind | None:
+def _nearest(node: ir.Node, opset: int) -> _Kind | None:
     """Resize or Upsample, if it repeats every value a whole number of times."""
-    found = read_resize(node, sizes_of(node.inputs[0]) or None)
+    found = read_resize(node, sizes_of(node.inputs[0]) or None, opset)
     if isinstance(found, str) or repeats(found) is not None:
         return None
     return "nearest", {"factor": found.factors}
@@ -101,23 +101,23 @@ def _numbers(node: ir.Node, name: str, at: int) -> Any:
     return None if found is None else np.ravel(found)
 
 
-def _crop(node: ir.Node) -> _Kind | None:
+def _crop(node: ir.Node, _: int) -> _Kind | None:
     axes = _numbers(node, "axes", 3)
     return None if axes is None or all(axis % _rank(node) < 2 for axis in axes) else ("crop", {})
 
 
-def _pad(node: ir.Node) -> _Kind:
+def _pad(node: ir.Node, _: int) -> _Kind:
     amounts = _numbers(node, "pads", 1)
     return ("pad", {}) if amounts is None or any(amounts) else ("pointwise", {})
 
 
-_KINDS: Mapping[str, Callable[[Any], _Kind | None]] = MappingProxyType(
+_KINDS: Mapping[str, Callable[[Any, int], _Kind | None]] = MappingProxyType(
     {
         "BatchNormalization": _norm,
         "Resize": _nearest,
         "Upsample": _nearest,
         "Slice": _crop,
-        "CenterCropPad": lambda _: ("crop", {}),
+        "CenterCropPad": lambda *_: ("crop", {}),
         "Pad": _pad,
     }
 )

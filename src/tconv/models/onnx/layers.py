@@ -96,21 +96,25 @@ def _layer(node: ir.Node, name: str, where: str) -> ModelLayer | None:
     _check(shape, x, options, bias, channels)
     geometry = None
     if options is not None and channels is not None:
-        if sizes:
-            geometry = options.geometry(channels, sizes, x[0] or 1)
-        elif (
-            options.pads is not None
-        ):  # else they depend on the size, by output_shape: any that it is reached from
-            guess = zip(x[2:] or (None,) * options.axes, stand_in(options.stride, options.pads), strict=True)
-            geometry = options.geometry(
-                channels, tuple(size or stand for size, stand in guess), x[0] if x and x[0] else 1
-            )
+        at = tuple(
+            size or stand
+            for size, stand in zip(x[2:] or (None,) * options.axes, _stand_in(options), strict=True)
+        )
+        geometry = options.geometry(channels, at, (x[0] if x else 1) or 1)
     return ModelLayer(
-        name=name, geometry=geometry, weight=weight, bias=bias, sized=bool(sizes),
+        name=name, geometry=geometry, weight=weight, bias=bias,
+        sized=bool(sizes) and geometry is not None,
         why=_why(referred, options, channels, weight, x), where=where, input=x, options=options,
         channels=channels, dtype=_dtype(node, weight),
         origin=node.meta.get(ORIGIN, Origin(where, name)), node=node,
     )  # fmt: skip
+
+
+def _stand_in(options: ConvOptions) -> tuple[int, ...]:
+    """Input sizes where they are open: what output_shape is reached from, else enough to have an inside."""
+    if options.output_shape is not None:
+        return tuple(max(1, -(-m // s)) for m, s in zip(options.output_shape, options.stride, strict=True))
+    return stand_in(options.stride, options.pads or ())
 
 
 def _ordinary(

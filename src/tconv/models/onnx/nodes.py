@@ -21,7 +21,7 @@ __all__ = [
     "constant",
     "is_own",
     "name_of",
-    "opset_of",
+    "opset_at",
     "quiet",
     "root_of",
     "sizes_of",
@@ -37,16 +37,23 @@ _FAR = 8  # casts and the like between a constant and who reads it
 
 
 def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
-    """Every node of a model and where it stands: the graph first, then the functions."""
+    """Every node of a model and where it stands: the graph first, then the functions.
+
+    A graph may be changed on the way: nodes that it then has are not among them, those that it has lost are.
+    """
     yield from _walk(model.graph, "graph")
     for function in model.functions.values():
-        yield from _walk(function, f"function {function.domain}::{function.name}")
+        yield from _walk(function, _place(function))
+
+
+def _place(function: ir.Function) -> str:
+    return f"function {function.domain}::{function.name}"
 
 
 def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
     import onnx_ir as ir
 
-    for node in body:
+    for node in tuple(body):
         yield node, where
         for name, attribute in node.attributes.items():
             if attribute.is_ref():
@@ -68,13 +75,13 @@ def is_own(node: ir.Node, *op_types: str) -> bool:
     return node.op_type in op_types and node.domain in ("", "ai.onnx")
 
 
-def opset_of(node: ir.Node) -> int:
-    """The version of ONNX's own operators at a node; that of the graph around a branch or body."""
-    graph = node.graph
-    while graph is not None and "" not in graph.opset_imports:
-        outer = graph.parent_node if hasattr(graph, "parent_node") else None
-        graph = None if outer is None else outer.graph
-    return 18 if graph is None else graph.opset_imports[""]
+def opset_at(model: ir.Model, where: str) -> int:
+    """The version of ONNX's own operators at a place that `walk` names."""
+    imports = model.opset_imports
+    for function in model.functions.values():
+        if f"{where}/".startswith(f"{_place(function)}/"):
+            imports = function.opset_imports
+    return int(imports.get("", imports.get("ai.onnx", 1)))
 
 
 def sizes_of(value: ir.Value | None) -> tuple[int | None, ...]:
@@ -96,16 +103,42 @@ def constant(value: ir.Value | None) -> Array | None:
     >>> constant(ir.val("x")) is None
     True
     """
+    return _array(_fixed(value))
+
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of a constant as `constant` finds it, for its shape and type: numbers are not read."""
+    value = _fixed(value)
+    with _named(value):
+        return _tensor(value)
+
+
+def _fixed(value: ir.Value | None) -> ir.Value | None:
+    """The value behind Identity, unless a caller may replace it."""
+    value = _behind_identity(value)
+    return None if value is not None and value.is_graph_input() and FIXED not in value.meta else value
+
+
+def _tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     import onnx_ir as ir
 
-    value = _behind_identity(value)
-    if value is None or (value.is_graph_input() and FIXED not in value.meta):
-        return None
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor
+
+
+def _array(value: ir.Value | None) -> Array | None:
+    with _named(value):
+        tensor = _tensor(value)
+        return None if tensor is None else tensor.numpy()
+
+
+@contextlib.contextmanager
+def _named(value: ir.Value | None) -> Iterator[None]:
+    """What onnx-ir raises over a constant as an error that names it."""
     try:
-        tensor = ir.convenience.get_const_tensor(value)
-        return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
+        yield
     except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
-        raise TconvError(f"constant {clean(value.name)}: {said(fault)}") from fault
+        raise TconvError(f"constant {clean(value.name if value else '')}: {said(fault)}") from fault
 
 
 def _behind_identity(value: ir.Value | None) -> ir.Value | None:
@@ -118,7 +151,9 @@ def _behind_identity(value: ir.Value | None) -> ir.Value | None:
 
 
 def weights_of(value: ir.Value | None) -> Array | None:
-    """The array behind a value as `constant` has it, also behind Cast and DequantizeLinear.
+    """The array that a layer reads: as `constant`, also behind Cast and DequantizeLinear.
+
+    An initializer that a caller may replace counts as well: those are the weights that the file carries.
 
     >>> import onnx_ir as ir
     >>> q, scale = (ir.node("Constant", [], {"value": ir.tensor(np.array(a))}).outputs[0]
@@ -126,19 +161,15 @@ def weights_of(value: ir.Value | None) -> Array | None:
     >>> weights_of(ir.node("DequantizeLinear", [q, scale]).outputs[0])
     array([ 0.5, -1. ], dtype=float32)
     """
-    root, steps = _root(value)
-    array = constant(root)
+    root, steps = root_of(value)
+    array = _array(root)
     for node in reversed(steps):
         array = None if array is None else _STEPS[node.op_type](node, array)
     return array
 
 
-def root_of(value: ir.Value | None) -> ir.Value | None:
-    """The value behind Identity, Cast and DequantizeLinear."""
-    return _root(value)[0]
-
-
-def _root(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
+def root_of(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
+    """The value behind Identity, Cast and DequantizeLinear, and the latter two, the last first."""
     steps: list[ir.Node] = []
     while len(steps) <= _FAR:
         value = _behind_identity(value)

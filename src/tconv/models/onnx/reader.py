@@ -61,7 +61,7 @@ def of_ir(
     def save(to: IO[bytes], weights: Mapping[str, Array]) -> None:
         changed = held.clone()
         put(changed, {layer: weights[layer.name] for layer in layers if layer.name in weights})
-        to.write(file.serialized(changed, Path(source)))
+        to.write(file.in_one_piece(changed, Path(source)))
 
     return Model(
         source=source,

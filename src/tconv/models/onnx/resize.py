@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.models.onnx.nodes import constant, opset_of
+from tconv.models.onnx.nodes import constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -95,12 +95,11 @@ def centred(found: ResizeOptions) -> bool | str:
     return firsts == {True}
 
 
-def read_resize(node: ir.Node, shape: Shape | None) -> ResizeOptions | str:
+def read_resize(node: ir.Node, shape: Shape | None, opset: int) -> ResizeOptions | str:
     """What a Resize or Upsample node does, or the reason why it is no resize by whole factors.
 
-    `shape` is that of its input, as far as it is known.
+    `shape` is that of its input, as far as it is known; `opset` is that of ONNX's own operators there.
     """
-    opset = opset_of(node)
     old = node.op_type == "Upsample" or opset < 11
     text = node.attributes.get_string
     if node.attributes.get_int("antialias", 0):

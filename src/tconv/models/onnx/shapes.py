@@ -8,13 +8,14 @@ what they read is known, and inference goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean, unknown
-from tconv.models.onnx.nodes import constant, opset_of, quiet, sizes_of, walk
+from tconv.models.onnx.nodes import constant, opset_at, quiet, sizes_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -93,15 +94,15 @@ def infer(model: ir.Model) -> None:
 def _fold(model: ir.Model) -> bool:
     """Compute what is known by now; whether anything was."""
     changed = False
-    for node, _ in walk(model):
-        found = _value(node)
+    for node, where in walk(model):
+        found = _value(node, model, where)
         if found is not None:
             _make_constant(node, found)
             changed = True
     return changed
 
 
-def _value(node: ir.Node) -> Array | None:
+def _value(node: ir.Node, model: ir.Model, where: str) -> Array | None:
     """The few whole numbers that a node makes; None if they are many, or not known."""
     if node.domain or len(node.outputs) != 1 or not node.inputs:
         return None
@@ -110,7 +111,8 @@ def _value(node: ir.Node) -> Array | None:
         if None in sizes or (not sizes and (node.inputs[0] is None or node.inputs[0].shape is None)):
             return None
         if node.op_type == "Size":
-            return np.asarray(np.prod(np.asarray(sizes, object), initial=1), np.int64)
+            count = prod(size or 0 for size in sizes)
+            return np.asarray(count, np.int64) if count < 1 << 63 else None
         start, end = (node.attributes.get(name) for name in ("start", "end"))
         ends = slice(None if start is None else start.value, None if end is None else end.value)
         return np.asarray(sizes[ends], np.int64)
@@ -119,7 +121,7 @@ def _value(node: ir.Node) -> Array | None:
     read = list(_read(node))
     if any(array is None or array.size > _FEW or array.dtype.kind not in "iufb" for array in read):
         return None
-    return _computed(node, [array for array in read if array is not None])
+    return _computed(node, opset_at(model, where), [array for array in read if array is not None])
 
 
 def _read(node: ir.Node) -> Iterator[Array | None]:
@@ -133,11 +135,11 @@ def _read(node: ir.Node) -> Iterator[Array | None]:
             yield constant(value)
 
 
-def _computed(node: ir.Node, read: list[Array]) -> Array | None:
+def _computed(node: ir.Node, version: int, read: list[Array]) -> Array | None:
     import onnx_ir as ir
     from onnx.reference import ReferenceEvaluator
 
-    proto, version = ir.to_proto(node), opset_of(node)
+    proto = ir.to_proto(node)
     if node.op_type in ("Squeeze", "Unsqueeze") and "axes" in node.attributes and version < 13:
         # onnx's evaluator of 1.23 fails on axes that are an attribute, as they were before opset 13.
         axes = np.asarray(node.attributes["axes"].value, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean
 from tconv.models.layer import ModelLayer
-from tconv.models.onnx.nodes import constant, root_of, walk
+from tconv.models.onnx.nodes import root_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,16 +30,19 @@ def put(model: ir.Model, weights: Mapping[ModelLayer, Array]) -> None:
     """
     by_root: dict[ir.Value, list[ModelLayer]] = defaultdict(list)
     for layer in weights:
-        root = root_of(layer.node.inputs[1])
+        root, _ = root_of(layer.node.inputs[1])
         assert root is not None
         by_root[root].append(layer)
     nodes = [node for node, _ in walk(model)]
     for root, layers in by_root.items():
-        first = weights[layers[0]]
-        alone = all(np.array_equal(weights[layer], first) for layer in layers)
-        held = _held(model, str(root.name)) if alone and len(root.uses()) == len(layers) else []
-        if len(held) == 1 and constant(root) is not None:
-            _replace(held[0], first)
+        # Behind Cast or DequantizeLinear lie other numbers than those that the layer reads.
+        alone = len(root.uses()) == len(layers) and all(
+            np.array_equal(weights[layer], weights[layers[0]]) and not root_of(layer.node.inputs[1])[1]
+            for layer in layers
+        )
+        held = _held(model, str(root.name)) if alone else []
+        if len(held) == 1:
+            _replace(held[0], weights[layers[0]])
             continue
         for layer in layers:
             if layer.origin.where.startswith("function "):

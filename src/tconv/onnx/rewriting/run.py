@@ -14,6 +14,7 @@ import numpy as np
 from tconv.errors import TconvError, clean
 from tconv.models import Model
 from tconv.models.onnx.file import files_beside, write
+from tconv.models.onnx.nodes import name_of
 from tconv.models.onnx.reader import read
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
@@ -140,7 +141,7 @@ MADE_UP = (
 def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
     """The steps without refusals at other nodes than those that this package is about."""
     about = {
-        (where, node.name)
+        (where, name_of(node))
         for where, node in Context(made).nodes()
         if node.op_type in ("ConvTranspose", "Resize", "Upsample")
     }
@@ -231,8 +232,8 @@ def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
     for step in steps:
         place = (step.where, step.node)
 
-        def here(_: Rule, where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
-            return (where, node.name) == place
+        def here(_: Rule[Any], where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
+            return (where, name_of(node)) == place
 
         apply_rules(made, [RULES[step.rule]], here)
     return made

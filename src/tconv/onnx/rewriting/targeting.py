@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tconv.errors import clean
 from tconv.models.onnx.nodes import name_of
@@ -23,7 +23,9 @@ def fit(model: ir.Model, goal: Target) -> list[Step]:
         for cure in CAPABILITIES[name].cures:
             context = Context(model)
 
-            def asks(_: Rule, __: str, node: ir.Node, wanted: str = name, around: Context = context) -> bool:
+            def asks(
+                _: Rule[Any], __: str, node: ir.Node, wanted: str = name, around: Context = context
+            ) -> bool:
                 found = needs(node, around) if node.op_type == "ConvTranspose" else ()
                 return found is None or wanted in found
 
@@ -51,7 +53,7 @@ def unmet(model: ir.Model, goal: Target, steps: list[Step]) -> list[str]:
             for step in steps
             if step.reason is not None
             and step.rule in cures
-            and (step.node, step.where) == (node.name, where)
+            and (step.node, step.where) == (name_of(node), where)
         }
         said = "; ".join(sorted(reasons)) or "no rule helps"
         lines.append(clean(f"{name_of(node)}{place} still has {what} ({said})", 1000))
