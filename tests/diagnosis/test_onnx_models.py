@@ -13,6 +13,7 @@ from tconv.diagnosis import Finding, ModelLayer, diagnose
 from tconv.geometry import Geometry
 
 onnx = pytest.importorskip("onnx", reason="models are built with onnx")
+pytest.importorskip("onnx_ir", reason="models are read with onnx-ir")
 helper = onnx.helper
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3, 4, 4)).astype(np.float32)
