@@ -135,6 +135,9 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     assert [entry.measures.weights is None for entry in report.layers] == [True, False]
     assert report.notes == ("weights not looked at: ConvTranspose_a (computed in the model, or an input)",)
     assert report.notes[0] in str(report)
+    assert list(report.fix()) == ["ConvTranspose_b"]
+    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to mend"):
+        report.fix(names=("ConvTranspose_a",))
 
 
 def test_a_ring_of_nodes_does_not_hang() -> None:
