@@ -49,7 +49,7 @@ class ConvTranspose(nnx.ConvTranspose):
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
-    """flax's strides and dilations: None, one for all, or one an axis."""
+    """flax's strides and dilations: None, one for all, or one per axis."""
     if value is None or isinstance(value, int):
         return (value or 1,) * axes
     return tuple(value)

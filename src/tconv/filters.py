@@ -87,7 +87,7 @@ def options(name: str, factor: SupportsIndex) -> dict[str, int]:
 def make(name: str, factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """The filter `name` for whole `factor` >= 1 and `rank` 1 to 3 axes, of shape (k,) * rank.
 
-    The product of one line an axis; the taps of each phase sum to 1, those of all phases to factor**rank.
+    The product of one line per axis; the taps of each phase sum to 1, those of all phases to factor**rank.
     """
     found, f = _filter(name, factor)
     axes = whole("rank", rank)

@@ -1,4 +1,4 @@
-"""What every identity asks of its arrays: a weight of some axes, options one an axis, wide sums."""
+"""What every identity asks of its arrays: a weight of some axes, options one per axis, wide sums."""
 
 from __future__ import annotations
 

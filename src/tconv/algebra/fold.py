@@ -110,5 +110,5 @@ def fold_batchnorm(
 def _check_length(name: str, values: Array, channels: int, kind: str) -> None:
     if values.shape != (channels,):
         raise TconvError(
-            f"{name} has shape {values.shape}; ({channels},), one a channel of {kind}, would fit"
+            f"{name} has shape {values.shape}; ({channels},), one per channel of {kind}, would fit"
         )

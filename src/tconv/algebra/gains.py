@@ -40,7 +40,7 @@ def phase_gains(weight: Array, stride: PerAxis, dilation: PerAxis = 1) -> Array:
 
     Args:
         weight: (in, out/groups, *kernel).
-        stride, dilation: one int, or one an axis.
+        stride, dilation: one int, or one per axis.
 
     Returns:
         (in, out/groups, *stride): entry r is the gain of the outputs u = r (mod stride) of the full output.

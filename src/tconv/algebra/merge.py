@@ -52,8 +52,8 @@ def merge_nearest(
 
     Args:
         weight: (out, in/groups, *kernel) of the convolution, whose stride is 1 and whose padding is zeros.
-        factor, dilation: one int, or one an axis.
-        padding: of the convolution: an int, one an axis, or (lo, hi) pairs.
+        factor, dilation: one int, or one per axis.
+        padding: of the convolution: an int, one per axis, or (lo, hi) pairs.
 
     Returns:
         Weight (in, out/groups, *(d(k-1) + factor)), stride and padding, exact on integers, borders included.

@@ -38,7 +38,7 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
     """The edge padding and transposed convolution that equal a linear resize by `factor`, borders included.
 
     Args:
-        factor: one int, or one an axis; 1 leaves an axis alone.
+        factor: one int, or one per axis; 1 leaves an axis alone.
         centred: half-pixel centres (align_corners=False); False begins with the first sample (asymmetric).
 
     >>> linear_resize(2, 1)

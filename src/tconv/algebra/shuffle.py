@@ -67,7 +67,7 @@ def to_subpixel(
 
     Args:
         weight: (in, out/groups, *kernel).
-        padding: an int, one an axis, or (lo, hi) pairs; output padding is a smaller hi.
+        padding: an int, one per axis, or (lo, hi) pairs; output padding is a smaller hi.
         cropped: choose the fewest taps, even if cells must then be cropped that would not need to be.
 
     Returns:

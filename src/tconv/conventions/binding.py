@@ -47,7 +47,7 @@ def _written(name: str, value: Any) -> Any:
 def numbers(
     bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT, *, least: int | None = None
 ) -> tuple[int, ...]:
-    """An option of one int for all axes, or of one an axis, none below `least`."""
+    """An option of one int for all axes, or of one per axis, none below `least`."""
     value = bound[name]
     if value is ABSENT or value is None:
         value = default

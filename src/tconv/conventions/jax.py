@@ -117,7 +117,7 @@ def _read_general(call: Parsed, bound: Mapping[str, Any], asked: CallContext) ->
 
 def _axes(call: Parsed, strides: object) -> int:
     if not isinstance(strides, tuple) or len(strides) not in _LETTERS:
-        raise TconvError(f"{shown(call.text)}: strides is one number an axis, such as (2, 2)")
+        raise TconvError(f"{shown(call.text)}: strides is one number per axis, such as (2, 2)")
     return len(strides)
 
 

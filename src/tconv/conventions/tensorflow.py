@@ -35,7 +35,7 @@ def layout(geometry: Geometry) -> Layout:
 
 
 def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tuple[int, ...]:
-    """An int for each axis, from one for all of them, one an axis, or one for each axis of the array."""
+    """An int for each axis, from one for all of them, one per axis, or one for each axis of the array."""
     value = bound[name]
     default = ABSENT if name == "strides" else 1
     if isinstance(value, tuple) and len(value) == axes + 2:

@@ -14,7 +14,7 @@ from tconv.drawing.shapes import Block, Shape, Text, arrow, beside, stacked, wid
 
 __all__ = ["zeros"]
 
-_HEADLINE = "Zeros go between the inputs; the turned kernel slides over them, one step an output"
+_HEADLINE = "Zeros go between the inputs; the turned kernel slides over them, one step per output"
 _TERMS = 6  # products that are written out
 
 

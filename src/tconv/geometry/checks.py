@@ -25,7 +25,7 @@ def check(g: Geometry) -> None:
     ):
         _check_axes(g, name, values, least)
     if len(g.padding) != g.axes:
-        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one per axis")
     if g.batch < 0:
         raise TconvError(f"{g}: batch {g.batch} is negative; it must be 0 or more")
     if g.groups < 1:
@@ -44,7 +44,7 @@ def check(g: Geometry) -> None:
 
 def _check_axes(g: Geometry, name: str, values: tuple[int, ...], least: int) -> None:
     if len(values) != g.axes:
-        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one per axis")
     for a, value in enumerate(values):
         if value < least:
             raise TconvError(f"{g}: {name} {value} on axis {a}; it must be at least {least}")

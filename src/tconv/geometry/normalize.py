@@ -1,4 +1,4 @@
-"""What callers may write for an option, brought to one form: plain ints, one entry an axis."""
+"""What callers may write for an option, brought to one form: plain ints, one entry per axis."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def whole(name: str, value: object) -> int:
 
 
 def per_axis(name: str, value: object, axes: int) -> tuple[int, ...]:
-    """One int for each axis, from one int for all of them or from one an axis."""
+    """One int for each axis, from one int for all of them or from one per axis."""
     if not isinstance(value, tuple | list):
         return (whole(name, value),) * axes
     if len(value) != axes:
         raise TconvError(
-            f"{name}={shown(value)} has {len(value)} entries; give one int, or {axes}, one an axis"
+            f"{name}={shown(value)} has {len(value)} entries; give one int, or {axes}, one per axis"
         )
     return tuple(whole(name, entry) for entry in value)
 
@@ -67,7 +67,7 @@ def padding_pairs(
     if len(value) != axes:
         raise TconvError(
             f"padding={shown(value)} has {len(value)} entries; "
-            f"give one int, or {axes}, one an axis, each an int or a (lo, hi) pair"
+            f"give one int, or {axes}, one per axis, each an int or a (lo, hi) pair"
         )
     return tuple(_sides(entry) for entry in value)
 

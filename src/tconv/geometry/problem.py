@@ -85,7 +85,7 @@ class Geometry:
         groups: int = 1,
         output_size: PerAxis | None = None,
     ) -> Geometry:
-        """Build a Geometry from what callers write: one int for every axis, or one an axis.
+        """Build a Geometry from what callers write: one int for every axis, or one per axis.
 
         `input` says how many axes there are (an int: one).  `padding` also takes (lo, hi) pairs, nested, one
         an axis; "valid" (0); and "same", where the output is input * stride.  `output_size` picks the

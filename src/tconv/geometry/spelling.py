@@ -20,7 +20,7 @@ GRAMMAR = (
 )
 _NUMBER = "[0-9]{1,12}"
 _SIDES = f"-?{_NUMBER}(?::-?{_NUMBER})?"
-# letter -> (option, what may follow the letter, whether it is one an axis)
+# letter -> (option, what may follow the letter, whether it is one per axis)
 _WORDS = {
     "n": ("batch", _NUMBER, False),
     "c": ("channels", f"{_NUMBER}>{_NUMBER}", False),
@@ -58,7 +58,7 @@ def read(text: str) -> dict[str, Any]:
         elif isinstance(value, list) and len(value) != axes:
             raise TconvError(
                 f"{shown(text)}: {name} has {len(value)} numbers and the input {axes}; "
-                "give one, or one an axis"
+                "give one, or one per axis"
             )
     return found
 

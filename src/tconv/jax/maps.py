@@ -44,8 +44,8 @@ def conv_transpose(
             layout="channels_last".
         weight: (c_in, c_out/groups, *kernel), in every layout.
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped: an int, one an axis, (lo, hi) pairs one an axis (negative ones extend),
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: output cells cropped: an int, one per axis, (lo, hi) pairs one per axis (negative ones extend),
             "valid" for 0, or "same" for an output of input * stride.
         output_padding: cells added at the far end.
         groups: the channels are cut in so many groups that do not mix.
@@ -120,7 +120,7 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options) ->
     channels = geometry.out_channels if map == "conv_transpose" else geometry.in_channels
     if bias is not None and operands[2].shape != (channels,):
         raise TconvError(
-            f"bias has shape {operands[2].shape}; ({channels},), one number an output channel, would fit"
+            f"bias has shape {operands[2].shape}; ({channels},), one number per output channel, would fit"
         )
     if batched:
         return apply(job, *operands)  # type: ignore[no-any-return]

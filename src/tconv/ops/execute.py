@@ -45,14 +45,14 @@ def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:
 
 
 def bias_operand(bias: Any, channels: int, like: Operand) -> Array | None:
-    """`bias` as an array of one number a channel of the answer."""
+    """`bias` as an array of one number per channel of the answer."""
     if bias is None:
         return None
     made = operand("bias", bias)
     same_dtype("input", like, "bias", made)
     if made.array.shape != (channels,):
         raise TconvError(
-            f"bias has shape {made.array.shape}; ({channels},), one number an output channel, would fit"
+            f"bias has shape {made.array.shape}; ({channels},), one number per output channel, would fit"
         )
     return made.array
 

@@ -65,8 +65,8 @@ def conv_transpose(
         x: (n, c_in, *input), or (c_in, *input); 1 to 3 spatial axes.
         weight: (c_in, c_out/groups, *kernel).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: output cells cropped at both ends of each axis: an int, one per axis, (lo, hi) pairs one an
             axis (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
         output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to
             one input.
@@ -151,7 +151,7 @@ def conv_weight_gradient(
     Args:
         x: (n, c_in, *input).
         y: (n, c_out, *output).
-        kernel: an int, or one an axis.
+        kernel: an int, or one per axis.
         layout: "channels_first" or "channels_last", of x and of y.
 
     Returns:

@@ -71,7 +71,7 @@ def channels_last(tensor: torch.Tensor) -> bool:
 def spelled_out(
     axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
 ) -> tuple[Ints, Ints, Ints, Ints, int]:
-    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups.
+    """(stride, padding, output_padding, dilation, groups): one int per axis, but for groups.
 
     Where sides differ padding has two, those at the near ends first, as in ONNX: padding[:axes] and
     padding[-axes:] are the near and the far ends of both forms.
@@ -167,7 +167,7 @@ def transposed(
     job = planned_call("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(
-            f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
+            f"bias has shape {tuple(bias)}; ({job.channels},), one number per output channel, would fit"
         )
     return tensor_call(job, dtypes[0], axes)
 

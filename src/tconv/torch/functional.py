@@ -69,9 +69,9 @@ def conv_transpose2d(
             or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: cells cropped at both ends of each axis of the output: an int, one an axis, (lo, hi) pairs
-            one an axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output: an int, one per axis, (lo, hi) pairs
+            one per axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
             cropped at the far end. Negative ones extend.
         output_padding: cells added at the far end.
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed where the

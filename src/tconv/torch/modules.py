@@ -209,14 +209,14 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
         """Options as PyTorch's, and more.
 
         Args:
-            padding: cells cropped at the ends of each axis of the output: an int, one an axis, (lo, hi) pairs
-                one an axis, "same" for an output of input * stride, or "valid" for 0. Negative ones extend.
+            padding: cells cropped at the ends of each axis of the output: an int, one per axis, (lo, hi) pairs
+                one per axis, "same" for an output of input * stride, or "valid" for 0. Negative ones extend.
             output_padding: cells added at the far end of each axis.
             padding_mode: of the convolution that the layer is the adjoint of, as torch.nn.Conv2d has it.
                 "zeros" crops the full output; with "reflect", "replicate" and "circular" what would be
                 cropped is added to the cells that such a padding copies. As in torch.nn.functional.pad a
                 side of "reflect" must be smaller than the output, and one of "circular" no larger.
-            output_size: spatial sizes of the output, an int or one an axis, for a layer that nn.Sequential
+            output_size: spatial sizes of the output, an int or one per axis, for a layer that nn.Sequential
                 calls; each call may give others. It picks the output padding, so that input sizes are those
                 that a convolution of this size gives.
             activation: follows the layer, fused, as in `conv_transpose2d`.

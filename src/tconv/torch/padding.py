@@ -21,7 +21,7 @@ __all__ = ["MODES", "folded", "in_numbers"]
 
 
 def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) -> Any:
-    """`padding` without words: one int an axis where both sides agree on every axis, else (lo, hi) pairs.
+    """`padding` without words: one int per axis where both sides agree on every axis, else (lo, hi) pairs.
 
     >>> in_numbers("same", (3, 4), 2, 1), in_numbers("same", (4, 4), 2, 1)
     (((0, 1), (1, 1)), (1, 1))

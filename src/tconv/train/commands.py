@@ -28,8 +28,8 @@ epoch), best.ckpt (the highest mean IoU on 'val') and last.ckpt (the last finish
 moment, --resume goes on after the last finished epoch and ends with the weights of an unbroken run at the
 same thread count.
 
-A data folder holds classes.txt (a class name a line) and for each split SPLIT/images (PNG or JPEG, gray or
-RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: a class index a pixel; the number of
+A data folder holds classes.txt (a class name per line) and for each split SPLIT/images (PNG or JPEG, gray or
+RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: a class index per pixel; the number of
 classes, or 255, is ignored)."""
 
 TRAIN_END = """\

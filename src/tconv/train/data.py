@@ -56,7 +56,7 @@ class Data(Protocol):
 def open_data(name: str | Path) -> Data:
     """Open a folder of labelled pictures, or a built-in data set by its name.
 
-    A folder holds ``classes.txt`` (a class name a line) and, for each split, ``SPLIT/images`` (PNG or
+    A folder holds ``classes.txt`` (a class name per line) and, for each split, ``SPLIT/images`` (PNG or
     JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of the same stem and size: a class index a
     pixel; the number of classes, or 255, is ignored).
 
@@ -89,7 +89,7 @@ class Folder:
         try:
             text = (path / "classes.txt").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as fault:
-            raise TconvError(f"{path}: no readable classes.txt (a class name a line): {fault}") from fault
+            raise TconvError(f"{path}: no readable classes.txt (a class name per line): {fault}") from fault
         self.classes = tuple(line.strip() for line in text.splitlines() if line.strip())
         if not 2 <= len(self.classes) <= 255:
             raise TconvError(f"{path / 'classes.txt'}: {len(self.classes)} classes; 2 to 255 fit")

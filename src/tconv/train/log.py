@@ -1,4 +1,4 @@
-"""What a run tells while it runs: a row an epoch in log.csv, a line an epoch on stderr, a bar on a
+"""What a run tells while it runs: a row per epoch in log.csv, a line per epoch on stderr, a bar on a
 terminal."""
 
 from __future__ import annotations

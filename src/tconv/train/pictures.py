@@ -58,7 +58,7 @@ def read_label(path: Path, classes: int) -> Label:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise _unreadable(path, fault) from fault
     if values.ndim != 2:
-        raise TconvError(f"{path}: a label has one class index a pixel (gray or palette), this is {mode}")
+        raise TconvError(f"{path}: a label has one class index per pixel (gray or palette), this is {mode}")
     wrong = (values > classes) & (values != IGNORED)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
