@@ -160,7 +160,7 @@ def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespa
 
 
 def report(record: dict[str, Any]) -> str:
-    """A row per layer: the faster of both layouts of each engine, and how many times as fast as lax ours is."""
+    """One row per layer: the faster layout of each engine, and how many times as fast as lax tconv is."""
     results, facts = record["layers"], record["machine"]
     engines = list(results[0]["seconds"]["channels_first"])
     lines = [

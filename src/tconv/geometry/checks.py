@@ -1,4 +1,4 @@
-"""What makes integers a transposed convolution, and what to say when they are none."""
+"""Checks that integers describe a transposed convolution, and the errors if they do not."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _WORDS = {
 def read(text: str) -> dict[str, Any]:
     """The keyword arguments of `Geometry.make` that `text` spells; its words may come in any order."""
     if not isinstance(text, str):
-        raise TconvError(f"{shown(text)} is no spelling of a problem, which is text: {GRAMMAR}")
+        raise TconvError(f"{shown(text)} is not a problem's spelling, which is text: {GRAMMAR}")
     found: dict[str, Any] = {}
     for word in text.split():
         name, pattern, many = _WORDS.get(word[0], ("", "", False))

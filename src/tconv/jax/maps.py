@@ -45,8 +45,8 @@ def conv_transpose(
         weight: (c_in, c_out/groups, *kernel), in every layout.
         bias: (c_out,), or None.
         stride: an int, or one per axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped: an int, one per axis, (lo, hi) pairs one per axis (negative ones extend),
-            "valid" for 0, or "same" for an output of input * stride.
+        padding: output cells cropped: an int, one per axis, (lo, hi) pairs one per axis (negative ones
+            extend), "valid" for 0, or "same" for an output of input * stride.
         output_padding: cells added at the far end.
         groups: the channels are cut in so many groups that do not mix.
         output_size: spatial sizes wanted; picks `output_padding`.

@@ -209,8 +209,9 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
         """Options as PyTorch's, and more.
 
         Args:
-            padding: cells cropped at the ends of each axis of the output: an int, one per axis, (lo, hi) pairs
-                one per axis, "same" for an output of input * stride, or "valid" for 0. Negative ones extend.
+            padding: cells cropped at the ends of each axis of the output: an int, one per axis, (lo, hi)
+                pairs one per axis, "same" for an output of input * stride, or "valid" for 0. Negative ones
+                extend.
             output_padding: cells added at the far end of each axis.
             padding_mode: of the convolution that the layer is the adjoint of, as torch.nn.Conv2d has it.
                 "zeros" crops the full output; with "reflect", "replicate" and "circular" what would be
