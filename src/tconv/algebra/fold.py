@@ -1,7 +1,7 @@
-"""Scales, shifts and BatchNorm moved into the layer beside them, kept right with groups.
+"""Scales, shifts and BatchNorm folded into the adjacent layer, for any number of groups.
 
 Output channel o = g*(out/groups) + j of a grouped transposed convolution has its weights in weight[c, j]
-for the input channels c of group g alone. A scale of the output channels therefore belongs to (group, j),
+only for the input channels c of group g. A scale of the output channels therefore belongs to (group, j),
 never to axis 1 alone: weights that are scaled by scale[j], or by a scale cut to out/groups, are wrong from
 the second group on.
 """
@@ -17,7 +17,7 @@ __all__ = ["fold_batchnorm", "scale_inputs", "scale_outputs"]
 
 
 def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
-    """Weights whose layer gives scale[o] times the output channel o: a(x) W = x (a W).
+    """Weights of the layer that multiplies output channel o by scale[o]: a(x) W = x (a W).
 
     Args:
         weight: (in, out/groups, *kernel); with transposed=False a convolution's (out, in/groups, *kernel).
@@ -42,9 +42,9 @@ def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: b
 
 
 def scale_inputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
-    """Weights whose layer answers x as the given one answers scale[c] times the input channel c.
+    """Weights of the layer that multiplies input channel c by scale[c] first.
 
-    A shift of the inputs does not move in this way: beyond the border there is zero, not the shift.
+    A shift of the inputs cannot be folded in this way: beyond the border there is zero, not the shift.
 
     >>> scale_inputs(np.ones((2, 1, 1)), np.array([10.0, 20.0])).ravel()
     array([10., 20.])
@@ -64,15 +64,15 @@ def fold_batchnorm(
     groups: int = 1,
     transposed: bool = True,
 ) -> tuple[Array, Array]:
-    """The weight and bias of one layer that equals this layer followed by BatchNorm in evaluation.
+    """The weight and bias of one layer that equals this layer followed by BatchNorm in evaluation mode.
 
-    BatchNorm (Ioffe & Szegedy 2015) makes a (y - mean) + beta with a = gamma / sqrt(variance + epsilon), an
+    BatchNorm (Ioffe & Szegedy 2015) is a (y - mean) + beta with a = gamma / sqrt(variance + epsilon), an
     affine map of each channel. So the weight is scaled by a, and the bias becomes a (bias - mean) + beta.
 
     Args:
         weight: (in, out/groups, *kernel); with transposed=False a convolution's (out, in/groups, *kernel).
         bias: (out,), or None for zeros.
-        mean, variance: running ones, (out,). gamma, beta: (out,); None is 1 and 0.
+        mean, variance: the running statistics, (out,). gamma, beta: (out,); None means 1 and 0.
 
     Raises:
         TconvError: a length that is not the number of output channels, or variance + epsilon not above zero.
@@ -110,5 +110,5 @@ def fold_batchnorm(
 def _check_length(name: str, values: Array, channels: int, kind: str) -> None:
     if values.shape != (channels,):
         raise TconvError(
-            f"{name} has shape {values.shape}; ({channels},), one per channel of {kind}, would fit"
+            f"{name} has shape {values.shape}; ({channels},), one per {kind} channel, would fit"
         )

@@ -1,8 +1,8 @@
-"""Zeros stored in the weights where an option left them out: dilation, groups, output padding.
+"""Explicit zeros in the weights in place of an option: dilation, groups, output padding.
 
 A dilated kernel has zeros between its taps, a layer with groups has zeros where a channel does not reach
-another group, and outputs that no tap reaches are outputs of a tap that holds zero. Storing these zeros
-changes no sum, so each identity is exact in every dtype; what it costs is multiplications by zero.
+another group, and outputs that no tap reaches are outputs of a tap of zero. Storing these zeros
+changes no sum, so each identity is exact in every dtype; the cost is multiplications by zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["append_taps", "dense_groups", "spread_dilation"]
 
 
 def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
-    """The kernel of d(k-1) + 1 taps that does without dilation what `weight` does with it.
+    """The kernel of d(k-1) + 1 taps that without dilation equals `weight` with dilation d.
 
     >>> spread_dilation(np.array([[[1, 2, 4]]]), 2)
     array([[[1, 0, 2, 0, 4]]])
@@ -36,7 +36,7 @@ def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
 def append_taps(weight: Array, extra: PerAxis) -> Array:
     """`weight` with `extra` taps of zero after its last: the layer's output grows at the end by d * extra.
 
-    What is added there is what output padding adds: positions that no other tap reaches.
+    These are the positions that output padding adds: no other tap reaches them.
 
     >>> append_taps(np.array([[[1, 2]]]), 1)
     array([[[1, 2, 0]]])
@@ -44,14 +44,14 @@ def append_taps(weight: Array, extra: PerAxis) -> Array:
     array = read_weight(weight)
     added = per_axis("extra", extra, array.ndim - 2)
     if min(added) < 0:
-        raise TconvError(f"extra={extra!r} taps; 0 or more an axis would fit")
+        raise TconvError(f"extra={extra!r} taps; 0 or more per axis would fit")
     sizes = [k + e for k, e in zip(array.shape[2:], added, strict=True)]
     check_room(prod(array.shape[:2]) * prod(sizes), array.size)
     return np.pad(array, [(0, 0), (0, 0), *((0, e) for e in added)])
 
 
 def dense_groups(weight: Array, groups: int) -> Array:
-    """The weights of one group that equal `groups` groups: blocks on the diagonal, zeros beside them.
+    """The weights of one group that equal `groups` groups: blocks on the diagonal, zeros elsewhere.
 
     Args:
         weight: (in, out/groups, *kernel) of a transposed convolution, or (out, in/groups, *kernel) of a
