@@ -109,6 +109,4 @@ def fold_batchnorm(
 
 def _check_length(name: str, values: Array, channels: int, kind: str) -> None:
     if values.shape != (channels,):
-        raise TconvError(
-            f"{name} has shape {values.shape}; ({channels},), one per {kind} channel, would fit"
-        )
+        raise TconvError(f"{name} has shape {values.shape}; ({channels},), one per {kind} channel, would fit")

@@ -31,7 +31,8 @@ class Frames(NamedTuple):
     matrix: Array  #: (groups, out/groups * pieces * hop, in/groups), times columns (groups, in/groups, n)
     pieces: int
     hop: int
-    crop: tuple[int, int]  #: cells to crop from the (n + pieces - 1) * hop that result; negative: zeros to add
+    #: cells to crop from the (n + pieces - 1) * hop that result; negative: zeros to add
+    crop: tuple[int, int]
 
 
 def to_frames(weight: Array, stride: int, padding: Padding = 0, groups: int = 1) -> Frames:

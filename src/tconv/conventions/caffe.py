@@ -16,7 +16,7 @@ from tconv.geometry.normalize import shown, whole
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("caffe", "opencv")  # OpenCV takes no notice of a dilation
+READINGS = ("caffe", "opencv")  # OpenCV ignores the dilation
 
 _SIZES = {"kernel_size": "kernel", "stride": "stride", "pad": "pad", "dilation": None}
 _OTHERS = {
@@ -54,7 +54,7 @@ def _layer(text: str) -> prototxt.Message:
 
 
 def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | None) -> tuple[int, ...]:
-    """A size of each axis: repeated, once for all, or as name_h and name_w."""
+    """One size per axis: repeated, once for all axes, or as name_h and name_w."""
     short = _SIZES[name]
     sides = [f"{short}_h", f"{short}_w"] if short else []
     if any(side in told for side in sides):
@@ -66,7 +66,7 @@ def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | N
         values = values * axes
     if len(values) != axes:
         raise TconvError(
-            f"{name} is given {len(values)} times for {axes} axes; once, or once an axis, would fit"
+            f"{name} is given {len(values)} times for {axes} axes; once, or once per axis, would fit"
         )
     return numbers({name: tuple(values)}, name, axes, least=0)
 
@@ -117,7 +117,7 @@ def write(geometry: Geometry) -> Call:
     sizes = [f - 2 * p for f, p in zip(full, pad, strict=True)]
     notes = []
     if any(map(any, grows)):
-        # A 1x1 convolution by 1 pads: alike on both sides, so what is too much is cropped with the rest.
+        # A 1x1 convolution with weight 1 pads both sides equally; what is too much is cropped with the rest.
         margin = [max(pair) for pair in grows]
         cuts = tuple(
             (lo + m - more_lo, hi + m - more_hi)
@@ -139,7 +139,7 @@ def write(geometry: Geometry) -> Call:
             points = tuple(point for point, cut in ((lo, lo), (sizes[a] - hi, hi)) if cut)
             steps.append(("Slice", {"slice_param": {"axis": 2 + a, "slice_point": points}}))
     if any(map(any, cuts)):
-        notes.append("Caffe pads both sides alike and has no output padding: Slice layers crop the rest")
+        notes.append("Caffe pads both sides equally and has no output padding: Slice layers crop the rest")
     layers = []
     bottom = "x"
     for number, (kind, settings) in enumerate(steps):

@@ -53,7 +53,7 @@ def _kernel_axes(bound: Mapping[str, Any], axes: int, default: str) -> str:
     spatial = [letter for letter in specs[1] if letter not in "IO"]
     order = [letter for letter in specs[0] if letter not in "NC"]
     if spatial != order or order != [letter for letter in specs[2] if letter not in "NC"]:
-        raise TconvError(f"dimension_numbers={shown(told)}; the spatial axes must stand in one order")
+        raise TconvError(f"dimension_numbers={shown(told)}; the spatial axes must have the same order")
     return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in specs[1])
 
 
@@ -66,7 +66,7 @@ def read(text: str, asked: CallContext) -> Reading:
     axes = _axes(call, bound["strides"])
     transpose = flag(bound, "transpose_kernel")
     letters = _kernel_axes(bound, axes, "012"[:axes] + "io")
-    if transpose:  # flips the kernel, and reads the channel axes the other way round
+    if transpose:  # flips the kernel, and exchanges the channel axes
         letters = letters.translate(str.maketrans("io", "oi"))
     kernel, *channels = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
     stride = numbers(bound, "strides", axes, least=1)
@@ -97,7 +97,7 @@ def _read_general(call: Parsed, bound: Mapping[str, Any], asked: CallContext) ->
     axes = _axes(call, bound["window_strides"])
     groups = number(bound, "feature_group_count", 1)
     if set(numbers(bound, "window_strides", axes)) != {1} or number(bound, "batch_group_count", 1) != 1:
-        raise TconvError(f"{shown(call.text)} is no transposed convolution: window_strides of 1 would be one")
+        raise TconvError(f"{shown(call.text)} is not a transposed convolution: window_strides of 1 would fit")
     letters = _kernel_axes(bound, axes, "oi" + "012"[:axes])
     kernel, share, told_out = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
     dilation = numbers(bound, "rhs_dilation", axes, 1)
@@ -130,7 +130,7 @@ def _word(span: int, stride: int, padding: str) -> tuple[int, int]:
 
 
 def write(geometry: Geometry) -> Call:
-    """lax.conv_transpose, or for groups lax.conv_general_dilated, which both say every padding."""
+    """lax.conv_transpose, or for groups lax.conv_general_dilated; both take every padding."""
     g = geometry
     want = wanted(g)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]

@@ -1,4 +1,4 @@
-"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it says all but negative padding."""
+"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it cannot express negative padding."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def read(text: str, asked: CallContext) -> Reading:
 
 
 def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
-    """How much of the `total` that is to be cropped goes off the start; the odd cell goes where `how` says.
+    """How much of the `total` to crop is cropped at the start; `how` decides about the odd cell.
 
-    `sized_groups` is the number of groups where output_shape is given, else 0.  OpenVINO then puts the odd
-    cell at the start whatever auto_pad says, and of several groups it crops the end alone.
+    `sized_groups` is the number of groups if output_shape is given, else 0.  OpenVINO then puts the odd
+    cell at the start whatever auto_pad is, and with several groups it crops only at the end.
     """
     if reading == "openvino" and sized_groups > 1:
         return 0
@@ -111,7 +111,7 @@ def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
 
 
 def write(geometry: Geometry) -> Call:
-    """A ConvTranspose node with explicit pads, and Pad nodes for what is left."""
+    """A ConvTranspose node with explicit pads, and Pad nodes for the rest."""
     g = geometry
     want = wanted(g)
     # The runtimes refuse negative pads, an output padding of stride or more, and an empty output.

@@ -1,4 +1,4 @@
-"""TensorFlow's tf.nn.conv*_transpose: a convolution's gradient; padding is a word or, in 2-D, numbers."""
+"""TensorFlow's tf.nn.conv*_transpose: a convolution's gradient; padding is a name or, in 2-D, numbers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
 
 def layout(geometry: Geometry) -> Layout:
-    """(*kernel, out/groups, in); of groups each has its own slice of the last axis."""
+    """(*kernel, out/groups, in); each group has its own slice of the last axis."""
     return Layout("012"[: geometry.axes] + "oi")
 
 
 def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tuple[int, ...]:
-    """An int for each axis, from one for all of them, one per axis, or one for each axis of the array."""
+    """One int per axis, from one for all axes, one per spatial axis, or one per axis of the array."""
     value = bound[name]
     default = ABSENT if name == "strides" else 1
     if isinstance(value, tuple) and len(value) == axes + 2:
@@ -65,7 +65,7 @@ def read(text: str, asked: CallContext) -> Reading:
     padding: tuple[Any, ...] = ("SAME",) * axes
     if isinstance(bound["padding"], tuple):
         if axes != 2:
-            raise TconvError(f"{shown(text)}: padding by numbers is for conv2d_transpose alone")
+            raise TconvError(f"{shown(text)}: only conv2d_transpose takes padding by numbers")
         padding = pairs("padding", bound["padding"], 4)[first : first + axes]
         if any(min(pair) < 0 for pair in padding):
             raise TconvError(f"{shown(text)}: padding by numbers must be at least 0")
@@ -111,7 +111,7 @@ def window(size: int, span: int, stride: int, padding: str | tuple[int, int], ou
 
 
 def closest(geometry: Geometry, *, by_numbers: bool) -> tuple[Sequence[Any], tuple[int, ...]]:
-    """The padding of each axis, and the output sizes, that come closest; the exact and plain ones first."""
+    """The padding of each axis, and the output sizes, that come closest; exact and simple ones first."""
     g = geometry
     axes = range(g.axes)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
@@ -126,13 +126,13 @@ def closest(geometry: Geometry, *, by_numbers: bool) -> tuple[Sequence[Any], tup
             for a in axes
         ):
             return padding, g.output
-    # All of it, with what fits behind the end; then cropped.
+    # The full output with as many cells at the end as fit, then cropped.
     grown = (min(max(-hi, 0), s - 1) for (_, hi), s in zip(want, g.stride, strict=True))
     return ["VALID"] * g.axes, tuple(f + more for f, more in zip(full_sizes(g), grown, strict=True))
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest tf.nn.conv*_transpose, one for each group, and the pad or crop that is left."""
+    """The closest tf.nn.conv*_transpose, one per group, and the remaining pad or crop."""
     g = geometry
     padding, out = closest(g, by_numbers=g.axes == 2 and max(g.dilation) == 1)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
@@ -158,10 +158,10 @@ def write(geometry: Geometry) -> Call:
         line = line.format("u", "v")
         parts = f"zip(tf.split(x, {g.groups}, -1), tf.split(w, {g.groups}, -1))"
         lines.append(f"y = tf.concat([{line} for u, v in {parts}], -1)")
-        notes.append(f"TensorFlow has no groups: {g.groups} calls, one for each group")
+        notes.append(f"TensorFlow has no groups: {g.groups} calls, one per group")
     if any(map(any, after)):
-        notes.append("TensorFlow cannot say this padding: the rest is cropped or added behind the call")
+        notes.append("TensorFlow cannot express this padding: the rest is cropped or added after the call")
     if max(g.dilation) > 1:
-        notes.append("TensorFlow on a CPU takes dilations only where it computes with oneDNN")
+        notes.append("TensorFlow on a CPU takes dilations only with oneDNN")
     lines += channels_last_lines(after, "tf.pad")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

@@ -27,7 +27,7 @@ _FUNCTIONS = {
 
 
 def layout(geometry: Geometry) -> Layout:
-    """(out/groups, *kernel, in); of groups each has its own slice of the last axis."""
+    """(out/groups, *kernel, in); each group has its own slice of the last axis."""
     return Layout("o" + "012"[: geometry.axes] + "i")
 
 
@@ -57,7 +57,7 @@ def read(text: str, asked: CallContext) -> Reading:
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest TRANSPOSE_CONV, one for each group, and the PAD and SLICE that are left."""
+    """The closest TRANSPOSE_CONV, one per group, and the remaining PAD and SLICE."""
     g = geometry
     if g.axes != 2:
         raise TconvError(f"{g}: TFLite's TRANSPOSE_CONV has 2 spatial axes, not {g.axes}; 2 would fit")
@@ -82,9 +82,9 @@ def write(geometry: Geometry) -> Call:
         parts = f"zip(SPLIT(3, x, num_splits={g.groups}), np.split({weights}, {g.groups}, 3))"
         lines = ["import numpy as np", *lines[1:]]
         lines.append(f"y = CONCATENATION([{line} for u, v in {parts}], axis=3)")
-        notes.append(f"TRANSPOSE_CONV has no groups: {g.groups} of them, one for each group")
+        notes.append(f"TRANSPOSE_CONV has no groups: {g.groups} of them, one per group")
     if any(map(any, after)):
-        notes.append("TRANSPOSE_CONV cannot say this padding: the rest is cropped or added behind it")
+        notes.append("TRANSPOSE_CONV cannot express this padding: the rest is cropped or added after it")
     if any(size < s for size, s in zip(out, g.stride, strict=True)):
         notes.append(
             "XNNPACK, which TFLite uses by default, crashes where an output is smaller than the stride"

@@ -1,6 +1,6 @@
-"""The maps under vmap: shared weights make a longer batch, weights of their own make more groups.
+"""The maps under vmap: shared weights extend the batch, separate weights add groups.
 
-A tensor has a further axis somewhere (None: it is without it), which the answer has first.
+A tensor may have a mapped axis (None: it has none); in the output this axis is the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["Batched", "batched_layer", "into_groups"]
 
-#: The answer, and where its further axis is.
+#: The output, and the position of its mapped axis.
 Batched = tuple[Tensor, int]
 
 

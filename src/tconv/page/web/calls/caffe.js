@@ -37,7 +37,7 @@ export function write(g) {
     const tops = (top) => [...(lo ? [`"${top}_before"`] : []), `"${top}"`, ...(hi ? [`"${top}_behind"`] : [])];
     steps.push(["Slice", ["slice_param", { fields }], tops]);
   });
-  if (any(cuts)) notes.push("Caffe pads both sides alike and has no output padding: Slice layers crop the rest");
+  if (any(cuts)) notes.push("Caffe pads both sides equally and has no output padding: Slice layers crop the rest");
   return { code: steps.map((step, n) => layer(step, n, steps.length)).join("\n"), after, notes };
 }
 

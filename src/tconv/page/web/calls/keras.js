@@ -58,8 +58,8 @@ export function write(g) {
     notes.push("Keras takes no stride with dilation: the kernel has zeros between its taps instead");
   }
   lines.push(...layers(g, line, spread ? "spread" : "w"));
-  if (g.groups > 1) notes.push(`Keras has no groups: ${g.groups} layers, one for each group`);
-  if (any(after)) notes.push("Keras crops as same or valid do, no other way: the rest is cropped or added behind the call");
+  if (g.groups > 1) notes.push(`Keras has no groups: ${g.groups} layers, one per group`);
+  if (any(after)) notes.push("Keras crops only as same or valid do: the rest is cropped or added after the call");
   lines.push(...arrayLines(after, 1, "keras.ops.pad"));
   return { code: lines.join("\n"), after, notes };
 }

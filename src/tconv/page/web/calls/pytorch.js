@@ -29,11 +29,11 @@ export function write(g) {
   const notes = [];
   if (grows) {
     lines.push(`y = F.pad(y, ${tuple(pads(after).reverse().flat())})`);
-    notes.push("PyTorch pads both sides alike: cells are added behind the call, before any bias");
+    notes.push("PyTorch pads both sides equally: cells are added after the call, before any bias");
   }
   if (any(crops(after))) {
     lines.push(...arrayLines(after.map((pair) => pair.map((side) => Math.min(side, 0))), 2, ""));
-    notes.push("PyTorch pads both sides alike: the output is cropped behind the call");
+    notes.push("PyTorch pads both sides equally: the output is cropped after the call");
   }
   return { code: lines.join("\n"), after, notes };
 }

@@ -28,7 +28,7 @@ export function closest(g, byNumbers) {
     const able = g.input.every((size, a) => says(size, reached[a], g.stride[a], padding[a], g.output[a]));
     if (able && same(given(padding, g.output), want)) return { padding, out: g.output, after: bridge(want, want) };
   }
-  // All of it, with what fits behind the end; then cropped.
+  // The full output with as many cells at the end as fit, then cropped.
   const padding = each(g, "VALID");
   const out = fullSizes(g).map((size, a) => size + Math.min(Math.max(-want[a][1], 0), g.stride[a] - 1));
   return { padding, out, after: bridge(given(padding, out), want) };
@@ -51,10 +51,10 @@ export function write(g) {
     lines.push(`y = ${call("x", "w")}`);
   } else {
     lines.push(`y = tf.concat([${call("u", "v")} for u, v in zip(tf.split(x, ${g.groups}, -1), tf.split(w, ${g.groups}, -1))], -1)`);
-    notes.push(`TensorFlow has no groups: ${g.groups} calls, one for each group`);
+    notes.push(`TensorFlow has no groups: ${g.groups} calls, one per group`);
   }
-  if (any(after)) notes.push("TensorFlow cannot say this padding: the rest is cropped or added behind the call");
-  if (largest(g.dilation) > 1) notes.push("TensorFlow on a CPU takes dilations only where it computes with oneDNN");
+  if (any(after)) notes.push("TensorFlow cannot express this padding: the rest is cropped or added after the call");
+  if (largest(g.dilation) > 1) notes.push("TensorFlow on a CPU takes dilations only with oneDNN");
   lines.push(...arrayLines(after, 1, "tf.pad"));
   return { code: lines.join("\n"), after, notes };
 }

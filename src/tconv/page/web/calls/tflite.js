@@ -27,9 +27,9 @@ export function write(g) {
   } else {
     const parts = `zip(SPLIT(3, x, num_splits=${g.groups}), np.split(${weights}, ${g.groups}, 3))`;
     lines.push(`y = CONCATENATION([${call("v", "u")} for u, v in ${parts}], axis=3)`);
-    notes.push(`TRANSPOSE_CONV has no groups: ${g.groups} of them, one for each group`);
+    notes.push(`TRANSPOSE_CONV has no groups: ${g.groups} of them, one per group`);
   }
-  if (any(after)) notes.push("TRANSPOSE_CONV cannot say this padding: the rest is cropped or added behind it");
+  if (any(after)) notes.push("TRANSPOSE_CONV cannot express this padding: the rest is cropped or added after it");
   if (out.some((size, a) => size < g.stride[a])) {
     notes.push("XNNPACK, which TFLite uses by default, crashes where an output is smaller than the stride");
   }
