@@ -81,7 +81,7 @@ ENGINES: dict[str, Callable[[Geometry, bool], Layer]] = {"tconv": _ours, "callba
 
 
 def work(engine: str, threads: int) -> None:
-    """Serve the layers of one engine, on so many processors."""
+    """Serve the layers of one engine, on a given number of processors."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -113,7 +113,7 @@ def work(engine: str, threads: int) -> None:
         def call() -> Any:
             return jax.block_until_ready(compiled(*given))
 
-        made = jax.tree.leaves(call())[:2]  # weights' gradients lie otherwise in lax
+        made = jax.tree.leaves(call())[:2]  # lax has another layout of weight gradients
         arrays = [np.moveaxis(np.asarray(array), -1, 1) if last else np.asarray(array) for array in made]
         with open(answer, "wb") as file:
             np.savez(file, *arrays)
@@ -139,7 +139,7 @@ def work(engine: str, threads: int) -> None:
 
 
 def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of each engine, after all gave the same answer."""
+    """Median seconds of each engine, after all gave the same output."""
     answers: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
@@ -152,7 +152,7 @@ def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespa
                 answers.append([file[key] for key in file.files])
     for engine, answer in zip(engines, answers, strict=True):
         if distance(answer, answers[0]) > TOLERANCE:
-            raise TconvError(f"{name}: {engine.name} gives another answer than {engines[0].name}")
+            raise TconvError(f"{name}: the output of {engine.name} is not that of {engines[0].name}")
     times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for engine in rounds(engines, args.turns):
         times[engine.name] += engine.ask(do="time", seconds=args.seconds)["times"]
