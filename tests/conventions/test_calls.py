@@ -99,7 +99,7 @@ def test_assumptions_are_told() -> None:
         "the call does not tell its output channels: 1 taken",
     )
     told = read("keras", "Conv1DTranspose(8, 3, activation='relu')", input=5, channels=2)
-    assert told.notes == ("activation='relu' comes behind the layer and is left out",)
+    assert told.notes == ("activation='relu' comes after the layer and is left out",)
 
 
 def test_what_pytorch_cannot_say_is_cropped_or_added() -> None:
