@@ -1,6 +1,6 @@
-"""What the views draw: one channel pair of the problem on three axes, with numbers to carry through it.
+"""The subject of the views: one channel pair of the problem on three axes, with numbers.
 
-A problem of one or two axes gets leading axes of size 1, so that every view is written once; a grid then is a
+A problem of one or two axes gets leading axes of size 1, so that every view is written once; a grid is then a
 row of planes, most often one.
 """
 
@@ -24,12 +24,12 @@ __all__ = ["Cells", "Scene", "cells"]
 Array: TypeAlias = npt.NDArray[Any]
 Cells: TypeAlias = tuple[int, int, int]
 
-_SIDE = 64  # cells along an axis; more are too small to see
+_SIDE = 64  # cells along an axis; more are too small
 _CELLS = 4096
 
 
 def _span(axis: Axis) -> range:
-    """All full outputs that matter along an axis: those that a tap reaches, and those that are kept."""
+    """All relevant full outputs along an axis: those that a tap reaches, and those that are kept."""
     full = (axis.input - 1) * axis.stride + axis.dilation * (axis.kernel - 1) + 1
     return range(min(0, axis.lo), max(full, axis.lo + axis.output))
 
@@ -48,7 +48,7 @@ class Scene:
         """A scene with inputs 1, 2, 3 ... and a kernel, by default 1, 2, 3 ... too.
 
         Raises:
-            TconvError: the problem has more cells than can be seen, with what would fit.
+            TconvError: the problem has more cells than can be shown; the message says what would fit.
         """
         _check_seen(geometry)
         missing = 3 - geometry.axes
@@ -107,7 +107,7 @@ class Scene:
         return found
 
     def output(self) -> Array:
-        """y on three axes, by definition."""
+        """y on three axes, by the definition."""
         made: Array = scatter(self.x[None, None], self.w[None, None], self.lifted)[0, 0]
         return made
 
@@ -134,7 +134,7 @@ def _check_seen(geometry: Geometry) -> None:
     side = min(_SIDE, int(_CELLS ** (1 / len(axes)) + 1e-9))
     told = (
         f"{geometry}: a drawing of {'x'.join(map(str, seen))} cells; at most {_SIDE} along an axis and "
-        f"{_CELLS} in all can be seen, which"
+        f"{_CELLS} in all can be shown;"
     )
     fitting = []
     for axis in axes:
