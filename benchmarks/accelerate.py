@@ -30,11 +30,11 @@ def dcgan() -> nn.Module:
 
 
 def double(a: int, b: int) -> nn.Module:
-    made = nn.Module()
+    result = nn.Module()
     parts = [(nn.Conv2d(c, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU()) for c in (a, b)]
-    made.double_conv = nn.Sequential(*(part for group in parts for part in group))
-    made.forward = made.double_conv.forward  # type: ignore[method-assign]
-    return made
+    result.double_conv = nn.Sequential(*(part for group in parts for part in group))
+    result.forward = result.double_conv.forward  # type: ignore[method-assign]
+    return result
 
 
 class Attention(nn.Module):

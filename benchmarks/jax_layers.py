@@ -144,8 +144,8 @@ def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespa
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
         for engine in engines:
-            asked = {"problem": str(LAYERS[name]), "last": last, "grad": args.grad, "answer": str(path)}
-            reply = engine.ask(do="load", **asked)
+            task = {"problem": str(LAYERS[name]), "last": last, "grad": args.grad, "answer": str(path)}
+            reply = engine.ask(do="load", **task)
             if "error" in reply:
                 raise TconvError(f"{name}, {engine.name}: {reply['error']}")
             with np.load(path) as file:
@@ -175,12 +175,12 @@ def report(record: dict[str, Any]) -> str:
         lines.append(f"| {result['layer']} | `{result['problem']}` | {cells} | {ratios[-1]:.1f} |")
     mean = np.exp(sum(map(log, ratios)) / len(ratios))
     slow = sum(ratio < 10 for ratio in ratios)
-    told = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     lines += [
         "",
         f"geometric mean: {mean:.0f} times as fast; below 10 times: {slow} of {len(ratios)} layers",
         "",
-        f"{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, float32; {told}",
+        f"{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, float32; {versions}",
     ]
     return "\n".join(lines)
 

@@ -157,8 +157,8 @@ def measure(model: str, pass_: str, engines: list[Engine], args: argparse.Namesp
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
         for engine in engines:
-            asked = {"model": model, "pass": pass_, "threads": args.threads, "answer": str(path)}
-            reply = engine.ask(do="load", **asked)
+            task = {"model": model, "pass": pass_, "threads": args.threads, "answer": str(path)}
+            reply = engine.ask(do="load", **task)
             if "error" in reply:
                 raise TconvError(f"{model}, {pass_}, {engine.name}: {reply['error']}")
             with np.load(path) as file:

@@ -81,16 +81,16 @@ def commands() -> str:
 
 def _described(text: str) -> list[str]:
     """Text that is laid out for a terminal: examples, paragraphs, and lists by indentation."""
-    made = []
+    result = []
     for part in filter(None, text.strip().split("\n\n")):
         title, *lines = part.splitlines()
         if title in ("example:", "more examples:"):
-            made.append(_block("sh", "\n".join(line[2:] for line in lines)))
+            result.append(_block("sh", "\n".join(line[2:] for line in lines)))
         elif any(line.startswith("  ") for line in lines):
-            made.append(_block("text", part))
+            result.append(_block("text", part))
         else:
-            made.append(_escaped(" ".join([title, *lines])))
-    return made
+            result.append(_escaped(" ".join([title, *lines])))
+    return result
 
 
 def _escaped(text: str) -> str:

@@ -106,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # PyTorch has no exception class for it on a CPU.
         if isinstance(fault, RuntimeError) and "can't allocate memory" not in str(fault):
             raise
-        asked = str(fault).partition("you tried to allocate ")[2].partition(".")[0]
-        return _fault(args, f"not enough memory{asked and ' for '}{asked}; a smaller problem would fit")
+        amount = str(fault).partition("you tried to allocate ")[2].partition(".")[0]
+        return _fault(args, f"not enough memory{amount and ' for '}{amount}; a smaller problem would fit")
     except KeyboardInterrupt:
         return 130
 

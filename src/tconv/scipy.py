@@ -73,8 +73,8 @@ class _Convolution(LinearOperator):  # type: ignore[misc]
         """All columns as one longer batch, in a dtype that can represent them and the weights."""
         dtype = np.result_type(columns, weight)
         batch = np.ascontiguousarray(columns.T, dtype).reshape(-1, *shape[1:])
-        made: Array = map(batch, weight.astype(dtype, copy=False), **options)
-        return made.reshape(columns.shape[1], prod(made.shape[1:]) * shape[0]).T
+        result: Array = map(batch, weight.astype(dtype, copy=False), **options)
+        return result.reshape(columns.shape[1], prod(result.shape[1:]) * shape[0]).T
 
 
 def linear_operator(weight: npt.ArrayLike, geometry: Geometry | str) -> LinearOperator:

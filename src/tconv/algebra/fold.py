@@ -31,14 +31,14 @@ def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: b
     factors = np.asarray(scale)
     outputs = array.shape[1] * number if transposed else array.shape[0]
     _check_length("scale", factors, outputs, "output")
-    made = wide(array)
+    result = wide(array)
     if transposed:
-        blocks = made.reshape(number, array.shape[0] // number, *array.shape[1:])
+        blocks = result.reshape(number, array.shape[0] // number, *array.shape[1:])
         per_group = wide(factors).reshape(number, 1, array.shape[1], *(1,) * (array.ndim - 2))
-        made = (blocks * per_group).reshape(array.shape)
+        result = (blocks * per_group).reshape(array.shape)
     else:
-        made = made * wide(factors).reshape(-1, *(1,) * (array.ndim - 1))
-    return rounded(made, array)
+        result = result * wide(factors).reshape(-1, *(1,) * (array.ndim - 1))
+    return rounded(result, array)
 
 
 def scale_inputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:

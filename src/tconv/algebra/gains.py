@@ -144,13 +144,13 @@ def equal_phase_gains(
             "of at least the stride, and dilation 1, would fit"
         )
     if array.dtype == object:
-        made, taps = array.copy(), taps.astype(object)
+        result, taps = array.copy(), taps.astype(object)
     else:
-        made = wide(array).astype(np.result_type(wide(array), np.float64))
-    gains = phase_gains(made, stride, dilation)
+        result = wide(array).astype(np.result_type(wide(array), np.float64))
+    gains = phase_gains(result, stride, dilation)
     if gain is None:
         shares = lcm(*taps.ravel().tolist()) // taps  # whole numbers as 1/n_r, so that Fractions stay exact
-        wanted = (gains * shares).sum(tuple(range(2, made.ndim))) / shares.sum()
+        wanted = (gains * shares).sum(tuple(range(2, result.ndim))) / shares.sum()
     else:
         wanted = np.broadcast_to(np.asarray(gain), array.shape[:2])
     for phase in product(*map(range, taps.shape)):
@@ -160,5 +160,5 @@ def equal_phase_gains(
             range(array.shape[0]), range(array.shape[1]),
             *(of_axis[r] for of_axis, r in zip(members, phase, strict=True)),
         )  # fmt: skip
-        made[where] += change.reshape(*change.shape, *(1,) * len(kernel))
-    return rounded(made, array)
+        result[where] += change.reshape(*change.shape, *(1,) * len(kernel))
+    return rounded(result, array)

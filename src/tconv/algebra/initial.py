@@ -28,10 +28,10 @@ def icnr(small: Array, stride: PerAxis) -> Array:
     >>> icnr(np.array([[[1.0, 2.0]]]), 2)
     array([[[1., 1., 2., 2.]]])
     """
-    made = read_weight(small)
-    for axis, s in enumerate(counts("stride", stride, made.ndim - 2), 2):
-        made = made.repeat(s, axis)
-    return made
+    result = read_weight(small)
+    for axis, s in enumerate(counts("stride", stride, result.ndim - 2), 2):
+        result = result.repeat(s, axis)
+    return result
 
 
 def bilinear(shape: tuple[int, ...], factor: int | None = None) -> npt.NDArray[np.float64]:

@@ -71,11 +71,11 @@ def merge_nearest(
     check_room(
         array.shape[0] * array.shape[1] * prod(r + f for r, f in zip(reach, factors, strict=True)), array.size
     )
-    made = exchanged(wide(array), groups)
+    result = exchanged(wide(array), groups)
     for axis, (f, d) in enumerate(zip(factors, dilations, strict=True), 2):
-        made = _along(made, axis, f, d)
+        result = _along(result, axis, f, d)
     return Merged(
-        rounded(made, array),
+        rounded(result, array),
         factors,
         tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True)),
     )
@@ -129,10 +129,10 @@ def split_nearest(
     if any(k < s for k, s in zip(kernel, strides, strict=True)):
         raise TconvError(f"kernel {kernel} is shorter than the stride {strides}, so it holds no repetition")
     sides = padding_pairs(padding, kernel, strides, (1,) * axes)
-    made = wide(array)
+    result = wide(array)
     for axis, s in enumerate(strides, 2):
-        made = _divided(made, axis, s)
-    conv = rounded(exchanged(made, groups), array)
+        result = _divided(result, axis, s)
+    conv = rounded(exchanged(result, groups), array)
     back = merge_nearest(conv, strides, 0, 1, groups).weight
     apart = np.abs(wide(back) - wide(array)).max()
     if tolerance is None:

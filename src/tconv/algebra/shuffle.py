@@ -89,11 +89,11 @@ def to_subpixel(
     lines = [_line(*axis, cropped=cropped) for axis in zip(kernel, strides, dilations, sides, strict=True)]
     grown = prod(strides) * prod(line.kernel for line in lines)
     check_room(array.size // prod(kernel) * grown, array.size)
-    made = exchanged(array, groups)
+    result = exchanged(array, groups)
     for axis, line in enumerate(lines):
-        made = _phases_apart(made, axis, line)
+        result = _phases_apart(result, axis, line)
     return SubPixel(
-        made.reshape(made.shape[0] * prod(strides), *made.shape[1 + len(kernel) :]),
+        result.reshape(result.shape[0] * prod(strides), *result.shape[1 + len(kernel) :]),
         strides,
         tuple(line.padding for line in lines),
         tuple(line.dilation for line in lines),
@@ -136,10 +136,10 @@ def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _L
 def _phases_apart(weight: Array, axis: int, line: _Line) -> Array:
     """(out, *phases, in/g, *kernel): one more axis of phases before in/g, one kernel axis replaced."""
     source = np.moveaxis(weight, 2 + 2 * axis, 0)
-    made = np.zeros((line.stride, line.kernel, *source.shape[1:]), weight.dtype)
+    result = np.zeros((line.stride, line.kernel, *source.shape[1:]), weight.dtype)
     for r, to, t in line.at:
-        made[r, to] = source[t]
-    return np.moveaxis(made, (0, 1), (1 + axis, 3 + 2 * axis))
+        result[r, to] = source[t]
+    return np.moveaxis(result, (0, 1), (1 + axis, 3 + 2 * axis))
 
 
 def channels_last(shuffled: Array, blocks: tuple[int, ...]) -> Array:
@@ -187,28 +187,28 @@ def from_subpixel(
     sides = padding_pairs(padding, kernel, (1,) * len(kernel), dilations)
     spread = prod(d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True))
     check_room(array.size // prod(kernel) * spread, array.size)
-    made = array.reshape(-1, *strides, *array.shape[1:])
+    result = array.reshape(-1, *strides, *array.shape[1:])
     cropped = []
     for axis, (s, d, pads) in enumerate(zip(strides, dilations, sides, strict=True)):
-        made = _phases_joined(made, len(strides) - axis, d)
+        result = _phases_joined(result, len(strides) - axis, d)
         reach = d * (kernel[axis] - 1)
         if max(pads) > reach:
             raise TconvError(
                 f"padding {pads} on axis {axis} reaches beyond the kernel of {reach + 1}; "
                 f"at most {reach} would fit"
             )
-        made, crop = _trimmed(made, ((reach - pads[0]) * s, (reach - pads[1]) * s))
+        result, crop = _trimmed(result, ((reach - pads[0]) * s, (reach - pads[1]) * s))
         cropped.append(crop)
-    return Merged(exchanged(made, number), strides, tuple(cropped))
+    return Merged(exchanged(result, number), strides, tuple(cropped))
 
 
 def _phases_joined(weight: Array, phases: int, dilation: int) -> Array:
     """(out, s, *other phases, in/g, k, *other axes) -> (out, *other phases, in/g, *other axes, taps)."""
     apart = np.moveaxis(weight, (1 + phases + 1, 1), (-2, -1))[..., ::-1, :]
     k, s = apart.shape[-2:]
-    made = np.zeros((*apart.shape[:-2], dilation * (k - 1) + 1, s), weight.dtype)
-    made[..., ::dilation, :] = apart
-    return made.reshape(*made.shape[:-2], -1)
+    result = np.zeros((*apart.shape[:-2], dilation * (k - 1) + 1, s), weight.dtype)
+    result[..., ::dilation, :] = apart
+    return result.reshape(*result.shape[:-2], -1)
 
 
 def _trimmed(weight: Array, crop: tuple[int, int]) -> tuple[Array, tuple[int, int]]:

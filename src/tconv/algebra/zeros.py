@@ -28,9 +28,9 @@ def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
     dilations = counts("dilation", dilation, array.ndim - 2)
     sizes = [d * (k - 1) + 1 for d, k in zip(dilations, array.shape[2:], strict=True)]
     check_room(prod(array.shape[:2]) * prod(sizes), array.size)
-    made = np.zeros((*array.shape[:2], *sizes), array.dtype)
-    made[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
-    return made
+    result = np.zeros((*array.shape[:2], *sizes), array.dtype)
+    result[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
+    return result
 
 
 def append_taps(weight: Array, extra: PerAxis) -> Array:
@@ -68,8 +68,8 @@ def dense_groups(weight: Array, groups: int) -> Array:
     number = checked_groups(array, groups)
     check_room(array.size * number, array.size)
     rows, columns = array.shape[0] // number, array.shape[1]
-    made = np.zeros((array.shape[0], columns * number, *array.shape[2:]), array.dtype)
+    result = np.zeros((array.shape[0], columns * number, *array.shape[2:]), array.dtype)
     for g in range(number):
         block = slice(g * rows, (g + 1) * rows)
-        made[block, g * columns : (g + 1) * columns] = array[block]
-    return made
+        result[block, g * columns : (g + 1) * columns] = array[block]
+    return result

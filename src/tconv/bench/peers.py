@@ -52,8 +52,8 @@ def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
     def tensor(array: Array) -> Any:
         if task.dtype == "bfloat16":
             array = array.astype(np.float32)
-        made = torch.from_numpy(array).to(dtype)
-        return made.contiguous(**last) if last and made.dim() > 2 else made
+        result = torch.from_numpy(array).to(dtype)
+        return result.contiguous(**last) if last and result.dim() > 2 else result
 
     weight, bias, upstream = (tensor(a) for a in (arrays.weight, arrays.bias, arrays.y))
 

@@ -83,8 +83,8 @@ def activation_of(text: str) -> Activation:
             f"--activation {text!r} is unknown; "
             "relu, tanh, sigmoid, leaky_relu:SLOPE or clamp:LO:HI would fit"
         )
-    made: Any = (name, *values) if values else name
-    return made  # type: ignore[no-any-return]
+    result: Any = (name, *values) if values else name
+    return result  # type: ignore[no-any-return]
 
 
 def name_and_numbers(activation: Activation) -> tuple[str, list[float]]:

@@ -94,7 +94,7 @@ def read(
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
         raise TconvError(f"channels={shown(channels)}; give the input channels, or (in, out)")
-    asked = CallContext(
+    context = CallContext(
         _sizes("input", input),
         (
             None if pair[0] is None else whole("channels", pair[0]),
@@ -104,7 +104,7 @@ def read(
         None if kernel is None else _sizes("kernel", kernel),
         reading or module.READINGS[0],
     )
-    answer: Reading = module.read(call, asked)
+    answer: Reading = module.read(call, context)
     return answer
 
 

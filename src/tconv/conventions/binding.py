@@ -95,17 +95,17 @@ def flag(bound: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def input_sizes(asked: CallContext, axes: int) -> tuple[int, ...]:
+def input_sizes(context: CallContext, axes: int) -> tuple[int, ...]:
     """The input's sizes; one number stands for every axis."""
-    sizes = asked.input * axes if len(asked.input) == 1 else asked.input
+    sizes = context.input * axes if len(context.input) == 1 else context.input
     if len(sizes) != axes:
         raise TconvError(f"input={'x'.join(map(str, sizes))} has {len(sizes)} axes and the call {axes}")
     return sizes
 
 
-def axes_of(weight: Any, asked: CallContext) -> int:
+def axes_of(weight: Any, context: CallContext) -> int:
     """The number of spatial axes of the weights, if their shape is known, otherwise of the given input."""
-    return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(asked.input)
+    return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(context.input)
 
 
 def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
@@ -118,7 +118,7 @@ def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
 
 
 def kernel_of(
-    asked: CallContext, call: Parsed, weight: Any, axes: str, maker: str
+    context: CallContext, call: Parsed, weight: Any, axes: str, maker: str
 ) -> tuple[tuple[int, ...], int | None, int | None]:
     """The kernel's sizes, and the channels if known, of a call that takes them from its weights.
 
@@ -129,9 +129,9 @@ def kernel_of(
     if sizes is not None:
         by_letter = dict(zip(axes, sizes, strict=True))
         return tuple(by_letter[letter] for letter in "012"[:spatial]), by_letter["i"], by_letter["o"]
-    if asked.kernel is not None:
-        told = asked.kernel if len(asked.kernel) > 1 else asked.kernel[0]
-        return per_axis("kernel", told, spatial), None, None
+    if context.kernel is not None:
+        given = context.kernel if len(context.kernel) > 1 else context.kernel[0]
+        return per_axis("kernel", given, spatial), None, None
     example = ", ".join({"i": "1", "o": "1"}.get(letter, "3") for letter in axes)
     raise TconvError(
         f"{call.name} takes the kernel's sizes from its weights: give kernel=, "
@@ -139,18 +139,18 @@ def kernel_of(
     )
 
 
-def _agree(name: str, told: int | None, beside: int | None, fallback: int, notes: list[str]) -> int:
+def _agree(name: str, given: int | None, argument: int | None, fallback: int, notes: list[str]) -> int:
     """The call's own number, or the one given in addition; both must agree."""
-    if told is not None and beside is not None and told != beside:
-        raise TconvError(f"the call has {told} {name} and {beside} were asked for; leave one out")
-    if told is None and beside is None:
-        notes.append(f"the call does not tell its {name}: {fallback} taken")
+    if given is not None and argument is not None and given != argument:
+        raise TconvError(f"the call has {given} {name} and {argument} were asked for; leave one out")
+    if given is None and argument is None:
+        notes.append(f"the call does not contain its {name}: {fallback} assumed")
         return fallback
-    return told if told is not None else beside  # type: ignore[return-value]
+    return given if given is not None else argument  # type: ignore[return-value]
 
 
 def finish(
-    asked: CallContext,
+    context: CallContext,
     layout: Layout,
     *,
     kernel: Sequence[int],
@@ -167,14 +167,14 @@ def finish(
     """The Reading of a call with these numbers."""
     said = list(notes)
     many = max(groups, 1)
-    told_in, told_out = channels
-    if batch is not None and asked.batch not in (1, batch):
-        raise TconvError(f"the call has a batch of {batch} and {asked.batch} was asked for; leave one out")
+    known_in, known_out = channels
+    if batch is not None and context.batch not in (1, batch):
+        raise TconvError(f"the call has a batch of {batch} and {context.batch} was asked for; leave one out")
     geometry = Geometry.make(
-        batch=asked.batch if batch is None else batch,
-        in_channels=_agree("input channels", told_in, asked.channels[0], many, said),
-        out_channels=_agree("output channels", told_out, asked.channels[1], many, said),
-        input=input_sizes(asked, len(kernel)),
+        batch=context.batch if batch is None else batch,
+        in_channels=_agree("input channels", known_in, context.channels[0], many, said),
+        out_channels=_agree("output channels", known_out, context.channels[1], many, said),
+        input=input_sizes(context, len(kernel)),
         kernel=tuple(kernel),
         stride=tuple(stride),
         padding=padding,

@@ -53,15 +53,15 @@ def _layer(text: str) -> prototxt.Message:
     return inner
 
 
-def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | None) -> tuple[int, ...]:
+def _sizes(fields: Mapping[str, list[Any]], name: str, axes: int, default: int | None) -> tuple[int, ...]:
     """One size per axis: repeated, once for all axes, or as name_h and name_w."""
     short = _SIZES[name]
     sides = [f"{short}_h", f"{short}_w"] if short else []
-    if any(side in told for side in sides):
-        if name in told or axes != 2 or not all(side in told for side in sides):
+    if any(side in fields for side in sides):
+        if name in fields or axes != 2 or not all(side in fields for side in sides):
             raise TconvError(f"{' and '.join(sides)} belong together, to two axes, and exclude {name}")
-        return tuple(whole(side, told[side][0]) for side in sides)
-    values = told.get(name, [] if default is None else [default])
+        return tuple(whole(side, fields[side][0]) for side in sides)
+    values = fields.get(name, [] if default is None else [default])
     if len(values) == 1:
         values = values * axes
     if len(values) != axes:
@@ -71,26 +71,26 @@ def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | N
     return numbers({name: tuple(values)}, name, axes, least=0)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`layer { type: "Deconvolution" convolution_param { num_output: 8 kernel_size: 4 stride: 2 } }`."""
-    told = _layer(text)
+    fields = _layer(text)
     known = {*_SIZES, *_OTHERS, *(f"{side}_{end}" for side in filter(None, _SIZES.values()) for end in "hw")}
-    unknown = [name for name in told if name not in known | {"name", "type", "bottom", "top", "param"}]
+    unknown = [name for name in fields if name not in known | {"name", "type", "bottom", "top", "param"}]
     if unknown:
         raise TconvError(f"{shown(text)}: unknown field {shown(unknown[0])} of convolution_param")
-    repeated = max(len(told.get(name, ())) for name in _SIZES)
-    axes = 2 if "kernel_h" in told else max(len(asked.input), repeated)
-    if "num_output" not in told:
+    repeated = max(len(fields.get(name, ())) for name in _SIZES)
+    axes = 2 if "kernel_h" in fields else max(len(context.input), repeated)
+    if "num_output" not in fields:
         raise TconvError(f"{shown(text)}: num_output is missing; write it into convolution_param")
     return finish(
-        asked,
+        context,
         Layout("io" + "012"[:axes]),
-        kernel=_sizes(told, "kernel_size", axes, None),
-        stride=_sizes(told, "stride", axes, 1),
-        padding=_sizes(told, "pad", axes, 0),
-        dilation=(1,) * axes if asked.reading == "opencv" else _sizes(told, "dilation", axes, 1),
-        groups=whole("group", told.get("group", [1])[0]),
-        channels=(None, whole("num_output", told["num_output"][0])),
+        kernel=_sizes(fields, "kernel_size", axes, None),
+        stride=_sizes(fields, "stride", axes, 1),
+        padding=_sizes(fields, "pad", axes, 0),
+        dilation=(1,) * axes if context.reading == "opencv" else _sizes(fields, "dilation", axes, 1),
+        groups=whole("group", fields.get("group", [1])[0]),
+        channels=(None, whole("num_output", fields["num_output"][0])),
     )
 
 

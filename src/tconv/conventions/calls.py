@@ -100,7 +100,7 @@ def parse(text: str) -> Parsed:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the text's own mistakes
-            return _take_apart(text, ast.parse(text.strip()).body)
+            return _parsed(text, ast.parse(text.strip()).body)
     except TconvError:
         raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -109,9 +109,9 @@ def parse(text: str) -> Parsed:
         ) from None
 
 
-def _take_apart(text: str, statements: list[ast.stmt]) -> Parsed:
-    made = statements[0] if len(statements) == 1 else None
-    node = made.value if isinstance(made, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
+def _parsed(text: str, statements: list[ast.stmt]) -> Parsed:
+    only = statements[0] if len(statements) == 1 else None
+    node = only.value if isinstance(only, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
     applied: ast.Call | None = None
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
         applied, node = node, node.func

@@ -40,7 +40,7 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("012"[: geometry.axes] + "oi")
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`Conv2DTranspose(8, 3, strides=2, padding="same")`, or `keras.ops.conv_transpose(x, w, 2, "same")`."""
     call = parse(text)
     function = find(call, _LAYERS | _OPS)
@@ -50,10 +50,10 @@ def read(text: str, asked: CallContext) -> Reading:
         axes = function.axes
         kernel, channels = numbers(bound, "kernel_size", axes), (None, number(bound, "filters"))
     else:
-        axes = axes_of(bound["kernel"], asked)
+        axes = axes_of(bound["kernel"], context)
         letters = "012"[:axes] + "oi"
-        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], letters, "keras.ops.ones")
-        channels = (told_in, told_out)
+        kernel, known_in, known_out = kernel_of(context, call, bound["kernel"], letters, "keras.ops.ones")
+        channels = (known_in, known_out)
     stride, dilation = (numbers(bound, name, axes, 1, least=1) for name in ("strides", "dilation_rate"))
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
     same = word({"padding": padding}, "padding", "valid", ("valid", "same")) == "same"
@@ -67,19 +67,19 @@ def read(text: str, asked: CallContext) -> Reading:
     if bound.get("activation", ABSENT) not in (ABSENT, None, "linear"):
         notes.append(f"activation={shown(bound['activation'])} comes after the layer and is left out")
     if bound["output_padding"] not in (ABSENT, None):
-        told = numbers(bound, "output_padding", axes)
-        if any(not 0 <= o < s for o, s in zip(told, stride, strict=True)):
+        explicit = numbers(bound, "output_padding", axes)
+        if any(not 0 <= o < s for o, s in zip(explicit, stride, strict=True)):
             raise TconvError(
-                f"{shown(text)}: Keras takes output_padding from 0 to strides - 1; got {short(told)}"
+                f"{shown(text)}: Keras takes output_padding from 0 to strides - 1; got {short(explicit)}"
             )
-        extra = told
+        extra = explicit
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     if same and any(o == 0 and span % 2 == 0 for o, span in zip(extra, spans, strict=True)):
         notes.append("Keras on TensorFlow refuses this call; on JAX and PyTorch it gives (input-1) * stride")
-    window = _window_symmetric if asked.reading == "torch-3.14" else _window
+    window = _window_symmetric if context.reading == "torch-3.14" else _window
     windows = [window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
     return finish(
-        asked,
+        context,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,

@@ -45,23 +45,25 @@ def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tupl
     return numbers(bound, name, axes, default, least=1)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`tf.nn.conv2d_transpose(x, w, output_shape=[1, 10, 10, 8], strides=2, padding="SAME")`."""
     call = parse(text)
     function = find(call, _FUNCTIONS)
     bound = function.bind(call)
     shape = bound["output_shape"]
-    axes = function.axes or (len(shape) - 2 if isinstance(shape, tuple) else len(asked.input))
+    axes = function.axes or (len(shape) - 2 if isinstance(shape, tuple) else len(context.input))
     if axes not in _FORMATS:
         raise TconvError(f"{shown(text)}: output_shape has {axes + 2} entries; 3, 4 or 5 would fit")
     data = word(bound, "data_format", _FORMATS[axes][0], _FORMATS[axes])
     first, channel = (1, axes + 1) if data.endswith("C") else (2, 1)
-    made = numbers(bound, "output_shape", axes + 2)
-    sizes = made[first : first + axes]
+    target = numbers(bound, "output_shape", axes + 2)
+    sizes = target[first : first + axes]
     stride, dilation = (_spatial(bound, name, axes, first) for name in ("strides", "dilations"))
-    kernel, told_in, told_out = kernel_of(asked, call, bound["filters"], "012"[:axes] + "oi", "tf.ones")
-    if told_out not in (None, made[channel]):
-        raise TconvError(f"{shown(text)}: output_shape has {made[channel]} channels and filters {told_out}")
+    kernel, known_in, known_out = kernel_of(context, call, bound["filters"], "012"[:axes] + "oi", "tf.ones")
+    if known_out not in (None, target[channel]):
+        raise TconvError(
+            f"{shown(text)}: output_shape has {target[channel]} channels and filters {known_out}"
+        )
     padding: tuple[Any, ...] = ("SAME",) * axes
     if isinstance(bound["padding"], tuple):
         if axes != 2:
@@ -73,17 +75,17 @@ def read(text: str, asked: CallContext) -> Reading:
         padding = ("VALID",) * axes
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     return finish(
-        asked,
+        context,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,
         padding=[
             window(*numbers_of_axis)
-            for numbers_of_axis in zip(input_sizes(asked, axes), spans, stride, padding, sizes, strict=True)
+            for numbers_of_axis in zip(input_sizes(context, axes), spans, stride, padding, sizes, strict=True)
         ],
         dilation=dilation,
-        channels=(told_in, made[channel]),
-        batch=made[0],
+        channels=(known_in, target[channel]),
+        batch=target[0],
     )
 
 
@@ -138,14 +140,14 @@ def write(geometry: Geometry) -> Call:
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
     given = [window(*of) for of in zip(g.input, spans, g.stride, padding, out, strict=True)]
     after = bridge(given, wanted(g))
-    told = repr(padding[0]).replace("'", '"')
+    explicit = repr(padding[0]).replace("'", '"')
     if not isinstance(padding[0], str):
-        told = str([[0, 0], *(list(pair) for pair in padding), [0, 0]])
+        explicit = str([[0, 0], *(list(pair) for pair in padding), [0, 0]])
     shape = [g.batch, *out, g.weight_shape[1]]
     said = options(
         [
             ("strides", short(g.stride), ""),
-            ("padding", told, '"SAME"'),
+            ("padding", explicit, '"SAME"'),
             ("dilations", short(g.dilation), "1"),
         ]
     )

@@ -31,27 +31,27 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("o" + "012"[: geometry.axes] + "i")
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`TRANSPOSE_CONV([1, 10, 10, 8], w, x, padding="SAME", stride_h=2, stride_w=2)`, arguments as there."""
     call = parse(text)
     bound = find(call, _FUNCTIONS).bind(call)
     batch, *sizes, channels = numbers(bound, "output_shape", 4)
     stride = number(bound, "stride_h"), number(bound, "stride_w")
     padding = word(bound, "padding", "SAME", ("SAME", "VALID"))
-    kernel, told_in, told_out = kernel_of(asked, call, bound["weights"], "o01i", "np.ones")
-    if told_out not in (None, channels):
-        raise TconvError(f"{shown(text)}: output_shape has {channels} channels and the weights {told_out}")
+    kernel, known_in, known_out = kernel_of(context, call, bound["weights"], "o01i", "np.ones")
+    if known_out not in (None, channels):
+        raise TconvError(f"{shown(text)}: output_shape has {channels} channels and the weights {known_out}")
     return finish(
-        asked,
+        context,
         Layout("o01i"),
         kernel=kernel,
         stride=stride,
         padding=[
             window(size, k, s, padding, out)
-            for size, k, s, out in zip(input_sizes(asked, 2), kernel, stride, sizes, strict=True)
+            for size, k, s, out in zip(input_sizes(context, 2), kernel, stride, sizes, strict=True)
         ],
         dilation=(1, 1),
-        channels=(told_in, channels),
+        channels=(known_in, channels),
         batch=batch,
     )
 

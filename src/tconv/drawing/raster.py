@@ -65,12 +65,12 @@ def _in_one_palette(frames: list[Any]) -> list[Any]:
     kept = np.sort(colours[np.argsort(-counts, kind="stable")[:256]])
     nearest = np.array([np.argmin(((_rgb(kept) - _rgb(code)) ** 2).sum(-1)) for code in colours], np.uint8)
     palette = _rgb(kept).astype(np.uint8).ravel().tolist()
-    made = []
+    result = []
     for codes in packed:
         indexed = image.fromarray(nearest[np.searchsorted(colours, codes)])
         indexed.putpalette(palette)
-        made.append(indexed)
-    return made
+        result.append(indexed)
+    return result
 
 
 def _packed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -108,8 +108,8 @@ class Scene:
 
     def output(self) -> Array:
         """y on three axes, by the definition."""
-        made: Array = scatter(self.x[None, None], self.w[None, None], self.lifted)[0, 0]
-        return made
+        result: Array = scatter(self.x[None, None], self.w[None, None], self.lifted)[0, 0]
+        return result
 
     def counts(self) -> Array:
         """How many taps reach each cell of `spans`, cropped or not."""
@@ -132,7 +132,7 @@ def _check_seen(geometry: Geometry) -> None:
     if max(*seen, *geometry.input) <= _SIDE and max(prod(seen), prod(geometry.input)) <= _CELLS:
         return
     side = min(_SIDE, int(_CELLS ** (1 / len(axes)) + 1e-9))
-    told = (
+    message = (
         f"{geometry}: a drawing of {'x'.join(map(str, seen))} cells; at most {_SIDE} along an axis and "
         f"{_CELLS} in all can be shown;"
     )
@@ -141,6 +141,6 @@ def _check_seen(geometry: Geometry) -> None:
         inputs = range(min(axis.input, side), 0, -1)
         found = next((i for i in inputs if len(_span(axis._replace(input=i))) <= side), None)
         if found is None:
-            raise TconvError(f"{told} a smaller kernel, dilation or padding would fit")
+            raise TconvError(f"{message} a smaller kernel, dilation or padding would fit")
         fitting.append(found)
-    raise TconvError(f"{told} an input of at most {'x'.join(map(str, fitting))} would fit")
+    raise TconvError(f"{message} an input of at most {'x'.join(map(str, fitting))} would fit")

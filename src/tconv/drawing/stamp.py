@@ -30,17 +30,17 @@ def notes(scene: Scene) -> list[str]:
     g = scene.geometry
     reach = [d * (k - 1) + 1 for k, d in zip(g.kernel, g.dilation, strict=True)]
     size = sizes(tuple(reach))
-    told = [f"A stamp covers {size} outputs; the next input's is a stride of {each(g.stride)} further."]
+    lines = [f"A stamp covers {size} outputs; the next input's is a stride of {each(g.stride)} further."]
     if any(lo > 0 or hi - o > 0 for (lo, hi), o in zip(g.padding, g.output_padding, strict=True)):
-        told.append("Hatched: cropped by the padding. The outlined part is the output.")
+        lines.append("Hatched: cropped by the padding. The outlined part is the output.")
     if 0 in (reached for axis in scene.axes for reached in axis.coverage()):
-        told.append("Outputs that no stamp reaches hold 0 (the bias alone).")
+        lines.append("Outputs that no stamp reaches hold 0 (the bias alone).")
     if g.in_channels * g.out_channels > 1:
-        told.append(
+        lines.append(
             f"Drawn for one of {g.in_channels * g.out_channels // g.groups} pairs of channels; "
             "an output channel is the sum over those of its inputs."
         )
-    return told
+    return lines
 
 
 class _Sums:
@@ -166,8 +166,8 @@ def _landing(
     steps.append(((), steps[-1][1], (*sums.cells({}), *sums.outline())))
     marks, products, outputs = zip(*steps, strict=True)
     first = Block(left[0].width, left[0].height, left[0].shapes, marks)
-    made = product.block(frames=products)
-    return [first, times, left[1], arrow(), made, arrow(), sums.grid.block(frames=outputs)]
+    result = product.block(frames=products)
+    return [first, times, left[1], arrow(), result, arrow(), sums.grid.block(frames=outputs)]
 
 
 def _cross(x: float, y: float, r: float) -> tuple[Shape, ...]:

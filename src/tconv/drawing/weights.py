@@ -34,10 +34,10 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
                 f"{geometry}: the {name} filter for stride {sizes(geometry.stride)} has a kernel of "
                 f"{sizes(kernel)}; k{sizes(kernel)} would fit"
             )
-        made: npt.NDArray[Any] = reduce(
+        result: npt.NDArray[Any] = reduce(
             np.multiply.outer, [filters.make(name, s, 1) for s in geometry.stride]
         )
-        return made
+        return result
     path = Path(name)
     if not path.suffix and not path.exists():
         close = get_close_matches(name, filters.FILTERS, 1)

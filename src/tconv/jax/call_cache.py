@@ -36,8 +36,8 @@ class MapCall(NamedTuple):
         >>> MapCall("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")
         '["conv", "n1 c1>1 i3 k2", "channels_first", null, "f32"]'
         """
-        told = [self.map, str(self.geometry), self.layout, self.activation, dtype]
-        return json.dumps(told, default=float)  # NumPy's numbers in an activation
+        fields = [self.map, str(self.geometry), self.layout, self.activation, dtype]
+        return json.dumps(fields, default=float)  # NumPy's numbers in an activation
 
 
 @lru_cache(maxsize=4096)

@@ -157,8 +157,8 @@ def _handle(at: Any) -> Any:
         _run(call)
     except BaseException as fault:  # no caller could catch it
         message = f"{type(fault).__name__}: {fault}".encode()
-        told = _ErrorArguments(sizeof(_ErrorArguments), None, message, _INVALID_ARGUMENT)
-        return call.api[0].make_error(byref(told))
+        error = _ErrorArguments(sizeof(_ErrorArguments), None, message, _INVALID_ARGUMENT)
+        return call.api[0].make_error(byref(error))
     return None
 
 

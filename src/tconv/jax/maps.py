@@ -141,5 +141,5 @@ def _check_dtypes(names: dict[str, str]) -> None:
         if dtype not in CODES:
             raise TconvError(f"{name} has dtype {dtype}; {', '.join(CODES)} would fit")
     if len(set(names.values())) > 1:
-        told = ", ".join(f"{name} is {dtype}" for name, dtype in names.items())
-        raise TconvError(f"{told}; one dtype for all would fit")
+        named = ", ".join(f"{name} is {dtype}" for name, dtype in names.items())
+        raise TconvError(f"{named}; one dtype for all would fit")

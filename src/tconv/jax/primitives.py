@@ -164,8 +164,8 @@ def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
     if not gradient and all(dim is None for dim in dims[1:]):
         first = leading(0)
         longer = job._replace(geometry=replace(g, batch=g.batch * count))
-        made = apply(longer, first.reshape(-1, *first.shape[2:]), *operands[1:])
-        return made.reshape(count, -1, *made.shape[1:]), 0
+        result = apply(longer, first.reshape(-1, *first.shape[2:]), *operands[1:])
+        return result.reshape(count, -1, *result.shape[1:]), 0
     wider = job._replace(
         geometry=replace(
             g,
@@ -177,10 +177,10 @@ def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
     first, second, *bias = (leading(which) for which in range(len(operands)))
     first = _into_groups(first, count, job)
     second = _into_groups(second, count, job) if gradient else second.reshape(-1, *second.shape[2:])
-    made = apply(wider, first, second, *(each.reshape(-1) for each in bias))
+    result = apply(wider, first, second, *(each.reshape(-1) for each in bias))
     if gradient:
-        return made.reshape(count, -1, *made.shape[1:]), 0
-    return _out_of_groups(made, count, job), 0
+        return result.reshape(count, -1, *result.shape[1:]), 0
+    return _out_of_groups(result, count, job), 0
 
 
 for _primitive in (bilinear, layer):

@@ -48,13 +48,13 @@ def bias_operand(bias: Any, channels: int, like: Operand) -> Array | None:
     """`bias` as an array of one number per output channel."""
     if bias is None:
         return None
-    made = operand("bias", bias)
-    same_dtype("input", like, "bias", made)
-    if made.array.shape != (channels,):
+    read = operand("bias", bias)
+    same_dtype("input", like, "bias", read)
+    if read.array.shape != (channels,):
         raise TconvError(
-            f"bias has shape {made.array.shape}; ({channels},), one number per output channel, would fit"
+            f"bias has shape {read.array.shape}; ({channels},), one number per output channel, would fit"
         )
-    return made.array
+    return read.array
 
 
 def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> None:

@@ -119,12 +119,12 @@ def prepare(
     array([[[1., 1., 2., 2.]]], dtype=float32)
     """
     check_layout(layout)
-    made = operand("weight", weight)
-    axes = max(0, made.array.ndim - 2)
+    weights = operand("weight", weight)
+    axes = max(0, weights.array.ndim - 2)
     if geometry is not None:
-        if made.array.shape != geometry.weight_shape:
+        if weights.array.shape != geometry.weight_shape:
             raise TconvError(
-                f"{geometry}: weight has shape {made.array.shape}; {geometry.weight_shape} would fit"
+                f"{geometry}: weight has shape {weights.array.shape}; {geometry.weight_shape} would fit"
             )
         given = Options(stride, padding, output_padding, dilation, groups, output_size)
         if given != Options():
@@ -137,11 +137,11 @@ def prepare(
             stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
         )
     # A trial with a large input reports faults of the options now and not at the first call.
-    large = (1, made.array.shape[0], *(1 << 15,) * axes)
-    geometry_of("conv_transpose", large, made.array.shape, options._replace(size=None))
-    b = bias_operand(bias, made.array.shape[1] * options.groups, made)
-    own = made.array.copy()
-    layer = Layer(own, made.code, None if b is None else b.copy(), options)
+    large = (1, weights.array.shape[0], *(1 << 15,) * axes)
+    geometry_of("conv_transpose", large, weights.array.shape, options._replace(size=None))
+    b = bias_operand(bias, weights.array.shape[1] * options.groups, weights)
+    own = weights.array.copy()
+    layer = Layer(own, weights.code, None if b is None else b.copy(), options)
     if geometry is not None:
         shape = geometry.input_shape
         layer.plan_for(moved_last(shape, axes) if layout == "channels_last" else shape)

@@ -39,8 +39,8 @@ def batched_layer(
     count = info.batch_size
     if axes[1] is None:
         every = _leading(source, axes[0], count)
-        made = call(every.flatten(0, 1), weight, *before, groups, *after)
-        return made.reshape(*every.shape[:2], *made.shape[1:])
+        result = call(every.flatten(0, 1), weight, *before, groups, *after)
+        return result.reshape(*every.shape[:2], *result.shape[1:])
     wide = into_groups(source, axes[0], count), _leading(weight, axes[1], count).flatten(0, 1)
-    made = call(*wide, *before, groups * count, *after)
-    return made.reshape(made.shape[0], count, made.shape[1] // count, *made.shape[2:]).movedim(1, 0)
+    result = call(*wide, *before, groups * count, *after)
+    return result.reshape(result.shape[0], count, result.shape[1] // count, *result.shape[2:]).movedim(1, 0)

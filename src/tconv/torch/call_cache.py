@@ -111,20 +111,20 @@ options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 must 
 def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
     """tconv's name of the dtype that the operands must share."""
     if len(set(dtypes)) > 1:
-        told = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
-        raise TconvError(f"{told}; one dtype for all would fit")
+        named = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
+        raise TconvError(f"{named}; one dtype for all would fit")
     found = DTYPES.get(dtypes[0])
     if found is None:
         raise TconvError(f"{names[0]} is {dtypes[0]}; {', '.join(str(dtype) for dtype in DTYPES)} would fit")
     return found
 
 
-def tensor_call(made: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
+def tensor_call(planned: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
     """The same job, in PyTorch's terms."""
     array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
-    last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
+    last, gradient = planned.plan.layout == "channels_last", planned.plan.map == "weight_gradient"
     formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
-    return TensorCall(made.plan, made.shape, dtype, array, last and not gradient, formats)
+    return TensorCall(planned.plan, planned.shape, dtype, array, last and not gradient, formats)
 
 
 def _in_order(shape: Ints, last: bool) -> Ints:

@@ -45,12 +45,12 @@ def composed(
     fits = min(lows) >= 0 and all(-high < s for high, s in zip(highs, stride, strict=True))
     if exporting and fits and torch._C._get_tracing_state() is None:
         return _node(x, weight, bias, stride, lows, highs, dilation, groups)
-    made = call(x, weight, None, stride, 0, 0, *options)
+    result = call(x, weight, None, stride, 0, 0, *options)
     cuts = [-cut for pair in zip(reversed(lows), reversed(highs), strict=True) for cut in pair]
     # Cells are added before any are cropped: one end may be cropped by more than the full size.
     for part in [max(cut, 0) for cut in cuts], [min(cut, 0) for cut in cuts]:
-        made = functional.pad(made, part) if any(part) else made
-    return made if bias is None else made + bias.reshape(-1, *(1,) * axes)
+        result = functional.pad(result, part) if any(part) else result
+    return result if bias is None else result + bias.reshape(-1, *(1,) * axes)
 
 
 def _node(

@@ -36,13 +36,13 @@ _FROM_CACHE = 16 << 20
 def empty(job: TensorCall) -> Tensor:
     """Memory for the job's output, in its memory order."""
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
-        made = torch.empty(job.shape, dtype=job.dtype)
+        result = torch.empty(job.shape, dtype=job.dtype)
     else:
         array = allocate(job.plan.geometry, job.shape, job.array)
         brain = job.dtype is torch.bfloat16
-        made = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
+        result = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
     # Not a view: a view from inside an autograd function cannot be changed in place, as nn.ReLU(True) does.
-    return made.movedim(-1, 1).data if job.last else made
+    return result.movedim(-1, 1).data if job.last else result
 
 
 def _run(job: TensorCall, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

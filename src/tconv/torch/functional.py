@@ -142,10 +142,10 @@ def _conv_transpose(
         given = (stride, padding, output_padding, groups, dilation)
         tensors = (x, weight) if bias is None else (x, weight, bias)
         if has_torch_function(tensors):
-            made: Tensor = handle_torch_function(
+            result: Tensor = handle_torch_function(
                 _OURS[axes], tensors, x, weight, bias, *given, activation=after
             )
-            return made
+            return result
         if not _taken(tensors):
             call = composed
         else:
@@ -164,10 +164,10 @@ def _conv_transpose(
     except TypeError:  # neither a list nor a symbolic size can be a key
         each = spelled_out(axes, stride, padding, output_padding, dilation, groups)
     if x.dim() == axes + 1:
-        made = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
+        result = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     else:
-        made = call(x, weight, bias, *each)
-    return made if after is None else activate(after, made)
+        result = call(x, weight, bias, *each)
+    return result if after is None else activate(after, result)
 
 
 def _activated(activation: Activation, *args: Any) -> Tensor:

@@ -67,13 +67,13 @@ class _Layer:
 
     def extra_repr(self: Any) -> str:
         """PyTorch's text, and the options that PyTorch's layers lack."""
-        told = [super().extra_repr()]  # type: ignore[misc]
-        told += [
+        parts = [super().extra_repr()]  # type: ignore[misc]
+        parts += [
             f"{name}={value!r}"
             for name in ("output_size", "activation")
             if (value := getattr(self, name)) is not None
         ]
-        return ", ".join(told)
+        return ", ".join(parts)
 
     def forward(self: Any, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """The layer's output; `output_size` (spatial sizes, or a whole shape) determines the output padding.
@@ -86,19 +86,19 @@ class _Layer:
         if wanted is not None and input.dim() in (axes + 1, axes + 2):  # `call` refuses other ranks
             extra = _extra(self, input, wanted)
         if self.padding_mode == "zeros":
-            made: Tensor = type(self)._call(
+            result: Tensor = type(self)._call(
                 input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation,
                 activation=self.activation,
             )  # fmt: skip
-            return made
+            return result
         full = type(self)._call(input, self.weight, None, self.stride, 0, extra, self.groups, self.dilation)
         sides = padding_pairs(self.padding, self.kernel_size, self.stride, self.dilation)
-        made = folded(full, sides, self.padding_mode)
+        result = folded(full, sides, self.padding_mode)
         if self.bias is None:
-            made = made.clone()  # without memory for the borders
+            result = result.clone()  # without memory for the borders
         else:  # autocast would have cast it
-            made = made + self.bias.to(made.dtype).reshape(-1, *(1,) * axes)
-        return activate(self.activation, made)
+            result = result + self.bias.to(result.dtype).reshape(-1, *(1,) * axes)
+        return activate(self.activation, result)
 
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:

@@ -121,12 +121,12 @@ def _register(operator: Operator) -> None:
             operator.job(*_hashable(args))  # checks all arguments, as a real run would
         shape = tuple(operator.shape(*args))
         last = map is not WeightGradient and channels_last(args[0])
-        made: Tensor = args[0].new_empty(moved_last(shape, len(shape) - 2) if last else shape)
-        return made.movedim(-1, 1) if last else made
+        result: Tensor = args[0].new_empty(moved_last(shape, len(shape) - 2) if last else shape)
+        return result.movedim(-1, 1) if last else result
 
     def differentiable(*args: Any) -> Tensor:
-        made: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
-        return made
+        result: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
+        return result
 
     def flops(first: Shape, second: Shape, *options: Any, out_shape: Shape, **_: Any) -> int:
         return 2 * operator.multiplications(first, second, out_shape)

@@ -102,9 +102,9 @@ class StreamingConvTranspose1d(nn.Module):
         taken = state.taken + chunk.shape[-1]
         # Outputs beyond the end that the stream would have if it stopped now must wait.
         until = max(state.given, min(taken * self._one.stride, self._end(taken)))
-        made = self._outputs(inputs, taken, state.given, until)
+        result = self._outputs(inputs, taken, state.given, until)
         self._keep(inputs, taken, until)
-        return made
+        return result
 
     def flush(self) -> Tensor:
         """The outputs that remain when no input follows; the next chunk begins a new stream.
@@ -119,9 +119,9 @@ class StreamingConvTranspose1d(nn.Module):
             raise TconvError(
                 f"{self.layer}: an input of length {taken} has no output; one of at least {least} would fit"
             )
-        made = self._outputs(state.kept, state.taken, state.given, self._end(state.taken))
+        result = self._outputs(state.kept, state.taken, state.given, self._end(state.taken))
         self.reset()
-        return made
+        return result
 
     def reset(self) -> None:
         """Discard the stream: the next chunk begins a new one."""
@@ -175,9 +175,9 @@ def _check(layer: Any) -> None:
             (layer._forward_hooks, layer._forward_pre_hooks)
         ),
     }
-    for told, found in whole.items():
+    for reason, found in whole.items():
         if found:
-            raise TconvError(f"{layer}: {told} in a layer that takes chunks; one without would fit")
+            raise TconvError(f"{layer}: {reason} in a layer that takes chunks; one without would fit")
 
 
 def _check_chunk(chunk: Tensor, kept: Tensor) -> None:

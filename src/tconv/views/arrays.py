@@ -45,8 +45,8 @@ def mix(x: Array, tap: Array, geometry: Geometry) -> Array:
     """One tap (c_in, c_out/groups) applied at every position: (n, c_in, *any) -> (n, c_out, *any)."""
     positions = split_channels(x.reshape(*x.shape[:2], prod(x.shape[2:])), geometry)
     # (g, c_out/g, c_in/g) times (n, g, c_in/g, positions)
-    made: Array = np.matmul(split_weight(tap, geometry).transpose(0, 2, 1), positions)
-    return made.reshape(x.shape[0], geometry.out_channels, *x.shape[2:])
+    result: Array = np.matmul(split_weight(tap, geometry).transpose(0, 2, 1), positions)
+    return result.reshape(x.shape[0], geometry.out_channels, *x.shape[2:])
 
 
 def full_size(geometry: Geometry) -> tuple[int, ...]:
