@@ -105,7 +105,7 @@ def _check_out(out: Any, shape: tuple[int, ...], x: Operand, inputs: tuple[Array
     if not out.flags.writeable:
         raise TconvError("out is read-only; a writable array would fit")
     if any(array is not None and _overlap(out, array) for array in inputs):
-        raise TconvError("out overlaps an input in memory; an array of its own would fit")
+        raise TconvError("out overlaps an input in memory; a separate array would fit")
 
 
 def set_num_threads(count: int) -> None:

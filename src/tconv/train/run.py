@@ -86,7 +86,7 @@ def fit(
         else:
             if init_from is not None or weights is not None:
                 raise TconvError(
-                    f"--resume {out}: it has weights of its own; --init-from and --weights start a run"
+                    f"--resume {out}: the run has its own weights; --init-from and --weights start a new run"
                 )
             segmenter = _again(data, done, given, ranks, out)
         log = EpochLog(out)
