@@ -76,7 +76,7 @@ def test_half_precision_is_the_rounded_float32(dtype: torch.dtype) -> None:
     assert made.dtype is dtype
     assert torch.all((exact - slack).to(dtype) <= made)
     assert torch.all(made <= (exact + slack).to(dtype))
-    theirs = functional.conv_transpose2d(x, weight, bias, 2, 1).float()
+    theirs = functional.conv_transpose2d(x.float(), weight.float(), bias.float(), 2, 1)
     assert torch.allclose(
         made.float(), theirs, rtol=4 * torch.finfo(dtype).eps, atol=4 * torch.finfo(dtype).eps
     )
