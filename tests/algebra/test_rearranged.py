@@ -140,7 +140,7 @@ def test_what_is_no_outer_product_is_refused() -> None:
         algebra.split_axes(ring)
     almost = np.ones((2, 1, 2, 2), np.float32)
     almost[1, 0, 1, 1] += 1e-6
-    with pytest.raises(TconvError, match=r"left over is 9\.54e-07"):
+    with pytest.raises(TconvError, match=r"remainder is 9\.54e-07"):
         algebra.split_axes(almost)
     with pytest.raises(TconvError, match=r"^weights are int64; floating point would fit"):
         algebra.split_axes(np.ones((1, 1, 2, 2), int))

@@ -217,7 +217,7 @@ def test_a_best_checkpoint_cannot_be_resumed(folder: Path, unbroken: Run, tmp_pa
 
 
 def test_a_run_is_not_overwritten(folder: Path, unbroken: Run) -> None:
-    with pytest.raises(TconvError, match="holds a run already; --resume goes on with it"):
+    with pytest.raises(TconvError, match="already holds a run; --resume continues it"):
         fit(folder, unbroken.folder, **SETTINGS)
 
 

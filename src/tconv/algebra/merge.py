@@ -13,7 +13,7 @@ w0) and P = 2 - p; with two axes 4 products per output instead of 9.
 
 In the other direction, v must be divisible by ones(f), that is by (1 - z^f)/(1 - z), along every axis. In one
 dimension it is exactly if the phases of v have equal gains: such a layer is nearest upsampling and a
-    convolution.
+convolution.
 """
 
 from __future__ import annotations

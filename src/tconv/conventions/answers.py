@@ -42,7 +42,7 @@ class Call:
     `line` is the call alone and `code` everything, with imports, that computes `y` from `x` and `w`: the
     weights as `weight_to` gives them.  Where the framework cannot express the layer, `code` pads or crops
     too: `before` the call the input, `after` it the output, by (lo, hi) cells on each axis; negative numbers
-        crop.
+    crop.
     """
 
     line: str

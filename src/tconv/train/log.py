@@ -47,7 +47,7 @@ class EpochLog(Callback):
     """Keeps one row per finished epoch in the checkpoint, and writes log.csv from it.
 
     The checkpoint is authoritative: after a kill the file is rewritten, so it never repeats or lacks an
-        epoch.
+    epoch.
     """
 
     def __init__(self, out: Path) -> None:
