@@ -206,7 +206,7 @@ def test_resuming_on_other_data_is_refused(unbroken: Run) -> None:
 
 
 def test_what_starts_a_run_is_refused_on_resuming(folder: Path, unbroken: Run) -> None:
-    with pytest.raises(TconvError, match="--init-from and --weights start a run"):
+    with pytest.raises(TconvError, match="--init-from and --weights start a new run"):
         fit(folder, unbroken.folder, resume=True, init_from=unbroken.best)
 
 
