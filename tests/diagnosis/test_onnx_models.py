@@ -13,6 +13,7 @@ from tconv.diagnosis import Finding, ModelLayer, diagnose
 from tconv.geometry import Geometry
 
 onnx = pytest.importorskip("onnx", reason="models are built with onnx")
+pytest.importorskip("onnx_ir", reason="models are read with onnx-ir")
 helper = onnx.helper
 
 WEIGHT = np.random.default_rng(0).normal(size=(4, 3, 4, 4)).astype(np.float32)
@@ -134,6 +135,9 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     assert [entry.measures.weights is None for entry in report.layers] == [True, False]
     assert report.notes == ("weights not looked at: ConvTranspose_a (computed in the model, or an input)",)
     assert report.notes[0] in str(report)
+    assert list(report.fix()) == ["ConvTranspose_b"]
+    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to mend"):
+        report.fix(names=("ConvTranspose_a",))
 
 
 def test_a_ring_of_nodes_does_not_hang() -> None:

@@ -1,4 +1,4 @@
-"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it says all but negative padding."""
+"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it cannot express negative padding."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def _node(text: str) -> Parsed:
     return call
 
 
-def _axes(bound: Mapping[str, Any], asked: CallContext) -> int:
+def _axes(bound: Mapping[str, Any], context: CallContext) -> int:
     for name in ("kernel_shape", "strides", "dilations", "output_padding"):
         if isinstance(bound[name], tuple):
             return len(bound[name])
-    return axes_of(bound["W"], asked)
+    return axes_of(bound["W"], context)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """The attributes of a ConvTranspose node, named as in the specification."""
     call = _node(text)
     bound = Function(0, _ATTRIBUTES).bind(call)
-    axes = _axes(bound, asked)
+    axes = _axes(bound, context)
     groups = number(bound, "group", 1)
-    told_in: int | None = None
+    known_in: int | None = None
     share: int | None = None
     if bound["kernel_shape"] is not ABSENT:
         kernel = numbers(bound, "kernel_shape", axes)
     else:
-        kernel, told_in, share = kernel_of(asked, call, bound["W"], "io" + "012"[:axes], "np.ones")
+        kernel, known_in, share = kernel_of(context, call, bound["W"], "io" + "012"[:axes], "np.ones")
     stride, dilation, extra = (
         numbers(bound, name, axes, least, least=least)
         for name, least in (("strides", 1), ("dilations", 1), ("output_padding", 0))
@@ -77,21 +77,21 @@ def read(text: str, asked: CallContext) -> Reading:
         pads=tuple(zip(flat[:axes], flat[axes:], strict=True)), output_padding=extra, groups=groups,
         auto_pad=how, output_shape=wanted_shape,
     )  # fmt: skip
-    window = said.window(input_sizes(asked, axes), asked.reading)
+    window = said.window(input_sizes(context, axes), context.reading)
     return finish(
-        asked,
+        context,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
         stride=stride,
         padding=[(lo, hi - o) for (lo, hi), o in zip(window, extra, strict=True)],
         dilation=dilation,
         groups=groups,
-        channels=(told_in, None if share is None else share * groups),
+        channels=(known_in, None if share is None else share * groups),
     )
 
 
 def write(geometry: Geometry) -> Call:
-    """A ConvTranspose node with explicit pads, and Pad nodes for what is left."""
+    """A ConvTranspose node with explicit pads, and Pad nodes for the rest."""
     g = geometry
     want = wanted(g)
     # The runtimes refuse negative pads, an output padding of stride or more, and an empty output.

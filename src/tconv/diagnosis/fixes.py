@@ -87,6 +87,11 @@ def before_reading(layer: ModelLayer, how: str) -> ModelLayer:
     return replace(layer, weight=merged.weight)
 
 
+def _wants(fix: Fix, layer: ModelLayer, found: bool) -> bool:
+    """Whether a layer is mended that is not asked for by name: one with weights of its own."""
+    return layer.weight is not None and (not fix.found or (found and not one_tap(layer)))
+
+
 def fixed(
     examined: Sequence[tuple[ModelLayer, bool]],
     how: str,
@@ -97,13 +102,14 @@ def fixed(
     """New weights for the layers that want it: `(layer, whether T201 was found)` each."""
     if how not in FIXES:
         raise unknown("fix", how, FIXES)
-    for layer, _ in examined:
-        _held(layer)
+    if all(layer.weight is None for layer, _ in examined):
+        for layer, _ in examined:
+            _held(layer)
     fix, random = FIXES[how], np.random.default_rng(seed)
     made = {
         layer.name: fix.make(layer, random)
         for layer, found in examined
-        if (layer.name in names if names else not fix.found or (found and not one_tap(layer)))
+        if (layer.name in names if names else _wants(fix, layer, found))
     }
     if not made:
         raise TconvError(

@@ -13,7 +13,7 @@ from tconv.train.palette import series
 
 __all__ = ["closer_look", "curve", "filters", "picture_row"]
 
-#: Pixels a side of the window for the closer look.
+#: The side, in pixels, of the enlarged window.
 WINDOW = 72
 
 
@@ -56,7 +56,7 @@ def closer_look(comparison: Comparison) -> Figures:
 
 
 def _window(shown: Shown) -> tuple[slice, slice]:
-    """The window whose truth has the most edges: there upsampling matters."""
+    """The window whose truth has the most edges, where upsampling matters most."""
     truth = shown.truth.astype(int)
     edges = np.zeros(truth.shape)
     edges[1:] += truth[1:] != truth[:-1]
@@ -78,7 +78,7 @@ def curve(variants: Sequence[Variant], column: str, title: str, caption: str, *,
 
 
 def filters(comparison: Comparison) -> Iterator[Section]:
-    """Every upsampling filter before and after learning; nothing where no variant learns any."""
+    """Every upsampling filter before and after training; nothing if no variant learns any."""
     panels = []
     for variant in comparison.variants:
         for each in variant.filters:
@@ -87,10 +87,10 @@ def filters(comparison: Comparison) -> Iterator[Section]:
                 panels.append(_tiles(each, when, weights, largest, comparison.data.classes))
     if panels:
         told = Line(
-            "Each tile is one filter: how a score of the class at the left spreads into the scores of the "
-            "class above it. Before learning, only the diagonal holds anything: bilinear interpolation, each "
-            "class for itself. After it, a class may speak in the scores of another, and a filter may have "
-            "edges. Red is positive, blue negative, white zero; before and after share one scale."
+            "Each tile is one filter: how a score of the class at the left contributes to the scores of the "
+            "class above it. Before training, only the diagonal is not zero: bilinear interpolation, each "
+            "class separately. After training, a class may contribute to the scores of another, and a filter "
+            "may have edges. Red is positive, blue negative, white zero; before and after share one scale."
         )
         figures = Figures(tuple(panels), layout="pairs")
         yield Section("filters", "What the upsampling layers learned", (told, figures))
@@ -104,7 +104,7 @@ def _tiles(each: Filters, when: str, weights: Weights, largest: float, classes: 
             tuple(filter_tile(weights[a, b], largest) for b in range(weights.shape[1]))
             for a in range(len(classes))
         ),
-        f"{each.layer.removesuffix('.up.weight')}, {size} × {size} weights a filter, {when} learning; "  # noqa: RUF001
+        f"{each.layer.removesuffix('.up.weight')}, {size} × {size} weights per filter, {when} training; "  # noqa: RUF001
         f"full colour at ±{largest:.2f}",
-        f"Filters of layer {each.layer} {when} learning",
+        f"Filters of layer {each.layer} {when} training",
     )

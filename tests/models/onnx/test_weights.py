@@ -185,3 +185,15 @@ def test_what_is_not_dequantized_here_is_computed(tmp_path: Path) -> None:
         assert layer.weight is None
         assert "computed" in layer.why
         assert str(layer.geometry) == "n1 c4>3 i5x5 k4 s2 p1"
+
+
+def test_weights_that_are_claimed_too_often_are_refused(tmp_path: Path) -> None:
+    """2,000 layers that each dequantize the one tensor of a small file for themselves."""
+    nodes = []
+    for i in range(2000):
+        nodes.append(helper.make_node("DequantizeLinear", ["v", "s"], [f"w{i}"]))
+        nodes.append(helper.make_node("ConvTranspose", ["x", f"w{i}"], [f"y{i}"], name=f"up{i}"))
+    arrays = {"v": np.zeros((64, 64, 4, 4), np.int8), "s": np.float32(0.5)}
+    path = saved(model_proto(nodes, {"x": (1, 64, 5, 5)}, ["y0"], arrays), tmp_path)
+    with pytest.raises(TconvError, match=r"share weights so often that they claim 68,419,584 bytes"):
+        read(path)

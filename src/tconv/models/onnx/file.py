@@ -12,7 +12,7 @@ from tconv.errors import TconvError, said
 from tconv.files import write_aside
 from tconv.models.onnx import guards
 from tconv.models.onnx.guards import LARGEST
-from tconv.models.onnx.nodes import FIXED, quiet
+from tconv.models.onnx.nodes import FIXED, quiet, tensors, tensors_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -47,7 +47,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
             model = ir.serde.deserialize_model(proto)
     except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
         raise guards.unfit(path, fault) from fault
-    for tensor in _tensors(model):
+    for tensor in tensors(model):
         if isinstance(tensor, ir.ExternalTensor):
             tensor.base_dir = path.parent if path.parent.name else path.parent.absolute()
     if model.ir_version < 4:
@@ -68,7 +68,7 @@ def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     sources = files_beside(model)
     with _attributes_inside(model, path):
-        if files_beside(model) or sum(tensor.nbytes for tensor in _tensors(model)) > LARGEST * 0.98:
+        if files_beside(model) or sum(tensor.nbytes for tensor in tensors(model)) > LARGEST * 0.98:
             _write_in_two(model, path, sources)
             return
         data = serialized(model, path)
@@ -80,7 +80,7 @@ def files_beside(model: ir.Model) -> set[Path]:
     """The files beside a model that hold tensors of it."""
     import onnx_ir as ir
 
-    return {Path(tensor.path) for tensor in _tensors(model) if isinstance(tensor, ir.ExternalTensor)}
+    return {Path(tensor.path) for tensor in tensors(model) if isinstance(tensor, ir.ExternalTensor)}
 
 
 @contextlib.contextmanager
@@ -90,13 +90,13 @@ def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
 
     held = [
         (node, attribute)
-        for node in _nodes(model)
+        for node, _ in walk(model)
         for attribute in node.attributes.values()
-        if any(isinstance(tensor, ir.ExternalTensor) for tensor in _of_attribute(attribute))
+        if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(attribute))
     ]
     try:
         for node, attribute in held:
-            inside = [_inside(tensor) for tensor in _of_attribute(attribute)]
+            inside = [_inside(tensor) for tensor in tensors_of(attribute)]
             one = attribute.type == ir.AttributeType.TENSOR
             node.attributes[attribute.name] = ir.Attr(
                 attribute.name, attribute.type, inside[0] if one else inside
@@ -198,34 +198,3 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
             part.unlink(missing_ok=True)
         for value, held in zip(values, kept, strict=True):
             value.const_value = held
-
-
-def _tensors(model: ir.Model) -> Iterator[Any]:
-    """Every tensor that the file holds or points to."""
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if value.const_value is not None:
-                yield value.const_value
-    for node in _nodes(model):
-        for attribute in node.attributes.values():
-            yield from _of_attribute(attribute)
-
-
-def _nodes(model: ir.Model) -> Iterator[ir.Node]:
-    import onnx_ir as ir
-
-    bodies: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
-    for body in bodies:
-        yield from ir.traversal.RecursiveGraphIterator(body)
-
-
-def _of_attribute(attribute: ir.Attr) -> Iterator[Any]:
-    """The tensors that an attribute holds."""
-    import onnx_ir as ir
-
-    if attribute.is_ref():
-        return
-    if attribute.type == ir.AttributeType.TENSOR:
-        yield attribute.value
-    elif attribute.type == ir.AttributeType.TENSORS:
-        yield from attribute.value

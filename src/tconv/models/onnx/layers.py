@@ -13,13 +13,18 @@ from tconv.errors import TconvError, clean
 from tconv.models.convolutions import conv_layer
 from tconv.models.layer import ModelLayer, Origin, stand_in
 from tconv.models.onnx import options as options_
-from tconv.models.onnx.nodes import constant, is_own, name_of, sizes_of, walk, weights_of
+from tconv.models.onnx.nodes import constant, is_own, name_of, sizes_of, tensors, walk, weights_of
 from tconv.models.onnx.options import shown
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = ["ORIGIN", "convolutions", "transposed"]
+
+_SHARED, _SMALL = (
+    16,
+    1 << 26,
+)  # how often the tensors of a file may be claimed as weights; bytes that always may
 
 #: What reading leaves on a node: its `Origin`.
 ORIGIN = "tconv.origin"
@@ -44,8 +49,15 @@ def transposed(model: ir.Model) -> list[ModelLayer]:
 
 def convolutions(model: ir.Model) -> list[ModelLayer]:
     """Every ConvTranspose as `transposed` has it, and every Conv whose weights are constants."""
-    read = (_read(node, where) for node, where in walk(model) if is_own(node, "ConvTranspose", "Conv"))
-    return _named([layer for layer in read if layer is not None])
+    layers, claimed, most = [], 0, _SHARED * sum(tensor.nbytes for tensor in tensors(model)) + _SMALL
+    for node, where in walk(model):
+        layer = _read(node, where) if is_own(node, "ConvTranspose", "Conv") else None
+        if layer is not None:
+            claimed += 0 if layer.weight is None else layer.weight.nbytes
+            if claimed > most:  # each is looked at by itself, though many may be the same one
+                raise TconvError(f"its layers share weights so often that they claim {claimed:,} bytes")
+            layers.append(layer)
+    return _named(layers)
 
 
 def _named(layers: list[ModelLayer]) -> list[ModelLayer]:

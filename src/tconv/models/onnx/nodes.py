@@ -25,6 +25,8 @@ __all__ = [
     "quiet",
     "root_of",
     "sizes_of",
+    "tensors",
+    "tensors_of",
     "walk",
     "weights_of",
 ]
@@ -63,6 +65,29 @@ def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
             elif attribute.type == ir.AttributeType.GRAPHS:
                 for i, graph in enumerate(attribute.value):
                     yield from _walk(graph, f"{where}/{name_of(node)}/{name}{i}")
+
+
+def tensors(model: ir.Model) -> Iterator[Any]:
+    """Every tensor that a model holds or points to."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+    for node, _ in walk(model):
+        for attribute in node.attributes.values():
+            yield from tensors_of(attribute)
+
+
+def tensors_of(attribute: ir.Attr) -> Iterator[Any]:
+    """The tensors that an attribute holds."""
+    import onnx_ir as ir
+
+    if attribute.is_ref():
+        return
+    if attribute.type == ir.AttributeType.TENSOR:
+        yield attribute.value
+    elif attribute.type == ir.AttributeType.TENSORS:
+        yield from attribute.value
 
 
 def name_of(node: ir.Node) -> str:
