@@ -15,6 +15,7 @@ import pytest
 
 from tconv import algebra
 from tconv.cli import main
+from tconv.diagnosis import diagnose
 
 EVEN = "n1 c2>3 i8x8 k4 s2 p1"
 WEIGHT = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
@@ -139,11 +140,11 @@ BAD = [
     (["@evil.pt", "--layer", f"up={EVEN}"], "that can be read safely"),
     (["@m.pt"], "give --layer NAME=PROBLEM, with a name of up.0.weight (2, 3, 4, 4)"),
     (["@m.pt", "--layer", "up.0"], "a state dict does not tell strides"),
-    (["@m.pt", "--layer", f"upp.0={EVEN}"], "did you mean up.0?"),
+    (["@m.pt", "--layer", f"upp.0={EVEN}"], "layer 'upp.0' is unknown; did you mean 'up.0'?"),
     (["@m.pt", "--layer", "="], "NAME or NAME=PROBLEM would fit"),
     (["@linear.pt", "--layer", f"up={EVEN}"], "no tensor in it has the 3 to 5 axes"),
-    (["@cut.onnx"], "no whole ONNX model"),
-    (["@empty.onnx"], "no whole ONNX model"),
+    (["@cut.onnx"], "is no valid ONNX model: it is cut short or of another kind"),
+    (["@empty.onnx"], "empty.onnx is empty"),
     (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
     (
         ["@m.pt", "--layer", f"up.0={EVEN}", "--how", "split", "--fix", "@out.pt"],
@@ -151,7 +152,6 @@ BAD = [
     ),
     (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge makes weights of another shape"),
     (["@cut.pt2"], "no whole exported program"),
-    (["@evil.pt2"], "no whole exported program"),
     (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
     (
         ["@w.npy", "--problem", EVEN, "--layer", "w"],
@@ -247,6 +247,14 @@ def test_bad_input_is_one_line(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert not (nonsense / "out.npy").exists()
+    assert not (nonsense / "was_here.txt").exists()
+
+
+def test_a_pickle_beside_a_program_is_not_opened(nonsense: Path) -> None:
+    assert (
+        diagnose(nonsense / "evil.pt2").as_dict()["layers"]
+        == diagnose(nonsense / "whole.pt2").as_dict()["layers"]
+    )
     assert not (nonsense / "was_here.txt").exists()
 
 

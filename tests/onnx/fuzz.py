@@ -7,6 +7,7 @@ interpreter can be told from an error. `tests/onnx/test_fuzz.py` reads what it s
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import sys
 import tempfile
@@ -237,9 +238,32 @@ def inspect(path: Path) -> None:
     assert not check_line, f"control characters are printed: {check_line[0]!r}"
 
 
+def diagnose(path: Path) -> None:
+    """Then every layer gets other weights, and what is written must be fit to be read."""
+    from tconv.diagnosis import diagnose
+    from tconv.models.onnx.reader import read
+
+    found = diagnose(path)
+    json.dumps(found.as_dict())
+    check_line = [line for line in str(found).splitlines() if not line.isprintable()]
+    assert not check_line, f"control characters are printed: {check_line[0]!r}"
+    out = path.with_name("out.onnx")
+    made = found.fix("bilinear")
+    try:
+        found.write(out, made)
+        try:
+            held = {layer.name: layer.weight for layer in read(out).layers}
+        except TconvError as fault:
+            raise AssertionError(f"what was written cannot be read: {fault}") from fault
+        for name, weight in made.items():
+            assert np.array_equal(held[name].astype(weight.dtype), weight), name
+    finally:
+        out.unlink(missing_ok=True)
+
+
 def rewrite(path: Path) -> None:
     """For every kind of target by turns; what is written must be fit to be read."""
-    from tconv.onnx.model import read
+    from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting import rewrite
     from tconv.onnx.rewriting.goals import TARGETS
 
@@ -259,7 +283,7 @@ def rewrite(path: Path) -> None:
         out.unlink(missing_ok=True)
 
 
-WAYS: dict[str, Callable[[Path], None]] = {"inspect": inspect, "rewrite": rewrite}
+WAYS: dict[str, Callable[[Path], None]] = {"diagnose": diagnose, "inspect": inspect, "rewrite": rewrite}
 
 
 def main() -> int:

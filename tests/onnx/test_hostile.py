@@ -93,6 +93,29 @@ def _calling(*functions: onnx.FunctionProto) -> onnx.ModelProto:
     return model_proto([call], inputs={"x": [1]}, functions=functions)
 
 
+def _doubling(times: int) -> onnx.ModelProto:
+    steps = [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(times)]
+    ends = node("Shape", ["x"], ["s0"]), node("Reshape", ["x", f"s{times}"], ["y"])
+    return model_proto([ends[0], *steps, ends[1]], inputs={"x": [1, 4, 8, 8]})
+
+
+def _doubling_calls(deep: int) -> onnx.ModelProto:
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("d", 1)]
+    functions = []
+    for i in range(deep):
+        after = (
+            node(f"f{i + 1}", ["b"], ["c"], domain="d") if i < deep - 1 else node("Identity", ["b"], ["c"])
+        )
+        double = node("Concat", ["a", "a"], ["b"], axis=0)
+        functions.append(helper.make_function("d", f"f{i}", ["a"], ["c"], [double, after], opsets))
+    steps = [
+        node("Shape", ["x"], ["s"]),
+        node("f0", ["s"], ["t"], domain="d"),
+        node("Reshape", ["x", "t"], ["y"]),
+    ]
+    return model_proto(steps, inputs={"x": [1, 4, 8, 8]}, functions=functions, domains=["d"])
+
+
 def _nested(deep: int) -> onnx.ModelProto:
     def graph(step: onnx.NodeProto) -> onnx.GraphProto:
         return helper.make_graph([step], "g", [], [helper.make_empty_tensor_value_info(step.output[0])])
@@ -148,7 +171,17 @@ BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     ),
     "functions that explode": (
         lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 10) for i in range(9)), _function("f9", "Relu")),
-        "more than 1,000,000 nodes",
+        "come to more than 5,000 nodes, counted at every call",
+    ),
+    "functions that double 24 times": (
+        lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 2) for i in range(23)), _function("f23", "Relu")),
+        "come to more than 5,000 nodes, counted at every call",
+    ),
+    "a shape that doubles 40 times": (lambda: _doubling(40), "a shape in it grows to more than 1,000,000"),
+    "a shape that functions double": (lambda: _doubling_calls(20), "a shape in it grows to more"),
+    "functions in functions": (
+        lambda: _calling(*(_function(f"f{i}", f"f{i + 1}") for i in range(30)), _function("f30", "Relu")),
+        "functions that call each other more than 24 deep",
     ),
     "graphs too deep": (lambda: _nested(27), "subgraphs more than 24 deep"),
     "opset of the future": (lambda: _opset(999), "opset 999 is unknown; 1 to "),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tconv import _core
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.call_cache import PlannedCall
 from tconv.planning import LAYOUTS, Plan
@@ -35,7 +35,7 @@ class Ready(NamedTuple):
 def check_layout(layout: Any) -> None:
     """Refuse an unknown layout."""
     if layout not in LAYOUTS:
-        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
+        raise unknown("layout=", layout, LAYOUTS)
 
 
 def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from tconv import _core
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.planning import dots, gradient, phases, winograd
 from tconv.planning.cost import BYTES, MOST_WORKSPACE, THREAD_CYCLES, Machine, machine
@@ -263,7 +263,7 @@ def _plans(
         ("isa", isa or isas()[0], isas()),
     ):
         if value not in known:
-            raise TconvError(f"{name}={value!r} is unknown; {', '.join(known)} would fit")
+            raise unknown(f"{name}=", value, known)
     if activation_code(activation)[0] and (dtype[0] in "ciu" or map == "weight_gradient"):
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
     chosen_isa = isa or isas()[0]
