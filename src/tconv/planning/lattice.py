@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import TypeAlias
 
+from tconv._core import Problem
 from tconv.planning.cost import MOST_WORKSPACE, split
-from tconv.planning.plans import MapName, Problem
+from tconv.planning.problem import MapName
 
 __all__ = ["Box", "Lattice"]
 
