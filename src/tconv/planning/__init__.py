@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from math import prod
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from tconv import _core
@@ -22,7 +23,7 @@ from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.planning.algorithms import ALGORITHMS, Algorithm
 from tconv.planning.cost import MOST_WORKSPACE, machine
-from tconv.planning.plans import Candidate, Plan, nearest
+from tconv.planning.plans import Candidate, Plan
 from tconv.planning.problem import (
     DTYPES,
     LAYOUTS,
@@ -168,6 +169,26 @@ def _plan(*question: Any) -> Plan:
     return next(_plans(*question))
 
 
+def _weighed(
+    problem: _core.Problem,
+    map: MapName,
+    dtype: str,
+    names: tuple[str, ...],
+    layout: Layout,
+    isa: str,
+    packed: int,
+) -> list[Candidate]:
+    """What algorithms of these names weigh, the cheapest first; `packed`: weights packed at every call."""
+    facts = machine(isa, real(problem, dtype)[1])
+    options = [
+        candidate._replace(cost=candidate.cost + packed * a.packing(facts)) if packed else candidate
+        for a in (ALGORITHMS[name] for name in names)
+        for candidate in a.candidates(problem, map, dtype, isa, layout)
+    ]
+    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
+    return sorted(options, key=attrgetter("cost"))
+
+
 def _plans(
     geometry: Geometry,
     map: MapName,
@@ -192,30 +213,24 @@ def _plans(
     if kind != _core.Activation.none and (dtype[0] in "ciu" or map == "weight_gradient"):
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
     problem, chosen_isa = problem_of(geometry), isa or isas()[0]
-    facts = machine(chosen_isa, real(problem, dtype)[1])
-    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
     # An empty batch leaves nothing to compute, by whatever algorithm.
-    only = algorithm if algorithm != "auto" and geometry.batch else None
-    options = [
-        candidate._replace(cost=candidate.cost + packed * a.packing(facts)) if packed else candidate
-        for a in ALGORITHMS.values()
-        if only in (None, a.name)
-        for candidate in a.candidates(problem, map, dtype, chosen_isa, layout)
-    ]
-    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
-    options.sort(key=lambda candidate: candidate.cost)
+    names = tuple(ALGORITHMS) if algorithm == "auto" or not geometry.batch else (algorithm,)
+    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
+    weigh = partial(_weighed, problem, map, dtype, names, layout, chosen_isa, packed)
 
     def made(candidate: Candidate) -> Plan:
-        words: dict[str, Any] = {
-            "dtype": dtype,
-            "isa": chosen_isa,
-            "layout": layout,
-            "activation": activation,
-        }
-        return Plan.of(candidate, geometry, map, alternatives=nearest(candidate, options), **words)
+        return Plan.of(
+            *(candidate, geometry, map),
+            dtype=dtype,
+            isa=chosen_isa,
+            layout=layout,
+            activation=activation,
+            problem=problem,
+            others=weigh,
+        )
 
     found, larger = False, list[Plan]()
-    for candidate in options:
+    for candidate in weigh():
         one = made(candidate)
         part = candidate.part
         large = one.runner.workspace_bytes > MOST_WORKSPACE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
@@ -21,7 +21,7 @@ from tconv.planning.records import RECORDS
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
 
-__all__ = ["Candidate", "Part", "Plan", "algorithm_of", "nearest"]
+__all__ = ["Candidate", "Part", "Plan", "algorithm_of"]
 
 #: How a map is computed; None: plain loops over the definition.
 Part: TypeAlias = _core.PhasesPlan | _core.WinogradPlan | _core.DotsPlan | _core.GradientPlan | None
@@ -74,7 +74,7 @@ def task_of(part: Part) -> str:
     return f"batch {n}, cells {z}x{y}x{x}; {units} a task"
 
 
-def checked(what: str, core: _core.Plan) -> _core.Plan:
+def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
     """`core`, if there are kernels for its types of numbers and what follows its sums.
 
     Raises:
@@ -107,8 +107,7 @@ class Plan:
     core: _core.Plan  #: what the engine is told; its fields are explained in core/plan.hpp
     computed_macs: int = 0
     cost: float = 0.0  #: estimated cycles of one core
-    #: The cheapest of another algorithm, of other lanes and of another tile.
-    alternatives: tuple[Candidate, ...] = ()
+    others: Callable[[], Iterable[Candidate]] = tuple  #: weighs all candidates again, the cheapest first
     runner: _core.Runner = field(init=False)  #: ready to run
 
     def __post_init__(self) -> None:
@@ -117,7 +116,7 @@ class Plan:
         Raises:
             TconvError: no kernel has such operands or such an epilogue.
         """
-        object.__setattr__(self, "runner", _core.Runner(checked(str(self.geometry), self.core)))
+        object.__setattr__(self, "runner", _core.Runner(checked(self.geometry, self.core)))
 
     @classmethod
     def of(
@@ -130,12 +129,13 @@ class Plan:
         isa: str,
         layout: Layout = "channels_first",
         activation: Activation = None,
-        alternatives: tuple[Candidate, ...] = (),
+        problem: _core.Problem | None = None,
+        others: Callable[[], Iterable[Candidate]] = tuple,
     ) -> Plan:
-        """The plan that a candidate stands for."""
+        """The plan that a candidate stands for; `problem`: that of the geometry, where it is at hand."""
         threads = int(candidate.cost / RECORDS[isa].tasks.thread)
         core = _core.Plan(
-            problem=problem_of(geometry),
+            problem=problem or problem_of(geometry),
             map=_core.Map[map],
             layout=_core.ArrayLayout[layout],
             operands=operands_of(dtype),
@@ -151,7 +151,7 @@ class Plan:
             core=core,
             computed_macs=candidate.computed_macs,
             cost=candidate.cost,
-            alternatives=alternatives,
+            others=others,
         )
 
     @property
@@ -183,6 +183,11 @@ class Plan:
     def kernel(self) -> str:
         """Name of the kernel, such as f32_phases_14x2__avx512."""
         return self.runner.kernel
+
+    @property
+    def alternatives(self) -> tuple[Candidate, ...]:
+        """The cheapest of another algorithm, of other lanes and of another tile, which were rejected."""
+        return nearest(self.core.part, self.others())
 
     @property
     def packing(self) -> tuple[object, ...]:
@@ -231,9 +236,8 @@ class Plan:
         return f"{algorithm_of(other.part)}{how}: {other.cost:,.0f} cycles{times}"
 
 
-def nearest(chosen: Candidate, others: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def nearest(part: Part, others: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The cheapest of `others`, which are in order, of another algorithm, of other lanes, of another tile."""
-    part = chosen.part
     own = algorithm_of(part), lanes_of(part), tile_of(part)
     found: dict[int, Candidate] = {}
     for other in others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -43,11 +44,13 @@ def parse_activation(activation: Activation) -> tuple[_core.Activation, float, f
     >>> parse_activation(("leaky_relu", 0.2))
     (Activation.leaky_relu, 0.2, 0.0, 0.0)
     """
+    if activation is None:
+        return _core.Activation.none, 0.0, 0.0, 0.0
     parts = activation if isinstance(activation, tuple | list) and activation else (activation,)
     name, numbers = parts[0], parts[1:]
     known = isinstance(name, str) and name != "none" and name in _core.Activation.__members__
     expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
-    if (name is not None and not known) or len(numbers) != expected:
+    if not known or len(numbers) != expected:
         raise TconvError(
             f"activation={activation!r} is unknown; "
             'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
@@ -61,9 +64,10 @@ def parse_activation(activation: Activation) -> tuple[_core.Activation, float, f
         if not values[0] <= values[1]:
             raise TconvError(f"activation={activation!r}: the lower bound must not exceed the upper one")
         return _core.Activation.clamp, 0.0, values[0], values[1]
-    return _core.Activation[str(name).lower()], 0.0, 0.0, 0.0
+    return _core.Activation[str(name)], 0.0, 0.0, 0.0
 
 
+@lru_cache(maxsize=256)
 def epilogue_of(activation: Activation, dtype: str) -> _core.Epilogue:
     """What follows a layer of one dtype."""
     kind, slope, lo, hi = parse_activation(activation)
@@ -78,6 +82,7 @@ def epilogue_of(activation: Activation, dtype: str) -> _core.Epilogue:
     )
 
 
+@cache
 def operands_of(dtype: str) -> _core.Operands:
     """A map on arrays of one dtype; halves are summed in float32, all others as they are."""
     one = _core.DType[dtype]
