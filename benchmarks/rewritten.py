@@ -3,9 +3,10 @@
     python benchmarks/rewritten.py                          every model, 1 and 2 threads; about ten minutes
     python benchmarks/rewritten.py ppocr_det --threads 2    one of them
 
-Models come out of packages of the registry, each fetched once and checked by its hash (tests/real_models.py);
-those of ncnn and TensorFlow go through the tests' own converters. Each row is the last race of `tconv rewrite
---for speed`: the result against the original, in turns, after everything has been chosen.
+Models come out of packages of the registry, each fetched once and checked by its hash
+(tests/real_models/fetch.py); those of ncnn and TensorFlow go through the tests' own converters. Each row is
+the last race of `tconv rewrite --for speed`: the result against the original, in turns, after everything has
+been chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import tconv.onnx
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 Feeds = dict[str, np.ndarray]
 
@@ -70,7 +71,7 @@ def main() -> None:
         "--seconds", type=float, default=30.0, help="about how long to measure each; default: 30"
     )
     args = parser.parse_args()
-    from real_onnx import onnx_model
+    from tests.real_models.as_onnx import onnx_model
 
     cache = Path(tempfile.gettempdir()) / "tconv-models"
     cache.mkdir(exist_ok=True)

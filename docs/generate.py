@@ -1,6 +1,7 @@
 """Write the parts of the documentation that are not written by hand: the commands and the pictures.
 
-`python docs/generate.py` writes them anew after a change; `tests/test_docs.py` compares the committed ones.
+`python docs/generate.py` writes them anew after a change; `tests/docs/test_docs.py` compares the committed
+ones.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from labelled_folder import CLASSES, folder
 from tconv.cli import MODULES, main, make_parser
+from tests.train.helpers import CLASSES, folder
 
 __all__ = ["folder"]
 

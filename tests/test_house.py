@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import tconv
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     name
     for _, name, _ in pkgutil.walk_packages(tconv.__path__, "tconv.")

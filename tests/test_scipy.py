@@ -12,12 +12,12 @@ pytest.importorskip("scipy", reason="SciPy is not installed")
 from scipy.sparse import linalg
 
 import tconv
-from layer_options import layer_options
-from plain import dense
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.scipy import deconvolve, linear_operator
 from tconv.testing import assert_same, integer_arrays
+from tests.ops.helpers import layer_options
+from tests.views.helpers import dense
 
 PROBLEMS = [
     Geometry.parse(problem)

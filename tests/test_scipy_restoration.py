@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ import pytest
 pytest.importorskip("scipy", reason="SciPy is not installed")
 
 from tconv.scipy import linear_operator
+from tests import ROOT
 
-GUIDE = Path(__file__).parents[1] / "docs" / "guides" / "restoration.md"
+GUIDE = ROOT / "docs" / "guides" / "restoration.md"
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import shown, whole
+from tconv.geometry.normalize import shown, whole
 
 __all__ = ["FILTERS", "bicubic", "bilinear", "make", "nearest", "options"]
 
-Line = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.float64]
 
 CUBIC = -0.75  # the free parameter of Keys' kernel, as PyTorch and OpenCV set it
 
@@ -38,10 +38,10 @@ class Filter(NamedTuple):
     """An interpolation: its length for a factor, and its value at a distance in input pixels."""
 
     length: Callable[[int], int]
-    value: Callable[[Line], Line]
+    value: Callable[[Samples], Samples]
 
 
-def _cubic(distance: Line) -> Line:
+def _cubic(distance: Samples) -> Samples:
     """Cubic convolution (Keys 1981) with its parameter a left free: cubics on [0, 1] and [1, 2]."""
     x, a = np.abs(distance), CUBIC
     near = ((a + 2) * x - (a + 3)) * x * x + 1

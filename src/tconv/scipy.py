@@ -31,7 +31,7 @@ except ImportError as fault:
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown, whole
+from tconv.geometry.normalize import shown, whole
 from tconv.ops import conv, conv_transpose
 from tconv.ops.arrays import Array, operand
 

@@ -1,6 +1,6 @@
 """Keras on the backend of KERAS_BACKEND, in a process of its own: prints how many problems agreed.
 
-KERAS_BACKEND=torch python keras_peer.py WRITTEN READ READING
+KERAS_BACKEND=torch python -m tests.frameworks.keras_peer WRITTEN READ READING
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import keras
 import numpy as np
-from checks import was_read, written
-from problems import axes_of, geometries
 
 from tconv.conventions import read
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 14
 

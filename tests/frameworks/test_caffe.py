@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-from caffemodel import caffemodel
-from checks import was_read, written
-from problems import axes_of, geometries
 
 from tconv.conventions import Call, read
 from tconv.geometry import Geometry
+from tests.frameworks.caffemodel import caffemodel
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 16
 END = 'layer { name: "end" type: "Power" bottom: "y" top: "end" }'  # OpenCV answers by the name of a layer

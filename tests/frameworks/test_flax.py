@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from problems import axes_of
 
 from tconv.testing import assert_same
+from tests import ROOT
+from tests.frameworks.problems import axes_of
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "flax_conv_transpose.py"
+EXAMPLE = ROOT / "docs" / "examples" / "flax_conv_transpose.py"
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from checks import was_read, written
 from jax import lax
-from problems import axes_of, geometries
+
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 13
 LETTERS = {1: "H", 2: "HW", 3: "HWD"}

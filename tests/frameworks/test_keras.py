@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-PEER = Path(__file__).with_name("keras_peer.py")
+from tests import ROOT
+
 OLD = Path(sys.prefix) / "keras-3.14"  # `make test-frameworks` installs it apart from the other packages
 
 
@@ -18,8 +19,9 @@ def run(backend: str, written: int, read: int, reading: str, path: Path | None =
     places = [str(path)] if path else []
     places += filter(None, [os.environ.get("PYTHONPATH")])
     done = subprocess.run(
-        [sys.executable, str(PEER), str(written), str(read), reading],
+        [sys.executable, "-m", "tests.frameworks.keras_peer", str(written), str(read), reading],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(places)},
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

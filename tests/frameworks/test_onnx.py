@@ -9,12 +9,12 @@ import numpy as np
 import onnxruntime
 import openvino
 import pytest
-from checks import was_read, written
 from onnx import ModelProto, helper
 from onnx.reference import ReferenceEvaluator
-from problems import axes_of, geometries
 
 from tconv.conventions import read
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 15
 CORE = openvino.Core()

@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import torch
-from checks import was_read, written
-from problems import axes_of, geometries
 from torch import nn
+
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 11
 

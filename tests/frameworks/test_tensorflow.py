@@ -6,8 +6,9 @@ import random
 
 import numpy as np
 import tensorflow as tf
-from checks import was_read, written
-from problems import axes_of, geometries
+
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
 
 SEED = 12
 

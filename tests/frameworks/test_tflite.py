@@ -6,9 +6,10 @@ import random
 
 import numpy as np
 import pytest
-from checks import was_read, written
-from problems import axes_of, geometries
-from tflite_ops import operators
+
+from tests.frameworks.checks import was_read, written
+from tests.frameworks.problems import axes_of, geometries
+from tests.frameworks.tflite_ops import operators
 
 SEED = 17
 

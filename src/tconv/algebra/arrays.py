@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis, per_axis, whole
+from tconv.geometry.normalize import PerAxis, per_axis, whole
 
 __all__ = ["Array", "check_room", "checked_groups", "counts", "read_weight", "rounded", "wide"]
 

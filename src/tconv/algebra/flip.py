@@ -15,7 +15,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, counts, read_weight
 from tconv.algebra.merge import exchanged
-from tconv.geometry.arguments import Padding, PerAxis, Sides, padding_pairs, per_axis
+from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs, per_axis
 
 __all__ = ["Flipped", "flip_stride_one"]
 

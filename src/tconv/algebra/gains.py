@@ -19,8 +19,8 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis
 from tconv.geometry.axis import Axis
+from tconv.geometry.normalize import PerAxis
 
 __all__ = ["constant_response", "equal_phase_gains", "phase_gains", "phase_taps", "ripple"]
 

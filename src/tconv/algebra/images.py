@@ -26,7 +26,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, counts, read_weight, wide
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis
+from tconv.geometry.normalize import PerAxis
 
 __all__ = ["image_share"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tconv import filters
 from tconv.algebra.arrays import Array, counts, read_weight
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis
+from tconv.geometry.normalize import PerAxis
 
 __all__ = ["bilinear", "icnr"]
 

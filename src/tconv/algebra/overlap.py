@@ -20,7 +20,7 @@ import numpy as np
 from tconv.algebra.arrays import Array, check_room, checked_groups, read_weight
 from tconv.algebra.merge import exchanged
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, padding_pairs, whole
+from tconv.geometry.normalize import Padding, padding_pairs, whole
 
 __all__ = ["Frames", "to_frames"]
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis, per_axis
+from tconv.geometry.normalize import PerAxis, per_axis
 
 __all__ = ["frequencies", "frequency_response", "image_gains"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
 from tconv.errors import TconvError
-from tconv.geometry.arguments import PerAxis, per_axis
+from tconv.geometry.normalize import PerAxis, per_axis
 
 __all__ = ["append_taps", "dense_groups", "spread_dilation"]
 

@@ -19,11 +19,11 @@ from types import MappingProxyType
 from typing import Any
 
 from tconv.conventions import caffe, jax, keras, onnx, pytorch, tensorflow, tflite
-from tconv.conventions.answers import Asked, Call, Reading
+from tconv.conventions.answers import Call, CallContext, Reading
 from tconv.conventions.calls import near
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown, whole
+from tconv.geometry.normalize import shown, whole
 
 __all__ = ["FRAMEWORKS", "READINGS", "Call", "Reading", "read", "weight_from", "weight_to", "write"]
 
@@ -94,7 +94,7 @@ def read(
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
         raise TconvError(f"channels={shown(channels)}; give the input channels, or (in, out)")
-    asked = Asked(
+    asked = CallContext(
         _sizes("input", input),
         (
             None if pair[0] is None else whole("channels", pair[0]),

@@ -8,11 +8,11 @@ from typing import Any
 from tconv.conventions.weights import Layout
 from tconv.geometry import Geometry
 
-__all__ = ["Asked", "Call", "Reading"]
+__all__ = ["Call", "CallContext", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CallContext:
     """What stands beside a call that is read: the sizes that the call itself does not tell."""
 
     input: tuple[int, ...]

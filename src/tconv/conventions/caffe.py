@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tconv.conventions import prototxt
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import finish, numbers
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import finish, numbers
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown, whole
+from tconv.geometry.normalize import shown, whole
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -71,7 +71,7 @@ def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | N
     return numbers({name: tuple(values)}, name, axes, least=0)
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`layer { type: "Deconvolution" convolution_param { num_output: 8 kernel_size: 4 stride: 2 } }`."""
     told = _layer(text)
     known = {*_SIZES, *_OTHERS, *(f"{side}_{end}" for side in filter(None, _SIZES.values()) for end in "hw")}

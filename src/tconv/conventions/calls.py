@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import shown
+from tconv.geometry.normalize import shown
 
 __all__ = ["ABSENT", "Function", "Named", "Parsed", "Shaped", "parse"]
 

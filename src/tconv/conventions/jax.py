@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, flag, kernel_of, number, numbers, pairs
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import find, finish, flag, kernel_of, number, numbers, pairs
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
 from tconv.conventions.spelling import options
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -57,7 +57,7 @@ def _kernel_axes(bound: Mapping[str, Any], axes: int, default: str) -> str:
     return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in specs[1])
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`lax.conv_transpose(x, w, (2, 2), "SAME")`, or `lax.conv_general_dilated` with an lhs_dilation."""
     call = parse(text)
     bound = find(call, _FUNCTIONS).bind(call)
@@ -93,7 +93,7 @@ def read(text: str, asked: Asked) -> Reading:
     )
 
 
-def _read_general(call: Parsed, bound: Mapping[str, Any], asked: Asked) -> Reading:
+def _read_general(call: Parsed, bound: Mapping[str, Any], asked: CallContext) -> Reading:
     axes = _axes(call, bound["window_strides"])
     groups = number(bound, "feature_group_count", 1)
     if set(numbers(bound, "window_strides", axes)) != {1} or number(bound, "batch_group_count", 1) != 1:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from itertools import product
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import axes_of, find, finish, kernel_of, number, numbers, word
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import axes_of, find, finish, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, channels_last_lines, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -40,7 +40,7 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("012"[: geometry.axes] + "oi")
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`Conv2DTranspose(8, 3, strides=2, padding="same")`, or `keras.ops.conv_transpose(x, w, 2, "same")`."""
     call = parse(text)
     function = find(call, _LAYERS | _OPS)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import axes_of, finish, input_sizes, kernel_of, number, numbers, word
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import axes_of, finish, input_sizes, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -43,14 +43,14 @@ def _node(text: str) -> Parsed:
     return call
 
 
-def _axes(bound: Mapping[str, Any], asked: Asked) -> int:
+def _axes(bound: Mapping[str, Any], asked: CallContext) -> int:
     for name in ("kernel_shape", "strides", "dilations", "output_padding"):
         if isinstance(bound[name], tuple):
             return len(bound[name])
     return axes_of(bound["W"], asked)
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """The attributes of a ConvTranspose node, named as in the specification."""
     call = _node(text)
     bound = Function(0, _ATTRIBUTES).bind(call)

@@ -6,7 +6,7 @@ import re
 from typing import Any, TypeAlias
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import shown
+from tconv.geometry.normalize import shown
 
 __all__ = ["Message", "parse", "write"]
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, kernel_of, number, numbers
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import find, finish, kernel_of, number, numbers
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crop_lines, crops, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import Axis
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -33,7 +33,7 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("io" + "012"[: geometry.axes])
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`nn.ConvTranspose2d(64, 32, 4, 2, 1)(x, output_size=[...])`, or `F.conv_transpose2d(...)`."""
     call = parse(text)
     function = find(call, _MODULES | _FUNCTIONS)

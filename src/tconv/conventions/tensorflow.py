@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, input_sizes, kernel_of, numbers, pairs, word
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import find, finish, input_sizes, kernel_of, numbers, pairs, word
 from tconv.conventions.calls import ABSENT, Function, parse
 from tconv.conventions.spelling import options, short
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, channels_last_lines, full_sizes, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import range_text, reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "closest", "layout", "read", "says", "window", "write"]
 
@@ -45,7 +45,7 @@ def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tupl
     return numbers(bound, name, axes, default, least=1)
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`tf.nn.conv2d_transpose(x, w, output_shape=[1, 10, 10, 8], strides=2, padding="SAME")`."""
     call = parse(text)
     function = find(call, _FUNCTIONS)

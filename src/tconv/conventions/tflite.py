@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tconv.conventions.answers import Asked, Call, Reading
-from tconv.conventions.asking import find, finish, input_sizes, kernel_of, number, numbers, word
+from tconv.conventions.answers import Call, CallContext, Reading
+from tconv.conventions.binding import find, finish, input_sizes, kernel_of, number, numbers, word
 from tconv.conventions.calls import Function, parse
 from tconv.conventions.tensorflow import closest, window
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
@@ -31,7 +31,7 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("o" + "012"[: geometry.axes] + "i")
 
 
-def read(text: str, asked: Asked) -> Reading:
+def read(text: str, asked: CallContext) -> Reading:
     """`TRANSPOSE_CONV([1, 10, 10, 8], w, x, padding="SAME", stride_h=2, stride_w=2)`, arguments as there."""
     call = parse(text)
     bound = find(call, _FUNCTIONS).bind(call)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
+from tconv.geometry.normalize import shown
 
 __all__ = ["Layout"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 
 from tconv.diagnosis.findings import Finding
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, stepped
 from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
@@ -21,7 +21,7 @@ _WASTE = 2.0  # computed over needed multiplications
 _SMALL = 1_000_000  # multiplications: fewer take no longer than the call itself
 
 
-def of_geometry(layer: Layer, measures: Measures, tolerance: float) -> Iterator[Finding]:
+def of_geometry(layer: ModelLayer, measures: Measures, tolerance: float) -> Iterator[Finding]:
     """T101 to T104."""
     if layer.conv:
         yield from _conv_gradient(layer, measures)
@@ -32,7 +32,7 @@ def of_geometry(layer: Layer, measures: Measures, tolerance: float) -> Iterator[
     yield from _input_gradient(layer)
 
 
-def _even_kernels(layer: Layer) -> str:
+def _even_kernels(layer: ModelLayer) -> str:
     """Kernels near the layer's that cover evenly, and the padding that keeps its output size."""
     g = layer.geometry
     made = []
@@ -45,7 +45,7 @@ def _even_kernels(layer: Layer) -> str:
     return f"kernel {kernels} with padding {sides} and no output padding gives the same size evenly"
 
 
-def _uneven(layer: Layer, measures: Measures) -> Iterator[Finding]:
+def _uneven(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     taps = measures.taps
     reached = taps[taps > 0]
     if reached.min() == reached.max():
@@ -75,7 +75,7 @@ def _axes(axes: list[int]) -> str:
     return f"ax{'e' if len(axes) > 1 else 'i'}s {' and '.join(map(str, axes))}"
 
 
-def _unreached(layer: Layer, measures: Measures) -> Iterator[Finding]:
+def _unreached(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     g = layer.geometry
     empty = int((measures.taps == 0).sum())
     if layer.sized:
@@ -125,7 +125,7 @@ def _taps_of_inputs(axis: Axis) -> list[int]:
     return change[:-1]
 
 
-def _input_gradient(layer: Layer) -> Iterator[Finding]:
+def _input_gradient(layer: ModelLayer) -> Iterator[Finding]:
     g = layer.geometry
     lines = [_taps_of_inputs(_shortened(g.axis(a))) for a in range(g.axes)]
     # Inputs that were left out of the lines reach outputs: those without influence are at the ends.
@@ -159,7 +159,7 @@ def _input_gradient(layer: Layer) -> Iterator[Finding]:
         )
 
 
-def _conv_gradient(layer: Layer, measures: Measures) -> Iterator[Finding]:
+def _conv_gradient(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     taps = measures.taps
     least, most = int(taps.min()), int(taps.max())
     if least == most:
@@ -181,7 +181,7 @@ def _times(numbers: tuple[int, ...]) -> str:
     return "x".join(map(str, numbers))
 
 
-def at_skip(layer: Layer, skip: tuple[int, ...]) -> Iterator[Finding]:
+def at_skip(layer: ModelLayer, skip: tuple[int, ...]) -> Iterator[Finding]:
     """T301 for a layer whose output is joined with something of the spatial sizes `skip`."""
     g = layer.geometry
     if len(skip) != g.axes:
@@ -214,7 +214,7 @@ def _to_meet(g: Geometry, skip: tuple[int, ...]) -> str:
         return f"padding {sides} makes them meet; or crop or pad the skip connection"
 
 
-def of_plan(layer: Layer) -> Iterator[Finding]:
+def of_plan(layer: ModelLayer) -> Iterator[Finding]:
     """T501."""
     dtype = "float32" if layer.weight is None else str(layer.weight.dtype)
     g = layer.geometry

@@ -13,13 +13,13 @@ from tconv.algebra.arrays import Array
 from tconv.diagnosis import coverage, structure, weights
 from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, measure
 from tconv.diagnosis.readers import SUFFIXES, Source, read
 from tconv.errors import TconvError
 from tconv.files import write_aside
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import PerAxis, per_axis
+from tconv.geometry.normalize import PerAxis, per_axis
 
 __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 
@@ -31,7 +31,7 @@ TOLERANCE = 0.01
 class Examined:
     """One layer and its numbers."""
 
-    layer: Layer
+    layer: ModelLayer
     measures: Measures
 
     def as_dict(self) -> dict[str, Any]:
@@ -231,4 +231,4 @@ def _source(
     assert not isinstance(what, Path)
     array = None if weight is None else np.asarray(weight)
     name = "layer" if array is None else "weight"
-    return Source(layers=(Layer(name=name, geometry=_geometry(what), weight=array),), alone=True)
+    return Source(layers=(ModelLayer(name=name, geometry=_geometry(what), weight=array),), alone=True)

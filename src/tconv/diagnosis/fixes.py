@@ -11,7 +11,7 @@ import numpy as np
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.weights import one_tap
 from tconv.errors import TconvError
@@ -23,25 +23,25 @@ class Fix(NamedTuple):
     """A way to make new weights from a layer's."""
 
     what: str
-    make: Callable[[Layer, np.random.Generator], Array]
+    make: Callable[[ModelLayer, np.random.Generator], Array]
     found: bool  #: only where T201 was found; else on every layer
 
 
-def _held(layer: Layer) -> Array:
+def _held(layer: ModelLayer) -> Array:
     if layer.weight is None:
         raise TconvError(f"{layer.name}: no weights to mend; give them with the problem")
     return layer.weight
 
 
-def _gains(layer: Layer, _: np.random.Generator) -> Array:
+def _gains(layer: ModelLayer, _: np.random.Generator) -> Array:
     return algebra.equal_phase_gains(_held(layer), stepped(layer), layer.geometry.dilation)
 
 
-def _bilinear(layer: Layer, _: np.random.Generator) -> Array:
+def _bilinear(layer: ModelLayer, _: np.random.Generator) -> Array:
     return algebra.bilinear(layer.geometry.weight_shape).astype(_held(layer).dtype)
 
 
-def _icnr(layer: Layer, random: np.random.Generator) -> Array:
+def _icnr(layer: ModelLayer, random: np.random.Generator) -> Array:
     g = layer.geometry
     if any(k % s for k, s in zip(g.kernel, g.stride, strict=True)) or set(g.dilation) != {1}:
         raise TconvError(
@@ -55,7 +55,7 @@ def _icnr(layer: Layer, random: np.random.Generator) -> Array:
     return algebra.icnr(random.normal(0, scale, shape), g.stride).astype(_held(layer).dtype)
 
 
-def _split(layer: Layer, _: np.random.Generator) -> Array:
+def _split(layer: ModelLayer, _: np.random.Generator) -> Array:
     g = layer.geometry
     return algebra.split_nearest(_held(layer), g.stride, g.padding, g.groups).weight
 
@@ -73,7 +73,7 @@ FIXES: Mapping[str, Fix] = MappingProxyType(
 )
 
 
-def before_reading(layer: Layer, how: str) -> Layer:
+def before_reading(layer: ModelLayer, how: str) -> ModelLayer:
     """For "merge": the layer that a convolution's weights become; else the layer itself.
 
     The problem is that of the merged layer, and its stride the factor of upsampling.
@@ -88,7 +88,7 @@ def before_reading(layer: Layer, how: str) -> Layer:
 
 
 def fixed(
-    examined: Sequence[tuple[Layer, bool]],
+    examined: Sequence[tuple[ModelLayer, bool]],
     how: str,
     *,
     seed: int = 0,

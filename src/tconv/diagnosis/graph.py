@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 
 __all__ = ["Graph", "Node"]
 
@@ -74,8 +74,8 @@ class Graph:
         users = self.users(node)
         return users[0] if len(users) == 1 and node.outputs[0] not in self.outputs else None
 
-    def layers(self) -> Iterator[Layer]:
+    def layers(self) -> Iterator[ModelLayer]:
         """The layers, in the graph's order."""
         for node in self.nodes:
-            if isinstance(node.options.get("layer"), Layer):
+            if isinstance(node.options.get("layer"), ModelLayer):
                 yield node.options["layer"]

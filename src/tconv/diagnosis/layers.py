@@ -10,9 +10,9 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 
-__all__ = ["STAND_IN", "Layer", "stand_in"]
+__all__ = ["STAND_IN", "ModelLayer", "stand_in"]
 
 _PHASES, _LARGEST = 1 << 16, 1 << 20
 _FAR = 1e100  # squares of weights must stay finite
@@ -20,7 +20,7 @@ STAND_IN = 16  # inputs an axis, where a model leaves the size open: enough to h
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layer:
+class ModelLayer:
     """One layer of what is diagnosed.
 
     `geometry` always is that of a transposed convolution. Of a strided convolution (`conv`) it is the
@@ -33,7 +33,7 @@ class Layer:
     conv: bool = False
     sized: bool = True  #: False: the model leaves sizes open and the geometry holds stand-ins
 
-    def checked(self) -> Layer:
+    def checked(self) -> ModelLayer:
         """This layer, if its weights are finite numbers of the right shape.
 
         Raises:
@@ -73,7 +73,7 @@ class Layer:
         if largest > _FAR:
             raise TconvError(f"{self.name}: weights of up to {largest:.3g}; up to {_FAR:g} would fit")
 
-    def with_weight(self, weight: Array) -> Layer:
+    def with_weight(self, weight: Array) -> ModelLayer:
         """This layer with other weights."""
         return replace(self, weight=weight)
 

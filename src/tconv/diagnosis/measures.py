@@ -10,7 +10,7 @@ import numpy as np
 
 from tconv import algebra, filters
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 
 __all__ = ["PICTURE", "Measures", "WeightMeasures", "measure", "nearest_images", "stepped"]
 
@@ -65,13 +65,13 @@ class Measures:
         }
 
 
-def stepped(layer: Layer) -> tuple[int, ...]:
+def stepped(layer: ModelLayer) -> tuple[int, ...]:
     """The strides that make phases: 1 on an axis with one input, which no other input overlaps."""
     g = layer.geometry
     return tuple(s if i > 1 else 1 for s, i in zip(g.stride, g.input, strict=True))
 
 
-def measure(layer: Layer) -> Measures:
+def measure(layer: ModelLayer) -> Measures:
     """Measure a layer whose weights were checked."""
     g = layer.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
@@ -86,7 +86,7 @@ def measure(layer: Layer) -> Measures:
     )
 
 
-def _weights(layer: Layer, weight: Array) -> WeightMeasures:
+def _weights(layer: ModelLayer, weight: Array) -> WeightMeasures:
     g, stride = layer.geometry, stepped(layer)
     answer = algebra.constant_response(weight, stride, g.dilation, g.groups)
     each = [algebra.ripple(channel[None, None]) for channel in answer]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, stepped
 from tconv.drawing import Picture, draw
 from tconv.drawing.grid import Grid, cell_size, number
@@ -30,14 +30,14 @@ _DARK = 0.6  # from this part of the ramp on, letters are of the paper's colour
 _FEW = 8  # inputs along an axis where coverage is shown
 
 
-def coverage(layer: Layer) -> Picture:
+def coverage(layer: ModelLayer) -> Picture:
     """The coverage of a layer of one channel and few inputs, of the same kernel, stride and padding."""
     g = layer.geometry
     few = tuple(min(size, _FEW) for size in g.input)
     return draw(replace(g, batch=1, in_channels=1, out_channels=1, groups=1, input=few), "coverage")
 
 
-def answers(layer: Layer, measures: Measures, after: Array | None) -> Picture:
+def answers(layer: ModelLayer, measures: Measures, after: Array | None) -> Picture:
     """What the least flat output channel makes of ones in every input channel, and what it would make."""
     assert measures.weights is not None
     g, worst = layer.geometry, measures.weights.worst
@@ -88,7 +88,7 @@ def _grid(title: str, values: Array, most: float) -> Block:
     return grid.block(*shapes)
 
 
-def responses(layer: Layer, after: Array | None) -> list[tuple[str, Picture]]:
+def responses(layer: ModelLayer, after: Array | None) -> list[tuple[str, Picture]]:
     """The filters and their frequency response, now and with equal gains.
 
     Raises:

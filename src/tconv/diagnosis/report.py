@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from tconv.diagnosis.findings import CODES, Finding
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 
 if TYPE_CHECKING:
     from tconv.diagnosis.diagnose import Diagnosis, Examined

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tconv import algebra
 from tconv.diagnosis.findings import Finding
 from tconv.diagnosis.graph import Graph, Node
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.geometry import Geometry
 
 __all__ = ["of_graph"]

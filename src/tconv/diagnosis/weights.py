@@ -9,19 +9,19 @@ import numpy as np
 from tconv import algebra
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.findings import Finding
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import PICTURE, Measures, WeightMeasures, nearest_images, stepped
 
 __all__ = ["of_weights", "one_tap"]
 
 
-def one_tap(layer: Layer) -> bool:
+def one_tap(layer: ModelLayer) -> bool:
     """Whether each phase has one tap, so that equal gains leave nearest upsampling."""
     g = layer.geometry
     return int(algebra.phase_taps(g.kernel, stepped(layer), g.dilation).max()) == 1
 
 
-def of_weights(layer: Layer, measures: Measures, tolerance: float) -> Iterator[Finding]:
+def of_weights(layer: ModelLayer, measures: Measures, tolerance: float) -> Iterator[Finding]:
     """T201 to T203."""
     found, weight = measures.weights, layer.weight
     if found is None or weight is None or measures.taps.size == 1:
@@ -44,7 +44,7 @@ def of_weights(layer: Layer, measures: Measures, tolerance: float) -> Iterator[F
         )  # fmt: skip
 
 
-def _evidence(layer: Layer, found: WeightMeasures, weight: Array) -> tuple[dict[str, object], float]:
+def _evidence(layer: ModelLayer, found: WeightMeasures, weight: Array) -> tuple[dict[str, object], float]:
     g = layer.geometry
     flat = algebra.equal_phase_gains(weight, stepped(layer), g.dilation)
     size = float(np.linalg.norm(weight.ravel().astype(complex)))
@@ -61,7 +61,7 @@ def _evidence(layer: Layer, found: WeightMeasures, weight: Array) -> tuple[dict[
     return evidence, moved
 
 
-def _gains(layer: Layer, found: WeightMeasures, weight: Array) -> Finding:
+def _gains(layer: ModelLayer, found: WeightMeasures, weight: Array) -> Finding:
     evidence, moved = _evidence(layer, found, weight)
     worst = found.channels[found.worst]
     span = (
@@ -87,7 +87,7 @@ def _gains(layer: Layer, found: WeightMeasures, weight: Array) -> Finding:
     )
 
 
-def _gradient_gains(layer: Layer, found: WeightMeasures, weight: Array) -> Finding:
+def _gradient_gains(layer: ModelLayer, found: WeightMeasures, weight: Array) -> Finding:
     evidence, _ = _evidence(layer, found, weight)
     return Finding(
         code="T203",

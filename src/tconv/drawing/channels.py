@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tconv.drawing.palette import hue
-from tconv.drawing.shapes import Block, Line, Rect, Shape, Text, width_of
+from tconv.drawing.shapes import Block, Rect, Shape, Stroke, Text, width_of
 from tconv.geometry import Geometry
 
 __all__ = ["channels"]
@@ -30,7 +30,7 @@ def channels(geometry: Geometry) -> Block | None:
             side[group * len(side) // geometry.groups : (group + 1) * len(side) // geometry.groups]
             for side in sides
         )
-        lines += [Line(*one, *other, colour, 1.5) for one in first for other in second]
+        lines += [Stroke(*one, *other, colour, 1.5) for one in first for other in second]
         dots += [
             Rect(x - _DOT / 2, y - _DOT / 2, _DOT, _DOT, colour, radius=_DOT / 2)
             for x, y in (*first, *second)

@@ -14,7 +14,7 @@ from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.legend import legend, scale
 from tconv.drawing.palette import heat, signed
 from tconv.drawing.picture import Picture, framed, sizes
-from tconv.drawing.shapes import Block, Line, Polygon, Rect, Shape, Text, beside, label, stacked
+from tconv.drawing.shapes import Block, Polygon, Rect, Shape, Stroke, Text, beside, label, stacked
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 
@@ -148,7 +148,7 @@ def _map(power: Array, stride: tuple[int, ...]) -> Block:
                 if axis == 0
                 else (left + place, top, left + place, top + _MAP)
             )
-            shapes.append(Line(*ends, "kernel.strong", 1.2, 5))
+            shapes.append(Stroke(*ends, "kernel.strong", 1.2, 5))
     rows, columns = (_centres(s) for s in stride)
     for v in rows:
         for h in columns:
@@ -190,13 +190,13 @@ def _curve(power: Array, stride: int) -> Block:
     for low, high in pairwise(edges):
         colour = "output" if low < 0 < high else "kernel"
         shapes.append(Rect(at(low), top, at(high) - at(low), height, colour))
-    shapes += [Line(at(edge), top, at(edge), top + height, "kernel.strong", 1.2, 5) for edge in edges[1:-1]]
+    shapes += [Stroke(at(edge), top, at(edge), top + height, "kernel.strong", 1.2, 5) for edge in edges[1:-1]]
     points = tuple(
         (left + n * width / (_POINTS - 1), top + height * (1 - float(value) / (1.05 * most)))
         for n, value in enumerate(power)
     )
     shapes.append(Polygon(points, None, "ink", 2))
-    shapes.append(Line(left, top + height, left + width, top + height, "muted"))
+    shapes.append(Stroke(left, top + height, left + width, top + height, "muted"))
     for frequency, text in ((-0.5, "-1/2"), (0.0, "0"), (0.5, "1/2")):
         shapes.append(Text(at(frequency), top + height + 11, text, 11, "muted"))
     for value, text in ((0.0, "0"), (most, f"{most:.3g}")):
@@ -220,6 +220,6 @@ def _centres(s: int) -> list[float]:
 
 def _cross(x: float, y: float) -> list[Shape]:
     return [
-        Line(x - 4, y - 4, x + 4, y + 4, "kernel.strong", 2),
-        Line(x - 4, y + 4, x + 4, y - 4, "kernel.strong", 2),
+        Stroke(x - 4, y - 4, x + 4, y + 4, "kernel.strong", 2),
+        Stroke(x - 4, y + 4, x + 4, y - 4, "kernel.strong", 2),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tconv.drawing.scene import Cells
-from tconv.drawing.shapes import Block, Line, Rect, Shape, Text, width_of
+from tconv.drawing.shapes import Block, Rect, Shape, Stroke, Text, width_of
 
 __all__ = ["LETTERS", "Grid", "cell_size", "number"]
 
@@ -98,7 +98,9 @@ class Grid:
             away = n * pitch - (left + top - _TITLE)  # 0 .. 2 side
             near, far = max(0.0, away - side), min(side, away)
             if far - near > 0.5:
-                lines.append(Line(left + near, top + away - near, left + far, top + away - far, "hatch", 0.8))
+                lines.append(
+                    Stroke(left + near, top + away - near, left + far, top + away - far, "hatch", 0.8)
+                )
         return lines
 
     def window(

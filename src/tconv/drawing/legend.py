@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tconv.drawing.shapes import Block, Line, Rect, Shape, Text, width_of
+from tconv.drawing.shapes import Block, Rect, Shape, Stroke, Text, width_of
 
 __all__ = ["legend", "scale"]
 
@@ -20,7 +20,7 @@ def legend(entries: Iterable[tuple[str, str]]) -> Block:
             shapes.append(Rect(x, 0, _CHIP, _CHIP, "blank", radius=2.5))
             for n in (0.35, 0.7, 1.05, 1.4, 1.75):
                 near, far = max(0.0, n - 1) * _CHIP, min(1.0, n) * _CHIP
-                shapes.append(Line(x + near, far, x + far, near, "hatch", 0.8))
+                shapes.append(Stroke(x + near, far, x + far, near, "hatch", 0.8))
         else:
             shapes.append(Rect(x, 0, _CHIP, _CHIP, colour, "faint", 0.8, 2.5))
         shapes.append(Text(x + _CHIP + 6, _CHIP / 2, name, 12, "muted", "start"))
@@ -42,7 +42,7 @@ def scale(
     widest = 0.0
     for value, text in ticks:
         y = height * (high - value) / (high - low)
-        shapes.append(Line(width, y, width + 4, y, "muted"))
+        shapes.append(Stroke(width, y, width + 4, y, "muted"))
         shapes.append(Text(width + 8, y, text, 11, "muted", "start"))
         widest = max(widest, width_of(text, 11))
     return Block(width + 8 + widest, height, tuple(shapes))

@@ -10,7 +10,7 @@ from tconv.drawing.grid import Grid, cell_size
 from tconv.drawing.palette import hue
 from tconv.drawing.picture import Picture, framed, sizes
 from tconv.drawing.scene import Scene
-from tconv.drawing.shapes import Line, Rect, Shape, beside, stacked
+from tconv.drawing.shapes import Rect, Shape, Stroke, beside, stacked
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.views import triplets
@@ -88,5 +88,5 @@ def _ruled(grid: Grid, down: int, across: int) -> list[Shape]:
                 if upright
                 else (x, y + n * grid.cell, x + width, y + n * grid.cell)
             )
-            lines.append(Line(*ends, "muted" if strong else "cell", 1.2 if strong else 0.8))
+            lines.append(Stroke(*ends, "muted" if strong else "cell", 1.2 if strong else 0.8))
     return lines

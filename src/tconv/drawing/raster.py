@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
-from tconv.drawing.shapes import Line, Polygon, Rect, Shape, Text
+from tconv.drawing.shapes import Polygon, Rect, Shape, Stroke, Text
 from tconv.errors import TconvError
 
 __all__ = ["gif", "png"]
@@ -116,7 +116,7 @@ class _Canvas:
             match shape:
                 case Rect():
                     self._rect(shape)
-                case Line():
+                case Stroke():
                     self._line(shape)
                 case Polygon():
                     self._polygon(shape)
@@ -147,7 +147,7 @@ class _Canvas:
             width=max(1, round(self.unit * shape.line)),
         )
 
-    def _line(self, shape: Line) -> None:
+    def _line(self, shape: Stroke) -> None:
         width = max(1, round(self.unit * shape.line))
         start, end = np.array([shape.x1, shape.y1]), np.array([shape.x2, shape.y2])
         length = float(np.hypot(*(end - start)))

@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "Block",
-    "Line",
     "Polygon",
     "Rect",
     "Shape",
+    "Stroke",
     "Text",
     "arrow",
     "beside",
@@ -46,7 +46,7 @@ class Rect:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Stroke:
     """A straight line; `dash` is the length of dashes and of the gaps between them, 0 for none."""
 
     x1: float
@@ -57,7 +57,7 @@ class Line:
     line: float = 1
     dash: float = 0
 
-    def moved(self, dx: float, dy: float) -> Line:
+    def moved(self, dx: float, dy: float) -> Stroke:
         """The same, elsewhere."""
         return replace(self, x1=self.x1 + dx, y1=self.y1 + dy, x2=self.x2 + dx, y2=self.y2 + dy)
 
@@ -92,7 +92,7 @@ class Text:
         return replace(self, x=self.x + dx, y=self.y + dy)
 
 
-Shape: TypeAlias = Rect | Line | Polygon | Text
+Shape: TypeAlias = Rect | Stroke | Polygon | Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def arrow(length: float = 34, stroke: str = "muted") -> Block:
         length,
         12,
         (
-            Line(0, 6, length - 7, 6, stroke, 2),
+            Stroke(0, 6, length - 7, 6, stroke, 2),
             Polygon(((length - 10, 1), (length, 6), (length - 10, 11)), stroke),
         ),
     )

@@ -11,7 +11,7 @@ from tconv.drawing.channels import channels
 from tconv.drawing.grid import Grid, cell_size, number
 from tconv.drawing.picture import Picture, each, framed, sizes
 from tconv.drawing.scene import Cells, Scene, cells
-from tconv.drawing.shapes import Block, Line, Shape, arrow, beside, stacked
+from tconv.drawing.shapes import Block, Shape, Stroke, arrow, beside, stacked
 
 __all__ = ["stamp"]
 
@@ -171,7 +171,7 @@ def _landing(
 
 
 def _cross(x: float, y: float, r: float) -> tuple[Shape, ...]:
-    return Line(x - r, y - r, x + r, y + r, "muted", 2), Line(x - r, y + r, x + r, y - r, "muted", 2)
+    return Stroke(x - r, y - r, x + r, y + r, "muted", 2), Stroke(x - r, y + r, x + r, y - r, "muted", 2)
 
 
 def _line(scene: Scene, animated: bool) -> Block:

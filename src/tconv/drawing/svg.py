@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
-from tconv.drawing.shapes import Line, Polygon, Rect, Shape, Text
+from tconv.drawing.shapes import Polygon, Rect, Shape, Stroke, Text
 
 __all__ = ["svg"]
 
@@ -85,7 +85,7 @@ class _Pen:
                     height=shape.height,
                     **rounding,
                 )
-            case Line():
+            case Stroke():
                 dashes = {"stroke-dasharray": shape.dash} if shape.dash else {}
                 ends = {"x1": shape.x1, "y1": shape.y1, "x2": shape.x2, "y2": shape.y2}
                 return self._element("line", None, shape.stroke, shape.line, **ends, **dashes)

@@ -13,19 +13,19 @@ from types import MappingProxyType
 import numpy.typing as npt
 
 from tconv.errors import TconvError
-from tconv.explanation import cells, counts, elsewhere, sizes
-from tconv.explanation.asked import Asked
+from tconv.explanation import cells, counts, frameworks, sizes
 from tconv.explanation.document import Explanation, Section
-from tconv.explanation.followed import Followed
 from tconv.explanation.numbers import read
+from tconv.explanation.request import Request
 from tconv.explanation.steps import STEPS
+from tconv.explanation.trace import Trace
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
+from tconv.geometry.normalize import shown
 
 __all__ = ["SECTIONS", "Explanation", "explain"]
 
 #: Name -> what makes the section.
-SECTIONS: Mapping[str, Callable[[Asked], Section]] = MappingProxyType(
+SECTIONS: Mapping[str, Callable[[Request], Section]] = MappingProxyType(
     {
         "size": sizes.size,
         "zeros": sizes.zeros,
@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, Callable[[Asked], Section]] = MappingProxyType(
         "coverage": counts.coverage,
         "work": counts.work,
         "matrix": counts.matrix,
-        "frameworks": elsewhere.frameworks,
+        "frameworks": frameworks.frameworks,
     }
 )
 
@@ -80,12 +80,12 @@ def explain(
     """
     if not isinstance(geometry, Geometry):
         raise TconvError(f"explain({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
-    asked = Asked.of(geometry, output, input_cell)
+    asked = Request.of(geometry, output, input_cell)
     makers: dict[str, Callable[[], Section]] = {name: partial(make, asked) for name, make in SECTIONS.items()}
     if values is not None:
         if not isinstance(values, tuple | list) or len(values) != 2:
             raise TconvError(f"values={shown(values)}; a pair of an input and a weight would fit")
-        followed = Followed.of(asked, read(geometry, *values))
+        followed = Trace.of(asked, read(geometry, *values))
         makers |= {name: partial(make, followed) for name, make in STEPS.items()}
     return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import gcd, prod
 
-from tconv.explanation.asked import TAPS, Asked, alike, at, lettered, listed, tap_name
 from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip, Table
+from tconv.explanation.request import TAPS, Request, alike, at, lettered, listed, tap_name
 from tconv.geometry import Geometry, Phase
 
 __all__ = ["cells", "kernel_letters", "phases", "slices"]
@@ -50,7 +50,7 @@ def slices(
         )
 
 
-def cells(asked: Asked) -> Section:
+def cells(asked: Request) -> Section:
     """One output cell as a sum of products, and one input cell as a stamp."""
     return Section("cells", "Cells and taps", (*_output(asked), *_input(asked)))
 
@@ -60,7 +60,7 @@ def _channels(g: Geometry) -> str:
     return "" if each == 1 else f", summed over the {each:,} input channels of its group"
 
 
-def _output(asked: Asked) -> Iterator[Item]:
+def _output(asked: Request) -> Iterator[Item]:
     g, cell = asked.geometry, asked.output
     if lettered(g):
         yield kernel_letters(g)
@@ -86,7 +86,7 @@ def _output(asked: Asked) -> Iterator[Item]:
         yield Line(f"That is {count:,} of the {prod(g.kernel):,} taps{_channels(g)}; the bias is added once.")
 
 
-def _input(asked: Asked) -> Iterator[Item]:
+def _input(asked: Request) -> Iterator[Item]:
     g, cell = asked.geometry, asked.input
     yield Line(
         f"Input {at(cell)}: it stamps x[{at(cell)}] times the kernel on the output, along an axis tap t on "
@@ -116,7 +116,7 @@ def _input(asked: Asked) -> Iterator[Item]:
     )
 
 
-def phases(asked: Asked) -> Section:
+def phases(asked: Request) -> Section:
     """The polyphase split: which taps make which of the interleaved outputs."""
     g = asked.geometry
     count = prod(g.stride)

@@ -98,7 +98,7 @@ def _explain(args: argparse.Namespace) -> int:
         only=args.only,
     )
     if read:
-        from tconv.explanation.elsewhere import reading
+        from tconv.explanation.frameworks import reading
 
         found = reading(args.framework, args.problem, read)
         explanation = replace(explanation, sections=(found, *explanation.sections))

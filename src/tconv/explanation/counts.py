@@ -8,9 +8,9 @@ from itertools import groupby
 from math import gcd, inf, prod
 from typing import NamedTuple
 
-from tconv.explanation.asked import TAPS, Asked, alike, lettered, listed, tap_name
 from tconv.explanation.cells import kernel_letters, slices
 from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip, Table
+from tconv.explanation.request import TAPS, Request, alike, lettered, listed, tap_name
 from tconv.geometry import Axis, Geometry
 
 __all__ = ["coverage", "matrix", "work"]
@@ -99,7 +99,7 @@ def _runs(counts: Sequence[int]) -> str:
     return listed((f"{count} x {n}" if n > 1 else str(count) for count, n in runs), len(runs), 6) or "none"
 
 
-def coverage(asked: Asked) -> Section:
+def coverage(asked: Request) -> Section:
     """The coverage map and its checkerboard figure (Odena, Dumoulin, Olah 2016)."""
     g = asked.geometry
     axes = [Along.of(g.axis(a)) for a in range(g.axes)]
@@ -168,7 +168,7 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
             yield Line(f"On {name} the kernel {k} is no multiple of the stride {s}; {fit} would be even.")
 
 
-def work(asked: Asked) -> Section:
+def work(asked: Request) -> Section:
     """Multiplications, counted in three ways."""
     g = asked.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
@@ -205,7 +205,7 @@ def readable(g: Geometry) -> bool:
     return lettered(g) and prod(g.output) <= READABLE[0] and prod(g.input) <= READABLE[1]
 
 
-def matrix(asked: Asked) -> Section:
+def matrix(asked: Request) -> Section:
     """The matrix C of the convolution, and its transpose."""
     g = asked.geometry
     tall, wide = prod(g.output), prod(g.input)

@@ -21,8 +21,8 @@ from tconv import filters
 from tconv.errors import TconvError
 from tconv.files import read_npy
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import shown
 from tconv.geometry.axis import reach
+from tconv.geometry.normalize import shown
 
 __all__ = ["Exact", "Numbers", "read"]
 

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 from tconv.errors import TconvError
-from tconv.explanation.asked import Asked, alike
 from tconv.explanation.document import Item, Line, Section, Table
+from tconv.explanation.request import Request, alike
 from tconv.geometry import Axis, Geometry
-from tconv.geometry.arguments import padding_pairs
+from tconv.geometry.normalize import padding_pairs
 
 __all__ = ["size", "zeros"]
 
 FORMULA = "output = (input - 1) * stride - lo - hi + dilation * (kernel - 1) + 1 + output_padding"
 
 
-def size(asked: Asked) -> Section:
+def size(asked: Request) -> Section:
     """The size formula (Dumoulin & Visin 2016, relationship 14, with dilation) and its numbers."""
     g = asked.geometry
     axes = ", ".join(f"axis {a}" for a in range(g.axes))
@@ -123,7 +123,7 @@ def _fixes(g: Geometry) -> Iterator[tuple[str, str, str, str]]:
         yield name, "x".join(map(str, changed.output)), starts, str(changed)
 
 
-def zeros(asked: Asked) -> Section:
+def zeros(asked: Request) -> Section:
     """The recipe of Dumoulin & Visin 2016, chapter 4, with its numbers."""
     g = asked.geometry
     recipe = g.zero_insertion()

@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tconv.explanation.asked import alike, at, listed
 from tconv.explanation.carrying import carried
 from tconv.explanation.counts import READABLE, transposed
 from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
-from tconv.explanation.followed import Followed, given, rounded, values
 from tconv.explanation.numbers import Array, Exact
+from tconv.explanation.request import alike, at, listed
 from tconv.explanation.text import shown
+from tconv.explanation.trace import Trace, given, rounded, values
 from tconv.geometry.axis import reach
 from tconv.views import VIEWS, gather
 
@@ -30,7 +30,7 @@ STAMPS = 9  # that are shown one by one, if the output is small
 PHASES = 9
 
 
-def stamp(f: Followed) -> Section:
+def stamp(f: Trace) -> Section:
     """Every input times the kernel, added where it lands; then the crop."""
     g = f.geometry
     full = f.uncropped()
@@ -64,7 +64,7 @@ def stamp(f: Followed) -> Section:
     return Section("values-stamp", "1. The stamp", tuple(items))
 
 
-def zeros(f: Followed) -> Section:
+def zeros(f: Trace) -> Section:
     """The stretched input, the turned kernel, and the slide."""
     g = f.geometry
     images = [_stretched(f, c) for c in range(g.in_channels)]
@@ -99,7 +99,7 @@ def zeros(f: Followed) -> Section:
     )
 
 
-def _sum_at(f: Followed, terms: list[tuple[int, int]], made: Array) -> str:
+def _sum_at(f: Trace, terms: list[tuple[int, int]], made: Array) -> str:
     """The products that make the followed output."""
     if not terms:
         return f"At output {at(f.cell)} the kernel meets inserted zeros alone: 0."
@@ -108,7 +108,7 @@ def _sum_at(f: Followed, terms: list[tuple[int, int]], made: Array) -> str:
     return f"At output {at(f.cell)}: {listed(products, len(terms), 9, ' + ')} = {total}"
 
 
-def _stretched(f: Followed, c: int) -> tuple[Array, Array]:
+def _stretched(f: Trace, c: int) -> tuple[Array, Array]:
     """The input with zeros between and around, and where it is no inserted zero."""
     g = f.geometry
     sources = []
@@ -125,7 +125,7 @@ def _stretched(f: Followed, c: int) -> tuple[Array, Array]:
     return np.where(there, f.x.whole[c][index], 0), there
 
 
-def _turned(f: Followed, c: int) -> tuple[Array, Array]:
+def _turned(f: Trace, c: int) -> tuple[Array, Array]:
     """The kernel turned by 180 degrees and dilated, and where it has taps."""
     g = f.geometry
     turned = np.zeros([reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)], object)
@@ -136,7 +136,7 @@ def _turned(f: Followed, c: int) -> tuple[Array, Array]:
     return turned, there
 
 
-def matrix(f: Followed) -> Section:
+def matrix(f: Trace) -> Section:
     """C^T times the input as a vector."""
     g = f.geometry
     tall, wide = prod(g.output), prod(g.input)
@@ -188,7 +188,7 @@ def matrix(f: Followed) -> Section:
     return Section("values-matrix", "3. The matrix", tuple(items))
 
 
-def gradient(f: Followed) -> Section:
+def gradient(f: Trace) -> Section:
     """Columns by one matrix product, then col2im; and the derivative at one output."""
     g = f.geometry
     weights = f.weight.whole.reshape(g.in_channels, -1)
@@ -236,7 +236,7 @@ def gradient(f: Followed) -> Section:
     )
 
 
-def phases(f: Followed) -> Section:
+def phases(f: Trace) -> Section:
     """Each phase by its own sub-filter, then all of them interleaved."""
     g = f.geometry
     made = np.zeros(g.output, object)
@@ -285,7 +285,7 @@ def phases(f: Followed) -> Section:
     return Section("values-phases", "5. The phases", tuple(items))
 
 
-def answer(f: Followed) -> Section:
+def answer(f: Trace) -> Section:
     """The same output five times."""
     made = {name: carried(view, f.numbers, f.asked) for name, view in VIEWS.items()}
     first = made["scatter"]
@@ -312,7 +312,7 @@ def answer(f: Followed) -> Section:
 TITLES = ("stamp", "inserted zeros", "matrix", "gradient of a convolution", "phases")
 
 #: Name -> what makes the section.
-STEPS: Mapping[str, Callable[[Followed], Section]] = MappingProxyType(
+STEPS: Mapping[str, Callable[[Trace], Section]] = MappingProxyType(
     {
         "values": given,
         "values-stamp": stamp,

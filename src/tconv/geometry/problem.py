@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import spelling
-from tconv.geometry.arguments import (
+from tconv.geometry.axis import Axis, Phase, range_text
+from tconv.geometry.checks import check
+from tconv.geometry.normalize import (
     Padding,
     PerAxis,
     Sides,
@@ -18,8 +20,6 @@ from tconv.geometry.arguments import (
     shown,
     whole,
 )
-from tconv.geometry.axis import Axis, Phase, range_text
-from tconv.geometry.checks import check
 
 __all__ = ["Geometry", "ZeroInsertion"]
 

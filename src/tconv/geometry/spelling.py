@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import shown
+from tconv.geometry.normalize import shown
 
 if TYPE_CHECKING:
     from tconv.geometry.problem import Geometry

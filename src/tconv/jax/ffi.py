@@ -30,8 +30,8 @@ from typing import Any
 
 import jax
 
-from tconv.jax.jobs import plan_of
-from tconv.ops.running import execute
+from tconv.jax.call_cache import plan_of
+from tconv.ops.execute import execute
 
 __all__ = ["TARGET"]
 

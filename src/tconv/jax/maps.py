@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, PerAxis
-from tconv.jax.jobs import Job
+from tconv.geometry.normalize import Padding, PerAxis
+from tconv.jax.call_cache import MapCall
 from tconv.jax.primitives import apply
 from tconv.ops.arrays import CODES
-from tconv.ops.jobs import Options, geometry_of, moved_first
-from tconv.ops.running import check_layout
+from tconv.ops.call_cache import Options, geometry_of, moved_first
+from tconv.ops.execute import check_layout
 from tconv.planning import Activation, Layout, MapName
 from tconv.planning.problem import parse_activation
 
@@ -116,7 +116,7 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options) ->
     last = options.layout == "channels_last" and 1 <= w.ndim - 2 <= x.ndim - 1
     shape = moved_first(x.shape, w.ndim - 2) if last else x.shape
     geometry, batched = geometry_of(map, shape, w.shape, options)
-    job = Job(map, geometry, options.layout, options.activation)
+    job = MapCall(map, geometry, options.layout, options.activation)
     channels = geometry.out_channels if map == "conv_transpose" else geometry.in_channels
     if bias is not None and operands[2].shape != (channels,):
         raise TconvError(

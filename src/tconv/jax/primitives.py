@@ -18,8 +18,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from tconv.errors import TconvError
+from tconv.jax.call_cache import MapCall, plan_of
 from tconv.jax.ffi import TARGET
-from tconv.jax.jobs import Job, plan_of
 from tconv.ops.arrays import CODES
 from tconv.planning import MapName
 
@@ -29,7 +29,7 @@ bilinear: Any = Primitive("tconv")
 layer: Any = Primitive("tconv_layer")
 
 
-def apply(job: Job, *operands: Any) -> Any:
+def apply(job: MapCall, *operands: Any) -> Any:
     """The map of `job` on two operands and perhaps a bias, all with a batch axis."""
     if job.geometry.batch == 0:  # the engine has nothing to walk over
         return jnp.zeros(job.shape, operands[0].dtype)
@@ -41,17 +41,17 @@ def apply(job: Job, *operands: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _compiled(primitive: Any, job: Job) -> Callable[..., Any]:
+def _compiled(primitive: Any, job: MapCall) -> Callable[..., Any]:
     return jax.jit(partial(primitive.bind, job=job))
 
 
-def _lower(context: Any, *operands: Any, job: Job) -> Any:
+def _lower(context: Any, *operands: Any, job: MapCall) -> Any:
     text = job.text(CODES[context.avals_in[0].dtype.name])
     plan_of(text)  # what it refuses is better refused now than from inside a program
     return jax.ffi.ffi_lowering(TARGET)(context, *operands, job=text)
 
 
-def _refuse(context: Any, *operands: Any, job: Job) -> Any:
+def _refuse(context: Any, *operands: Any, job: MapCall) -> Any:
     raise TconvError(
         f"{job.map} on {' or '.join(context.module_context.platforms)}; tconv.jax runs on the CPU: "
         "inputs placed by jax.device_put(x, jax.devices('cpu')[0]) would fit"
@@ -76,7 +76,7 @@ _TRANSPOSES: dict[MapName, tuple[tuple[MapName, bool], tuple[MapName, bool]]] = 
 }
 
 
-def _transpose(which: int, cotangent: Any, first: Any, second: Any, *, job: Job) -> Any:
+def _transpose(which: int, cotangent: Any, first: Any, second: Any, *, job: MapCall) -> Any:
     map, leads = _TRANSPOSES[job.map][which]
     other = (second, first)[which]
     operands = (cotangent, other) if leads else (other, cotangent)
@@ -103,7 +103,7 @@ def _slope(answer: Any, activation: Any) -> Any:
     return 1 - answer * answer if name == "tanh" else answer * (1 - answer)
 
 
-def _layer_jvp(primals: Any, tangents: Any, *, job: Job) -> Any:
+def _layer_jvp(primals: Any, tangents: Any, *, job: MapCall) -> Any:
     answer = layer.bind(*primals, job=job)
     linear = job._replace(activation=None)
     (first, second), (first_dot, second_dot, *bias_dot) = primals[:2], tangents
@@ -119,7 +119,7 @@ def _layer_jvp(primals: Any, tangents: Any, *, job: Job) -> Any:
     return answer, tangent if job.activation is None else tangent * _slope(answer, job.activation)
 
 
-def _along_channels(bias: Any, job: Job) -> Any:
+def _along_channels(bias: Any, job: MapCall) -> Any:
     return bias if job.layout == "channels_last" else bias.reshape(-1, *(1,) * job.geometry.axes)
 
 
@@ -129,26 +129,26 @@ ad.primitive_jvps[layer] = _layer_jvp
 # Batches: shared weights make a longer batch, weights of their own make more groups.
 
 
-def _channels(operand: Any, job: Job) -> int:
+def _channels(operand: Any, job: MapCall) -> int:
     """Where the channel axis is."""
     return operand.ndim - 1 if job.layout == "channels_last" else 1
 
 
-def _into_groups(operand: Any, count: int, job: Job) -> Any:
+def _into_groups(operand: Any, count: int, job: MapCall) -> Any:
     """(count, n, c, ...) to (n, count * c, ...)."""
     at = _channels(operand[0], job)
     moved = jnp.moveaxis(operand, 0, at)
     return moved.reshape(*moved.shape[:at], -1, *moved.shape[at + 2 :])
 
 
-def _out_of_groups(answer: Any, count: int, job: Job) -> Any:
+def _out_of_groups(answer: Any, count: int, job: MapCall) -> Any:
     """(n, count * c, ...) to (count, n, c, ...)."""
     at = _channels(answer, job)
     split = answer.reshape(*answer.shape[:at], count, -1, *answer.shape[at + 1 :])
     return jnp.moveaxis(split, at, 0)
 
 
-def _batch(operands: Any, dims: Any, *, job: Job) -> Any:
+def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
     count = next(o.shape[d] for o, d in zip(operands, dims, strict=True) if d is not None)
     g = job.geometry
     gradient = job.map == "weight_gradient"

@@ -7,10 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tconv import conventions
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx import attributes as attributes_

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis.words import clean, said
+from tconv.diagnosis.text import clean, said
 from tconv.errors import TconvError
-from tconv.onnx.outside import check_outside
+from tconv.onnx.external_data import check_outside
 from tconv.onnx.schemas import check_attributes, check_node, check_text
 
 if TYPE_CHECKING:

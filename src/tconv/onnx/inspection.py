@@ -13,8 +13,8 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import Diagnosis
-from tconv.diagnosis.layers import Layer, stand_in
-from tconv.diagnosis.words import clean, said
+from tconv.diagnosis.layers import ModelLayer, stand_in
+from tconv.diagnosis.text import clean, said
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx import runtimes
@@ -177,8 +177,8 @@ def _is_module(what: object) -> bool:
 def _inspect_model(
     source: str, model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
 ) -> Inspection:
+    from tconv.onnx.preview import would_rewrite
     from tconv.onnx.surroundings import diagnosed
-    from tconv.onnx.would import would_rewrite
 
     sized = model.clone()
     set_sizes(sized, sizes, shapes)
@@ -229,7 +229,7 @@ def _inspected(layer: Transposed, rewrites: Mapping[str, str | None]) -> Inspect
     guess, why = layer.geometry or _guess(layer), layer.why
     if guess is not None:
         try:
-            Layer(name=layer.name, geometry=guess).checked()
+            ModelLayer(name=layer.name, geometry=guess).checked()
         except TconvError as fault:
             guess, why = None, str(fault)
     if _read_otherwise(layer):

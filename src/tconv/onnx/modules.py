@@ -18,10 +18,10 @@ from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 
 import tconv.torch  # noqa: F401  # registers the operators that a module may call
-from tconv.diagnosis import Layer
+from tconv.diagnosis import ModelLayer
 from tconv.diagnosis.diagnose import examine
 from tconv.diagnosis.readers.source import Source
-from tconv.diagnosis.words import said
+from tconv.diagnosis.text import said
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.onnx.counting import Work, conv_products
@@ -54,7 +54,7 @@ def inspect_module(module: torch.nn.Module, example: Any) -> Inspection:
     except Exception as fault:  # whatever the module's own code raises
         raise TconvError(f"the module does not take the example: {said(fault)}") from fault
     layers = [
-        Layer(name=one.name, geometry=one.stand_in, weight=one.weight)
+        ModelLayer(name=one.name, geometry=one.stand_in, weight=one.weight)
         for one in seen.layers
         if one.stand_in is not None
     ]

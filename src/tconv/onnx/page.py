@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tconv.diagnosis.page import figures, pictures, section, style
 from tconv.diagnosis.report import counted
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.drawing import Picture, draw
 from tconv.geometry import Geometry
 from tconv.onnx.report import COLUMNS, about, cells, rewritings, together, total

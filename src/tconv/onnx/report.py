@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from tconv.diagnosis.report import WIDTH, counted, of_code, table
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.runtimes import size
 

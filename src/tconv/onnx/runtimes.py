@@ -2,7 +2,7 @@
 
 Each sentence has been seen to hold: ONNX Runtime 1.31 by its memory and its errors, PyTorch 2.13 by its own
 choice of a backend and by the log of its oneDNN 3.12, OpenVINO 2026.4 by the kernels it names, the last two
-on x86-64 with AVX-512. `tests/test_onnx_runtimes.py` asks them again.
+on x86-64 with AVX-512. `tests/onnx/test_runtimes.py` asks them again.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.errors import TconvError
 
 __all__ = ["check_attributes", "check_node", "check_text"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.readers.source import nearest_names
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.errors import TconvError
 from tconv.onnx.convolutions import sizes_of, walk
 from tconv.onnx.model import constant, quiet

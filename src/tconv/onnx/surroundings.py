@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis import Diagnosis, Layer
+from tconv.diagnosis import Diagnosis, ModelLayer
 from tconv.diagnosis.diagnose import examine
 from tconv.diagnosis.readers.onnx import of_model
 from tconv.diagnosis.readers.source import Source
@@ -30,7 +30,9 @@ def diagnosed(
     The model is taken apart for it: hand over one that nobody needs any more.
     """
     known = [
-        Layer(name=one.name, geometry=one.stand_in, weight=_plain(one.weight), sized=one.geometry is not None)
+        ModelLayer(
+            name=one.name, geometry=one.stand_in, weight=_plain(one.weight), sized=one.geometry is not None
+        )
         for one in layers
         if one.stand_in is not None
     ]

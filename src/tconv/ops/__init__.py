@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tconv.ops.execute import set_num_threads
 from tconv.ops.layer import Layer, prepare
 from tconv.ops.maps import conv, conv_transpose, conv_weight_gradient
 from tconv.ops.measuring import plan
-from tconv.ops.running import set_num_threads
 
 __all__ = ["Layer", "conv", "conv_transpose", "conv_weight_gradient", "plan", "prepare", "set_num_threads"]

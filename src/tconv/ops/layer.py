@@ -8,10 +8,10 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Padding, PerAxis
+from tconv.geometry.normalize import Padding, PerAxis
 from tconv.ops.arrays import Array, allocate, operand
-from tconv.ops.jobs import Options, geometry_of, job_for, moved_last
-from tconv.ops.running import Ready, bias_operand, carry_out, check_layout, execute
+from tconv.ops.call_cache import Options, geometry_of, moved_last, planned_call
+from tconv.ops.execute import Ready, bias_operand, carry_out, check_layout, execute
 from tconv.planning import Activation, Layout, Plan
 
 __all__ = ["Layer", "prepare"]
@@ -44,7 +44,7 @@ class Layer:
         """What runs for an input of `shape`, in the layer's layout; the weights are packed now if need be."""
         found = self._ready.get(shape)
         if found is None:
-            job = job_for("conv_transpose", self._code, shape, self._weight.shape, self._options, True)
+            job = planned_call("conv_transpose", self._code, shape, self._weight.shape, self._options, True)
             weight: Any = self._weight
             if job.plan.runner.packed_bytes:
                 weight = self._packed.get(job.plan.packing)

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import Any
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Padding, PerAxis
+from tconv.geometry.normalize import Padding, PerAxis
 from tconv.ops.arrays import Array, allocate, operand, returned
-from tconv.ops.jobs import Options, frozen, gradient_job, job_for
-from tconv.ops.running import Ready, bias_operand, carry_out, check_layout, execute, same_dtype
+from tconv.ops.call_cache import Options, frozen, planned_call, planned_gradient
+from tconv.ops.execute import Ready, bias_operand, carry_out, check_layout, execute, same_dtype
 from tconv.planning import Activation, Layout, MapName
 
 __all__ = ["conv", "conv_transpose", "conv_weight_gradient"]
@@ -34,7 +34,7 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, ou
     same_dtype("input", x, "weight", w)
 
     def prepared(shape: tuple[int, ...]) -> Ready:
-        job = job_for(map, x.code, shape, w.array.shape, options)
+        job = planned_call(map, x.code, shape, w.array.shape, options)
         return Ready(job, w.array, bias_operand(bias, job.channels, x))
 
     return carry_out(source, x, prepared, out)
@@ -172,7 +172,7 @@ def conv_weight_gradient(
             fits = "(n, *input, c_in) and (n, *output, c_out)"
         raise TconvError(f"x has shape {x_shape} and y {y_shape}; {fits} would fit")
     options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm, layout)
-    job = gradient_job(a.code, x_shape, y_shape, frozen("kernel", kernel), options)
+    job = planned_gradient(a.code, x_shape, y_shape, frozen("kernel", kernel), options)
     out = allocate(str(job.plan.geometry), job.shape, a.array.dtype)
     if x_shape[0] == 0:
         out[...] = 0

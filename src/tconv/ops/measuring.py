@@ -10,8 +10,8 @@ import numpy as np
 from tconv import planning
 from tconv.geometry import Geometry
 from tconv.ops.arrays import CODES, allocate
-from tconv.ops.jobs import gradient_job, job_for
-from tconv.ops.running import execute
+from tconv.ops.call_cache import planned_call, planned_gradient
+from tconv.ops.execute import execute
 from tconv.planning import Activation, Layout, MapName, Plan
 
 __all__ = ["plan"]
@@ -64,8 +64,8 @@ def plan(
     if not measure or geometry.batch == 0:
         return planning.plan(geometry, map, prepared=prepared, **options)
     found = planning.measured(_seconds, geometry, map, **options)
-    job_for.cache_clear()  # which remember plans
-    gradient_job.cache_clear()
+    planned_call.cache_clear()  # which remember plans
+    planned_gradient.cache_clear()
     return found
 
 

@@ -14,9 +14,9 @@ from torch.utils.dlpack import from_dlpack
 
 from tconv._core import as_bfloat16
 from tconv.ops.arrays import allocate
-from tconv.ops.running import execute
-from tconv.torch import jobs
-from tconv.torch.jobs import Job, channels_last
+from tconv.ops.execute import execute
+from tconv.torch import call_cache
+from tconv.torch.call_cache import TensorCall, channels_last
 
 __all__ = [
     "conv",
@@ -33,7 +33,7 @@ __all__ = [
 _FROM_CACHE = 16 << 20
 
 
-def empty(job: Job) -> Tensor:
+def empty(job: TensorCall) -> Tensor:
     """Memory for what the job makes, in its order."""
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
         made = torch.empty(job.shape, dtype=job.dtype)
@@ -45,7 +45,7 @@ def empty(job: Job) -> Tensor:
     return made.movedim(-1, 1).data if job.last else made
 
 
-def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _run(job: TensorCall, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     target = empty(job)
     if target.numel():
         # Names hold the tensors while their addresses are in use.
@@ -57,25 +57,25 @@ def _run(job: Job, source: Tensor, weight: Tensor, bias: Tensor | None = None) -
     return target
 
 
-def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Job:
+def transposed_job(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> TensorCall:
     """The job of `conv_transpose` on these tensors."""
     if bias is None:
-        return jobs.transposed(
+        return call_cache.transposed(
             x.shape, weight.shape, None, (x.dtype, weight.dtype), channels_last(x), *options
         )
     dtypes = x.dtype, weight.dtype, bias.dtype
-    return jobs.transposed(x.shape, weight.shape, bias.shape, dtypes, channels_last(x), *options)
+    return call_cache.transposed(x.shape, weight.shape, bias.shape, dtypes, channels_last(x), *options)
 
 
-def strided_job(y: Tensor, weight: Tensor, *options: Any) -> Job:
+def strided_job(y: Tensor, weight: Tensor, *options: Any) -> TensorCall:
     """The job of `conv` on these tensors."""
-    return jobs.strided(y.shape, weight.shape, (y.dtype, weight.dtype), channels_last(y), *options)
+    return call_cache.strided(y.shape, weight.shape, (y.dtype, weight.dtype), channels_last(y), *options)
 
 
-def correlated_job(x: Tensor, y: Tensor, *options: Any) -> Job:
+def correlated_job(x: Tensor, y: Tensor, *options: Any) -> TensorCall:
     """The job of `weight_gradient` on these tensors."""
     last = channels_last(x) and channels_last(y)  # else both are read channels first
-    return jobs.correlated(x.shape, y.shape, (x.dtype, y.dtype), last, *options)
+    return call_cache.correlated(x.shape, y.shape, (x.dtype, y.dtype), last, *options)
 
 
 def conv_transpose(x: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:

@@ -13,11 +13,11 @@ from torch.overrides import handle_torch_function, has_torch_function
 from tconv.errors import TconvError
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked, fusible
+from tconv.torch.call_cache import DTYPES, options, spelled_out
 from tconv.torch.composed import composed
-from tconv.torch.jobs import DTYPES, options, spelled_out
+from tconv.torch.fast_path import plain, transformed
 from tconv.torch.maps import Activated, ConvTranspose
 from tconv.torch.padding import in_numbers
-from tconv.torch.plain import plain, transformed
 
 __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 

@@ -23,8 +23,8 @@ from torch.autograd import Function
 from tconv.torch import eager
 from tconv.torch.activations import gradient
 from tconv.torch.batching import Batched, batched_layer, into_groups
-from tconv.torch.jobs import Ints, channels_last, memory_format
-from tconv.torch.plain import plain, recorded, transformed
+from tconv.torch.call_cache import Ints, channels_last, memory_format
+from tconv.torch.fast_path import plain, recorded, transformed
 
 __all__ = ["Activated", "Conv", "ConvTranspose", "Map", "WeightGradient"]
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import padding_pairs, per_axis
+from tconv.geometry.normalize import padding_pairs, per_axis
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
+from tconv.torch.call_cache import nested
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from tconv.torch.jobs import nested
 from tconv.torch.padding import MODES, folded, in_numbers
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs", "check_channels"]

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch._decomp import register_decomposition
 from torch.utils.flop_counter import register_flop_formula
 
-from tconv.ops.jobs import moved_last
+from tconv.ops.call_cache import moved_last
 from tconv.torch import eager
+from tconv.torch.call_cache import channels_last
 from tconv.torch.composed import composed
-from tconv.torch.jobs import channels_last
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
 __all__: list[str] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import Sides, padding_pairs, per_axis
+from tconv.geometry.normalize import Sides, padding_pairs, per_axis
 
 __all__ = ["MODES", "folded", "in_numbers"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tconv.errors import TconvError
-from tconv.geometry.arguments import padding_pairs
 from tconv.geometry.axis import Axis
+from tconv.geometry.normalize import padding_pairs
 from tconv.torch.functional import conv_transpose1d
 
 __all__ = ["StreamingConvTranspose1d"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer, stand_in
+from tconv.diagnosis.layers import ModelLayer, stand_in
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.axis import reach
@@ -41,5 +41,5 @@ def conv_layer(
         )  # fmt: skip
     except TconvError:
         return None
-    layer = Layer(name=name, geometry=geometry, weight=weight, conv=True, sized=None not in sizes)
+    layer = ModelLayer(name=name, geometry=geometry, weight=weight, conv=True, sized=None not in sizes)
     return "conv", {"layer": layer, "stride": stride, "padding": padding, "dilation": dilation}

@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.readers.source import Source
 from tconv.errors import TconvError
 from tconv.files import read_npy
@@ -34,4 +34,4 @@ def read(
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         np.save(file, weights[name], allow_pickle=False)
 
-    return Source(layers=(Layer(name=name, geometry=problem, weight=weight),), save=save, alone=True)
+    return Source(layers=(ModelLayer(name=name, geometry=problem, weight=weight),), save=save, alone=True)

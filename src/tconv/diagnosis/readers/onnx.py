@@ -12,12 +12,12 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.conventions import read as read_call
 from tconv.diagnosis.graph import Graph, Node
-from tconv.diagnosis.layers import Layer, stand_in
+from tconv.diagnosis.layers import ModelLayer, stand_in
 from tconv.diagnosis.readers.convolutions import conv_layer
 from tconv.diagnosis.readers.source import Source, nearest_names, only
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import Sides, shown
+from tconv.geometry.normalize import Sides, shown
 
 __all__ = ["of_model", "read"]
 
@@ -221,7 +221,7 @@ def _transposed(
         channels=(weight.shape[0], weight.shape[1] * groups),
         batch=next(iter(shapes.get(inputs[0], ())), None) or 1,
     ).geometry
-    layer = Layer(name=name, geometry=geometry, weight=weight, sized=None not in found)
+    layer = ModelLayer(name=name, geometry=geometry, weight=weight, sized=None not in found)
     return "transposed", {"layer": layer}
 
 

@@ -13,12 +13,12 @@ from typing import IO, Any
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.graph import Graph, Node
-from tconv.diagnosis.layers import Layer, stand_in
+from tconv.diagnosis.layers import ModelLayer, stand_in
 from tconv.diagnosis.readers.convolutions import conv_layer
 from tconv.diagnosis.readers.source import Source, only
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.arguments import padding_pairs
+from tconv.geometry.normalize import padding_pairs
 
 __all__ = ["read"]
 
@@ -225,7 +225,7 @@ def _transposed(name: str, given: Mapping[str, Any], constants: Mapping[str, Arr
         input=tuple(size or stand for size, stand in zip(found, guess, strict=True)), kernel=weight.shape[2:],
         stride=stride, padding=sides, output_padding=extra, dilation=dilation, groups=groups,
     )  # fmt: skip
-    layer = Layer(name=name, geometry=geometry, weight=weight, sized=None not in found)
+    layer = ModelLayer(name=name, geometry=geometry, weight=weight, sized=None not in found)
     return "transposed", {"layer": layer}
 
 

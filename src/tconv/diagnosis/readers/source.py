@@ -9,7 +9,7 @@ from typing import IO, TypeAlias
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.graph import Graph
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.errors import TconvError
 
 __all__ = ["Save", "Source", "nearest_names", "only"]
@@ -22,7 +22,7 @@ Save: TypeAlias = Callable[[IO[bytes], Mapping[str, Array]], None]
 class Source:
     """Layers, and the graph between them where the format has one."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[ModelLayer, ...]
     graph: Graph | None = None
     save: Save | None = None
     alone: bool = False  #: one weight with nothing around it, which may take another shape
@@ -43,7 +43,7 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(names[:8])}{more}" if names else "there is none"
 
 
-def only(found: Iterable[Layer], wanted: Iterable[str], where: str) -> tuple[Layer, ...]:
+def only(found: Iterable[ModelLayer], wanted: Iterable[str], where: str) -> tuple[ModelLayer, ...]:
     """The layers with the wanted names, all if none is wanted.
 
     Raises:

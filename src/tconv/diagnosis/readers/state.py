@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import Layer
+from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.readers.source import Source, nearest_names
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
@@ -51,7 +51,7 @@ def read(
         if geometry is None:
             raise TconvError(f"--layer {name}: a state dict does not tell strides; give {name}=PROBLEM")
         keys[name] = _key(path, name, tensors, kernels)
-        found.append(Layer(name=name, geometry=geometry, weight=_array(tensors[keys[name]])))
+        found.append(ModelLayer(name=name, geometry=geometry, weight=_array(tensors[keys[name]])))
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         made = {

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.onnx.rewriting.checking import Compared
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial

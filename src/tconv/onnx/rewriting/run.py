@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.errors import TconvError
 from tconv.onnx.model import files_beside, read, write
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
@@ -230,7 +230,7 @@ def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
     for step in steps:
         place = (step.where, step.node)
 
-        def here(_: Rule, where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
+        def here(_: Rule[Any], where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
             return (where, node.name) == place
 
         apply_rules(made, [RULES[step.rule]], here)

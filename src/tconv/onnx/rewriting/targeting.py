@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis.words import clean
+from tconv.diagnosis.text import clean
 from tconv.onnx.convolutions import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
@@ -23,7 +23,9 @@ def fit(model: ir.Model, goal: Target) -> list[Step]:
         for cure in CAPABILITIES[name].cures:
             context = Context(model)
 
-            def asks(_: Rule, __: str, node: ir.Node, wanted: str = name, around: Context = context) -> bool:
+            def asks(
+                _: Rule[Any], __: str, node: ir.Node, wanted: str = name, around: Context = context
+            ) -> bool:
                 found = needs(node, around) if node.op_type == "ConvTranspose" else ()
                 return found is None or wanted in found
 

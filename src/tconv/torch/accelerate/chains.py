@@ -19,8 +19,8 @@ from tconv.planning import Activation
 from tconv.torch import functional
 from tconv.torch.accelerate.activations import spelled
 from tconv.torch.accelerate.packed import Packed, is_plain, sources
-from tconv.torch.jobs import channels_last
-from tconv.torch.plain import plain, recorded, transformed
+from tconv.torch.call_cache import channels_last
+from tconv.torch.fast_path import plain, recorded, transformed
 
 __all__ = ["NORMS", "Chain"]
 

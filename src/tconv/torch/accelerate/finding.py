@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tconv.torch.accelerate import straight
+from tconv.torch.accelerate import trace_safety
 from tconv.torch.accelerate.activations import Call, spelled
 from tconv.torch.accelerate.chains import NORMS, Chain
 from tconv.torch.accelerate.swapping import is_layer
@@ -20,10 +20,10 @@ from tconv.torch.accelerate.upsampling import (
     why_not_merged,
 )
 
-__all__ = ["Line", "Traced", "chain_of", "in_sequence", "traced"]
+__all__ = ["Segment", "Traced", "chain_of", "in_sequence", "traced"]
 
 
-class Line(NamedTuple):
+class Segment(NamedTuple):
     """Parts that follow each other, each seen by the next one alone."""
 
     parts: Sequence[Any]  #: modules and Calls; the first is a layer or an upsampling
@@ -37,20 +37,20 @@ def _starts(part: Any) -> bool:
     return is_upsampling(part) or (isinstance(part, nn.Module) and is_layer(part))
 
 
-def in_sequence(sequence: nn.Sequential) -> Iterator[tuple[int, Line]]:
+def in_sequence(sequence: nn.Sequential) -> Iterator[tuple[int, Segment]]:
     """Each place in an nn.Sequential where a line begins; nothing is known of what follows its end."""
     parts = list(sequence)
     for at, part in enumerate(parts):
         if _starts(part):
-            yield at, Line(parts[at:], "it ends its Sequential", (), parts[at - 1] if at else None, True)
+            yield at, Segment(parts[at:], "it ends its Sequential", (), parts[at - 1] if at else None, True)
 
 
 class Traced(NamedTuple):
     """A forward's graph, as torch.fx sees it with every submodule a leaf."""
 
     graph: fx.Graph
-    reading: straight.Reading
-    lines: list[Line]
+    reading: trace_safety.Reading
+    lines: list[Segment]
 
 
 class _Tracer(fx.Tracer):
@@ -74,7 +74,7 @@ def traced(module: nn.Module) -> Traced | str:
     """The graph of the forward of `module`, or in a few words why there is none to trust."""
     training, module.training = module.training, False
     try:
-        reading = straight.read(module)
+        reading = trace_safety.read(module)
         if isinstance(reading, str):
             return reading
         with _Watch() as watch:  # type: ignore[no-untyped-call]
@@ -92,7 +92,7 @@ def traced(module: nn.Module) -> Traced | str:
         if part is not None and _starts(part):
             lines.append(_line(module, node))
         elif node.op == "call_module" and _starts(layer := module.get_submodule(str(node.target))):
-            lines.append(Line([layer], "it is called with more than its input", [node]))
+            lines.append(Segment([layer], "it is called with more than its input", [node]))
     return Traced(graph, reading, lines)
 
 
@@ -108,7 +108,7 @@ def _part(module: nn.Module, node: fx.Node) -> Any:
     return None
 
 
-def _line(module: nn.Module, node: fx.Node) -> Line:
+def _line(module: nn.Module, node: fx.Node) -> Segment:
     source: Any = node.args[0]
     before = _part(module, source) if len(source.users) == 1 else None
     parts, nodes = [_part(module, node)], [node]
@@ -116,22 +116,22 @@ def _line(module: nn.Module, node: fx.Node) -> Line:
     while True:
         users = list(node.users)
         if len(users) != 1:
-            return Line(parts, f"its answer has {len(users)} uses in {name}", nodes, before)
+            return Segment(parts, f"its answer has {len(users)} uses in {name}", nodes, before)
         node = users[0]
         if node.op == "output":
-            return Line(parts, f"{name} returns it", nodes, before, True)
+            return Segment(parts, f"{name} returns it", nodes, before, True)
         part = _part(module, node)
         if part is None:
             if node.op == "call_module":
                 shown = type(module.get_submodule(str(node.target))).__name__
             else:
                 shown = f"{getattr(node.target, '__name__', node.target)}()"
-            return Line(parts, f"{shown} follows", nodes, before)
+            return Segment(parts, f"{shown} follows", nodes, before)
         parts.append(part)
         nodes.append(node)
 
 
-def chain_of(line: Line) -> tuple[Chain | None, str]:
+def chain_of(line: Segment) -> tuple[Chain | None, str]:
     """The chain that a line begins with, where more than one part goes together, and why no more do."""
     parts = list(line.parts)
     factor, at = None, 0

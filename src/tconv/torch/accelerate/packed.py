@@ -18,13 +18,13 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv import algebra
 from tconv.errors import TconvError
-from tconv.ops.jobs import moved_last
+from tconv.ops.call_cache import moved_last
+from tconv.ops.execute import execute
 from tconv.ops.layer import Layer, prepare
-from tconv.ops.running import execute
 from tconv.planning import Activation
 from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
+from tconv.torch.call_cache import TensorCall, memory_format, tensor_call
 from tconv.torch.eager import empty
-from tconv.torch.jobs import Job, job_of, memory_format
 
 __all__ = ["Packed", "is_plain", "sources"]
 
@@ -88,7 +88,7 @@ class _State(NamedTuple):
     samples: list[tuple[Tensor, Tensor]]  #: of each of them: as it is, and as it was
     settings: Any
     layer: Layer
-    jobs: dict[tuple[int, ...], tuple[Job, Any, Any]]  #: by the input's shape
+    jobs: dict[tuple[int, ...], tuple[TensorCall, Any, Any]]  #: by the input's shape
 
     def holds(self, tensors: list[Tensor], settings: Any) -> bool:
         """Whether what was packed is what would be packed now."""
@@ -100,7 +100,7 @@ class _State(NamedTuple):
             and all(torch.equal(now, then) for now, then in self.samples)
         )
 
-    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[Job, Any, Any]:
+    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[TensorCall, Any, Any]:
         """What runs for an input of `shape`: its job, packed weights and bias."""
         found = self.jobs.get(shape)
         if found is None:
@@ -108,7 +108,7 @@ class _State(NamedTuple):
             made, weight, bias = self.layer.ready(moved_last(tuple(shape), axes) if last else tuple(shape))
             if len(self.jobs) >= _MOST_SHAPES:
                 self.jobs.clear()
-            found = self.jobs[shape] = job_of(made, dtype, axes), weight, bias
+            found = self.jobs[shape] = tensor_call(made, dtype, axes), weight, bias
         return found
 
 

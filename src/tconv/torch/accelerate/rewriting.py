@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tconv.torch.accelerate.chains import Chain
-from tconv.torch.accelerate.finding import Line, Traced
+from tconv.torch.accelerate.finding import Segment, Traced
 from tconv.torch.accelerate.swapping import KEY
 
 __all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
@@ -103,7 +103,7 @@ class InSequence(Rewriting):
 class InGraph(Rewriting):
     """A traced forward with chains in the places of their nodes."""
 
-    def __init__(self, module: nn.Module, found: Traced, chains: list[tuple[Line, Chain]]) -> None:
+    def __init__(self, module: nn.Module, found: Traced, chains: list[tuple[Segment, Chain]]) -> None:
         """`chains`: with the lines of `found` whose first parts they are."""
         super().__init__(module)
         self._reading = found.reading

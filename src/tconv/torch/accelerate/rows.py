@@ -10,7 +10,7 @@ from torch.jit import ScriptModule
 
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.chains import NORMS, Chain
-from tconv.torch.accelerate.finding import Line, Traced, chain_of, in_sequence, traced
+from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, traced
 from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
 from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, replaced, why_not
 from tconv.torch.accelerate.upsampling import CONVOLUTIONS, is_upsampling, label
@@ -160,7 +160,7 @@ class _Search:
         parts = (part for part in module.modules() if part is not module)
         return any(is_layer(part) or type(part) in CONVOLUTIONS for part in parts)
 
-    def chain(self, line: Line, where: nn.Module) -> Chain | None:
+    def chain(self, line: Segment, where: nn.Module) -> Chain | None:
         """The chain of a line, noted in its row."""
         first = line.parts[0]
         chain, why = chain_of(line)

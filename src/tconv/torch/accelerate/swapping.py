@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
-from tconv.torch.jobs import DTYPES
+from tconv.torch.call_cache import DTYPES
 from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
 __all__ = ["KEY", "LAYERS", "Swap", "is_layer", "replaced", "why_not"]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn import functional
 
-from tconv.geometry.arguments import Sides
+from tconv.geometry.normalize import Sides
 from tconv.torch.accelerate.activations import Call
 
 __all__ = ["CONVOLUTIONS", "conv_padding", "factor_of", "is_upsampling", "why_not_merged"]

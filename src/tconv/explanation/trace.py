@@ -1,0 +1,126 @@
+"""One image and one output channel, whose numbers are followed through the views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tconv.explanation.carrying import carried
+from tconv.explanation.cells import slices
+from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip
+from tconv.explanation.numbers import Array, Exact, Numbers
+from tconv.explanation.request import Request, at
+from tconv.geometry import Geometry
+from tconv.views import VIEWS
+
+__all__ = ["Trace", "given", "rounded", "values"]
+
+CHANNELS = 3  # input channels that are shown one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Image 0 and output channel 0 of what was asked: its group's inputs and weights."""
+
+    geometry: Geometry  # with batch 1, one group, one output channel
+    cell: tuple[int, ...]
+    x: Exact  # (c_in/g, *input)
+    weight: Exact  # (c_in/g, *kernel)
+    asked: Geometry
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, asked: Request, numbers: Numbers) -> Trace:
+        """Pick them out."""
+        g = asked.geometry
+        each = g.in_channels // g.groups
+        return cls(
+            replace(g, batch=1, in_channels=each, out_channels=1, groups=1),
+            asked.output,
+            Exact(numbers.x.whole[0, :each], numbers.x.over),
+            Exact(numbers.weight.whole[:each, 0], numbers.weight.over),
+            g,
+            numbers,
+        )
+
+    @property
+    def over(self) -> int:
+        """The denominator of products."""
+        return self.x.over * self.weight.over
+
+    def name(self, channel: int, cell: Sequence[int]) -> str:
+        """`x[2,3]`, or `x[channel,2,3]` where there are several."""
+        return f"x[{at((channel, *cell) if self.geometry.in_channels > 1 else cell)}]"
+
+    def uncropped(self) -> Array:
+        """A zero for every output before the crop."""
+        sides = zip(self.geometry.output, self.geometry.padding, self.geometry.output_padding, strict=True)
+        return np.zeros([o + lo + hi - extra for o, (lo, hi), extra in sides], object)
+
+    def cropped(self, full: Array) -> Array:
+        """The outputs out of the uncropped ones; zeros where the padding extends it."""
+        made = np.zeros(self.geometry.output, object)
+        for o in np.ndindex(*self.geometry.output):
+            u = tuple(index + lo for index, (lo, _) in zip(o, self.geometry.padding, strict=True))
+            if all(0 <= index < size for index, size in zip(u, full.shape, strict=True)):
+                made[o] = full[u]
+        return made
+
+    def ended(self, view: str, made: Array) -> Strip:
+        """The output that the steps of `view` came to, which must be the view's own."""
+        one = Numbers(
+            Exact(self.x.whole[None], self.x.over), Exact(self.weight.whole[:, None], self.weight.over)
+        )
+        if not np.array_equal(made, carried(VIEWS[view], one, self.geometry).whole[0, 0]):
+            raise RuntimeError(f"{self.asked}: the steps of {view} do not add up to its answer")
+        return Strip(tuple(values("output", "the output", made, self.over)))
+
+    def channels(self, make: Callable[[int], Iterator[Matrix]]) -> Iterator[Item]:
+        """A strip for each of the first input channels."""
+        count = self.geometry.in_channels
+        yield from (Strip(tuple(make(c))) for c in range(min(count, CHANNELS)))
+        if count > CHANNELS:
+            yield Line(f"... and so on for {count - CHANNELS:,} more input channels.")
+
+    def suffix(self, channel: int) -> str:
+        """What to say of an input channel."""
+        return f", channel {channel}" if self.geometry.in_channels > 1 else ""
+
+
+def values(
+    name: str, caption: str, array: Array, over: int, there: Array | None = None, **options: Any
+) -> Iterator[Matrix]:
+    """An array of numerators; where `there` is false a zero stands by construction."""
+
+    def value(place: tuple[int, ...]) -> Cell:
+        return None if there is not None and not there[place] else Fraction(int(array[place]), over)
+
+    yield from slices(name, caption, array.shape, value, **{"most": (16, 16), **options})
+
+
+def rounded(*arrays: Exact) -> Iterator[Line]:
+    """That numbers are longer than they are printed, where they are."""
+    for array in arrays:
+        if any(Fraction(f"{float(value):.6g}") != value for value in array.values()):
+            yield Line("Numbers are printed with six digits at most; what is carried on has all of them.")
+            return
+
+
+def given(f: Trace) -> Section:
+    """The numbers themselves."""
+    g = f.asked
+    items: list[Item] = []
+    if g.batch * g.out_channels > 1:
+        items.append(
+            Line("The steps follow image 0 and output channel 0; the end compares all images and channels.")
+        )
+
+    def pair(c: int) -> Iterator[Matrix]:
+        yield from values("x", f"input x{f.suffix(c)}", f.x.whole[c], f.x.over)
+        yield from values("w", f"kernel w{f.suffix(c)}", f.weight.whole[c], f.weight.over)
+
+    return Section("values", "The numbers", (*items, *f.channels(pair), *rounded(f.x, f.weight)))

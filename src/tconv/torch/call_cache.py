@@ -1,0 +1,218 @@
+"""From shapes, dtypes and options of tensors to a plan, found again for the same ones."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+
+from tconv.errors import TconvError
+from tconv.geometry.normalize import padding_pairs, per_axis, whole
+from tconv.ops.arrays import CODES
+from tconv.ops.call_cache import Options as ArrayOptions
+from tconv.ops.call_cache import PlannedCall, moved_last, planned_call, planned_gradient
+from tconv.planning import LAYOUTS, Activation, Plan
+
+__all__ = [
+    "DTYPES",
+    "Ints",
+    "TensorCall",
+    "channels_last",
+    "correlated",
+    "memory_format",
+    "nested",
+    "options",
+    "spelled_out",
+    "strided",
+    "tensor_call",
+    "transposed",
+]
+
+Ints: TypeAlias = tuple[int, ...]
+Dtypes: TypeAlias = tuple[torch.dtype, ...]
+
+
+#: PyTorch's dtypes -> ours, in planning.DTYPES.
+DTYPES: dict[torch.dtype, str] = {getattr(torch, name): code for name, code in CODES.items()}
+
+
+class TensorCall(NamedTuple):
+    """A plan, with the shape and dtype of what it makes."""
+
+    plan: Plan
+    shape: Ints  #: as it lies in memory
+    dtype: torch.dtype
+    array: np.dtype[np.generic]  #: that memory for it has in NumPy, where bfloat16 is uint16
+    last: bool  #: whether the answer's channels come last in memory
+    formats: tuple[torch.memory_format, torch.memory_format]  #: in which both factors are read
+
+
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def memory_format(dim: int, last: bool) -> torch.memory_format:
+    """PyTorch's name of the order in which tensors of `dim` axes lie."""
+    return _LAST[dim] if last else torch.contiguous_format
+
+
+def channels_last(tensor: torch.Tensor) -> bool:
+    """Whether PyTorch counts `tensor` (n, c, ...) as one whose channels come last in memory."""
+    format = _LAST.get(tensor.dim())
+    if format is None or not tensor.is_contiguous(memory_format=format):
+        return False
+    # With one channel or one position both orders are the same; the strides say which is meant.
+    return not tensor.is_contiguous() or bool(  # of sizes that a compiler may know by name alone
+        tensor.stride(1) == 1 != tensor.stride(0) and tensor.stride(-1) == tensor.shape[1]
+    )
+
+
+def spelled_out(
+    axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
+) -> tuple[Ints, Ints, Ints, Ints, int]:
+    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups.
+
+    Where sides differ padding has two, those at the near ends first, as in ONNX: padding[:axes] and
+    padding[-axes:] are the near and the far ends of both forms.
+    """
+
+    def each(name: str, value: object) -> Ints:
+        if isinstance(value, tuple | list) and len(value) == 1:  # PyTorch lets one stand for all
+            value = value[0]
+        return per_axis(name, value, axes)
+
+    return (
+        each("stride", stride),
+        _cropped(padding, axes) if nested(padding) else each("padding", padding),
+        each("output_padding", output_padding),
+        each("dilation", dilation),
+        whole("groups", groups),
+    )
+
+
+def nested(padding: object) -> bool:
+    """Whether (lo, hi) pairs stand in `padding`."""
+    return isinstance(padding, tuple | list) and any(isinstance(entry, tuple | list) for entry in padding)
+
+
+def _cropped(padding: object, axes: int) -> Ints:
+    lows, highs = zip(*padding_pairs(padding, (1,) * axes, (1,) * axes, (1,) * axes), strict=True)
+    return tuple(lows) if lows == highs else (*lows, *highs)
+
+
+def _pairs(padding: Ints, axes: int) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(padding[:axes], padding[-axes:], strict=True))
+
+
+options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 are no 1 and 2
+
+
+def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
+    """Our name of the dtype of operands that must share it."""
+    if len(set(dtypes)) > 1:
+        told = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
+        raise TconvError(f"{told}; one dtype for all would fit")
+    found = DTYPES.get(dtypes[0])
+    if found is None:
+        raise TconvError(f"{names[0]} is {dtypes[0]}; {', '.join(str(dtype) for dtype in DTYPES)} would fit")
+    return found
+
+
+def tensor_call(made: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
+    """The same job, in PyTorch's terms."""
+    array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
+    last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
+    formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
+    return TensorCall(made.plan, made.shape, dtype, array, last and not gradient, formats)
+
+
+def _in_order(shape: Ints, last: bool) -> Ints:
+    shape = tuple(shape)  # of ints alone, as messages show them
+    return moved_last(shape, len(shape) - 2) if last else shape
+
+
+@lru_cache(maxsize=4096)
+def transposed(
+    x: Ints,
+    weight: Ints,
+    bias: Ints | None,
+    dtypes: Dtypes,
+    last: bool,
+    stride: Ints,
+    padding: Ints,
+    output_padding: Ints,
+    dilation: Ints,
+    groups: int,
+    activation: Activation = None,
+) -> TensorCall:
+    """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias.
+
+    `last`: x is channels_last, and the answer too.
+    """
+    code = _one(dtypes, ("input", "weight", "bias"))
+    weight = tuple(weight)
+    axes = len(stride)
+    if len(weight) != axes + 2:
+        raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
+    given = ArrayOptions(
+        stride,
+        _pairs(padding, axes),
+        output_padding,
+        dilation,
+        groups,
+        activation=activation,
+        layout=LAYOUTS[last],
+    )
+    job = planned_call("conv_transpose", code, _in_order(x, last), weight, given)
+    if bias is not None and tuple(bias) != (job.channels,):
+        raise TconvError(
+            f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
+        )
+    return tensor_call(job, dtypes[0], axes)
+
+
+@lru_cache(maxsize=4096)
+def strided(
+    y: Ints,
+    weight: Ints,
+    dtypes: Dtypes,
+    last: bool,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+    size: Ints,
+) -> TensorCall:
+    """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight.
+
+    `last`: y is channels_last, and the answer too.
+    """
+    code = _one(dtypes, ("input", "weight"))
+    sides = _pairs(padding, len(stride))
+    given = ArrayOptions(stride, sides, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
+    job = planned_call("conv", code, _in_order(y, last), tuple(weight), given)
+    return tensor_call(job, dtypes[0], len(stride))
+
+
+@lru_cache(maxsize=4096)
+def correlated(
+    x: Ints,
+    y: Ints,
+    dtypes: Dtypes,
+    last: bool,
+    kernel: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> TensorCall:
+    """The job of `weight_gradient`; `dtypes` are those of x and y, which are channels_last if `last`."""
+    code = _one(dtypes, ("x", "y"))
+    x, y = tuple(x), tuple(y)
+    if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
+        raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
+    sides = _pairs(padding, len(stride))
+    given = ArrayOptions(stride, sides, 0, dilation, groups, layout=LAYOUTS[last])
+    job = planned_gradient(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
+    return tensor_call(job, dtypes[0], len(stride))

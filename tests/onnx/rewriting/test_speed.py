@@ -1,0 +1,157 @@
+"""The search for speed with a clock that is told what to say: what is kept, dropped and tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="models are written with onnx")
+pytest.importorskip("onnxruntime", reason="models are run with ONNX Runtime")
+ir = pytest.importorskip("onnx_ir", reason="models are rewritten with onnx-ir")
+
+from onnx import helper  # noqa: E402
+
+import tconv.onnx  # noqa: E402
+from tconv.onnx.rewriting import speed  # noqa: E402
+from tconv.onnx.rewriting.feeds import Feeds  # noqa: E402
+from tconv.onnx.rewriting.measuring import Timed, race  # noqa: E402
+from tconv.onnx.rewriting.runner import Runner  # noqa: E402
+from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
+
+Cost = Callable[[list[str]], float]
+
+
+class Shelf:
+    """Stands for the runner: it holds models and runs none."""
+
+    def __init__(self) -> None:
+        self.models: dict[str, ir.Model] = {}
+
+    def load(self, name: str, made: ir.Model) -> None:
+        self.models[name] = made
+
+    def drop(self, name: str) -> None:
+        del self.models[name]
+
+
+def two_layers() -> ir.Model:
+    """Two layers of kernel = stride, a shift after each."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["a"], name="one", strides=[2]),
+        helper.make_node("Add", ["a", "b"], ["c"]),
+        helper.make_node("ConvTranspose", ["c", "w"], ["d"], name="two", strides=[2]),
+        helper.make_node("Add", ["d", "b"], ["y"]),
+    ]
+    return model(nodes, {"x": [1, 2, 6]}, ["y"], {"w": whole(rng, 2, 2, 2), "b": whole(rng, 2, 1)})
+
+
+def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch) -> speed.Faster:
+    """The search where the time of a model is `cost` of its operators."""
+
+    def told(shelf: Shelf, before: str, after: str, *_: object) -> Timed:
+        one, two = (cost(op_types(shelf.models[name])) for name in (before, after))
+        return Timed(one, two, one / two, float(two < one))
+
+    monkeypatch.setattr(speed, "race", told)
+    shelf = Shelf()
+    found = speed.search(two_layers(), shelf, Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
+    assert len(shelf.models) == 1
+    return found
+
+
+def test_what_wins_is_kept_and_the_next_is_tried_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = searched(lambda ops: 10 + 3 * ops.count("Add") + 2 * ops.count("ConvTranspose"), monkeypatch)
+    assert [str(move) for move in found.moves] == ["folding", "kernel is stride"]
+    assert found.timed == Timed(20, 10, 2.0, 1.0)
+    assert {step.rule for step in found.steps if step.reason is None} == {"fold-bias", "kernel-is-stride"}
+
+
+def test_what_slows_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = searched(lambda ops: 10 + len(ops), monkeypatch)
+    assert [str(move) for move in found.moves] == ["folding"]
+    shuffled = [t for t in found.trials if t.moves[0].name == "kernel is stride" and t.timed]
+    assert shuffled
+    assert not any(trial.kept for trial in shuffled)
+
+
+def test_less_than_five_percent_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = searched(lambda ops: 100 + 2 * ops.count("Add"), monkeypatch)
+    assert found.moves == ()
+    assert found.timed is None
+    assert not any(step.reason is None for step in found.steps)
+
+
+def test_small_gains_are_tried_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = searched(lambda ops: 100 + 2 * ops.count("Add") + 2 * ops.count("ConvTranspose"), monkeypatch)
+    assert {move.name for move in found.moves} >= {"folding", "kernel is stride"}
+    assert len(found.trials[-1].moves) > 1
+    assert found.trials[-1].kept
+
+
+def test_a_line_that_loses_is_tried_place_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One layer gains by it, two of them lose."""
+    costs = {2: 100, 1: 80, 0: 130}
+    found = searched(lambda ops: costs[ops.count("ConvTranspose")], monkeypatch)
+    (move,) = found.moves
+    assert move.place in (("graph", "one"), ("graph", "two"))
+    assert len([step for step in found.steps if step.reason is None]) == 1
+
+
+def test_a_result_that_does_not_hold_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(_: Shelf, before: str, __: str, *___: object) -> Timed:
+        return Timed(1, 1, 1.04, 1.0) if before == "original" else Timed(2, 1, 2.0, 1.0)
+
+    monkeypatch.setattr(speed, "race", told)
+    found = speed.search(two_layers(), Shelf(), Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
+    assert any(trial.kept for trial in found.trials)
+    assert found.moves == ()
+    assert not any(step.reason is None for step in found.steps)
+
+
+def test_no_time_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "race", lambda *_: pytest.fail("there is no time to measure"))
+    found = speed.search(two_layers(), Shelf(), Feeds("x", {}), seconds=-1)  # type: ignore[arg-type]
+    assert found.moves == ()
+    assert {trial.note for trial in found.trials if trial.fired} == {"no time left"}
+
+
+def test_three_turns_of_four_must_agree() -> None:
+    assert Timed(2, 1, 1.06, 0.75).wins
+    assert not Timed(2, 1, 1.06, 0.7).wins
+    assert not Timed(2, 1, 1.05, 1.0).wins
+
+
+def test_a_race_is_run_in_turns() -> None:
+    made = two_layers()
+    with Runner(1) as runner:
+        runner.load("a", made)
+        runner.load("b", made.clone())
+        feeds = {"x": np.zeros((1, 2, 6), np.float32)}
+        taken = runner.time(["a", "b"], feeds, seconds=0, turns=7)
+        assert [len(times) for times in taken.values()] == [7, 7]
+        assert all(second > 0 for times in taken.values() for second in times)
+        assert race(runner, "a", "b", feeds, 0.01).before > 0
+
+
+def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the limit lowered from 2 GB to 2 kB: tensors lie beside the model, before and after."""
+    monkeypatch.setattr("tconv.onnx.model.LARGEST", 2048)
+    rng = np.random.default_rng(0)
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2, strides=[2])
+    made = model([node], {"x": ["n", 32, "l"]}, ["y"], {"w": whole(rng, 32, 16, 3)})
+    path, out = tmp_path / "in.onnx", tmp_path / "out.onnx"
+    ir.save(made, path, external_data="weights.bin")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    report = tconv.onnx.rewrite(path, out, goal="no-groups")
+    assert all(entry.fine for entry in report.compared)
+    assert {file.name for file in tmp_path.iterdir()} == {*before, "out.onnx", "out.onnx.data"}
+    assert all((tmp_path / name).read_bytes() == data for name, data in before.items())
+    assert out.stat().st_size < 2048
+    feeds = {"x": whole(rng, 2, 32, 5)}
+    np.testing.assert_array_equal(
+        answers(ir.external_data.load_to_model(ir.load(out)), feeds)[0], answers(made, feeds)[0]
+    )

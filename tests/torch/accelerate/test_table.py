@@ -1,0 +1,261 @@
+"""accelerate with an example: answers compared, times in turns, what does not pay taken back; the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import tconv.torch as layers
+from tconv import TconvError
+from tconv.torch import accelerate
+from tconv.torch.accelerate import choosing, measuring
+from tests.torch.accelerate.helpers import norm
+
+
+class Clock:
+    """Stands in for time: each side of each comparison takes what a test says."""
+
+    def __init__(self, *seconds: list[float]) -> None:
+        self.seconds = list(seconds)
+        self.compared = 0
+
+    def __call__(self, sides: list[tuple[Callable[[], None], Callable[[], Any]]]) -> list[list[float]]:
+        self.compared += 1
+        for prepare, call in sides:
+            prepare()
+            call()
+        given = self.seconds.pop(0) if self.seconds else [2.0] * (len(sides) - 1) + [1.0]
+        assert len(given) == len(sides)
+        return [[each, each * 1.01] for each in given]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Clock]:
+    def set_to(*seconds: list[float]) -> Clock:
+        made = Clock(*seconds)
+        monkeypatch.setattr(choosing, "in_turns", made)
+        return made
+
+    return set_to
+
+
+def model() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.ConvTranspose2d(3, 4, 4, 2, 1),
+        norm(2, 4),
+        nn.ReLU(),
+        nn.Upsample(scale_factor=2),
+        nn.Conv2d(4, 2, 3, padding=1),
+        nn.Tanh(),
+    )
+
+
+X = torch.randn(1, 3, 4, 4)
+
+
+def test_all_that_pays_stays(clock: Callable[..., Clock]) -> None:
+    asked = clock([3e-3, 2e-3, 1e-3], [4e-3, 2e-3], [8e-3, 4e-3])
+    net = model()
+    done = accelerate(net, X, report=False)
+    assert asked.compared == 3  # two rows, and the whole
+    assert [(row.before, row.after) for row in done.rows] == [
+        (pytest.approx(3e-3, rel=0.01), pytest.approx(1e-3, rel=0.01)),
+        (pytest.approx(4e-3, rel=0.01), pytest.approx(2e-3, rel=0.01)),
+    ]
+    assert done.before == pytest.approx(2 * done.after)
+    assert (done.tolerance, done.apart is not None and done.apart < 1e-5) == (1e-4, True)
+    assert net.training
+    assert all(part.training for part in net)
+    assert type(net[0]) is layers.ConvTranspose2d
+
+
+def test_what_is_slower_is_taken_back(clock: Callable[..., Clock]) -> None:
+    clock([3e-3, 1e-3, 2e-3], [2e-3, 4e-3])
+    net = model().eval()
+    done = accelerate(net, X, report=False)
+    first, second = done.rows
+    assert (first.done, first.why) == (
+        ["swapped"],
+        ["BatchNorm2d folded, ReLU fused: slower here, 2.010 ms"],
+    )
+    assert (second.done, second.why) == ([], ["merged into one layer, Tanh fused: slower here, 4.020 ms"])
+    assert type(net[0]) is layers.ConvTranspose2d
+    with torch.no_grad():
+        torch.testing.assert_close(net(X), nn.Sequential.forward(net, X))
+
+
+def test_a_layer_that_is_slower_is_pytorchs_again(clock: Callable[..., Clock]) -> None:
+    clock([1e-3, 2e-3, 2e-3], [1e-3, 2e-3])
+    net = model()
+    done = accelerate(net, X, report=False)
+    assert [row.done for row in done.rows] == [[], []]
+    assert type(net[0]) is nn.ConvTranspose2d
+    assert done.before is None
+
+
+def test_a_slower_whole_is_taken_back(clock: Callable[..., Clock]) -> None:
+    clock([3e-3, 2e-3, 1e-3], [4e-3, 2e-3], [1e-3, 2e-3])
+    net = model()
+    done = accelerate(net, X, report=False)
+    assert "the whole model is slower with it, so everything is as it was" in str(done)
+    assert type(net[0]) is nn.ConvTranspose2d
+    assert "forward" not in vars(net)
+
+
+def test_a_hair_is_no_difference(clock: Callable[..., Clock]) -> None:
+    clock([1.0e-3, 1.0e-3, 1.03e-3], [1e-3, 1.03e-3])
+    assert all(row.done for row in accelerate(model(), X, report=False).rows)
+
+
+def test_answers_that_change_are_refused(
+    clock: Callable[..., Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock()
+    monkeypatch.setitem(measuring.TOLERANCE, torch.float32, 1e-12)
+    net = model()
+    with pytest.raises(TconvError, match=r"^answers are apart by .*; the model is as it was$"):
+        accelerate(net, X, report=False)
+    assert type(net[0]) is nn.ConvTranspose2d
+    assert "forward" not in vars(net)
+
+
+class Noisy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.calls = nn.ConvTranspose1d(1, 1, 2), 0
+
+    def forward(self, x: Tensor, *, gain: float = 1.0) -> dict[str, Any]:
+        self.calls += 1
+        return {"y": [self.up(x) * gain + self.calls], "n": 3}
+
+
+def test_models_whose_own_answers_differ(clock: Callable[..., Clock]) -> None:
+    clock()
+    done = accelerate(Noisy(), {"x": torch.ones(1, 1, 3), "gain": 2.0}, report=False)
+    assert done.apart is None
+    assert "not compared, since two runs of the model itself differ" in str(done)
+
+
+def test_random_numbers_and_generators_are_left_alone(clock: Callable[..., Clock]) -> None:
+    clock()
+    net = nn.Sequential(nn.ConvTranspose1d(1, 1, 2), nn.Dropout(0.5))
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    done = accelerate(net, (torch.ones(1, 1, 3),), report=False)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert done.apart is not None
+
+
+def test_an_example_that_does_not_fit() -> None:
+    net = model()
+    with pytest.raises(TconvError, match=r"^the model does not run on the example: Runtime.*would fit$"):
+        accelerate(net, torch.ones(1, 7, 4, 4), report=False)
+    assert type(net[0]) is nn.ConvTranspose2d
+    assert net.training
+
+
+def test_a_layer_that_the_example_does_not_reach(clock: Callable[..., Clock]) -> None:
+    clock()
+    net = nn.ModuleDict({"a": nn.ConvTranspose1d(1, 1, 2), "b": nn.ConvTranspose1d(1, 1, 2)})
+    net.forward = lambda x: net["a"](x)  # type: ignore[method-assign]
+    done = accelerate(net, torch.ones(1, 1, 3), report=False)
+    assert done.rows[1].why[-1] == "not reached by the example, so not timed"
+    assert (done.rows[1].done, done.rows[1].after) == (["swapped"], None)
+    done.undo()
+    assert vars(net)["forward"]
+
+
+def test_the_table(clock: Callable[..., Clock], capsys: pytest.CaptureFixture[str]) -> None:
+    clock([3e-3, 2e-3, 1e-3], [4e-3, 6e-3], [8e-3, 4e-3])
+    done = accelerate(model(), X)
+    shown = capsys.readouterr().out
+    assert shown == f"{done}\n"
+    assert max(map(len, shown.splitlines())) < 100
+    head, rule, *rows = shown.splitlines()
+    assert re.split(r"\s{2,}", head) == ["layer", "what", "done", "ms before", "after"]
+    assert set(rule) == {"-"}
+    assert re.split(r"\s{2,}", rows[0]) == [
+        "0", "ConvTranspose2d 3>4 k4 s2 p1", "swapped, BatchNorm2d folded, ReLU fused", "3.015", "1.005",
+    ]  # fmt: skip
+    assert re.split(r"\s{2,}", rows[1])[2:] == ["-", "4.020", "4.020"]
+    assert rows[2].strip() == "why no more: merged into one layer, Tanh fused: slower here, 6.030 ms"
+    assert rows[4] == "whole model: 8.040 ms before, 4.020 after: 2.00 times as fast"
+    assert re.search(r"apart by \d\.\de-\d\d of the largest; 1e-04 allowed", rows[6])
+
+
+def test_a_model_in_training_is_told() -> None:
+    told = "the model is in training: all of this counts after model.eval(), under torch.no_grad()"
+    net = model()
+    for training in (True, False):
+        done = accelerate(net.train(training), report=False)
+        assert (told in " ".join(str(done).split())) == training
+        done.undo()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_what_torch_jit_has_compiled_stays() -> None:
+    compiled = torch.jit.script(nn.Sequential(nn.ConvTranspose2d(3, 4, 3)))
+    net = nn.Sequential(compiled, nn.ConvTranspose2d(4, 2, 3))
+    x = torch.randn(1, 3, 5, 5)
+    with torch.no_grad():
+        expected = net.eval()(x)
+        done = accelerate(net, report=False)
+        torch.testing.assert_close(net(x), expected)
+    assert [row.name for row in done.rows] == ["1"]
+    assert done.notes == ["0 is compiled by torch.jit and stays: accelerate before torch.jit.trace"]
+    whole = accelerate(torch.jit.trace(net[1], torch.randn(1, 4, 5, 5)), report=False)
+    assert str(whole).splitlines()[1].startswith("the model is compiled by torch.jit")
+
+
+def test_a_model_without_anything() -> None:
+    assert str(accelerate(nn.Sequential(nn.Linear(2, 2)), report=False)) == (
+        "Sequential: no transposed convolution and no nearest upsampling found"
+    )
+
+
+def test_distances() -> None:
+    inf, nan = float("inf"), float("nan")
+    a = torch.tensor([1.0, inf, nan])
+    assert measuring.distance([a], [a.clone()])[0] == 0
+    assert measuring.distance([torch.tensor([1.0, inf, 2.0])], [a])[0] == inf
+    assert measuring.distance([a], [torch.tensor([1.0, 2.0, nan])])[0] == inf
+    assert measuring.distance([a], [a[:2]]) == (inf, 0.0)
+    assert measuring.distance([], []) == (0.0, 0.0)
+    assert measuring.distance([torch.tensor([1, 2])], [torch.tensor([1, 3])]) == (0.5, 1e-2)
+    wide, half = torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float16)
+    assert measuring.distance([wide * 1.5, half * 1.5], [wide, half]) == (0.5, 1e-9)  # the worse of both
+
+
+def test_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seen = [0.0], []
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: now[0])
+
+    def side(name: str, seconds: float) -> tuple[Callable[[], None], Callable[[], None]]:
+        def call() -> None:
+            now[0] += seconds
+
+        return (lambda: seen.append(name)), call
+
+    runs = measuring.in_turns([side("a", 0.25), side("b", 0.5)])
+    assert [set(run) for run in runs] == [{0.25}, {0.5}]
+    assert "".join(seen).startswith("ab" + "abba")
+
+
+def test_a_compiled_model() -> None:
+    net = model().eval()
+    with torch.no_grad():
+        expected = net(X)
+        compiled = torch.compile(net, backend="eager", fullgraph=True)
+        done = accelerate(compiled, report=False)
+        assert done.rows[0].name == "_orig_mod.0"
+        assert "Inductor fuses it" in str(done)
+        torch.testing.assert_close(compiled(X), expected, rtol=1e-4, atol=1e-5)
+        done.undo()
+        assert type(net[0]) is nn.ConvTranspose2d
+        torch.testing.assert_close(compiled(X), expected)
