@@ -11,7 +11,7 @@ import pytest
 
 from tconv import TconvError, _core
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, Plan, isas, plan
+from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan
 from tconv.planning.cost import Machine, machine
 from tconv.planning.problem import MAPS, problem_of
 from tconv.planning.records import RECORDS, Record
@@ -50,6 +50,11 @@ def test_operands_and_epilogue_are_those_of_the_call() -> None:
     assert core.epilogue.activation == _core.Activation.clamp
     assert (core.epilogue.clamp_lo, core.epilogue.clamp_hi) == (-1.0, 6.0)
     assert plan(GEOMETRY, dtype="c64").core.operands.sums == kinds.c64
+
+
+def test_words_of_python_are_those_of_the_engine() -> None:
+    assert MAPS == tuple(_core.Map.__members__)
+    assert LAYOUTS == tuple(_core.ArrayLayout.__members__)
 
 
 def test_a_field_is_replaced_by_name_and_no_other() -> None:
