@@ -53,8 +53,8 @@ def test_operands_and_epilogue_are_those_of_the_call() -> None:
 
 
 def test_words_of_python_are_those_of_the_engine() -> None:
-    assert MAPS == tuple(_core.Map.__members__)
-    assert LAYOUTS == tuple(_core.ArrayLayout.__members__)
+    assert tuple(_core.Map.__members__) == MAPS
+    assert tuple(_core.ArrayLayout.__members__) == LAYOUTS
 
 
 def test_a_field_is_replaced_by_name_and_no_other() -> None:
