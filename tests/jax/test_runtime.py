@@ -23,6 +23,7 @@ from tconv.errors import TconvError  # noqa: E402
 from tconv.geometry import Geometry  # noqa: E402
 from tconv.jax import call_cache, ffi  # noqa: E402
 from tconv.testing import assert_same, integer_arrays  # noqa: E402
+from tests.helpers import PATIENCE  # noqa: E402
 
 #: Ours -> XLA's structure, and its names of our fields where they are others.
 STRUCTURES: dict[Any, tuple[str, dict[str, str]]] = {
@@ -119,7 +120,7 @@ def child(code: str) -> str:
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from tconv.torch import conv_transpose2d, team  # noqa: E402
+from tests.helpers import PATIENCE  # noqa: E402
 
 LAYER: dict[str, Any] = {"stride": 2, "padding": 1}
 
@@ -64,7 +65,7 @@ def test_a_forked_child_works_on_a_pool_of_its_own() -> None:
     queue = context.SimpleQueue()
     child = context.Process(target=_child, args=(x, weight, expected, queue))
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     child.kill()
     assert child.exitcode == 0
     assert queue.get() is True
