@@ -1,4 +1,4 @@
-"""How the suite is run by several workers (``pytest -n 2``): the threads of each, and the order of the files."""
+"""How several workers run the suite (``pytest -n 2``): the threads of each, and the order of the files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LONGEST = (
 def _share_threads() -> None:
     """Workers divide the processors among them, before any library has counted them.
 
-    Two teams of two threads on two processors wait for each other most of the time. What several threads do is
-    shown by tests that set their number; no answer depends on it.
+    Two teams of two threads on two processors wait for each other most of the time. What several threads do
+    is shown by tests that set their number; no answer depends on it.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
@@ -38,4 +38,6 @@ _share_threads()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: next((i for i, at in enumerate(LONGEST) if item.nodeid.startswith(at)), 99))
+        items.sort(
+            key=lambda item: next((i for i, at in enumerate(LONGEST) if item.nodeid.startswith(at)), 99)
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 class Upsampled(Dataset[tuple[Tensor, Tensor, int]]):
     """Samples that a layer makes, and a gradient, in whichever process they are asked for."""
 
@@ -47,7 +56,7 @@ class Upsampled(Dataset[tuple[Tensor, Tensor, int]]):
 def test_workers_of_a_dataloader(start: str) -> None:
     data = Upsampled()
     # The parent's threads have worked before: a forked child has none of them.
-    assert torch.get_num_threads() >= 1
+    assert torch.get_num_threads() == 2
     expected = [data[i] for i in range(len(data))]
     loader = DataLoader(data, batch_size=3, num_workers=2, multiprocessing_context=start, timeout=PATIENCE)
     batches = list(loader)

@@ -18,8 +18,12 @@ LAYER: dict[str, Any] = {"stride": 2, "padding": 1}
 
 
 @pytest.fixture(autouse=True)
-def _joined_again() -> Iterator[None]:
+def _two_threads() -> Iterator[None]:
+    """Several, however many the processors are; and the engine joined again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     yield
+    torch.set_num_threads(before)
     team.join()
 
 
