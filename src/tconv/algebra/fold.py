@@ -8,12 +8,14 @@ the second group on.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tconv.algebra.arrays import Array, checked_groups, read_weight, rounded, wide
 from tconv.errors import TconvError
 
-__all__ = ["fold_batchnorm", "scale_inputs", "scale_outputs"]
+__all__ = ["Affine", "batchnorm", "fold_affine", "fold_batchnorm", "scale_inputs", "scale_outputs"]
 
 
 def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
@@ -85,25 +87,59 @@ def fold_batchnorm(
     """
     array = read_weight(weight)
     outputs = array.shape[1] * checked_groups(array, groups) if transposed else array.shape[0]
+    norm = batchnorm(outputs, mean=mean, variance=variance, gamma=gamma, beta=beta, epsilon=epsilon)
+    return fold_affine(array, bias, norm, groups, transposed=transposed)
+
+
+class Affine(NamedTuple):
+    """scale (y - mean) + beta for each channel; each is (channels,), float64."""
+
+    scale: Array
+    mean: Array
+    beta: Array
+
+
+def batchnorm(
+    channels: int,
+    *,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None = None,
+    beta: Array | None = None,
+    epsilon: float = 1e-5,
+) -> Affine:
+    """What BatchNorm does to each of so many channels in evaluation.
+
+    Raises:
+        TconvError: a length that is not `channels`, or variance + epsilon not above zero.
+    """
     parts = {
         "mean": mean,
         "variance": variance,
-        "gamma": np.ones(outputs) if gamma is None else gamma,
-        "beta": np.zeros(outputs) if beta is None else beta,
-        "bias": np.zeros(outputs) if bias is None else bias,
+        "gamma": np.ones(channels) if gamma is None else gamma,
+        "beta": np.zeros(channels) if beta is None else beta,
     }
     of = {name: np.asarray(part, np.float64) for name, part in parts.items()}
     for name, part in of.items():
-        _check_length(name, part, outputs, "output")
+        _check_length(name, part, channels, "output")
     spread = of["variance"] + epsilon
     if not (spread > 0).all():
         raise TconvError(
             f"variance + epsilon is {spread.min():.3g} in channel {int(spread.argmin())}; above 0 would fit"
         )
-    scale = of["gamma"] / np.sqrt(spread)
+    return Affine(of["gamma"] / np.sqrt(spread), of["mean"], of["beta"])
+
+
+def fold_affine(
+    weight: Array, bias: Array | None, affine: Affine, groups: int = 1, *, transposed: bool = True
+) -> tuple[Array, Array]:
+    """The weight and bias of one layer that equals this layer followed by `affine`."""
+    array = read_weight(weight)
+    held = np.zeros(len(affine.scale)) if bias is None else np.asarray(bias, np.float64)
+    _check_length("bias", held, len(affine.scale), "output")
     return (
-        scale_outputs(array, scale, groups, transposed=transposed),
-        rounded((of["bias"] - of["mean"]) * scale + of["beta"], array),
+        scale_outputs(array, affine.scale, groups, transposed=transposed),
+        rounded((held - affine.mean) * affine.scale + affine.beta, array),
     )
 
 

@@ -26,7 +26,15 @@ from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read
 from tconv.errors import TconvError
 from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs
 
-__all__ = ["Convolution", "Merged", "exchanged", "merge_nearest", "split_nearest"]
+__all__ = [
+    "Convolution",
+    "Merged",
+    "exchanged",
+    "merge_nearest",
+    "merged_kernel",
+    "split_nearest",
+    "tolerated",
+]
 
 
 class Merged(NamedTuple):
@@ -64,20 +72,29 @@ def merge_nearest(
     array = read_weight(weight)
     axes = array.ndim - 2
     factors, dilations = counts("factor", factor, axes), counts("dilation", dilation, axes)
-    kernel = array.shape[2:]
-    sides = padding_pairs(padding, kernel, (1,) * axes, dilations)
-    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
-    check_room(
-        array.shape[0] * array.shape[1] * prod(r + f for r, f in zip(reach, factors, strict=True)), array.size
-    )
+    _, sides = merged_kernel(array.shape, factors, padding, dilations)
     made = exchanged(wide(array), groups)
     for axis, (f, d) in enumerate(zip(factors, dilations, strict=True), 2):
         made = _along(made, axis, f, d)
-    return Merged(
-        rounded(made, array),
-        factors,
-        tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True)),
-    )
+    return Merged(rounded(made, array), factors, sides)
+
+
+def merged_kernel(
+    shape: tuple[int, ...], factor: PerAxis, padding: Padding = 0, dilation: PerAxis = 1
+) -> tuple[tuple[int, ...], Sides]:
+    """The kernel and padding that `merge_nearest` makes of weights of this shape, without their numbers.
+
+    >>> merged_kernel((1, 1, 3), 2, padding=1)
+    ((4,), ((1, 1),))
+    """
+    kernel = shape[2:]
+    axes = len(kernel)
+    factors, dilations = counts("factor", factor, axes), counts("dilation", dilation, axes)
+    sides = padding_pairs(padding, kernel, (1,) * axes, dilations)
+    reach = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]
+    made = tuple(r + f for r, f in zip(reach, factors, strict=True))
+    check_room(prod(shape[:2]) * prod(made), prod(shape))
+    return made, tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True))
 
 
 def exchanged(weight: Array, groups: int) -> Array:
@@ -134,10 +151,7 @@ def split_nearest(
     conv = rounded(exchanged(made, groups), array)
     back = merge_nearest(conv, strides, 0, 1, groups).weight
     apart = np.abs(wide(back) - wide(array)).max()
-    if tolerance is None:
-        scale = float(np.abs(wide(array)).max())
-        tolerance = 64 * float(np.finfo(array.dtype).eps) * scale if array.dtype.kind in "fc" else 0.0
-    if apart > tolerance:
+    if apart > (tolerated(array) if tolerance is None else tolerance):
         raise TconvError(
             f"a kernel {kernel} with stride {strides} that does not factor into nearest upsampling and a "
             f"convolution: what is left over is {float(apart):.3g}; equal gains along every axis would fit"
@@ -146,6 +160,13 @@ def split_nearest(
     return Convolution(
         conv, strides, tuple((r - lo, r - hi) for r, (lo, hi) in zip(reach, sides, strict=True))
     )
+
+
+def tolerated(weight: Array) -> float:
+    """How far a product may be from `weight` to count as equal: 64 roundings of the largest, 0 if exact."""
+    if weight.dtype.kind not in "fc":
+        return 0.0
+    return 64 * float(np.finfo(weight.dtype).eps) * float(np.abs(weight).max())
 
 
 def _divided(weight: Array, axis: int, factor: int) -> Array:

@@ -22,7 +22,7 @@ import numpy as np
 from tconv.algebra.arrays import Array, check_room, counts
 from tconv.geometry.normalize import PerAxis, Sides
 
-__all__ = ["Resize", "linear_resize"]
+__all__ = ["Lines", "Resize", "linear_resize", "resize_lines"]
 
 
 class Resize(NamedTuple):
@@ -32,6 +32,25 @@ class Resize(NamedTuple):
     stride: tuple[int, ...]
     edge: Sides
     padding: Sides
+
+
+class Lines(NamedTuple):
+    """`Resize` by the lines whose outer product is its kernel."""
+
+    lines: tuple[Array, ...]  #: one an axis, float64
+    stride: tuple[int, ...]
+    edge: Sides
+    padding: Sides
+
+    @property
+    def kernel(self) -> Array:
+        """The outer product of the lines, (*kernel)."""
+        return reduce(np.multiply.outer, self.lines)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the kernel, which is not computed for it."""
+        return tuple(line.size for line in self.lines)
 
 
 def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize:
@@ -46,11 +65,21 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
     >>> linear_resize(2, 1, centred=False)
     Resize(kernel=array([0.5, 1. , 0.5]), stride=(2,), edge=((0, 1),), padding=((1, 2),))
     """
+    made = resize_lines(factor, axes, centred=centred)
+    return Resize(made.kernel, made.stride, made.edge, made.padding)
+
+
+def resize_lines(factor: PerAxis, axes: int, *, centred: bool = True) -> Lines:
+    """What `linear_resize` answers, with its kernel in lines.
+
+    >>> resize_lines(3, 2).shape
+    (5, 5)
+    """
     factors = counts("factor", factor, axes)
     check_room(math.prod(2 * f for f in factors), 1)
     lines = [_line(f, centred) for f in factors]
-    return Resize(
-        reduce(np.multiply.outer, [taps for taps, _, _ in lines]),
+    return Lines(
+        tuple(taps for taps, _, _ in lines),
         factors,
         tuple(edge for _, edge, _ in lines),
         tuple(padding for _, _, padding in lines),
