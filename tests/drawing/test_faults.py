@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -152,22 +151,6 @@ def test_the_command_writes_to_stdout_or_to_a_file(
         assert run("draw", "n1 c1>1 i2 k2 s2", "--view", view, "--out", out, "--theme", "dark") == 0
         assert capfdbinary.readouterr().out.decode() == f"{out}\n"
         assert out.read_bytes().startswith(head)
-
-
-def test_json_describes_the_drawing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "x.svg"
-    assert run("draw", SMALL, "--json", "--out", out, "--theme", "light", "--animate") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["problem"], facts["view"], facts["format"], facts["theme"]) == (
-        SMALL,
-        "stamp",
-        "svg",
-        "light",
-    )
-    assert (facts["file"], facts["frames"]) == (str(out), 10)
-    root = ET.fromstring(out.read_text())
-    assert [facts["width"], facts["height"]] == [int(root.get(side)) for side in ("width", "height")]
-    assert {shape["shape"] for shape in facts["shapes"]} <= {"rect", "line", "polygon", "text"}
 
 
 def test_the_command_knows_the_views() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +50,6 @@ def add_parser(subparsers: Any) -> None:
         "nearest, bilinear, bicubic for this stride",
     )
     add("--animate", action="store_true", help="let an SVG move too")
-    add("--json", action="store_true", help="print the drawing as JSON: its words, sizes and shapes")
     parser.set_defaults(func=_draw)
 
 
@@ -66,38 +63,19 @@ def _draw(args: argparse.Namespace) -> int:
     geometry = Geometry.parse(args.problem)
     weights = None if args.weights is None else load(args.weights, geometry)
     picture = draw(geometry, args.view, weights=weights, animated=args.animate or kind == "gif")
-    makers = {
-        "svg": lambda: svg(picture, args.theme).encode(),
-        "png": lambda: png(picture, args.theme or "light"),
-        "gif": lambda: gif(picture, args.theme or "light"),
-    }
-    if args.out is not None:
-        picture_bytes = makers[kind]()
-        with write_aside(args.out) as file:
-            file.write(picture_bytes)
-    if args.json:
-        shapes = [{"shape": type(shape).__name__.lower(), **asdict(shape)} for shape in picture.shapes]
-        facts = {
-            "problem": str(geometry),
-            "view": args.view,
-            "format": kind,
-            "theme": args.theme,
-            "title": picture.title,
-            "description": picture.description,
-            "width": picture.width,
-            "height": picture.height,
-            "frames": len(picture.frames),
-            "file": None if args.out is None else str(args.out),
-            "shapes": shapes,
-        }
-        print(json.dumps(facts))
-    elif args.out is not None:
-        print(args.out)
+    if args.out is None and kind != "svg" and sys.stdout.isatty():
+        raise TconvError(f"a {kind} is no text for a terminal; --out FILE.{kind} would fit")
+    if kind == "svg":
+        content = svg(picture, args.theme).encode()
     else:
-        if kind != "svg" and sys.stdout.isatty():
-            raise TconvError(f"a {kind} is no text for a terminal; --out FILE.{kind} would fit")
+        content = {"png": png, "gif": gif}[kind](picture, args.theme or "light")
+    if args.out is None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(makers[kind]())
+        sys.stdout.buffer.write(content)
+        return 0
+    with write_aside(args.out) as file:
+        file.write(content)
+    print(args.out)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import spelling
-from tconv.geometry.axis import Axis, Phase, range_text
+from tconv.geometry.axis import Phase, range_text
 from tconv.geometry.checks import check
 from tconv.geometry.normalize import (
     Padding,
@@ -20,6 +20,7 @@ from tconv.geometry.normalize import (
     shown,
     whole,
 )
+from tconv.geometry.options import Options
 
 __all__ = ["Geometry", "ZeroInsertion"]
 
@@ -37,7 +38,7 @@ class ZeroInsertion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class Geometry:
+class Geometry(Options):
     """One transposed convolution as integers: it maps `input_shape` to `output_shape`.
 
     Build it with `make` or `parse`.  Tuples have one entry a spatial axis (1 to 3 of them); `padding` is
@@ -51,16 +52,6 @@ class Geometry:
     (1, 2, 2, 2, 2, 1)
     """
 
-    batch: int
-    in_channels: int
-    out_channels: int
-    input: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Sides
-    output_padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
     #: Spatial sizes of the output, (i-1)s - lo - hi + d(k-1) + 1 + o on each axis.
     output: tuple[int, ...] = field(init=False, compare=False)
 
@@ -188,11 +179,6 @@ class Geometry:
         return f"Geometry.parse({str(self)!r})"
 
     @property
-    def axes(self) -> int:
-        """The number of spatial axes, 1 to 3."""
-        return len(self.input)
-
-    @property
     def input_shape(self) -> tuple[int, ...]:
         """(batch, in_channels, *input)."""
         return (self.batch, self.in_channels, *self.input)
@@ -206,23 +192,6 @@ class Geometry:
     def weight_shape(self) -> tuple[int, ...]:
         """(in_channels, out_channels / groups, *kernel), as in PyTorch, ONNX and Caffe."""
         return (self.in_channels, self.out_channels // self.groups, *self.kernel)
-
-    def axis(self, axis: int) -> Axis:
-        """The problem along one spatial axis, counted from 0."""
-        if not 0 <= whole("axis", axis) < len(self.input):
-            raise TconvError(
-                f"{self}: no spatial axis {axis}; {range_text(range(len(self.input)))} would fit"
-            )
-        lo, hi = self.padding[axis]
-        return Axis(
-            self.input[axis],
-            self.kernel[axis],
-            self.stride[axis],
-            lo,
-            hi,
-            self.output_padding[axis],
-            self.dilation[axis],
-        )
 
     def input_sizes_for(self, output: PerAxis) -> tuple[tuple[int, ...], ...]:
         """For each axis the input sizes that reach `output` with these options and some output padding.

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tconv.errors import TconvError
 from tconv.geometry.normalize import shown
-
-if TYPE_CHECKING:
-    from tconv.geometry.problem import Geometry
+from tconv.geometry.options import Options
 
 __all__ = ["GRAMMAR", "read", "write"]
 
@@ -72,7 +70,7 @@ def _short(entries: Sequence[object]) -> str:
     return str(entries[0]) if len(set(entries)) == 1 else "x".join(map(str, entries))
 
 
-def write(geometry: Geometry, leave_out: str = "") -> str:
+def write(geometry: Options, leave_out: str = "") -> str:
     """The spelling of `geometry` without what equals its default (n is always there) and `leave_out`."""
     g = geometry
     sides = [str(lo) if lo == hi else f"{lo}:{hi}" for lo, hi in g.padding]

@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
 def _page(args: argparse.Namespace) -> int:
     geometry = None if args.problem is None else Geometry.parse(args.problem)
     if args.out is not None:
-        paths = copy_to(args.out)
+        paths = copy_to(args.out, [] if geometry is None else [geometry])
         link = f"{args.out / 'index.html'}{fragment(geometry)}"
         print(json.dumps({"page": link, "files": [str(path) for path in paths]}) if args.json else link)
         print("any static host serves it; a browser does not run it from a file", file=sys.stderr)

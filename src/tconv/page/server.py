@@ -1,8 +1,9 @@
-"""Serve the page on this machine: 127.0.0.1 alone, from memory, nothing but the page's files."""
+"""Serve the page on this machine: 127.0.0.1 alone, from memory, the page's files and a problem's calls."""
 
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tconv.errors import TconvError
+from tconv.page.calls import answer
 from tconv.page.site import site
 
 __all__ = ["serving"]
@@ -22,10 +24,12 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
+    "": "text/plain; charset=utf-8",
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -42,19 +46,28 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, *, body: bool) -> None:
-        name = urlsplit(self.path).path.removeprefix("/") or "index.html"
-        content = self.files.get(name)
-        kind = _TYPES[PurePosixPath(name).suffix] if content is not None else "text/plain; charset=utf-8"
-        self.send_response(HTTPStatus.OK if content is not None else HTTPStatus.NOT_FOUND)
-        if content is None:
-            content = b"There is no such file; the page is at /\n"
+        status, suffix, content = self._found()
+        self.send_response(status)
         for header, value in _HEADERS.items():
             self.send_header(header, value)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", _TYPES[suffix])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
             self.wfile.write(content)
+
+    def _found(self) -> tuple[HTTPStatus, str, bytes]:
+        """Status, suffix and content of what is asked for."""
+        asked = urlsplit(self.path)
+        name = asked.path.removeprefix("/") or "index.html"
+        if name == "calls.json":
+            try:
+                return HTTPStatus.OK, ".json", answer(asked.query)
+            except TconvError as fault:
+                return HTTPStatus.BAD_REQUEST, ".json", json.dumps({"error": str(fault)}).encode()
+        if name in self.files:
+            return HTTPStatus.OK, PurePosixPath(name).suffix, self.files[name]
+        return HTTPStatus.NOT_FOUND, "", b"There is no such file; the page is at /\n"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the terminal belongs to the one line with the address."""

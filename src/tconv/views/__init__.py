@@ -2,8 +2,8 @@
 
 Each view takes `x` of shape (n, c_in, *input), `weight` of shape (c_in, c_out/g, *kernel) and a `Geometry`,
 and returns `y` of shape (n, c_out, *output).  They are written to be read and to be trusted, not to be fast:
-every dtype of NumPy is computed in its own width, nothing is conjugated, and no view looks at how the engine
-plans.
+every dtype of NumPy is computed in its own width (Python's integers, dtype object, exactly), nothing is
+conjugated, and no view looks at how the engine plans.
 
 - `scatter`  each input stamps its multiple of the kernel on the output (the oracle of all tests)
 - `zeros`    insert zeros between the inputs, turn the kernel, and slide it with stride 1

@@ -21,7 +21,10 @@ def insert(x: Array, between: tuple[int, ...]) -> Array:
 
 def pad(x: Array, around: tuple[tuple[int, int], ...]) -> Array:
     """Put zeros before and after along each spatial axis; negative numbers cut off."""
-    padded = np.pad(x, [(0, 0), (0, 0), *((max(lo, 0), max(hi, 0)) for lo, hi in around)])
+    outward = [(max(lo, 0), max(hi, 0)) for lo, hi in around]
+    sizes = [lo + size + hi for size, (lo, hi) in zip(x.shape[2:], outward, strict=True)]
+    padded = np.zeros((*x.shape[:2], *sizes), x.dtype)  # np.pad's zeros among exact integers are 64 bits wide
+    padded[at(*(slice(lo, lo + size) for size, (lo, _) in zip(x.shape[2:], outward, strict=True)))] = x
     kept = (
         slice(max(-lo, 0), size - max(-hi, 0))
         for size, (lo, hi) in zip(padded.shape[2:], around, strict=True)
