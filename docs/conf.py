@@ -36,7 +36,7 @@ def _plain_asterisks(*given: Any) -> None:
 
 
 def _add_the_page(app: Any, failure: Exception | None) -> None:
-    """The page to play with lies beside the pages that show it."""
+    """Copy the interactive page next to the pages that show it."""
     if failure is None and app.builder.format == "html":
         linked = [Geometry.parse(f"n1 c1>1 i6x6 {rest}") for rest in ("k3 s2", "k4 s2 p1")]  # by play.md
         copy_to(Path(app.outdir) / "play", linked)

@@ -143,8 +143,8 @@ def test_what_is_refused(port: int, tmp_path: Path, capsys: pytest.CaptureFixtur
     for words, said in (
         (["hello"], "cannot read 'hello'"),
         [["c1>1 i4 k0"], "kernel 0 on axis 0; it must be at least 1"],
-        (["--port", "70000"], "--port 70000 is no port; 0 (any that is free) to 65535 would fit"),
-        (["--port", str(port)], f"--port {port} is taken; leave it out to get one that is free"),
+        (["--port", "70000"], "--port 70000 is not a port; 0 (any free one) to 65535 would fit"),
+        (["--port", str(port)], f"--port {port} is taken; leave it out to get a free one"),
         (["--out", str(tmp_path)], f"--out {tmp_path} holds other files, such as 'file'"),
         (["--out", str(tmp_path / "file")], "is a file; a folder that is new or empty would fit"),
     ):

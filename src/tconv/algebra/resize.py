@@ -1,13 +1,13 @@
 """Linear resize by whole factors as edge padding and one depthwise transposed convolution, and back.
 
-A resize by f reads the input at (o - a)/f: a = (f-1)/2 puts the centres of cells on each other (half-pixel),
+A resize by f reads the input at (o - a)/f: a = (f-1)/2 aligns the centres of cells (half-pixel),
 a = 0 the first samples (asymmetric). Linear interpolation gives input i the weight
 
     max(0, 1 - |o - a - i f| / f),
 
-a function of o - i f alone, so it is a transposed convolution of stride f whose kernel is that triangle.
-Beyond the border a resize reads the edge again; a transposed convolution sees zeros there. They agree after
-the edge has been repeated once at each end that is read beyond, and the f outputs of each such copy cropped.
+a function of o - i f alone, so it is a transposed convolution of stride f whose kernel is this triangle.
+Beyond the border a resize repeats the edge; a transposed convolution sees zeros there. They agree if
+the edge is repeated once at each end that is read beyond, and the f outputs of each such copy are cropped.
 With a = (f-1)/2 the triangle is the bilinear filter of FCN's code (Long, Shelhamer, Darrell 2015).
 """
 
@@ -26,7 +26,7 @@ __all__ = ["Lines", "Resize", "linear_resize", "resize_lines"]
 
 
 class Resize(NamedTuple):
-    """Repeat the edges by `edge`, then a transposed convolution of every channel with `kernel`."""
+    """Edge padding by `edge`, then a transposed convolution of every channel with `kernel`."""
 
     kernel: Array  #: (*kernel), float64
     stride: tuple[int, ...]
@@ -57,8 +57,8 @@ def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize
     """The edge padding and transposed convolution that equal a linear resize by `factor`, borders included.
 
     Args:
-        factor: one int, or one an axis; 1 leaves an axis alone.
-        centred: half-pixel centres (align_corners=False); False begins with the first sample (asymmetric).
+        factor: one int, or one per axis; 1 leaves an axis unchanged.
+        centred: half-pixel centres (align_corners=False); False aligns the first samples (asymmetric).
 
     >>> linear_resize(2, 1)
     Resize(kernel=array([0.25, 0.75, 0.75, 0.25]), stride=(2,), edge=((1, 1),), padding=((3, 3),))

@@ -5,17 +5,18 @@ phase 0 <= r < s and a crop m at the front. Then
 
     i = q - D,    D = (t d - r - (lo - m)) / s    for the taps where that is whole,
 
-so phase r is a convolution of stride 1 of the input itself, and all phases are the channels (o, r) of one:
-its tap j = (max D - D) / e reads x[q + j e - max D], with e the common step of all D. Writing channel (o, r)
-at q to output o, position q s + r, is the "depth to space" of ONNX, PyTorch's pixel_shuffle in any number of
-axes: the sub-pixel convolution of Shi et al. 2016 (Real-time single image and video super-resolution).
+so phase r is a convolution of stride 1 of the input itself, and all phases are the channels (o, r) of one
+convolution: its tap j = (max D - D) / e reads x[q + j e - max D], with e the common step of all D. Writing
+channel (o, r) at q to output o, position q s + r, is the "depth to space" of ONNX, PyTorch's pixel_shuffle in
+any number of axes: the sub-pixel convolution of Shi et al. 2016 (Real-time single image and video
+super-resolution).
 
-With n inputs the output has n s + c cells, c = d(k-1) + 1 - s - lo - hi, so ceil((c + m) / s) decides the
-padding behind for every n. Nothing is cropped where m = 0 and s divides c: k4 s2 p1 is a convolution with
+With n inputs the output has n s + c cells, c = d(k-1) + 1 - s - lo - hi, so ceil((c + m) / s) determines the
+padding at the end for every n. Nothing is cropped where m = 0 and s divides c: k4 s2 p1 is a convolution with
 kernel 3. The crop m = lo mod s = 1 makes it one with kernel 2, since the phases then read the same window.
 
-Backwards the tap j of phase r of a convolution with padding (a, b) stands at (k-1-j) e s + r of the kernel
-((k-1)e + 1) s with lo = ((k-1)e - a) s and hi = ((k-1)e - b) s; zeros at its ends are taken off.
+In the other direction, tap j of phase r of a convolution with padding (a, b) is at (k-1-j) e s + r of the
+kernel ((k-1)e + 1) s with lo = ((k-1)e - a) s and hi = ((k-1)e - b) s; zeros at its ends are removed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class SubPixel(NamedTuple):
     stride: tuple[int, ...]
     padding: Sides  #: zeros around the input, at least 0
     dilation: tuple[int, ...]
-    crop: Sides  #: cells to cut off the shuffled output, at least 0
+    crop: Sides  #: cells to crop from the shuffled output, at least 0
 
 
 class _Line(NamedTuple):
@@ -117,11 +118,11 @@ def to_subpixel(
 
     Args:
         weight: (in, out/groups, *kernel).
-        padding: an int, one an axis, or (lo, hi) pairs; output padding is a smaller hi.
-        cropped: choose the fewest taps, even if cells must then be cropped that would not need to be.
+        padding: an int, one per axis, or (lo, hi) pairs; output padding is a smaller hi.
+        cropped: choose the fewest taps, even if cells must then be cropped.
 
     Returns:
-        Weights in channel order (o, phase); a bias goes along as `bias.repeat(prod(stride))`.
+        Weights in channel order (o, phase); the bias becomes `bias.repeat(prod(stride))`.
 
     >>> to_subpixel(np.array([[[1, 2, 3, 4]]]), 2, padding=1).weight  # phase 0: taps 3, 1; phase 1: 2, 0
     array([[[4, 2, 0]],
@@ -137,7 +138,7 @@ def to_subpixel(
 
 
 def _line(k: int, s: int, d: int, sides: tuple[int, int], *, cropped: bool) -> _Line:
-    """The convolution along one axis, with nothing cropped at the front or so much that tap 0 has phase 0.
+    """The convolution along one axis, cropping nothing at the front or just so much that tap 0 has phase 0.
 
     With tap 0 at phase a, D runs from 0 to (d(k-1) + a) div s, so that a = 0 makes the kernel smallest.
     """
@@ -149,15 +150,15 @@ def _line(k: int, s: int, d: int, sides: tuple[int, int], *, cropped: bool) -> _
 
 
 def _with_crop(k: int, s: int, d: int, sides: tuple[int, int], front: int) -> _Line:
-    """The convolution along one axis that makes `front` cells before the first wanted one."""
+    """The convolution along one axis that computes `front` cells before the first one that is kept."""
     lo, hi = sides
     taps = [(*divmod(t * d - lo + front, s), t) for t in range(k)]
     near, far = taps[0][0], taps[-1][0]
     step = gcd(*(other - near for other, _, _ in taps)) or 1
-    wanted = front + d * (k - 1) + 1 - s - lo - hi  # cells beyond s an input
+    wanted = front + d * (k - 1) + 1 - s - lo - hi  # cells beyond s per input
     blocks = -(-wanted // s)
     before, behind = far, blocks - near
-    # Where padding would be negative, the cells that it would save are made and cropped.
+    # Where padding would be negative, the cells that it would save are computed and cropped.
     return _Line(
         tuple((r, (far - away) // step, t) for away, r, t in taps),
         s,
@@ -259,9 +260,9 @@ def _phases_joined(weight: Array, phases: int, dilation: int) -> Array:
     """(out, s, *other phases, in/g, k, *other axes) -> (out, *other phases, in/g, *other axes, taps)."""
     apart = np.moveaxis(weight, (1 + phases + 1, 1), (-2, -1))[..., ::-1, :]
     k, s = apart.shape[-2:]
-    made = np.zeros((*apart.shape[:-2], dilation * (k - 1) + 1, s), weight.dtype)
-    made[..., ::dilation, :] = apart
-    return made.reshape(*made.shape[:-2], -1)
+    result = np.zeros((*apart.shape[:-2], dilation * (k - 1) + 1, s), weight.dtype)
+    result[..., ::dilation, :] = apart
+    return result.reshape(*result.shape[:-2], -1)
 
 
 def _trimmed(weight: Array, crop: tuple[int, int]) -> tuple[Array, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""What makes integers a transposed convolution, and what to say when they are none."""
+"""Checks that integers describe a transposed convolution, and the errors if they do not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check(g: Options) -> None:
     ):
         _check_axes(g, name, values, least)
     if len(g.padding) != g.axes:
-        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one per axis")
     if g.batch < 0:
         raise TconvError(f"{g}: batch {g.batch} is negative; it must be 0 or more")
     if g.groups < 1:
@@ -40,7 +40,7 @@ def check(g: Options) -> None:
 
 def _check_axes(g: Options, name: str, values: tuple[int, ...], least: int) -> None:
     if len(values) != g.axes:
-        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one per axis")
     for a, value in enumerate(values):
         if value < least:
             raise TconvError(f"{g}: {name} {value} on axis {a}; it must be at least {least}")

@@ -18,7 +18,7 @@ GRAMMAR = (
 )
 _NUMBER = "[0-9]{1,12}"
 _SIDES = f"-?{_NUMBER}(?::-?{_NUMBER})?"
-# letter -> (option, what may follow the letter, whether it is one an axis)
+# letter -> (option, what may follow the letter, whether it is one per axis)
 _WORDS = {
     "n": ("batch", _NUMBER, False),
     "c": ("channels", f"{_NUMBER}>{_NUMBER}", False),
@@ -35,7 +35,7 @@ _WORDS = {
 def read(text: str) -> dict[str, Any]:
     """The keyword arguments of `Geometry.make` that `text` spells; its words may come in any order."""
     if not isinstance(text, str):
-        raise TconvError(f"{shown(text)} is no spelling of a problem, which is text: {GRAMMAR}")
+        raise TconvError(f"{shown(text)} is not a problem's spelling, which is text: {GRAMMAR}")
     found: dict[str, Any] = {}
     for word in text.split():
         name, pattern, many = _WORDS.get(word[0], ("", "", False))
@@ -56,7 +56,7 @@ def read(text: str) -> dict[str, Any]:
         elif isinstance(value, list) and len(value) != axes:
             raise TconvError(
                 f"{shown(text)}: {name} has {len(value)} numbers and the input {axes}; "
-                "give one, or one an axis"
+                "give one, or one per axis"
             )
     return found
 

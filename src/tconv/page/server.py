@@ -1,4 +1,4 @@
-"""Serve the page on this machine: 127.0.0.1 alone, from memory, the page's files and a problem's calls."""
+"""Serve the page on this machine: on 127.0.0.1 only, from memory, its files and the calls of a problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tconv.page.site import site
 
 __all__ = ["serving"]
 
-#: Stated here, since `mimetypes` asks the machine, and a machine that says text/plain breaks every module.
+#: Stated here, since `mimetypes` depends on the machine, and a type of text/plain would break every module.
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -70,17 +70,17 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.NOT_FOUND, "", b"There is no such file; the page is at /\n"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal belongs to the one line with the address."""
+        """Print nothing: the terminal shows only the address."""
 
 
 @contextmanager
 def serving(port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
-    """A server bound to 127.0.0.1, and the page's address; `serve_forever` is the caller's.
+    """A server bound to 127.0.0.1, and the page's address; the caller calls `serve_forever`.
 
-    Port 0 takes one that is free.  Raises `TconvError` where the port is out of range or taken.
+    Port 0 takes any free port.  Raises `TconvError` if the port is out of range or taken.
     """
     if not 0 <= port <= 65535:
-        raise TconvError(f"--port {port} is no port; 0 (any that is free) to 65535 would fit")
+        raise TconvError(f"--port {port} is not a port; 0 (any free one) to 65535 would fit")
     handler = type("_Page", (_Handler,), {"files": site()})
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -88,6 +88,6 @@ def serving(port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
         if fault.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         reason = "taken" if fault.errno == errno.EADDRINUSE else "not allowed"
-        raise TconvError(f"--port {port} is {reason}; leave it out to get one that is free") from None
+        raise TconvError(f"--port {port} is {reason}; leave it out to get a free one") from None
     with server:
         yield server, f"http://127.0.0.1:{server.server_port}/"

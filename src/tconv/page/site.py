@@ -18,7 +18,7 @@ __all__ = ["copy_to", "fragment", "site"]
 
 
 def site() -> dict[str, bytes]:
-    """Path -> content of every file of the page; `index.html` is where it begins.
+    """Path -> content of every file of the page; `index.html` is the start.
 
     >>> site()["index.html"][:15]
     b'<!doctype html>'
@@ -35,12 +35,12 @@ def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def copy_to(folder: Path, problems: Iterable[Geometry] = ()) -> list[Path]:
-    """Write the page's files into `folder`, which may be new, empty or an older copy; their paths.
+    """Write the page's files into `folder`, which may be new, empty or an older copy, and return their paths.
 
     A static host computes nothing: `calls.json` holds the frameworks' calls of the page's examples and of
     `problems`.  For any other problem the page names the command that prints them.
 
-    Raises `TconvError` where the folder holds anything else, so that nobody's index.html is lost.
+    Raises `TconvError` if the folder holds anything else, so that no other index.html is overwritten.
     """
     wanted = site()
     examples = re.findall(r'data-problem="([^"]*)"', wanted["index.html"].decode())
@@ -62,5 +62,5 @@ def copy_to(folder: Path, problems: Iterable[Geometry] = ()) -> list[Path]:
 
 
 def fragment(geometry: Geometry | None) -> str:
-    """What follows the page's address to open it at `geometry`: its spelling, with `+` for spaces."""
+    """The fragment of the page's address that opens `geometry`: its spelling, with `+` for spaces."""
     return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":")

@@ -5,8 +5,9 @@ torch.fx runs a forward once, on stand-ins for tensors. What the forward decides
 read: a forward is taken where it is a straight line over its arguments, its submodules and PyTorch's
 functions. Numbers that it reads from its module or beside it are noted, to be compared at each call.
 
-Graphs of torch.export or TorchDynamo do not say the same: they accept a branch, a changed attribute or a random
-number, hold for the shapes of one example, show operators in place of modules, and cost a hundred times more.
+Graphs of torch.export or TorchDynamo do not say the same: they accept a branch, a changed attribute or a
+random number, hold for the shapes of one example, show operators in place of modules, and cost a hundred
+times more.
 """
 
 from __future__ import annotations
