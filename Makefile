@@ -18,8 +18,10 @@ CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 demo: $(VENV)/.demo
 	$(BIN)/tconv demo --out runs/demo
 
+# Two processes share the files of tests; tests/conftest.py shares the processors between them.
+WORKERS ?= 2
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The conventions against each real framework, in an environment of their own: TensorFlow's pins clash with ours.
 PEERS := $(VENV)-frameworks
