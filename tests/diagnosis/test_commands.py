@@ -148,9 +148,9 @@ BAD = [
     (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
     (
         ["@m.pt", "--layer", f"up.0={EVEN}", "--how", "split", "--fix", "@out.pt"],
-        "split makes weights of another",
+        "split gives weights of another",
     ),
-    (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge makes weights of another shape"),
+    (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge gives weights of another shape"),
     (["@cut.pt2"], "no whole exported program"),
     (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
     (
@@ -158,8 +158,8 @@ BAD = [
         "a single weight: --layer NAME has no use there; --problem",
     ),
     (["@m.pt", "--input", "1x2"], "a state dict: --input has no use there"),
-    ([EVEN, "--problem", EVEN], "problem, layers and input belong to files"),
-    ([EVEN, "--fix", "@out.npy"], "no weights to mend"),
+    ([EVEN, "--problem", EVEN], "problem, layers and input are for files"),
+    ([EVEN, "--fix", "@out.npy"], "no weights to correct"),
     ([EVEN, "--skip", "5x5x5"], "give one int, or 2, one per axis"),
     ([EVEN, "--skip", "x"], "sizes such as 57x57 would fit"),
     ([EVEN, "--skip", "0x5"], "sizes such as 57x57 would fit"),
@@ -283,5 +283,5 @@ def test_an_enormous_problem_is_looked_at_without_its_cells(
     assert main(["diagnose", problem]) == status
     printed = capsys.readouterr()
     assert ("too large to look at" in printed.err) == (status == 2)
-    if "k3 s5" in problem:  # of every five outputs two are bias alone, but for the last stamp
-        assert "3999999998 of 9999999998 outputs of a map are bias alone" in printed.out
+    if "k3 s5" in problem:  # of every five outputs two hold only the bias, but for the last stamp
+        assert "3999999998 of 9999999998 outputs of a map hold only the bias" in printed.out

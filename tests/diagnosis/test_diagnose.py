@@ -161,7 +161,7 @@ def test_the_fix_makes_the_finding_go_away() -> None:
     made = report.fix()["weight"]
     assert made.dtype == np.float32
     assert "T201" not in codes(g, made)
-    with pytest.raises(TconvError, match="no layer to mend"):
+    with pytest.raises(TconvError, match="no layer to correct"):
         diagnose(g, made).fix()
 
 
@@ -183,7 +183,7 @@ def test_starting_values() -> None:
         report.fix("icnn")
 
 
-def test_one_tap_a_phase_is_mended_only_by_name() -> None:
+def test_one_tap_per_phase_is_corrected_only_by_name() -> None:
     weight = np.random.default_rng(2).normal(size=(2, 2, 2, 2))
     report = diagnose("n1 c2>2 i8x8 k2 s2", weight)
     assert "nearest" in next(f.fix for f in report.findings if f.code == "T201")

@@ -133,10 +133,10 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     report = diagnose(model(tmp_path / "m.onnx", nodes, {"w": WEIGHT}, {"x": [1, 4, 5, 5]}))
     assert [entry.layer.name for entry in report.layers] == ["ConvTranspose_a", "ConvTranspose_b"]
     assert [entry.measures.weights is None for entry in report.layers] == [True, False]
-    assert report.notes == ("weights not looked at: ConvTranspose_a (computed in the model, or an input)",)
+    assert report.notes == ("weights not examined: ConvTranspose_a (computed in the model, or an input)",)
     assert report.notes[0] in str(report)
     assert list(report.fix()) == ["ConvTranspose_b"]
-    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to mend"):
+    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to correct"):
         report.fix(names=("ConvTranspose_a",))
 
 
