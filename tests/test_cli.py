@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tconv.cli import MODULES, main, make_parser
+from tests.helpers import PATIENCE, started
 from tests.train.helpers import CLASSES, folder
 
 __all__ = ["folder"]
@@ -193,12 +194,12 @@ def test_a_reader_that_leaves_is_no_fault(trained: Path, folder: Path) -> None:
 def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     words = ["train", str(folder), "--out", str(out), "--epochs", "400", "--batch", "2", "--crop", "40"]
-    program = subprocess.Popen([sys.executable, "-m", "tconv", *words], stderr=subprocess.PIPE, text=True)
-    assert program.stderr is not None
-    for epoch in (1, 2):
-        assert program.stderr.readline().startswith(f"epoch {epoch}/400 ")
-    program.send_signal(signal.SIGINT)
-    _, notes = program.communicate(timeout=60)
+    with started("-m", "tconv", *words) as program:
+        assert program.stderr is not None
+        for epoch in (1, 2):
+            assert program.stderr.readline().startswith(f"epoch {epoch}/400 ")
+        program.send_signal(signal.SIGINT)
+        _, notes = program.communicate(timeout=PATIENCE)
     assert program.returncode == 130
     assert (
         notes.splitlines()[-1] == f"stopped; the finished epochs are in {out}, --resume continues from them"
