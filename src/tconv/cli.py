@@ -6,7 +6,9 @@ Exit status: 0 fine, 1 findings, 2 bad usage or bad input (one line on stderr), 
 from __future__ import annotations
 
 import argparse
+import atexit
 import difflib
+import gc
 import importlib
 import os
 import sys
@@ -31,6 +33,9 @@ MODULES = (
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the status."""
 
+
+# Before it ends, Python would search all of PyTorch's objects for garbage, which takes more than a second.
+atexit.register(gc.freeze)
 
 HEAD = """\
 example:

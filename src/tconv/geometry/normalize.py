@@ -20,7 +20,7 @@ LIMIT = 2**31 - 1  # so that no product of two options leaves the 64-bit integer
 
 def shown(value: object) -> str:
     """`value` on one short line."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tconv.errors import TconvError
+from tconv.files import check_file
 from tconv.nets.backbones import PLANS
 
 __all__ = ["read_vgg16"]
@@ -58,6 +59,7 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
         TconvError: no such file, or it is neither of the two kinds.
     """
     path = Path(path)
+    check_file(path)
     try:
         with path.open("rb") as file:
             magic = file.read(8)

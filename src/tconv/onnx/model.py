@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.text import clean, said
 from tconv.errors import TconvError
-from tconv.files import write_aside
+from tconv.files import aside, write_aside
 from tconv.onnx import guards
 from tconv.onnx.guards import LARGEST
 
@@ -153,7 +153,7 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     import onnx_ir as ir
 
     data = path.with_name(path.name + ".data")
-    part = data.with_name(data.name + ".part")
+    part = aside(data)
     if any(source.exists() and data.exists() and source.samefile(data) for source in sources):
         raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
     values = [

@@ -9,6 +9,7 @@ import numpy as np
 
 from tconv import _core
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.call_cache import PlannedCall
 from tconv.planning import LAYOUTS, Plan
@@ -34,8 +35,8 @@ class Ready(NamedTuple):
 
 def check_layout(layout: Any) -> None:
     """Refuse an unknown word."""
-    if layout not in LAYOUTS:
-        raise TconvError(f"layout={layout!r} is unknown; {', '.join(LAYOUTS)} would fit")
+    if not isinstance(layout, str) or layout not in LAYOUTS:
+        raise TconvError(f"layout={shown(layout)} is unknown; {', '.join(LAYOUTS)} would fit")
 
 
 def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:

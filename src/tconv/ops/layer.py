@@ -8,7 +8,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.normalize import Padding, PerAxis
+from tconv.geometry.normalize import Padding, PerAxis, shown
 from tconv.ops.arrays import Array, allocate, operand
 from tconv.ops.call_cache import Options, geometry_of, moved_last, planned_call
 from tconv.ops.execute import Ready, bias_operand, carry_out, check_layout, execute
@@ -121,7 +121,14 @@ def prepare(
     check_layout(layout)
     made = operand("weight", weight)
     axes = max(0, made.array.ndim - 2)
+    if made.array.ndim < 3:
+        raise TconvError(
+            f"weight has shape {made.array.shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would "
+            "fit"
+        )
     if geometry is not None:
+        if not isinstance(geometry, Geometry):
+            raise TconvError(f"geometry={shown(geometry)}; a Geometry would fit, as Geometry.parse makes one")
         if made.array.shape != geometry.weight_shape:
             raise TconvError(
                 f"{geometry}: weight has shape {made.array.shape}; {geometry.weight_shape} would fit"
@@ -136,11 +143,13 @@ def prepare(
         options = Options.of(
             stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
         )
+    options.check()
     # A large input shows now, and not at the first call, what is wrong with the options.
     large = (1, made.array.shape[0], *(1 << 15,) * axes)
     geometry_of("conv_transpose", large, made.array.shape, options._replace(size=None))
     b = bias_operand(bias, made.array.shape[1] * options.groups, made)
-    own = made.array.copy()
+    own = allocate("prepare", made.array.shape, made.array.dtype)
+    own[...] = made.array
     layer = Layer(own, made.code, None if b is None else b.copy(), options)
     if geometry is not None:
         shape = geometry.input_shape

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tconv import _core
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown
 
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
@@ -45,17 +46,21 @@ def activation_code(activation: Activation) -> tuple[int, float, float, float]:
     >>> activation_code(("leaky_relu", 0.2))
     (2, 0.2, 0.0, 0.0)
     """
-    parts = activation if isinstance(activation, tuple | list) and activation else (activation,)
+    parts = activation if isinstance(activation, tuple | list) and len(activation) else (activation,)
     name, numbers = parts[0], parts[1:]
     expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
-    if (name is not None and name not in ACTIVATIONS[1:]) or len(numbers) != expected:
+    unknown = name is not None and not (isinstance(name, str) and name in ACTIVATIONS[1:])
+    if unknown or len(numbers) != expected:
         raise TconvError(
-            f"activation={activation!r} is unknown; "
+            f"activation={shown(activation)} is unknown; "
             'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
         )
     if not all(isinstance(number, Real) for number in numbers):
         raise TconvError(f"activation={activation!r} needs numbers after the name")
-    values = [float(number) for number in numbers]
+    try:
+        values = [float(number) for number in numbers]
+    except OverflowError:
+        raise TconvError(f"activation={shown(activation)}: numbers that a float can hold would fit") from None
     if name == "leaky_relu":
         return 2, values[0], 0.0, 0.0
     if name == "clamp":
