@@ -1,4 +1,4 @@
-"""What tconv.torch.accelerate gives whole models: see --help."""
+"""Whole models before and after tconv.torch.accelerate: see --help."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def dcgan() -> nn.Module:
 
 
 def double(a: int, b: int) -> nn.Module:
-    made = nn.Module()
+    result = nn.Module()
     parts = [(nn.Conv2d(c, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU()) for c in (a, b)]
-    made.double_conv = nn.Sequential(*(part for group in parts for part in group))
-    made.forward = made.double_conv.forward  # type: ignore[method-assign]
-    return made
+    result.double_conv = nn.Sequential(*(part for group in parts for part in group))
+    result.forward = result.double_conv.forward  # type: ignore[method-assign]
+    return result
 
 
 class Attention(nn.Module):
-    """One number a position, from the mean and the largest of its channels."""
+    """One number per position, from the mean and the maximum of its channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Residual(nn.Module):
 
 
 class Vocoder(nn.Module):
-    """A generator as HiFi-GAN's second (Kong, Kim, Bae 2020): 80 bands to 256 samples a frame."""
+    """A generator like HiFi-GAN's second (Kong, Kim, Bae 2020): 80 bands to 256 samples per frame."""
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
@@ -134,10 +134,10 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 def main() -> None:
-    """Accelerate each model, print the tables, and how fast they became."""
+    """Accelerate each model, and print the tables and the speedups."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help=f"of {', '.join(MODELS)}; all by default")
-    parser.add_argument("--checkpoint", type=Path, help="weights of the unet, else it has random ones")
+    parser.add_argument("--checkpoint", type=Path, help="weights of the unet; random ones by default")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

@@ -81,7 +81,7 @@ ENGINES: dict[str, Callable[[Geometry, bool], Layer]] = {"tconv": _ours, "callba
 
 
 def work(engine: str, threads: int) -> None:
-    """Serve the layers of one engine, on so many processors."""
+    """Serve the layers of one engine, on a given number of processors."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -113,7 +113,7 @@ def work(engine: str, threads: int) -> None:
         def call() -> Any:
             return jax.block_until_ready(compiled(*given))
 
-        made = jax.tree.leaves(call())[:2]  # weights' gradients lie otherwise in lax
+        made = jax.tree.leaves(call())[:2]  # lax has another layout of weight gradients
         arrays = [np.moveaxis(np.asarray(array), -1, 1) if last else np.asarray(array) for array in made]
         with open(answer, "wb") as file:
             np.savez(file, *arrays)
@@ -139,20 +139,20 @@ def work(engine: str, threads: int) -> None:
 
 
 def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespace) -> dict[str, float]:
-    """Median seconds of each engine, after all gave the same answer."""
+    """Median seconds of each engine, after all gave the same output."""
     answers: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
         for engine in engines:
-            asked = {"problem": str(LAYERS[name]), "last": last, "grad": args.grad, "answer": str(path)}
-            reply = engine.ask(do="load", **asked)
+            task = {"problem": str(LAYERS[name]), "last": last, "grad": args.grad, "answer": str(path)}
+            reply = engine.ask(do="load", **task)
             if "error" in reply:
                 raise TconvError(f"{name}, {engine.name}: {reply['error']}")
             with np.load(path) as file:
                 answers.append([file[key] for key in file.files])
     for engine, answer in zip(engines, answers, strict=True):
         if distance(answer, answers[0]) > TOLERANCE:
-            raise TconvError(f"{name}: {engine.name} gives another answer than {engines[0].name}")
+            raise TconvError(f"{name}: the output of {engine.name} is not that of {engines[0].name}")
     times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for engine in rounds(engines, args.turns):
         times[engine.name] += engine.ask(do="time", seconds=args.seconds)["times"]
@@ -160,7 +160,7 @@ def measure(name: str, engines: list[Engine], last: bool, args: argparse.Namespa
 
 
 def report(record: dict[str, Any]) -> str:
-    """A row a layer: the faster of both layouts of each engine, and how many times as fast as lax ours is."""
+    """One row per layer: the faster layout of each engine, and how many times as fast as lax tconv is."""
     results, facts = record["layers"], record["machine"]
     engines = list(results[0]["seconds"]["channels_first"])
     lines = [
@@ -175,12 +175,12 @@ def report(record: dict[str, Any]) -> str:
         lines.append(f"| {result['layer']} | `{result['problem']}` | {cells} | {ratios[-1]:.1f} |")
     mean = np.exp(sum(map(log, ratios)) / len(ratios))
     slow = sum(ratio < 10 for ratio in ratios)
-    told = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     lines += [
         "",
         f"geometric mean: {mean:.0f} times as fast; below 10 times: {slow} of {len(ratios)} layers",
         "",
-        f"{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, float32; {told}",
+        f"{facts['cpu']}, {facts['instruction_set']}, {facts['threads']} threads, float32; {versions}",
     ]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Memory that a call takes, beside what it reads and writes: see --help. Linux."""
+"""Memory that a call takes in addition to its arguments: see --help. Linux."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYERS = "fcn32_up32,unet3d_wide"
 
 
 def resident(field: str) -> int:
-    """A line of /proc/self/status, in bytes: VmRSS now, VmHWM the most since it was reset."""
+    """A line of /proc/self/status, in bytes: VmRSS is the current value, VmHWM the peak since its reset."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) << 10
@@ -32,9 +32,9 @@ def resident(field: str) -> int:
 
 
 def growth(engine: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Bytes by which the first call of a layer raises the process's resident memory at its peak.
+    """The bytes by which the first call of a layer raises the process's peak resident memory.
 
-    The input and the packed weights are there before; the output and all else that the call needs are not.
+    The input and the packed weights exist before; the output and everything else that the call needs do not.
     """
     small = Task(Geometry.parse("c8>8 i8x8 k3 s2"), threads=request["threads"])
     for task in (small, Task.read(request)):  # the small one loads code and starts threads
@@ -42,7 +42,7 @@ def growth(engine: str, request: dict[str, Any]) -> dict[str, Any]:
         arrays = task.arrays()
         work = ENGINES[engine](task, arrays)
         x = work.native(arrays.x)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
         before = resident("VmRSS")
         answer = work.call(x)
         peak = resident("VmHWM")
@@ -97,7 +97,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     for r in results:
         print(f"{r['layer']} {r['problem']}: input + output + packed weights {r['arrays']:,} B")
-        print(f"  workspace by the plan: {r['workspace_a_thread']:,} B a thread")
+        print(f"  workspace by the plan: {r['workspace_a_thread']:,} B per thread")
         for engine in engines:
             share = r[engine] / r["arrays"]
             print(f"  {engine}: {r[engine]:,} B more at the peak of a call, {share:.2f} of that")

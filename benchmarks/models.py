@@ -27,8 +27,8 @@ from tconv.nets import FCN
 from tconv.torch import ConvTranspose2d
 from tconv.train.step_time import with_pytorch_layers
 
-#: In float64 two engines may differ by so much, as a share of the largest number: weights are no whole
-#: numbers here, and in float32 batch norms make much of how sums are rounded.
+#: In float64 two engines may differ by this share of the largest number: weights are not whole
+#: numbers here, and in float32 batch norms amplify rounding.
 TOLERANCE = 1e-8
 
 
@@ -81,7 +81,7 @@ PASSES = ("forward", "step")
 
 
 def load(engine: str, request: dict[str, Any]) -> Callable[[], Any]:
-    """Build a network, write its answer and the gradient of its input to a file, and say how it is called."""
+    """Build a network, write its output and its input's gradient to a file, and return how to call it."""
     torch.set_num_threads(request["threads"])
     tconv.set_num_threads(request["threads"])
     make, shape, classes = MODELS[request["model"]]
@@ -152,20 +152,20 @@ def work(engine: str) -> None:
 
 
 def measure(model: str, pass_: str, engines: list[Engine], args: argparse.Namespace) -> dict[str, Any]:
-    """Median seconds of each engine, after both gave the same answer."""
+    """Median seconds of each engine, after both gave the same output."""
     answers: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
         for engine in engines:
-            asked = {"model": model, "pass": pass_, "threads": args.threads, "answer": str(path)}
-            reply = engine.ask(do="load", **asked)
+            task = {"model": model, "pass": pass_, "threads": args.threads, "answer": str(path)}
+            reply = engine.ask(do="load", **task)
             if "error" in reply:
                 raise TconvError(f"{model}, {pass_}, {engine.name}: {reply['error']}")
             with np.load(path) as file:
                 answers.append([file[key] for key in file.files])
     off = distance(answers[1], answers[0])
     if off > TOLERANCE:
-        raise TconvError(f"{model}, {pass_}: the two answers differ by {off:.0e} of the largest number")
+        raise TconvError(f"{model}, {pass_}: the two outputs differ by {off:.0e} of the largest number")
     times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for engine in rounds(engines, args.turns):
         times[engine.name] += engine.ask(do="time", seconds=args.seconds)["times"]

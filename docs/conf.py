@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tconv.page import copy_to
+from tconv.page import Geometry, copy_to
 
 project = "tconv"
 author = copyright = "The tconv authors"
@@ -36,9 +36,10 @@ def _plain_asterisks(*given: Any) -> None:
 
 
 def _add_the_page(app: Any, failure: Exception | None) -> None:
-    """The page to play with lies beside the pages that show it."""
+    """Copy the interactive page next to the pages that show it."""
     if failure is None and app.builder.format == "html":
-        copy_to(Path(app.outdir) / "play")
+        linked = [Geometry.parse(f"n1 c1>1 i6x6 {rest}") for rest in ("k3 s2", "k4 s2 p1")]  # by play.md
+        copy_to(Path(app.outdir) / "play", linked)
 
 
 def setup(app: Any) -> None:

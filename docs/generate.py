@@ -1,6 +1,6 @@
-"""Write the parts of the documentation that are not written by hand: the commands and the pictures.
+"""Generate the parts of the documentation that are not written by hand: the commands and the pictures.
 
-`python docs/generate.py` writes them anew after a change; `tests/docs/test_docs.py` compares the committed
+`python docs/generate.py` regenerates them after a change; `tests/docs/test_docs.py` compares the committed
 ones.
 """
 
@@ -33,7 +33,7 @@ PICTURES = {
 }
 
 
-#: Name -> the page whose examples make it: `panels` holds greys from 0 to 1 under their names.
+#: Name -> the page whose examples make it: `panels` maps names to greys from 0 to 1.
 PAINTED = {"restoration": "guides/restoration.md"}
 
 
@@ -81,16 +81,16 @@ def commands() -> str:
 
 def _described(text: str) -> list[str]:
     """Text that is laid out for a terminal: examples, paragraphs, and lists by indentation."""
-    made = []
+    result = []
     for part in filter(None, text.strip().split("\n\n")):
         title, *lines = part.splitlines()
         if title in ("example:", "more examples:"):
-            made.append(_block("sh", "\n".join(line[2:] for line in lines)))
+            result.append(_block("sh", "\n".join(line[2:] for line in lines)))
         elif any(line.startswith("  ") for line in lines):
-            made.append(_block("text", part))
+            result.append(_block("text", part))
         else:
-            made.append(_escaped(" ".join([title, *lines])))
-    return made
+            result.append(_escaped(" ".join([title, *lines])))
+    return result
 
 
 def _escaped(text: str) -> str:
@@ -114,7 +114,7 @@ def _table(parser: argparse.ArgumentParser, actions: list[argparse.Action]) -> s
         name = ", ".join(action.option_strings)
         word = "" if name and action.nargs == 0 else _metavar(action)
         shown = f"`{f'{name} {word}'.strip()}`".replace("|", "\\|")
-        # How many cores there are is the reader's, not the writer's.
+        # The number of cores depends on the reader's machine.
         help = "of every engine (default: every core that it may use)" if action.dest == "threads" else None
         text = _escaped(help or formatter._expand_help(action) if action.help else "")
         rows.append(f"| {shown} | {text}{'; required' if action.required and name else ''} |")

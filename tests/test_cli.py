@@ -243,5 +243,7 @@ def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: P
     program.send_signal(signal.SIGINT)
     _, notes = program.communicate(timeout=60)
     assert program.returncode == 130
-    assert notes.splitlines()[-1] == f"stopped; the finished epochs are in {out}, --resume goes on with them"
+    assert (
+        notes.splitlines()[-1] == f"stopped; the finished epochs are in {out}, --resume continues from them"
+    )
     assert sorted(os.listdir(out)) == ["best.ckpt", "last.ckpt", "log.csv"]

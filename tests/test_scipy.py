@@ -225,7 +225,7 @@ def test_no_columns_give_none() -> None:
         ({"weight": "text"}, "weight has dtype <U4; an array of numbers would fit"),
         ({"weight": np.ones((1, 1, 2), np.longdouble)}, "weight has dtype"),
         ({"weight": [[[1.0, np.nan]]]}, "weight has numbers that are infinite or NaN; finite ones would fit"),
-        ({"z": [[1.0], [2.0, 3.0]]}, "z is no array of numbers"),
+        ({"z": [[1.0], [2.0, 3.0]]}, "z is not an array of numbers"),
         ({"z": np.ones((1, 1, 5))}, "n1 c1>1 i4 k2: z has shape (1, 1, 5); (1, 1, 4) would fit"),
         ({"start": np.ones(5)}, "start has shape (5,); (1, 1, 5) would fit"),
         ({"start": np.full((1, 1, 5), 1j)}, "start is complex128 where z and weight are real; a real one"),
@@ -234,7 +234,7 @@ def test_no_columns_give_none() -> None:
         ({"iterations": 0}, "iterations=0; at least 1 would fit"),
         ({"iterations": 2.0}, "iterations=2.0 is a float; it must be an int"),
         ({"geometry": "n1 c1>1 i4 q2"}, "cannot read 'q2'"),
-        ({"geometry": "n0 c1>1 i4 k2"}, "a batch of 0 is no vector; a batch of 1 would fit"),
+        ({"geometry": "n0 c1>1 i4 k2"}, "a batch of 0 has no vector; a batch of 1 would fit"),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""flax's nnx.ConvTranspose, computed by tconv: the same parameters, arguments and answers."""
+"""flax's nnx.ConvTranspose, computed by tconv: the same parameters, arguments and outputs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tconv.jax import conv_transpose
 
 
 class ConvTranspose(nnx.ConvTranspose):
-    """In place of nnx.ConvTranspose; only the call is another.
+    """A replacement for nnx.ConvTranspose; only the call differs.
 
-    What the engine does not compute stays flax's: padding "CIRCULAR", and a `preferred_element_type`.
+    flax still computes what the engine does not: padding "CIRCULAR", and a `preferred_element_type`.
     """
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -49,14 +49,14 @@ class ConvTranspose(nnx.ConvTranspose):
 
 
 def _each(value: Any, axes: int) -> tuple[int, ...]:
-    """flax's strides and dilations: None, one for all, or one an axis."""
+    """flax's strides and dilations: None, one for all, or one per axis."""
     if value is None or isinstance(value, int):
         return (value or 1,) * axes
     return tuple(value)
 
 
 def _padding(value: Any, axes: int) -> Any:
-    """flax's padding as lax takes it: a word, or pairs of zeros around the inputs."""
+    """flax's padding as lax takes it: a name, or pairs of zeros around the inputs."""
     if isinstance(value, str):
         return value
     sides = (value,) * axes if isinstance(value, int) else value

@@ -60,7 +60,7 @@ def _plan_html(plan: Plan) -> str:
     return plan_html(plan)
 
 
-# Notebooks ask for these; drawing lies above both, so that neither could import it.
+# Notebooks call these methods; drawing is above both modules, so neither could import it.
 Geometry._repr_svg_ = _geometry_svg  # type: ignore[attr-defined]
 Plan._repr_html_ = _plan_html  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""The command ``tconv``: a table of modules, each of which adds its own commands.
+"""The command ``tconv``: a table of modules, each of which adds its commands.
 
 Exit status: 0 fine, 1 findings, 2 bad usage or bad input (one line on stderr), 130 stopped by Ctrl-C.
 """
@@ -31,7 +31,7 @@ MODULES = (
     "tconv.bench.commands",
 )
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
-the status."""
+the exit status."""
 
 
 # Before it ends, Python would search all of PyTorch's objects for garbage, which takes more than a second.
@@ -43,8 +43,8 @@ example:
   tconv inspect model.onnx
   tconv train brain --out runs/brain
 
-Transposed convolution: fast on a CPU, exactly defined, and learned from real
-pictures."""
+Transposed convolution on a CPU: explain, draw and diagnose layers, inspect and
+rewrite models, train a segmentation network, compare the speed."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_help_format, allow_abbrev=False, **options)
 
     def format_help(self) -> str:
-        """The description, which begins with an example, before the usage."""
+        """The description, which starts with an example, before the usage."""
         head, self.description = self.description or "", None
         try:
             return f"{head}\n\n{super().format_help()}" if head else super().format_help()
@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{value!r} is unknown; {_suggestion(str(value), names)}")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, but an unknown option is met with the nearest known one."""
+        """As argparse does, but for an unknown option the error names the closest known one."""
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             used = self.commands.get(getattr(parsed, "command", ""), self)
@@ -101,24 +101,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as fault:
         return _fault(args, f"needs {fault.name}, which is not installed: pip install 'tconv[all]'")
     except BrokenPipeError:
-        # The reader of stdout has left (head, less): that is no fault, but the interpreter's last flush
+        # The reader of stdout has gone (head, less). That is not an error, but the interpreter's last flush
         # must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as fault:
         return _fault(args, str(fault))
     except (MemoryError, RuntimeError) as fault:
-        # PyTorch has no class of its own for it on a CPU.
+        # PyTorch has no exception class for it on a CPU.
         if isinstance(fault, RuntimeError) and "can't allocate memory" not in str(fault):
             raise
-        asked = str(fault).partition("you tried to allocate ")[2].partition(".")[0]
-        return _fault(args, f"not enough memory{asked and ' for '}{asked}; a smaller problem would fit")
+        amount = str(fault).partition("you tried to allocate ")[2].partition(".")[0]
+        return _fault(args, f"not enough memory{amount and ' for '}{amount}; a smaller problem would fit")
     except KeyboardInterrupt:
         return 130
 
 
 def make_parser() -> Parser:
-    """The parser of the whole command line; its ``commands`` holds one parser a command."""
+    """The parser of the whole command line; its ``commands`` holds one parser per command."""
     parser = Parser(
         prog="tconv",
         description=HEAD,

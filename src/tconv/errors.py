@@ -6,7 +6,7 @@ __all__ = ["TconvError"]
 
 
 class TconvError(ValueError):
-    """A request that cannot be carried out: what was asked, what is wrong with it, and what would fit.
+    """A request that cannot be fulfilled: what was asked, what is wrong with it, and what would fit.
 
-    The message is always one clear line, so that a command can print it as it is.
+    The message is always one line, so that a command can print it unchanged.
     """

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside and then renamed; read only if all of it is there."""
+"""Atomic writing of files: to a temporary file that is then renamed; and reading of complete files only."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["alone", "aside", "check_file", "make_folder", "read_npy", "write_asi
 
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` for writing bytes, and rename it to ``path`` once all of it is on the disk.
+    """Open a file beside ``path`` for writing bytes and rename it to ``path`` once all bytes are on the disk.
 
-    A fault on the way (a full disk, no permission, a killed process) leaves ``path`` as it was. Each writer
-    has a file of its own: of several at once the last one's stays, whole. What a kill leaves behind ends in
-    ``.part`` and is removed by a later writer of the same path.
+    A failure (a full disk, no permission, a killed process) leaves ``path`` as it was. Each writer has a
+    temporary file of its own: of several writers at once, the last one's file stays, whole. A file that a
+    killed process leaves behind ends in ``.part`` and is removed by the next writer of the same path.
 
     Raises:
-        TconvError: the file cannot be written; the line names it and the system's reason.
+        TconvError: the file cannot be written; the message names it and the system's reason.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -156,10 +156,10 @@ def check_file(path: Path) -> None:
 
 
 class _Guarded:
-    """A file that keeps its first fault, or Ctrl-C, for `check`.
+    """A file that keeps its first exception, or Ctrl-C, for `check`.
 
-    torch.save writes through C++, which aborts the process when a Python write raises half-way; so it is held
-    back until the writer has returned.
+    torch.save writes through C++, which aborts the process if a Python write raises half-way; so the
+    exception is deferred until the writer has returned.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -183,10 +183,11 @@ class _Guarded:
 
 
 def read_npy(path: Path) -> npt.NDArray[Any]:
-    """The array of a .npy file, mapped and not yet read, so that a wrong shape is refused at no cost.
+    """The array of a .npy file, memory-mapped and not yet read, so that a wrong shape is refused at no cost.
 
     Raises:
-        TconvError: no such file, or no whole .npy file; pickled objects, which could run code, are refused.
+        TconvError: no such file, or not a complete .npy file; pickled objects, which could run code, are
+            refused.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.npy")
@@ -203,11 +204,11 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     except OSError as fault:
         raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
     except (ValueError, OverflowError, SyntaxError, TokenError):
-        raise TconvError(f"{path} is no whole .npy file of numbers; numpy.save writes one") from None
+        raise TconvError(f"{path} is not a complete .npy file of numbers; numpy.save writes one") from None
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder and those above it, and return it; one that is there already is fine.
+    """Make a folder and its parents, and return it; an existing one is accepted.
 
     Raises:
         TconvError: it cannot be made (a file of that name, no permission, a full disk).

@@ -3,7 +3,7 @@
 A filter for factor f has stride f and a padding that makes the output exactly input * f, with half-pixel
 centres (`align_corners=False`).  Learned upsampling starts from these, and is compared with them.
 
-At the borders they are no resize: a resize repeats the edge, the transposed convolution sees zeros beyond it.
+At the borders they differ from a resize, which repeats the edge; a transposed convolution sees zeros there.
 
 >>> import numpy as np
 >>> from tconv.geometry import Geometry
@@ -49,7 +49,7 @@ def _cubic(distance: Samples) -> Samples:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
-#: Name -> interpolation. Lengths have the parity of the factor, so that both sides are cropped alike.
+#: Name -> interpolation. Lengths have the parity of the factor, so that both sides are cropped equally.
 FILTERS: Mapping[str, Filter] = MappingProxyType(
     {
         "nearest": Filter(lambda f: f, np.ones_like),
@@ -87,7 +87,7 @@ def options(name: str, factor: SupportsIndex) -> dict[str, int]:
 def make(name: str, factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """The filter `name` for whole `factor` >= 1 and `rank` 1 to 3 axes, of shape (k,) * rank.
 
-    The product of one line an axis; the taps of each phase sum to 1, those of all phases to factor**rank.
+    The product of one line per axis; the taps of each phase sum to 1, those of all phases to factor**rank.
     """
     found, f = _filter(name, factor)
     axes = whole("rank", rank)

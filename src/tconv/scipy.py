@@ -1,4 +1,4 @@
-"""Convolution as SciPy's solvers take it, and the true inverse of it: what a transposed convolution is not.
+"""Convolution as a linear operator for SciPy's solvers, and its true inverse, deconvolution.
 
 With A the matrix of a convolution, a transposed convolution multiplies by A^H; deconvolution solves A y = z.
 
@@ -70,24 +70,24 @@ class _Convolution(LinearOperator):  # type: ignore[misc]
         weight: Array,
         options: dict[str, Any],
     ) -> Array:
-        """All columns as one longer batch, in a dtype that holds them and the weights."""
+        """All columns as one longer batch, in a dtype that can represent them and the weights."""
         dtype = np.result_type(columns, weight)
         batch = np.ascontiguousarray(columns.T, dtype).reshape(-1, *shape[1:])
-        made: Array = map(batch, weight.astype(dtype, copy=False), **options)
-        return made.reshape(columns.shape[1], prod(made.shape[1:]) * shape[0]).T
+        result: Array = map(batch, weight.astype(dtype, copy=False), **options)
+        return result.reshape(columns.shape[1], prod(result.shape[1:]) * shape[0]).T
 
 
 def linear_operator(weight: npt.ArrayLike, geometry: Geometry | str) -> LinearOperator:
-    """The convolution of a Geometry as a matrix A that is never written down.
+    """The convolution of a Geometry as a matrix A that is never stored.
 
-    `A.matvec` is `tconv.conv`, of the flattened (n, c_out, *output) to the flattened (n, c_in, *input);
+    `A.matvec` is `tconv.conv`, from the flattened (n, c_out, *output) to the flattened (n, c_in, *input);
     `A.rmatvec`, multiplication by A^H, is `tconv.conv_transpose` with conjugated weights. `A.matmat` and
     `A.rmatmat` take columns as one longer batch. So lsqr, lsmr, cg, svds and eigsh take A, or A.H, A.T, sums
     and products of operators.
 
     Args:
-        weight: (c_in, c_out/groups, *kernel); of any dtype that the engine has.
-        geometry: the transposed layer, or its spelling; its batch counts.
+        weight: (c_in, c_out/groups, *kernel); of any dtype that the engine supports.
+        geometry: the transposed layer, or its spelling; the operator has its batch.
 
     Returns:
         An operator of shape (prod(input_shape), prod(output_shape)) and the dtype of `weight`. Its products
@@ -113,23 +113,23 @@ def linear_operator(weight: npt.ArrayLike, geometry: Geometry | str) -> LinearOp
     if array.shape != g.weight_shape:
         raise TconvError(f"{g}: weight has shape {array.shape}; {g.weight_shape} would fit")
     if g.batch == 0:
-        raise TconvError(f"{g}: a batch of 0 is no vector; a batch of 1 would fit")
+        raise TconvError(f"{g}: a batch of 0 has no vector; a batch of 1 would fit")
     operand("weight", array)
     return _Convolution(array.copy(), g)
 
 
 @dataclass(frozen=True, slots=True)
 class Deconvolved:
-    """What `deconvolve` found, and how it ended."""
+    """The result of `deconvolve`, and how LSQR stopped."""
 
     y: Array  #: (n, c_out, *output)
     converged: bool  #: whether the tolerances were met
-    stopped: str  #: why LSQR stopped, in words
+    stopped: str  #: why LSQR stopped, as text
     iterations: int  #: each is one convolution and one transposed convolution
     residual: float  #: the norm of conv(y) - z
 
 
-#: LSQR's codes (Paige & Saunders 1982, section 6) -> whether the tolerances were met, and words.
+#: LSQR's codes (Paige & Saunders 1982, section 6) -> whether the tolerances were met, and a text.
 _STOPPED = {
     0: (True, "y = 0 is the solution"),
     1: (True, "conv(y) equals z within atol and btol"),
@@ -156,30 +156,30 @@ def deconvolve(
 ) -> Deconvolved:
     """The true inverse of a convolution: the y whose convolution is closest to z.
 
-    It makes norm(conv(y) - z)^2 + damp^2 norm(y - start)^2 least, by LSQR (Paige & Saunders 1982) on A of
-    `linear_operator`, in float64 or complex128. Without damping it is the pseudo-inverse: of all y that come
-    closest to z the smallest. Damping is for noise, which the inverse would blow up where the kernel passes
-    little.
+    It minimises norm(conv(y) - z)^2 + damp^2 norm(y - start)^2 by LSQR (Paige & Saunders 1982) on A of
+    `linear_operator`, in float64 or complex128. Without damping it is the pseudo-inverse: the smallest of all
+    y that come closest to z. Damping limits noise, which the inverse amplifies at frequencies that the kernel
+    suppresses.
 
     Args:
-        z: (n, c_in, *input): what a convolution gave; or (c_in, *input) where the geometry's batch is 1.
+        z: (n, c_in, *input): the output of a convolution; or (c_in, *input) where the geometry's batch is 1.
         weight: (c_in, c_out/groups, *kernel), which a convolution calls (out, in/groups, *kernel).
         geometry: the transposed layer, or its spelling: the convolution maps its output to its input.
         damp: in units of the singular values of A; 0 or more.
-        iterations: at most so many; None: twice the size of y.
-        atol: relative error of A that is allowed for, and `btol` of z; they say when to stop.
-        conlim: stop where the condition number of A seems to be larger.
-        start: a first guess of y, towards which damping draws; None: 0.
+        iterations: the largest number of iterations; None: twice the size of y.
+        atol: assumed relative error of A, and `btol` that of z; they determine when to stop.
+        conlim: stop where the estimated condition number of A is larger.
+        start: an initial estimate of y, towards which damping pulls; None: 0.
 
     Returns:
         A `Deconvolved`; its y has the dtype of z times weight, float64 for integers.
 
     Raises:
         TconvError: shapes that do not fit, numbers that are not finite, a negative damp, a complex start
-            where all else is real.
+            where everything else is real.
 
     >>> found = deconvolve([[[1.0, 3.0, 2.0]]], [[[1.0, 1.0]]], "n1 c1>1 i3 k2")
-    >>> found.y.round(6), found.stopped  # of all four-number answers the smallest
+    >>> found.y.round(6), found.stopped  # the smallest of all solutions of four numbers
     (array([[[-0.25, 1.25, 1.75, 0.25]]]), 'conv(y) equals z within atol and btol')
     """
     A = linear_operator(weight, geometry)
@@ -203,7 +203,7 @@ def deconvolve(
         if guess.dtype.kind == "c" and working is np.float64:
             raise TconvError(f"start is {guess.dtype} where z and weight are real; a real one would fit")
         first = guess.astype(working).ravel()
-        # What is left for LSQR: SciPy's own x0 takes any y for a solution where z is 0 (1.17.1).
+        # LSQR gets the residual: SciPy's own x0 accepts any y as a solution where z is 0 (1.17.1).
         left = right - A.matvec(first)
         btol *= float(np.linalg.norm(right)) / (float(np.linalg.norm(left)) or 1.0)
     y, code, count, *_ = lsqr(A, left, damp, atol, btol, conlim, iterations)
@@ -220,7 +220,7 @@ def _array(name: str, value: Any) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise TconvError(f"{name} is no array of numbers: {error}") from error
+        raise TconvError(f"{name} is not an array of numbers: {error}") from error
     if array.dtype.kind not in "iufc":
         raise TconvError(f"{name} has dtype {array.dtype}; an array of numbers would fit")
     if not np.isfinite(array).all():

@@ -1,4 +1,4 @@
-"""What tests of a transposed convolution need: problems, exact data, and a comparison that cannot be misread.
+"""Helpers for tests of transposed convolutions: problems, exact data, and an exact comparison.
 
 >>> from tconv.views import col2im, scatter
 >>> name, geometry = load_cases()[0]
@@ -32,7 +32,7 @@ class Arrays(NamedTuple):
 
 
 def read_cases(text: str) -> list[tuple[str, Geometry]]:
-    """The problems of a list: NAME PROBLEM a line, `#` begins a comment; names must differ.
+    """The problems of a list: one NAME PROBLEM per line, `#` begins a comment; names must differ.
 
     >>> read_cases("up  n1 c1>1 i3x3 k4 s2 p1  # bilinear 2x")
     [('up', Geometry.parse('n1 c1>1 i3x3 k4 s2 p1'))]
@@ -83,7 +83,7 @@ def integer_arrays(geometry: Geometry, dtype: npt.DTypeLike = np.float32, seed: 
 
 
 def assert_same(actual: npt.ArrayLike, expected: npt.ArrayLike, *, signed_zeros: bool = False) -> None:
-    """Raise AssertionError unless both have one shape, one dtype and the same bits.
+    """Raise AssertionError unless both have the same shape, dtype and bits.
 
     Any NaN equals any other.  0.0 equals -0.0, since the order of summation decides between them, unless
     `signed_zeros` asks for the sign of zeros too.

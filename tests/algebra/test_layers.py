@@ -140,7 +140,7 @@ def test_scales_move_into_the_weights(groups: int) -> None:
 def test_what_does_not_fold_is_refused() -> None:
     ones = np.ones(2)
     weight = np.ones((2, 2, 3))
-    with pytest.raises(TconvError, match=r"^mean has shape \(3,\); \(2,\), one a channel of output"):
+    with pytest.raises(TconvError, match=r"^mean has shape \(3,\); \(2,\), one per output channel"):
         algebra.fold_batchnorm(weight, None, mean=np.ones(3), variance=ones)
     with pytest.raises(TconvError, match=r"^variance \+ epsilon is -1 in channel 0; above 0"):
         algebra.fold_batchnorm(weight, None, mean=ones, variance=-ones, epsilon=0.0)

@@ -136,11 +136,11 @@ def test_filters_made_axis_by_axis_come_apart() -> None:
 
 def test_what_is_no_outer_product_is_refused() -> None:
     ring = np.float32([[[[1, 1, 1], [1, 0, 1], [1, 1, 1]]]])
-    with pytest.raises(TconvError, match=r"^filters \(3, 3\) are no outer products .* left over is 1; "):
+    with pytest.raises(TconvError, match=r"^filters \(3, 3\) are not outer products .* remainder is 1; "):
         algebra.split_axes(ring)
     almost = np.ones((2, 1, 2, 2), np.float32)
     almost[1, 0, 1, 1] += 1e-6
-    with pytest.raises(TconvError, match=r"left over is 9\.54e-07"):
+    with pytest.raises(TconvError, match=r"remainder is 9\.54e-07"):
         algebra.split_axes(almost)
     with pytest.raises(TconvError, match=r"^weights are int64; floating point would fit"):
         algebra.split_axes(np.ones((1, 1, 2, 2), int))

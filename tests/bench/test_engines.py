@@ -168,4 +168,4 @@ def test_what_a_peer_cannot_say_is_its_error_and_not_a_wrong_answer(
     assert main(["bench", "n1 c2>2 i5 k3 s3 p2:1 o1", "--peers", peer, "--json", *QUICK]) == 0
     layer = json.loads(capsys.readouterr().out)["layers"][0]
     assert set(layer["seconds"]) == {"tconv"}
-    assert "PyTorch cannot say" in layer["errors"]["torch"]
+    assert "PyTorch cannot express" in layer["errors"]["torch"]

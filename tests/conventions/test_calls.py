@@ -95,11 +95,11 @@ def test_written(problem: str, framework: str, line: str) -> None:
 
 def test_assumptions_are_told() -> None:
     assert read("jax", "lax.conv_transpose(x, w, (2,), 'SAME')", input=5, kernel=3).notes == (
-        "the call does not tell its input channels: 1 taken",
-        "the call does not tell its output channels: 1 taken",
+        "the call does not contain its input channels: 1 assumed",
+        "the call does not contain its output channels: 1 assumed",
     )
     told = read("keras", "Conv1DTranspose(8, 3, activation='relu')", input=5, channels=2)
-    assert told.notes == ("activation='relu' comes behind the layer and is left out",)
+    assert told.notes == ("activation='relu' comes after the layer and is left out",)
 
 
 def test_what_pytorch_cannot_say_is_cropped_or_added() -> None:

@@ -15,8 +15,8 @@ TF = "tf.nn.conv2d_transpose(x"
 BAD = [
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3, strid=2)", "no argument 'strid'; did you mean 'stride'"),
     ("pytorch", "nn.Conv2d(8, 4, 3)", "unknown Conv2d"),
-    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding='same')", "padding='same': .* numbers alone"),
-    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding_mode='reflect')", "PyTorch takes 'zeros' alone"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding='same')", "padding='same': .* only numbers"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding_mode='reflect')", "PyTorch takes only 'zeros'"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, kernel_size=k)", "kernel_size is 'k'; write the numbers"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3, kernel_size=3)", "'kernel_size' twice"),
     ("pytorch", "nn.ConvTranspose2d(**options)", "hides options"),
@@ -26,8 +26,8 @@ BAD = [
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3, dilation=2)(x, output_size=[10, 10])", r"takes \(9, 9\) and up"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, 0)", "kernel 0 on axis 0"),
     ("pytorch", "F.conv_transpose2d(x, w)", "give kernel=, or write the weights as torch.ones"),
-    ("pytorch", "nn.ConvTranspose2d(8, 4, 3", "is no line of Python"),
-    ("pytorch", "nn.ConvTranspose2d(8, 4, 3\0)", "is no line of Python"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3", "is not a line of Python"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3\0)", "is not a line of Python"),
     ("pytorch", "", "is not one call"),
     ("pytorch", "f(1); g(2)", "is not one call"),
     ("pytorch", "-" * 3000 + "1", "Python|one call"),
@@ -41,9 +41,9 @@ BAD = [
     ("keras", "Conv2DTranspose(8, 3, strides=2, dilation_rate=2)", "no strides=2 with dilation_rate=2"),
     ("keras", "Conv2DTranspose(8, 3, strides=2, output_padding=2)", "from 0 to strides - 1"),
     ("keras", "Conv2DTranspose(8, 3, strides=0)", "strides=0; it must be at least 1"),
-    ("jax", "lax.conv_transpose(x, w, 2, 'SAME')", "strides is one number an axis"),
+    ("jax", "lax.conv_transpose(x, w, 2, 'SAME')", "strides is one number per axis"),
     ("jax", "lax.conv_transpose(x, jnp.ones((3, 3, 4, 8)), (2, 2), 'same')", "padding='same'; 2 .* pairs"),
-    ("jax", "lax.conv_transpose(x, w, (2,), 'SAME', None, ('NCH', 'OIW', 'NCH'))", "in one order"),
+    ("jax", "lax.conv_transpose(x, w, (2,), 'SAME', None, ('NCH', 'OIW', 'NCH'))", "the same order"),
     ("jax", "lax.conv_transpose(x, w, (2,), 'SAME', dimension_numbers=dn)", "three strings of 3 letters"),
     ("onnx", "ConvTranspose(kernel_shape=[3, 3], auto_pad='SAME')", "'SAME' is unknown"),
     ("onnx", "ConvTranspose(kernel_shape=[3, 3], auto_pad='VALID', pads=[1, 1, 1, 1])", "exclude each other"),
@@ -107,7 +107,7 @@ def test_weights_of_another_shape() -> None:
         weight_to("keras", np.zeros((8, 4, 3, 3)), geometry)
     with pytest.raises(TconvError, match=r"these weights have shape \(3, 3, 8, 4\)"):
         weight_from("keras", np.zeros((4, 8, 3, 3)), geometry)
-    with pytest.raises(TconvError, match="list cannot be moved"):
+    with pytest.raises(TconvError, match="list cannot be converted"):
         weight_to("keras", [1, 2], geometry)
 
 

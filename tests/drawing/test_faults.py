@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -38,24 +37,24 @@ WRONG = [
     (["n1 c1>1 i3x3"], "k (kernel) missing"),
     (
         ["n1 c1>1 i32768x32768 k4 s2 p1"],
-        "65538x65538 cells; at most 64 along an axis and 4096 in all can be seen",
+        "65538x65538 cells; at most 64 along an axis and 4096 in all can be shown",
     ),
     (["n1 c1>1 i32768x32768 k4 s2 p1"], "an input of at most 31x31 would fit"),
     (["n1 c1>1 i2147483647 k3", "--view", "coverage"], "an input of at most 62 would fit"),
     (
         ["n1 c1>1 i3x3 k99"],
-        "101x101 cells; at most 64 along an axis and 4096 in all can be seen, which a smaller",
+        "101x101 cells; at most 64 along an axis and 4096 in all can be shown; a smaller",
     ),
     (["n1 c1>1 i20x20x20 k3 s2"], "an input of at most 7x7x7 would fit"),
     (["n1 c1>1 i20x20 k3 s2", "--view", "matrix"], "an input of 5x5 would fit"),
-    (["n1 c1>1 i2x2 k14 s7", "--view", "phases"], "49 phases; at most 36 can be told apart"),
+    (["n1 c1>1 i2x2 k14 s7", "--view", "phases"], "49 phases; at most 36 can be distinguished"),
     (["n1 c1>1 i2x2 k70 s2", "--view", "filter"], "a filter of 70x70 taps; at most 64 along an axis"),
     (["n1 c1>1 i2x2 k5x5 s2 p1 o1", "--format", "gif", "--view", "stam"], "did you mean 'stamp'?"),
-    (["n1 c1>1 i12x12 k3", "--format", "gif"], "144 steps; at most 128 can be followed, which fewer inputs"),
+    (["n1 c1>1 i12x12 k3", "--format", "gif"], "144 steps; at most 128 can be followed; fewer inputs"),
     (["n1 c1>1 i6x6 k3 s2", "--animate", "--view", "zeros"], "169 steps; at most 128 can be followed"),
     (
         [SMALL, "--format", "png", "--animate"],
-        "--animate with a PNG, which cannot move; svg or gif would fit",
+        "--animate with a PNG, which cannot be animated; svg or gif would fit",
     ),
     ([SMALL, "--out", "x.jpg"], "the suffix .jpg is unknown; .svg, .png or .gif would fit"),
     ([SMALL, "--out", "x.png", "--format", "svg"], "--out x.png with --format svg; .svg would fit"),
@@ -69,12 +68,12 @@ WRONG = [
     (["n1 c1>1 i5 k3 s1000000000", "--weights", "bilinear"], "k2000000000 would fit"),
     ([SMALL, "--weights", "bilinaer"], "did you mean bilinear?"),
     ([SMALL, "--weights", "nowhere.npy"], "cannot read nowhere.npy: No such file"),
-    ([SMALL, "--weights", "{cut}"], "is no whole .npy file of numbers"),
-    ([SMALL, "--weights", "{text}"], "is no whole .npy file of numbers"),
-    ([SMALL, "--weights", "{empty}"], "is no whole .npy file of numbers"),
-    ([SMALL, "--weights", "{header}"], "is no whole .npy file of numbers"),
-    ([SMALL, "--weights", "{pickle}"], "is no whole .npy file of numbers"),
-    ([SMALL, "--weights", "{many}"], "is no whole .npy file of numbers"),
+    ([SMALL, "--weights", "{cut}"], "is not a complete .npy file of numbers"),
+    ([SMALL, "--weights", "{text}"], "is not a complete .npy file of numbers"),
+    ([SMALL, "--weights", "{empty}"], "is not a complete .npy file of numbers"),
+    ([SMALL, "--weights", "{header}"], "is not a complete .npy file of numbers"),
+    ([SMALL, "--weights", "{pickle}"], "is not a complete .npy file of numbers"),
+    ([SMALL, "--weights", "{many}"], "is not a complete .npy file of numbers"),
     ([SMALL, "--weights", "{nan}"], "2 of 9 weights are NaN or infinite"),
     ([SMALL, "--weights", "{complex}"], "dtype complex128; real numbers would fit"),
     ([SMALL, "--weights", "{huge}"], "weights of 1e+200; up to 1e+100 would fit"),
@@ -154,22 +153,6 @@ def test_the_command_writes_to_stdout_or_to_a_file(
         assert out.read_bytes().startswith(head)
 
 
-def test_json_describes_the_drawing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "x.svg"
-    assert run("draw", SMALL, "--json", "--out", out, "--theme", "light", "--animate") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["problem"], facts["view"], facts["format"], facts["theme"]) == (
-        SMALL,
-        "stamp",
-        "svg",
-        "light",
-    )
-    assert (facts["file"], facts["frames"]) == (str(out), 10)
-    root = ET.fromstring(out.read_text())
-    assert [facts["width"], facts["height"]] == [int(root.get(side)) for side in ("width", "height")]
-    assert {shape["shape"] for shape in facts["shapes"]} <= {"rect", "line", "polygon", "text"}
-
-
 def test_the_command_knows_the_views() -> None:
     assert tuple(VIEWS) == _VIEWS
 
@@ -238,7 +221,9 @@ def test_figures_of_the_filter_are_told() -> None:
     g = Geometry.parse("c1>1 i3x3 k4 s2 p1")
     assert "a constant stays constant" in draw(g, "filter", weights=load("bilinear", g)).description
     edge = np.array([[1.0, -1.0], [1.0, -1.0]])
-    assert "stops constants" in draw(Geometry.parse("c1>1 i3x3 k2 s2"), "filter", weights=edge).description
+    assert (
+        "suppresses constants" in draw(Geometry.parse("c1>1 i3x3 k2 s2"), "filter", weights=edge).description
+    )
 
 
 def test_a_notebook_gets_a_drawing_and_a_table() -> None:

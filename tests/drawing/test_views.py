@@ -116,7 +116,7 @@ def test_zeros_shows_the_recipe_and_the_middle_output(problem: str) -> None:
     assert len(terms) == min(len(values), 6)
     turned = [c.text for c in cells(drawing.shapes) if c.fill == "kernel" and c.size > 14 and c.text != "0"]
     assert turned == [str(n) for n in range(prod(g.kernel), 0, -1)]
-    assert sums[0].endswith(f"=  {y[middle]}" if values else "zeros alone")
+    assert sums[0].endswith(f"=  {y[middle]}" if values else "only zeros")
     if g.axes == 2:
         shown = right_of_arrows(drawing.shapes)
         assert [int(c.text) for c in shown if c.size > 14][: y.size] == y.ravel().tolist()

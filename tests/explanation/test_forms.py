@@ -181,7 +181,7 @@ class TestCommand:
 
     def test_what_was_assumed_is_said(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--from", "keras", "Conv2DTranspose(8, 3)", "--input", "5x5", "--only", "size") == 0
-        assert "input channels: 1 taken" in capsys.readouterr().out
+        assert "input channels: 1 assumed" in capsys.readouterr().out
 
     def test_the_reading_can_be_chosen(self, capsys: pytest.CaptureFixture[str]) -> None:
         node = 'ConvTranspose(kernel_shape=[3], strides=[2], auto_pad="SAME_UPPER", output_shape=[10])'

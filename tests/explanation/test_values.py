@@ -12,7 +12,6 @@ import pytest
 import tconv
 from tconv.errors import TconvError
 from tconv.explanation import steps, trace
-from tconv.explanation.carrying import carried
 from tconv.explanation.document import Explanation, Line, Matrix
 from tconv.explanation.numbers import read
 from tconv.geometry import Geometry
@@ -126,7 +125,7 @@ class TestBilinear:
     def test_it_keeps_channels_apart(self) -> None:
         for problem in ("n1 c3>3 i3x3 k4 s2 p1", "n1 c3>3 i3x3 k4 s2 p1 g3"):
             g = Geometry.parse(problem)
-            made = carried(scatter, read(g, "count", "bilinear"), g)
+            made = read(g, "count", "bilinear").through(scatter, g)
             # Channel c counts from 9c + 1 on; inside, the used weights sum to 1.
             assert [made[0, c, 2, 2] for c in range(3)] == [4, 4 + 9, 4 + 18]
 
@@ -202,7 +201,7 @@ class TestExact:
         if wanted is None:
             wanted = (12345678901234567890 * 98765432109876543210, 12345678901234567890 * -7)
         for view in VIEWS.values():
-            made = carried(view, numbers, self.LINE)
+            made = numbers.through(view, self.LINE)
             assert [made[0, 0, o] for o in range(2)] == [Fraction(value) for value in wanted]
 
     def test_trained_weights_of_float32(self) -> None:
@@ -210,7 +209,7 @@ class TestExact:
         rng = np.random.default_rng(3)
         x = rng.standard_normal(g.input_shape, dtype=np.float32)
         weight = rng.standard_normal(g.weight_shape, dtype=np.float32)
-        made = carried(scatter, read(g, x, weight), g)
+        made = read(g, x, weight).through(scatter, g)
         # Output (1, 4, 2, 2) by its own sum: group 1, its output channel 1.
         pairs = [g.taps_of_output(a, 2) for a in range(2)]
         total = sum(

@@ -17,7 +17,7 @@ BAD = {
     "padding entries": ({"padding": (1,)}, r"padding=\(1,\) has 1 entries; give one int, or 2"),
     "flat pair": ({"input": 4, "padding": (1, 2)}, r"padding=\(1, 2\) has 2 entries; give one int, or 1"),
     "three sides": ({"padding": (1, (1, 2, 3))}, r"padding \(1, 2, 3\) of an axis has 3 entries"),
-    "padding word": ({"padding": "full"}, 'padding=\'full\' is unknown; the words are "same" and "valid"'),
+    "padding word": ({"padding": "full"}, 'padding=\'full\' is unknown; "same" or "valid" would fit'),
     "input channels": ({"groups": 3, "out_channels": 3}, "4 input channels do not divide into 3 groups"),
     "output channels": ({"groups": 4}, "6 output channels do not divide into 4 groups; .* both 4 and 6"),
     "no groups": ({"groups": 0}, "0 groups; at least 1"),
@@ -83,12 +83,12 @@ def test_what_does_not_fit_is_refused_in_one_line(name: str) -> None:
         ("c1>1 i4 k3 n1x2", "cannot read 'n1x2'"),
         ("c1>1 i" + "9" * 5000 + " k3", "cannot read 'i9+"),
         ("c1>1 i4 k3 k2", "'k2' gives kernel a second time"),
-        ("c1>1 i4 k3x3", "kernel has 2 numbers and the input 1; give one, or one an axis"),
+        ("c1>1 i4 k3x3", "kernel has 2 numbers and the input 1; give one, or one per axis"),
         ("c1>1 i4x4 k3 p1x1x1", "padding has 3 numbers and the input 2"),
         ("c1>1 i4x4x4x4 k3", "has 4 spatial axes; 1, 2 or 3 would fit"),
         ("c1>1 i0 k3", "input size 0 on axis 0; it must be at least 1"),
         ("c1>1 i4 k3\nq\n", "cannot read 'q'"),
-        (7, "7 is no spelling of a problem"),
+        (7, "7 is not a problem's spelling"),
     ],
 )
 def test_a_bad_spelling_names_the_word_and_the_grammar(text: str, message: str) -> None:

@@ -127,5 +127,5 @@ def test_a_ramp_comes_out_where_its_grid_says(kind: str, factor: int) -> None:
 
 
 def test_a_stack_doubles() -> None:
-    with pytest.raises(TconvError, match="cannot enlarge 6 times; powers of 2 would fit"):
+    with pytest.raises(TconvError, match="cannot upsample 6 times; powers of 2 would fit"):
         upsampler("stack", 2, 6)

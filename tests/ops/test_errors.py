@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: tconv.conv(Y[:, :, :2], W),
         ["size 2 on axis 0 is too small", "at least 3 would fit"],
     ),
-    "padding word": (lambda: tconv.conv_transpose(X, W, padding="full"), ["'full'", '"same" and "valid"']),
+    "padding word": (lambda: tconv.conv_transpose(X, W, padding="full"), ["'full'", '"same" or "valid"']),
     "padding pairs": (
         lambda: tconv.conv_transpose(X, W, padding=((1, 2, 3), (1, 1))),
         ["(1, 2, 3)", "3 entries", "(lo, hi)"],

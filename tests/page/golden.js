@@ -2,19 +2,10 @@
 async (spellings) => {
   const { Geometry } = await import("./geometry.js");
   const { evenness } = await import("./facts.js");
-  const { FRAMEWORKS } = await import("./calls/index.js");
-  const call = (write, g) => {
-    try {
-      return write(g);
-    } catch (fault) {
-      return fault.message;
-    }
-  };
   const describe = (text) => {
     const g = Geometry.parse(text);
     const zeros = g.zeroInsertion();
     return {
-      calls: Object.fromEntries(Object.entries(FRAMEWORKS).map(([name, { write }]) => [name, call(write, g)])),
       spelling: String(g),
       output: g.output,
       phases: g.axis.map((axis) => axis.phases),

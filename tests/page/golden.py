@@ -7,11 +7,10 @@ import random
 from typing import Any
 
 from tconv import TconvError
-from tconv.conventions import FRAMEWORKS, write
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 
-__all__ = ["NONSENSE", "fault", "golden", "goldens"]
+__all__ = ["NONSENSE", "drawn", "fault", "golden", "goldens"]
 
 #: Spellings that are no problem; each is refused in one line, the same in both languages.
 NONSENSE = (
@@ -74,7 +73,6 @@ def golden(geometry: Geometry) -> dict[str, Any]:
     axes = [geometry.axis(a) for a in range(geometry.axes)]
     zeros = geometry.zero_insertion()
     facts: dict[str, Any] = {
-        "calls": {framework: call(framework, geometry) for framework in FRAMEWORKS},
         "spelling": str(geometry),
         "output": geometry.output,
         "phases": [[phase.taps for phase in geometry.phases(a)] for a in range(geometry.axes)],
@@ -93,15 +91,6 @@ def golden(geometry: Geometry) -> dict[str, Any]:
     facts = json.loads(json.dumps(facts))
     assert isinstance(facts, dict)
     return facts
-
-
-def call(framework: str, geometry: Geometry) -> Any:
-    """A framework's call: its code, what is padded or cropped behind it, and notes; or why there is none."""
-    try:
-        written = write(framework, geometry)
-    except TconvError as error:
-        return str(error)
-    return {"code": written.code, "after": written.after, "notes": written.notes}
 
 
 #: Letter -> what is drawn for each axis; small, and what is usual more often.

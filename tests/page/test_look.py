@@ -1,21 +1,15 @@
-"""What the page shows beside the cells: steps, colours, facts, calls to copy."""
+"""What the page shows beside the cells: steps, colours, facts."""
 
 from __future__ import annotations
 
-import http.server
-import threading
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tconv.conventions import FRAMEWORKS, write
 from tconv.filters import make
 from tconv.geometry import Geometry
-from tconv.page import copy_to
-from tests.page.helpers import address, browser, cell, go, lit, number, numbers, page
+from tests.page.helpers import address, browser, go, lit, numbers, page
 
 __all__ = ["address", "browser", "page"]
 
@@ -139,34 +133,3 @@ def test_a_seed_gives_the_same_random_numbers(page: Any) -> None:
     page.select_option("#preset-x", "random")
     assert numbers(page, "x") == first
     assert set(first) <= {-3, -2, -1, 1, 2, 3}
-
-
-def test_calls_are_copied_as_they_are(page: Any) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    text = "n1 c4>6 i5x5 k3 s2 p0:1 g2"
-    go(page, text)
-    for framework in FRAMEWORKS:
-        page.click(f"[data-framework={framework}] button")
-        page.wait_for_function("() => document.getElementById('live').textContent === 'Copied.'")
-        copied = page.evaluate("navigator.clipboard.readText()")
-        assert copied == write(framework, Geometry.parse(text)).code
-        page.evaluate("document.getElementById('live').textContent = ''")
-    page.click("#copy-link")
-    page.wait_for_function("() => document.getElementById('live').textContent === 'Copied.'")
-    assert page.evaluate("navigator.clipboard.readText()").endswith("/#n1+c4%3E6+i5x5+k3+s2+p0:1+g2")
-
-
-def test_a_copy_works_from_any_static_host(page: Any, tmp_path: Path) -> None:
-    """Python's own file server, in a folder below the root."""
-    copy_to(tmp_path / "deep" / "play")
-    quiet = type("_Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=tmp_path)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        page.goto(f"http://127.0.0.1:{server.server_port}/deep/play/#c1>1 i2x2 k2 s2")
-        page.hover(cell("x", 3))
-        assert lit(page, "y") == [10, 11, 14, 15]
-        assert number(page.inner_text("#figure")) == 1
-        page.goto("about:blank")
-        server.shutdown()
-        thread.join()

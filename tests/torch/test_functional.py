@@ -184,7 +184,7 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
     "padding word": (lambda: conv_transpose2d(X, W, padding="full"), ["padding='full'", '"same"']),
     "padding pair": (
         lambda: conv_transpose2d(X, W, padding=((0, 1),)),
-        ["padding=((0, 1),)", "2, one an axis"],
+        ["padding=((0, 1),)", "2, one per axis"],
     ),
     "padding of three": (
         lambda: conv_transpose2d(X, W, padding=((0, 1, 2), 0)),

@@ -252,8 +252,8 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
     "an output size": (lambda: wrap(ConvTranspose1d(1, 1, 3, output_size=9)), ["output_size"]),
     "hooks": (lambda: wrap(hooked()), ["hooks"]),
     "no weights yet": (lambda: wrap(LazyConvTranspose1d(1, 3)), ["no weights yet"]),
-    "nothing to flush": (lambda: wrap(ConvTranspose1d(1, 1, 3)).flush(), ["input of 0", "at least 1"]),
-    "too short": (too_short, ["input of 4", "at least 5"]),
+    "nothing to flush": (lambda: wrap(ConvTranspose1d(1, 1, 3)).flush(), ["input of length 0", "at least 1"]),
+    "too short": (too_short, ["input of length 4", "at least 5"]),
     "rank": (lambda: wrap(ConvTranspose1d(2, 3, 4))(torch.ones(2)), ["(2,)", "(2, length)"]),
     "channels": (
         lambda: wrap(ConvTranspose1d(2, 3, 4))(torch.ones(1, 3, 5)),

@@ -130,7 +130,7 @@ DAMAGES = {
     ),
     "RGB label": (
         lambda f: Image.new("RGB", (56, 40)).save(f / "train/labels/p1.png"),
-        "p1.png: a label has one class index a pixel (gray or palette), this is RGB",
+        "p1.png: a label has one class index per pixel (gray or palette), this is RGB",
     ),
     "outside": (
         lambda f: Image.new("L", (56, 40), 4).save(f / "train/labels/p1.png"),

@@ -206,7 +206,7 @@ def test_resuming_on_other_data_is_refused(unbroken: Run) -> None:
 
 
 def test_what_starts_a_run_is_refused_on_resuming(folder: Path, unbroken: Run) -> None:
-    with pytest.raises(TconvError, match="--init-from and --weights start a run"):
+    with pytest.raises(TconvError, match="--init-from and --weights start a new run"):
         fit(folder, unbroken.folder, resume=True, init_from=unbroken.best)
 
 
@@ -217,7 +217,7 @@ def test_a_best_checkpoint_cannot_be_resumed(folder: Path, unbroken: Run, tmp_pa
 
 
 def test_a_run_is_not_overwritten(folder: Path, unbroken: Run) -> None:
-    with pytest.raises(TconvError, match="holds a run already; --resume goes on with it"):
+    with pytest.raises(TconvError, match="already holds a run; --resume continues it"):
         fit(folder, unbroken.folder, **SETTINGS)
 
 

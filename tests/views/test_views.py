@@ -61,6 +61,18 @@ def test_views_keep_every_dtype(view: str, dtype: str) -> None:
     assert_same(actual, scatter(x, weight, geometry))
 
 
+@pytest.mark.parametrize("case", [n for n, g in CASES.items() if g.batch])
+def test_python_integers_stay_exact(case: str) -> None:
+    """Numerators of 100 bits: each product takes 200, which no dtype of a fixed width holds."""
+    geometry = CASES[case]
+    x, weight, *_ = integer_arrays(geometry, "int64", seed=4)
+    high = scatter(x, weight, geometry).astype(object) << 200
+    for view in VIEWS.values():
+        made = view(x.astype(object) << 100, weight.astype(object) << 100, geometry)
+        assert {type(value) for value in made.ravel().tolist()} <= {int}
+        assert np.array_equal(made, high)
+
+
 def test_int8_wraps() -> None:
     geometry = Geometry.parse("n1 c1>1 i1 k1")
     x, weight = np.full((1, 1, 1), 100, "i1"), np.full((1, 1, 1), 3, "i1")

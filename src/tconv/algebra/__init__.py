@@ -1,9 +1,9 @@
 """Exact identities on the weights of transposed convolutions: plain arrays in, plain arrays out.
 
-Weights are (in, out/groups, *kernel) as everywhere in tconv; those of a plain convolution are
+Weights are (in, out/groups, *kernel) as everywhere in tconv; those of an ordinary convolution are
 (out, in/groups, *kernel) as in PyTorch and ONNX. No function changes its arguments. Integers stay integers
 and arrays of `fractions.Fraction` stay exact; floating point is summed in float64 and rounded once, to the
-dtype that came in.
+dtype of the argument.
 
 >>> import numpy as np
 >>> weight = np.array([[[1.0, 2.0, 3.0, 2.0]]])  # k4 s2: coverage is even, the gains are not

@@ -1,4 +1,4 @@
-"""What every identity asks of its arrays: a weight of some axes, options one an axis, wide sums."""
+"""What the identities have in common: checks of weights and options, and wide sums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_VALUES = 2**26  # half a gigabyte of float64
 
 
 def read_weight(weight: Any) -> Array:
-    """`weight` as an array of 1 to 3 kernel axes, none of them empty.
+    """`weight` as an array with 1 to 3 kernel axes, none of them empty.
 
     >>> read_weight([[[1, 2]]]).shape
     (1, 1, 2)
@@ -33,10 +33,10 @@ def read_weight(weight: Any) -> Array:
 
 
 def counts(name: str, value: PerAxis, axes: int) -> tuple[int, ...]:
-    """An option as one int of at least 1 an axis."""
+    """An option as one int per axis, each at least 1."""
     found = per_axis(name, value, axes)
     if min(found) < 1:
-        raise TconvError(f"{name}={value!r}; at least 1 an axis would fit")
+        raise TconvError(f"{name}={value!r}; at least 1 per axis would fit")
     return found
 
 
@@ -51,7 +51,7 @@ def checked_groups(weight: Array, groups: int) -> int:
 
 
 def check_room(values: int, before: int) -> None:
-    """Refuse weights of more than 2^26 values that are more than four times as many as `before`.
+    """Refuse weights of more than 2^26 values, if they are more than four times as many as `before`.
 
     >>> check_room(2**40, 9)
     Traceback (most recent call last):
@@ -64,7 +64,7 @@ def check_room(values: int, before: int) -> None:
 
 
 def wide(array: Array) -> Array:
-    """`array` in a dtype whose sums round and wrap little: half precision becomes float64, int8 int64.
+    """`array` in a wider dtype for sums: half precision becomes float64, int8 int64.
 
     >>> wide(np.float16([1])).dtype, wide(np.int8([1])).dtype, wide(np.complex64([1])).dtype
     (dtype('float64'), dtype('int64'), dtype('complex128'))
@@ -75,7 +75,7 @@ def wide(array: Array) -> Array:
 
 
 def rounded(array: Array, like: Array) -> Array:
-    """`array` in the dtype of `like`, unless that one holds integers, which cannot hold it.
+    """`array` in the dtype of `like`, or unchanged if that is an integer dtype.
 
     Raises:
         TconvError: numbers that are too large for that dtype.

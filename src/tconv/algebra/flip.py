@@ -1,10 +1,10 @@
 """A transposed convolution of stride 1 as a convolution.
 
 With taps w, dilation d and padding lo, y[o] = sum_t w[t] x[o + lo - t d]. Counted from the other end, t =
-k-1 - u, that is y[o] = sum_u w[k-1-u] x[o + u d - (d(k-1) - lo)]: a convolution (correlation, as frameworks
-have it) by the turned kernel with padding d(k-1) - lo before and d(k-1) - hi + o after, o being the output
-padding. A negative one crops the input. Within each group inputs and outputs change places (Dumoulin & Visin
-2016, chapter 4).
+k-1 - u, this is y[o] = sum_u w[k-1-u] x[o + u d - (d(k-1) - lo)]: a convolution (correlation, as in
+frameworks) with the flipped kernel and padding d(k-1) - lo before and d(k-1) - hi + o after, where o is the
+output padding. Negative padding crops the input. Within each group inputs and outputs are exchanged
+(Dumoulin & Visin 2016, chapter 4).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The gains of the phases: what a layer makes of a constant, and the smallest change that makes it flat.
+"""The gains of the phases: a layer's response to a constant, and the smallest change that makes it flat.
 
-Phase r of the full output is made by the taps t with t*d = r (mod s). Its gain is their sum,
+Phase r of the full output is computed by the taps t with t*d = r (mod s). Its gain is their sum,
 
     G[c, o, r] = sum of weight[c, o, t] over those t,
 
 so that a constant x[c] in every input channel gives y[o, r] = sum_c x[c] G[c, o, r] (+ bias) at every output
-of phase r that no border reaches. The output is flat for every such constant exactly if G does not depend
-on r. Even coverage (k a multiple of s) is not enough: trained taps need not sum to the same.
+of phase r away from the borders. The output is flat for every such constant exactly if G does not depend
+on r. Even coverage (k a multiple of s) is not enough: the taps of trained phases may have different sums.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def phase_gains(weight: Array, stride: PerAxis, dilation: PerAxis = 1) -> Array:
 
     Args:
         weight: (in, out/groups, *kernel).
-        stride, dilation: one int, or one an axis.
+        stride, dilation: one int, or one per axis.
 
     Returns:
         (in, out/groups, *stride): entry r is the gain of the outputs u = r (mod stride) of the full output.
@@ -70,7 +70,7 @@ def phase_taps(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis = 1) 
 
 
 def constant_response(weight: Array, stride: PerAxis, dilation: PerAxis = 1, groups: int = 1) -> Array:
-    """What the layer makes of ones in every input channel, phase by phase, away from the borders.
+    """The layer's response to ones in every input channel, phase by phase, away from the borders.
 
     Returns:
         (out, *stride): the gains summed over the input channels of the group, without bias.
@@ -89,8 +89,8 @@ def ripple(gains: Array) -> float:
     """How far gains are from flat: the share of their root mean square that varies with the phase, 0 to 1.
 
     sqrt(sum (G - mean over phases of G)^2 / sum G^2), over all leading entries together. For constants
-    drawn independently for each channel it is the pattern's part of the output's root mean square; by
-    Parseval, the part of the response at the multiples of 2 pi / stride but zero.
+    drawn independently for each channel it is the pattern's share of the output's root mean square; by
+    Parseval, the share of the response at the multiples of 2 pi / stride other than zero.
 
     Args:
         gains: (a, b, *stride) of `phase_gains`, or (out, *stride) of `constant_response` as [:, None].
@@ -110,9 +110,9 @@ def equal_phase_gains(
 ) -> Array:
     """The weights nearest to `weight` (least squares) whose phases all have the same gain.
 
-    For one channel pair let phase r have n_r taps of sum G_r. To bring it to a gain g with the least change
-    every tap of the phase moves by (g - G_r)/n_r, which costs (g - G_r)^2/n_r. The sum over the phases is
-    least at
+    For one channel pair let phase r have n_r taps with sum G_r. The smallest change that gives it a gain g
+    changes every tap of the phase by (g - G_r)/n_r, at the cost (g - G_r)^2/n_r. The sum over the phases is
+    smallest at
 
         g = (sum_r G_r/n_r) / (sum_r 1/n_r),
 
@@ -120,14 +120,15 @@ def equal_phase_gains(
 
     Args:
         weight: (in, out/groups, *kernel); integers give float64, Fractions stay exact.
-        gain: (in, out/groups), the gains wanted instead of the nearest ones.
+        gain: (in, out/groups), the gains to reach instead of the nearest ones.
 
     Returns:
-        Weights of the same shape and dtype. The answer to a constant is then flat away from the borders,
-        exactly but for the rounding of the weights to their dtype.
+        Weights of the same shape and dtype. The response to a constant is then flat away from the borders,
+        exact up to the rounding of the weights to their dtype.
 
     Raises:
-        TconvError: a phase has no taps (k < s, or a common divisor of s and d): its outputs are bias alone.
+        TconvError: a phase has no taps (k < s, or a common divisor of s and d): its outputs hold the bias
+            alone.
 
     >>> equal_phase_gains(np.array([[[1.0, 2.0, 3.0]]]), stride=2)  # 1 + 3 = 4 and 2 meet at 8/3
     array([[[0.33333333, 2.66666667, 2.33333333]]])
@@ -143,13 +144,13 @@ def equal_phase_gains(
             "of at least the stride, and dilation 1, would fit"
         )
     if array.dtype == object:
-        made, taps = array.copy(), taps.astype(object)
+        result, taps = array.copy(), taps.astype(object)
     else:
-        made = wide(array).astype(np.result_type(wide(array), np.float64))
-    gains = phase_gains(made, stride, dilation)
+        result = wide(array).astype(np.result_type(wide(array), np.float64))
+    gains = phase_gains(result, stride, dilation)
     if gain is None:
         shares = lcm(*taps.ravel().tolist()) // taps  # whole numbers as 1/n_r, so that Fractions stay exact
-        wanted = (gains * shares).sum(tuple(range(2, made.ndim))) / shares.sum()
+        wanted = (gains * shares).sum(tuple(range(2, result.ndim))) / shares.sum()
     else:
         wanted = np.broadcast_to(np.asarray(gain), array.shape[:2])
     for phase in product(*map(range, taps.shape)):
@@ -159,5 +160,5 @@ def equal_phase_gains(
             range(array.shape[0]), range(array.shape[1]),
             *(of_axis[r] for of_axis, r in zip(members, phase, strict=True)),
         )  # fmt: skip
-        made[where] += change.reshape(*change.shape, *(1,) * len(kernel))
-    return rounded(made, array)
+        result[where] += change.reshape(*change.shape, *(1,) * len(kernel))
+    return rounded(result, array)

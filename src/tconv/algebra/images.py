@@ -1,10 +1,10 @@
-"""How much of a layer's output are images: copies of the input's spectrum that inserted zeros make.
+"""The share of spectral images in a layer's output: copies of the input's spectrum that inserted zeros make.
 
-Inserting s-1 zeros repeats the spectrum X(s w) of the input s times over -pi < w <= pi; the kernel W(w)
-should keep the copy around zero and suppress the others, the images, which show as grain, checkers or a
-metallic sound. (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, section 2.3.)
+Inserting s-1 zeros repeats the spectrum X(s w) of the input s times over -pi < w <= pi. The kernel W(w)
+should keep the copy around zero and suppress the others, the images, which appear as grain, checkerboards or
+a metallic sound. (Crochiere & Rabiner, Multirate Digital Signal Processing, 1983, section 2.3.)
 
-The input is taken as a stationary signal whose neighbours correlate by rho along each axis, R(n) =
+The input is modelled as a stationary signal whose neighbours have correlation rho along each axis, R(n) =
 rho^abs(n): rho = 0 is white noise, 1 a constant, and 0.95 the usual model of pictures (Jain, Fundamentals of
 Digital Image Processing, 1989). With the autocorrelation a(l) of the kernel, its taps d apart, the mean power
 of the output and of its part below pi/s are, up to a common factor,
@@ -12,9 +12,9 @@ of the output and of its part below pi/s are, up to a common factor,
     P    = sum of a(l) R(l d/s) over the l with l d divisible by s,
     Base = 1/s * sum of a(l) R~(l d/s) over all l,    R~(x) = sum_n R(n) sinc(x - n),
 
-since the integral of S(t) cos(x t) over -pi..pi is R interpolated by sinc. Several axes multiply. The share
-of images is 1 - Base/P: at rho = 1 it is the square of `ripple`. The input gradient applies the same kernel
-and then drops outputs, so that of a white gradient the share at rho = 0 folds.
+since the integral of S(t) cos(x t) over -pi..pi is R interpolated by sinc. For several axes the factors are
+multiplied. The share of images is 1 - Base/P: at rho = 1 it is the square of `ripple`. The input gradient
+applies the same kernel and then decimates, so the share at rho = 0 is the aliased part of a white gradient.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def image_share(weight: Array, stride: PerAxis, dilation: PerAxis = 1, correlati
     power = _autocorrelation(array)
     base = float((power * reduce(np.multiply.outer, [line[0] for line in lines])).sum())
     total = float((power * reduce(np.multiply.outer, [line[1] for line in lines])).sum())
-    # Rounding may leave a bilinear filter, which has no images of a constant, a hair on either side.
+    # A bilinear filter has no images of a constant; rounding may give a tiny value of either sign.
     return min(max(1 - base / total, 0.0), 1.0) if total > 0 else 0.0
 
 
@@ -82,7 +82,7 @@ def _lines(k: int, s: int, d: int, rho: float) -> tuple[Array, Array]:
 
 
 def _autocorrelation(weight: Array) -> Array:
-    """sum over pairs and taps of w(t) conj(w(t + l)), for each lag l from -(k-1) to k-1 an axis."""
+    """The sum over pairs and taps of w(t) conj(w(t + l)), for each lag l from -(k-1) to k-1 per axis."""
     axes = tuple(range(1, weight.ndim - 1))
     sizes = [2 * k - 1 for k in weight.shape[2:]]
     spectrum = np.zeros(sizes)

@@ -1,4 +1,4 @@
-"""Starting values for layers that learn to upsample: as arrays, for any framework."""
+"""Initial weights for layers that learn to upsample: as arrays, for any framework."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def icnr(small: Array, stride: PerAxis) -> Array:
     """Weights with which every phase starts as the same filter `small`: no checkerboard at the start.
 
     ICNR (Aitken et al. 2017): w[c, o, q*s + r] = small[c, o, q] for all r. The layer then is the convolution
-    of the input with `small`, repeated s times along each axis (nearest upsampling); training may part the
-    phases. `small` has (in, out/groups, *m) values, drawn as for a convolution with kernel m.
+    of the input with `small`, repeated s times along each axis (nearest upsampling); training may make the
+    phases differ. `small` has (in, out/groups, *m) values, drawn as for a convolution with kernel m.
 
     Returns:
         (in, out/groups, *(m * stride)).
@@ -28,24 +28,24 @@ def icnr(small: Array, stride: PerAxis) -> Array:
     >>> icnr(np.array([[[1.0, 2.0]]]), 2)
     array([[[1., 1., 2., 2.]]])
     """
-    made = read_weight(small)
-    for axis, s in enumerate(counts("stride", stride, made.ndim - 2), 2):
-        made = made.repeat(s, axis)
-    return made
+    result = read_weight(small)
+    for axis, s in enumerate(counts("stride", stride, result.ndim - 2), 2):
+        result = result.repeat(s, axis)
+    return result
 
 
 def bilinear(shape: tuple[int, ...], factor: int | None = None) -> npt.NDArray[np.float64]:
-    """Weights that upsample every channel bilinearly, and mix none: the start of FCN's layers.
+    """Weights that upsample every channel bilinearly and separately: the start of FCN's layers.
 
-    Long, Shelhamer, Darrell (2015), section 3.3. The layer has as many channels out as in, and stride =
-    factor. Without groups its weights are a diagonal of filters; with groups = channels each has one.
+    Long, Shelhamer, Darrell (2015), section 3.3. The layer has as many output as input channels, and stride =
+    factor. Without groups its weights are a diagonal of filters; with groups = channels, one per channel.
 
     Args:
         shape: (c, c/groups, *kernel), 1 to 3 kernel axes; each kernel axis is 2*factor - factor % 2.
-        factor: on all axes; by default each axis has the one that its kernel fits.
+        factor: the factor of all axes; by default each axis has the one that its kernel fits.
 
     Raises:
-        TconvError: a shape that no such layer has, or a kernel that fits no factor, or not `factor`.
+        TconvError: a shape that no such layer has, or a kernel that fits no factor or not the given one.
 
     >>> bilinear((2, 1, 4))
     array([[[0.25, 0.75, 0.75, 0.25]],
@@ -67,7 +67,7 @@ def _factor(kernel: int, wanted: int | None) -> int:
     if kernel < 1 or 2 * found - found % 2 != kernel:
         below = kernel - 1 if kernel % 4 == 2 else kernel - 2
         raise TconvError(
-            f"kernel {kernel} is no bilinear filter's; "
+            f"kernel {kernel} is not that of a bilinear filter; "
             f"2*factor - factor % 2 would fit, such as {below} or {below + 3}"
         )
     if wanted is not None and wanted != found:

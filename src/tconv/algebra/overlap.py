@@ -1,13 +1,13 @@
 """A transposed convolution with a long kernel as one matrix product and overlap-add.
 
-Each input column x[:, i] makes a frame of k values, W^T x[:, i]. Frame i begins at output i s, and where
-frames overlap they add. Cut a frame into m = k/s pieces of s values, the last filled up with zeros. With
-block b of the output being its values b s .. b s + s - 1,
+Each input column x[:, i] gives a frame of k values, W^T x[:, i]. Frame i begins at output i s, and where
+frames overlap they add up. Cut a frame into m = k/s pieces of s values, the last padded with zeros. With
+block b of the output for its values b s .. b s + s - 1,
 
     block b = sum over j of piece j of frame b - j,
 
-m shifted additions of whole pieces and no index arithmetic (Allen & Rabiner 1977, A unified approach to
-short-time Fourier analysis and synthesis). An inverse STFT written as a layer has this shape: k is the
+m shifted additions of whole pieces without index arithmetic (Allen & Rabiner 1977, A unified approach to
+short-time Fourier analysis and synthesis). An inverse STFT written as a layer has this form: k is the
 window, s the hop.
 """
 
@@ -26,12 +26,13 @@ __all__ = ["Frames", "to_frames"]
 
 
 class Frames(NamedTuple):
-    """What makes frames of input columns, and how they are laid over each other."""
+    """The matrix that maps input columns to frames, and how the frames overlap."""
 
     matrix: Array  #: (groups, out/groups * pieces * hop, in/groups), times columns (groups, in/groups, n)
     pieces: int
     hop: int
-    crop: tuple[int, int]  #: cells to cut off the (n + pieces - 1) * hop that result; negative: zeros to add
+    #: cells to crop from the (n + pieces - 1) * hop that result; negative: zeros to add
+    crop: tuple[int, int]
 
 
 def to_frames(weight: Array, stride: int, padding: Padding = 0, groups: int = 1) -> Frames:

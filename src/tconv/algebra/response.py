@@ -1,12 +1,12 @@
-"""What a filter does to frequencies, and what it lets through of the images that a stride makes.
+"""The frequency response of a filter, and its gain at the spectral images that a stride makes.
 
 A transposed convolution of stride s puts s - 1 zeros between its inputs and filters the result.  The zeros
-repeat the input's spectrum s times: beside the wanted copy around frequency 0 stand s - 1 images, around m/s
-cycles a sample for m = 1 .. s - 1 (Vaidyanathan 1993, Multirate Systems and Filter Banks, section 4.1: the
-expanded signal has the transform X(z^s)).  The filter should keep the first and stop the others.  What
-it lets through of an image at m/s of a constant input is a pattern of period s: a checkerboard.
+repeat the input's spectrum s times: besides the copy around frequency 0 there are s - 1 images, around m/s
+cycles per sample for m = 1 .. s - 1 (Vaidyanathan 1993, Multirate Systems and Filter Banks, section 4.1: the
+expanded signal has the transform X(z^s)).  The filter should pass the first and suppress the others.  An
+image at m/s of a constant input that is not suppressed is a pattern of period s: a checkerboard.
 
-Several axes are the product of single ones: images stand around (m_1/s_1, m_2/s_2, ...) other than 0.
+With several axes, images lie around (m_1/s_1, m_2/s_2, ...) other than 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 def frequencies(samples: int = 65) -> npt.NDArray[np.float64]:
-    """`samples` frequencies from -1/2 to 1/2 cycles a sample, both ends among them.
+    """`samples` frequencies from -1/2 to 1/2 cycles per sample, both ends included.
 
     >>> frequencies(5)
     array([-0.5 , -0.25,  0.  ,  0.25,  0.5 ])
@@ -56,12 +56,12 @@ def frequency_response(
 
 
 def image_gains(filters: npt.ArrayLike, stride: Sequence[int], *, dilation: PerAxis = 1) -> Array:
-    """|H(m/s)|: how strongly a constant input shows at each image; entry 0 is the wanted one.
+    """|H(m/s)|: the gain of a constant input at each image; entry 0 is the gain at frequency 0.
 
     `stride` has one entry for each of the last axes of `filters`; shape (..., *kernel) becomes
-    (..., *stride).  Even phases have 0 at every other entry.
+    (..., *stride).  With equal gains of the phases all other entries are 0.
 
-    >>> image_gains([1, 1, 1], [2])  # phases of two taps and of one: half of their difference shows
+    >>> image_gains([1, 1, 1], [2])  # phases with sums 2 and 1: their sum and their difference
     array([3., 1.])
     >>> image_gains([0.25, 0.75, 0.75, 0.25], [2]).round(6)
     array([2., 0.])
@@ -100,7 +100,7 @@ def _positive(name: str, values: Sequence[int]) -> None:
 
 
 def _along_axes(matrices: Sequence[Array], weights: Array) -> Array:
-    """Each matrix applied along its own of the last axes."""
+    """Each matrix applied along the matching one of the last axes."""
     first = weights.ndim - len(matrices)
     for axis, matrix in enumerate(matrices, first):
         weights = np.moveaxis(np.tensordot(matrix, weights, axes=(1, axis)), 0, axis)

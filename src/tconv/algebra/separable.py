@@ -1,9 +1,10 @@
-"""Filters of several axes as one filter an axis, where that is exact: w[y, x] = u[y] v[x].
+"""Separable filters: a filter of several axes as one filter per axis, where exact: w[y, x] = u[y] v[x].
 
-A transposed convolution acts along each axis by itself if its filter is an outer product: scattering along y
-with u, then along x with v, is scattering with u v. Bilinear filters (and all that are made axis by axis)
-are. The pair costs k_y + k_x where one layer costs k_y k_x. With several inputs to an output the sum over
-inputs would have to be rank one, too, so this is for layers where each output channel has one input channel.
+A transposed convolution acts along each axis separately if its filter is an outer product: scattering along y
+with u, then along x with v, is scattering with u v. Bilinear filters and all other products of
+one-dimensional filters are. The pair costs k_y + k_x where one layer costs k_y k_x. With several inputs per
+output the sum over inputs would also have to be of rank one, so this is for layers where each output channel
+has one input channel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ __all__ = ["split_axes"]
 
 
 def split_axes(weight: Array) -> tuple[Array, ...]:
-    """One factor an axis, whose outer product is `weight` for each pair of channels.
+    """One factor per axis, whose outer product is `weight` for each pair of channels.
 
     Each factor has the rank of `weight`, with 1 along the other axes; all but the last are 1 or -1 at the
     largest tap. Each filter may be off by 4 roundings of its largest tap.
@@ -28,7 +29,7 @@ def split_axes(weight: Array) -> tuple[Array, ...]:
         weight: floating point, (in, out/groups, *kernel).
 
     Raises:
-        TconvError: a filter that is no outer product; the line says by how much.
+        TconvError: a filter that is not an outer product; the message gives the remainder.
 
     >>> [part.tolist() for part in split_axes(np.array([[[[1.0, 2.0], [2.0, 4.0]]]]))]
     [[[[[0.5], [1.0]]]], [[[[2.0, 4.0]]]]]
@@ -58,7 +59,7 @@ def split_axes(weight: Array) -> tuple[Array, ...]:
     if (over > 0).any():
         worst = float(apart.max())
         raise TconvError(
-            f"filters {array.shape[2:]} are no outer products of one filter an axis: what is left over is "
-            f"{worst:.3g}; filters made axis by axis would fit"
+            f"filters {array.shape[2:]} are not outer products of one filter per axis: the remainder is "
+            f"{worst:.3g}; separable filters would fit"
         )
     return tuple(parts)

@@ -1,8 +1,8 @@
-"""Zeros stored in the weights where an option left them out: dilation, groups, output padding.
+"""Explicit zeros in the weights in place of an option: dilation, groups, output padding.
 
 A dilated kernel has zeros between its taps, a layer with groups has zeros where a channel does not reach
-another group, and outputs that no tap reaches are outputs of a tap that holds zero. Storing these zeros
-changes no sum, so each identity is exact in every dtype; what it costs is multiplications by zero.
+another group, and outputs that no tap reaches are outputs of a tap of zero. Storing these zeros
+changes no sum, so each identity is exact in every dtype; the cost is multiplications by zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["append_taps", "dense_groups", "spread_dilation"]
 
 
 def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
-    """The kernel of d(k-1) + 1 taps that does without dilation what `weight` does with it.
+    """The kernel of d(k-1) + 1 taps that without dilation equals `weight` with dilation d.
 
     >>> spread_dilation(np.array([[[1, 2, 4]]]), 2)
     array([[[1, 0, 2, 0, 4]]])
@@ -28,15 +28,15 @@ def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
     dilations = counts("dilation", dilation, array.ndim - 2)
     sizes = [d * (k - 1) + 1 for d, k in zip(dilations, array.shape[2:], strict=True)]
     check_room(prod(array.shape[:2]) * prod(sizes), array.size)
-    made = np.zeros((*array.shape[:2], *sizes), array.dtype)
-    made[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
-    return made
+    result = np.zeros((*array.shape[:2], *sizes), array.dtype)
+    result[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
+    return result
 
 
 def append_taps(weight: Array, extra: PerAxis) -> Array:
     """`weight` with `extra` taps of zero after its last: the layer's output grows at the end by d * extra.
 
-    What is added there is what output padding adds: positions that no other tap reaches.
+    These are the positions that output padding adds: no other tap reaches them.
 
     >>> append_taps(np.array([[[1, 2]]]), 1)
     array([[[1, 2, 0]]])
@@ -44,14 +44,14 @@ def append_taps(weight: Array, extra: PerAxis) -> Array:
     array = read_weight(weight)
     added = per_axis("extra", extra, array.ndim - 2)
     if min(added) < 0:
-        raise TconvError(f"extra={extra!r} taps; 0 or more an axis would fit")
+        raise TconvError(f"extra={extra!r} taps; 0 or more per axis would fit")
     sizes = [k + e for k, e in zip(array.shape[2:], added, strict=True)]
     check_room(prod(array.shape[:2]) * prod(sizes), array.size)
     return np.pad(array, [(0, 0), (0, 0), *((0, e) for e in added)])
 
 
 def dense_groups(weight: Array, groups: int) -> Array:
-    """The weights of one group that equal `groups` groups: blocks on the diagonal, zeros beside them.
+    """The weights of one group that equal `groups` groups: blocks on the diagonal, zeros elsewhere.
 
     Args:
         weight: (in, out/groups, *kernel) of a transposed convolution, or (out, in/groups, *kernel) of a
@@ -68,8 +68,8 @@ def dense_groups(weight: Array, groups: int) -> Array:
     number = checked_groups(array, groups)
     check_room(array.size * number, array.size)
     rows, columns = array.shape[0] // number, array.shape[1]
-    made = np.zeros((array.shape[0], columns * number, *array.shape[2:]), array.dtype)
+    result = np.zeros((array.shape[0], columns * number, *array.shape[2:]), array.dtype)
     for g in range(number):
         block = slice(g * rows, (g + 1) * rows)
-        made[block, g * columns : (g + 1) * columns] = array[block]
-    return made
+        result[block, g * columns : (g + 1) * columns] = array[block]
+    return result

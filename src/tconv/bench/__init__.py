@@ -1,1 +1,1 @@
-"""Timing the engine against its peers, each in a process of its own."""
+"""Timing the engine against its peers, each in a separate process."""

@@ -1,4 +1,4 @@
-"""The ratios of a run as a picture."""
+"""The ratios of a run as a chart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tconv.errors import TconvError
 
 __all__ = ["check", "draw"]
 
-#: A colour an engine, told apart by people who see no red or green as well.
+#: One colour per engine, distinguishable also for people with red-green colour blindness.
 _COLOURS = {"torch": "#d55e00", "onnxruntime": "#0072b2", "openvino": "#7b4ea3", "jax": "#009e73"}
 _INCH_A_LAYER = 0.2
 
@@ -20,7 +20,7 @@ def check(path: Path) -> None:
     """Refuse a chart that could not be written, before anything is measured.
 
     Raises:
-        TconvError: a suffix other than .svg and .png, or a folder that is not there.
+        TconvError: a suffix other than .svg and .png, or a missing folder.
     """
     if path.suffix not in (".svg", ".png"):
         raise TconvError(f"--chart {path}: the suffix {path.suffix!r} is unknown; .svg or .png would fit")
@@ -30,10 +30,10 @@ def check(path: Path) -> None:
 
 
 def draw(record: Record, path: Path) -> None:
-    """Write a bar a layer: how many times as fast as the fastest peer, in that peer's colour.
+    """Write one bar per layer: how many times as fast as the fastest peer, in that peer's colour.
 
     Raises:
-        TconvError: no layer has a time of ours and of a peer.
+        TconvError: no layer has both a time of tconv and one of a peer.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def draw(record: Record, path: Path) -> None:
     if not bars:
         raise TconvError(f"--chart {path}: no layer has times of tconv and of a peer")
     ratios = [ratio for _, ratio, _ in bars]
-    # Letters are drawn, since a reader may lack the font; equal records give equal files.
+    # Letters are drawn as paths, since a reader may lack the font; equal records give equal files.
     style: Any = {
         "svg.hashsalt": "tconv",
         "svg.fonttype": "path",

@@ -27,9 +27,10 @@ example:
   tconv bench --peers torch,onnxruntime,openvino --json > run.json
   tconv bench --from run.json --chart run.svg
 
-Each engine runs in a process of its own and they take turns; those whose turn it is not are stopped. Every
-answer is compared before it is timed. Times are medians; ratios above 1 mean that tconv is faster. Weights
-are packed beforehand, by tconv and by every runtime that does so. What an engine lacks is said in a line."""
+Each engine runs in a separate process. They take turns, and the others are stopped meanwhile. Outputs are
+compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Weights
+are packed beforehand, by tconv and by every runtime that does so. If an engine lacks something, one line says
+so."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -61,13 +62,13 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--activation",
         metavar="NAME",
-        help="fused in our layer, after theirs: relu, tanh, sigmoid, leaky_relu:SLOPE, clamp:LO:HI; adds "
-        "tconv-plain (none) and tconv-separate (a pass of NumPy's)",
+        help="fused in tconv, separate in the others: relu, tanh, sigmoid, leaky_relu:SLOPE, clamp:LO:HI; "
+        "adds tconv-plain (no activation) and tconv-separate (a separate pass by NumPy)",
     )
     add("--isa", metavar="NAME", help="the best instruction set that tconv may use, such as avx2")
     add("--unprepared", action="store_true", help="tconv packs its weights at every call; the others do not")
-    add("--new-lengths", action="store_true", help="one axis: every call has a length never seen before")
-    add("--turns", type=int, default=5, metavar="N", help="of each engine a layer (default: %(default)s)")
+    add("--new-lengths", action="store_true", help="one axis: every call has a new length")
+    add("--turns", type=int, default=5, metavar="N", help="of each engine per layer (default: %(default)s)")
     add("--seconds", type=float, default=0.1, metavar="S", help="length of a turn (default: %(default)s)")
     add("--json", action="store_true", help="print JSON")
     add("--chart", type=Path, metavar="FILE", help="draw the ratios to the best peer as an SVG or PNG")
@@ -77,7 +78,7 @@ def add_parser(subparsers: Any) -> None:
 
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64")
 
-#: Option -> the peers that can follow it.
+#: Option -> the peers that support it.
 _CAPABLE = {
     "grad": ("torch", "jax"),
     "layout channels_last": ("torch",),
@@ -117,7 +118,7 @@ def _problems(args: argparse.Namespace) -> list[tuple[str, Geometry]]:
 
 
 def _check(args: argparse.Namespace) -> list[str]:
-    """The engines of a run, ours first."""
+    """The engines of a run, tconv first."""
     from tconv.bench.task import activation_of
     from tconv.bench.worker import ENGINES
     from tconv.planning import isas
@@ -152,7 +153,7 @@ def _said(args: argparse.Namespace) -> tuple[bool, ...]:
 
 
 def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
-    """Say what is missing before anything is measured."""
+    """Report missing packages before anything is measured."""
     from tconv.bench.worker import NEEDS
 
     for engine in engines:
@@ -175,7 +176,7 @@ def _progress(names: list[str]) -> Iterator[Iterable[int]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # No thread that redraws: it would take time from the engines.
+    # Without a thread that redraws, which would take time from the engines.
     with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         shown = bar.add_task("roof", total=len(names))
 

@@ -1,4 +1,4 @@
-"""The engine under test, called in the ways that the bench compares."""
+"""The engine under test, in the variants that the bench compares."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def unprepared(task: Task, arrays: Arrays) -> Work:
 
 
 def plain(task: Task, arrays: Arrays) -> Work:
-    """The layer without the activation; the answer that is compared has it."""
+    """The layer without the activation, which is applied only to the output that is compared."""
     layer = _layer(task, arrays, None)
     work = _work(task, _kernel(task, layer), layer)
     return work._replace(answers=lambda y: [activate(a.copy(), task.activation) for a in work.answers(y)])
@@ -88,7 +88,7 @@ def _trained(task: Task, arrays: Arrays) -> Work:
     code = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "complex64": "c64"}
     maps: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
     if min(min(pair) for pair in task.geometry.padding) < 0:
-        raise TconvError(f"{task.geometry}: PyTorch's signature cannot say padding that extends")
+        raise TconvError(f"{task.geometry}: PyTorch's signature cannot express negative padding")
     kernels = [plan(task.geometry, map, dtype=code[task.dtype]).kernel for map in maps]
     tconv.set_num_threads(task.threads)
     function = getattr(layers, f"conv_transpose{task.geometry.axes}d")

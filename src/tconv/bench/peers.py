@@ -1,4 +1,4 @@
-"""The engines that the bench compares with, each at its best: weights packed by the runtime, buffers kept."""
+"""The engines that the bench compares with, each at its best: weights packed, buffers reused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["jax", "onnxruntime", "openvino", "torch", "torch_work"]
 
 
 def torch(task: Task, arrays: Arrays) -> Work:
-    """PyTorch's function, in inference mode unless a training step is asked."""
+    """PyTorch's function, in inference mode unless a training step is requested."""
     import torch
 
     torch.set_num_threads(task.threads)
@@ -34,13 +34,13 @@ def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
         op and lo != hi for op, (lo, hi) in zip(geometry.output_padding, geometry.padding, strict=True)
     ):
         raise TconvError(
-            f"{geometry}: PyTorch cannot say padding that extends, or uneven with output_padding"
+            f"{geometry}: PyTorch cannot express negative padding, or uneven padding with output_padding"
         )
     if task.layout == "channels_last" and geometry.axes == 1:
         raise TconvError(f"{geometry}: PyTorch has no channels_last for one axis")
     formats = {2: torch.channels_last, 3: torch.channels_last_3d}
     last = {"memory_format": formats[geometry.axes]} if task.layout == "channels_last" else {}
-    # PyTorch crops both sides alike: crop what both share, and take a view of the rest.
+    # PyTorch crops both sides equally: crop the smaller amount, and take a view for the rest.
     shared = tuple(min(pair) for pair in geometry.padding)
     view = tuple(
         slice(lo - p, lo - p + o)
@@ -52,8 +52,8 @@ def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
     def tensor(array: Array) -> Any:
         if task.dtype == "bfloat16":
             array = array.astype(np.float32)
-        made = torch.from_numpy(array).to(dtype)
-        return made.contiguous(**last) if last and made.dim() > 2 else made
+        result = torch.from_numpy(array).to(dtype)
+        return result.contiguous(**last) if last and result.dim() > 2 else result
 
     weight, bias, upstream = (tensor(a) for a in (arrays.weight, arrays.bias, arrays.y))
 
@@ -132,7 +132,7 @@ def onnx_model(task: Task, weight: Array, bias: Array) -> bytes:
 
 
 def onnxruntime(task: Task, arrays: Arrays) -> Work:
-    """ONNX Runtime's session, with input and output bound to memory that is kept."""
+    """ONNX Runtime's session, with input and output bound to memory that is reused."""
     import onnxruntime
 
     if task.dtype in ("bfloat16", "complex64"):
@@ -145,7 +145,7 @@ def onnxruntime(task: Task, arrays: Arrays) -> Work:
     )
     target = np.empty(task.geometry.output_shape, task.dtype)
     y = onnxruntime.OrtValue.ortvalue_from_numpy(target)
-    kept: list[Any] = []  # a binding does not keep what it is bound to
+    kept: list[Any] = []  # a binding does not keep its memory alive
 
     def bound(x: Array) -> Any:
         kept[:] = [onnxruntime.OrtValue.ortvalue_from_numpy(x)]
@@ -174,7 +174,7 @@ def openvino(task: Task, arrays: Arrays) -> Work:
     core = openvino.Core()
     if capability not in core.get_property("CPU", properties.device.capabilities):
         raise TconvError(f"OpenVINO does not compute in {task.dtype} on this CPU")
-    if task.dtype == "bfloat16":  # its tensors are float32 outside, and bfloat16 inside
+    if task.dtype == "bfloat16":  # its tensors are float32 at the interface and bfloat16 inside
         task, arrays = replace(task, dtype="float32"), Arrays(*(a.astype(np.float32) for a in arrays))
     compiled = core.compile_model(
         core.read_model(onnx_model(task, arrays.weight, arrays.bias)),
@@ -203,10 +203,10 @@ def openvino(task: Task, arrays: Arrays) -> Work:
 
 
 def jax(task: Task, arrays: Arrays) -> Work:
-    """XLA's convolution, compiled; as many threads as the process may use processors."""
+    """XLA's convolution, compiled, with one thread per processor that the process may use."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: task.threads])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it tells how long it folds constants
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it reports slow constant folding
     import jax
     from jax import lax, numpy
 

@@ -1,4 +1,4 @@
-"""How fast a layer could be at best on this machine: its arithmetic, and its arrays moved once."""
+"""The shortest possible time of a layer on this machine: its arithmetic, and its arrays moved once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COPIED = 128 << 20  # bytes, beyond the caches
 
 
 def measure(dtype: str, threads: int, seconds: float) -> dict[str, Any]:
-    """Best rates of `seconds` each: {"gflops", "gbytes", "how"}.
+    """The best rates in `seconds` each: {"gflops", "gbytes", "how"}.
 
-    Arithmetic is the engine's on a matrix product, in float64 for float64 and else in float32. Bandwidth is
-    that of a large copy, each byte counted once read and once written.
+    Arithmetic is the engine's on a matrix product, in float64 for float64 and otherwise in float32. Bandwidth
+    is that of a large copy, counting each byte as read and as written.
     """
     number = "float64" if dtype == "float64" else "float32"
     geometry = Geometry.parse(_PROBLEM)
@@ -55,7 +55,7 @@ def _best(call: Callable[[], Any], seconds: float) -> float:
 
 
 def roof(task: Task, rates: Mapping[str, Any]) -> float:
-    """Seconds that the task takes at least, were its products not made fewer.
+    """The seconds that the task takes at least, unless an algorithm reduces its products.
 
     >>> task = Task(Geometry.parse("n1 c1>1 i1000000 k1"))
     >>> round(roof(task, {"gflops": 1.0, "gbytes": 1.0}), 6)  # x and y, 4 bytes each, and one weight

@@ -1,4 +1,4 @@
-"""What one process is asked to time, and what an engine makes of it."""
+"""The task that a process times, and the layer that an engine builds for it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tconv.testing import Array, Arrays, integer_arrays
 
 __all__ = ["DTYPES", "TOLERANCE", "Builder", "Task", "Work", "activate", "activation_of", "name_and_numbers"]
 
-#: How far an answer may lie from ours, as a share of the largest magnitude, where it is not equal.
+#: How far an output may differ from tconv's, as a share of the largest magnitude, where it is not equal.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12, "complex64": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 DTYPES = tuple(TOLERANCE)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One layer and how it is to be called."""
+    """One layer and how to call it."""
 
     geometry: Geometry
     dtype: str = "float32"
     threads: int = 1
     layout: str = "channels_first"
     activation: Activation = None
-    grad: bool = False  #: a training step, not the forward pass alone
-    new_lengths: bool = False  #: every call has an input length that was never seen before
+    grad: bool = False  #: a training step, not only the forward pass
+    new_lengths: bool = False  #: every call has a new input length
 
     def as_json(self) -> dict[str, Any]:
         """What `read` reads."""
@@ -46,7 +46,7 @@ class Task:
         return cls(Geometry.parse(request["problem"]), **facts)
 
     def arrays(self) -> Arrays:
-        """Small whole numbers, the same in every process; bfloat16 as ml_dtypes has it."""
+        """Small whole numbers, the same in every process; bfloat16 is that of ml_dtypes."""
         if self.dtype == "bfloat16":
             import ml_dtypes
 
@@ -57,17 +57,17 @@ class Task:
 class Work(NamedTuple):
     """A layer that is ready to be called."""
 
-    note: str  #: what will run it
+    note: str  #: what runs it
     call: Callable[[Any], Any]  #: what is timed
-    native: Callable[[Array], Any]  #: an input as the engine takes it, made before the clock starts
-    answers: Callable[[Any], list[Array]]  #: what `call` gave, as arrays with channels first
+    native: Callable[[Array], Any]  #: an input as the engine takes it, made before timing starts
+    answers: Callable[[Any], list[Array]]  #: the results of `call`, as arrays with channels first
 
 
 Builder: TypeAlias = Callable[[Task, Arrays], Work]
 
 
 def activation_of(text: str) -> Activation:
-    """An activation as the command line spells it: relu, leaky_relu:0.2, clamp:0:6.
+    """An activation from its spelling on the command line: relu, leaky_relu:0.2, clamp:0:6.
 
     >>> activation_of("clamp:0:6")
     ('clamp', 0.0, 6.0)
@@ -83,12 +83,12 @@ def activation_of(text: str) -> Activation:
             f"--activation {text!r} is unknown; "
             "relu, tanh, sigmoid, leaky_relu:SLOPE or clamp:LO:HI would fit"
         )
-    made: Any = (name, *values) if values else name
-    return made  # type: ignore[no-any-return]
+    result: Any = (name, *values) if values else name
+    return result  # type: ignore[no-any-return]
 
 
 def name_and_numbers(activation: Activation) -> tuple[str, list[float]]:
-    """An activation taken apart; the name is "" where there is none.
+    """The name and the numbers of an activation; the name is "" where there is none.
 
     >>> name_and_numbers(("leaky_relu", 0.2))
     ('leaky_relu', [0.2])
@@ -100,7 +100,7 @@ def name_and_numbers(activation: Activation) -> tuple[str, list[float]]:
 
 
 def activate(y: Array, activation: Activation) -> Array:
-    """A pass over `y`, in place."""
+    """A separate pass over `y`, in place."""
     name, numbers = name_and_numbers(activation)
     if name == "relu":
         np.maximum(y, 0, out=y)

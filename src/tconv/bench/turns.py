@@ -1,7 +1,7 @@
-"""Engines take turns: each lives in a process of its own, and those whose turn it is not are stopped.
+"""Engines take turns: each runs in a separate process, and the others are stopped meanwhile.
 
 In one process the idle workers of one runtime spin on the cores that the next one needs, which makes each
-look many times slower than it is.
+appear many times slower than it is.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tconv.errors import TconvError
 
 __all__ = ["Engine", "Result", "Turns", "distance", "rounds"]
 
-#: Calls of a turn where every call has a new length: all engines then see the same lengths.
+#: Calls per turn where every call has a new length, so that all engines see the same lengths.
 _NEW_LENGTHS = 20
 
 
 @dataclass(slots=True)
 class Result:
-    """One problem: seconds a call (median) and a note for each engine, or why there is none.
+    """One problem: median seconds per call and a note for each engine, or why there is none.
 
-    A note says what ran it, and after a semicolon how far its answer lies from ours where it is not equal.
+    A note says what ran, and after a semicolon how far its output differs from tconv's where it is not equal.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Engine:
 
         Args:
             name: the engine's name.
-            threads: what OMP_NUM_THREADS says to the process.
+            threads: the process's OMP_NUM_THREADS.
             isa: the best instruction set that tconv may use there.
             words: a script with its arguments, one that calls `tconv.bench.worker.serve`.
         """
@@ -101,10 +101,10 @@ class Engine:
 
 
 class Turns:
-    """A set of engines at work, the first of them ours; use it as a context manager."""
+    """A set of running engines, the first of them tconv; use it as a context manager."""
 
     def __init__(self, engines: Sequence[str], threads: int, isa: str | None = None) -> None:
-        """Start a process for each engine; `isa` is what ours may use at best."""
+        """Start one process per engine; `isa` is the best instruction set that tconv may use."""
         self._engines = [Engine(name, threads, isa) for name in engines]
         self._folder = tempfile.TemporaryDirectory(prefix="tconv-bench-")
 
@@ -127,10 +127,10 @@ class Turns:
     def measure(
         self, name: str, task: Task, turns: int, seconds: float, rates: Mapping[str, Any] | None = None
     ) -> Result:
-        """Check that all engines give the first one's answer, then time them in turns.
+        """Check that all engines give the first one's output, then time them in turns.
 
         Raises:
-            TconvError: an engine's answer differs.
+            TconvError: an engine's output differs.
         """
         result = Result(name, str(task.geometry), roof=roofs.roof(task, rates) if rates else None)
         working: list[Engine] = []
@@ -148,7 +148,7 @@ class Turns:
             off = distance(values, first)
             if off > TOLERANCE[task.dtype]:
                 raise TconvError(
-                    f"{name} {task.geometry}: {engine.name} gives another answer than {working[0].name}"
+                    f"{name} {task.geometry}: the output of {engine.name} is not that of {working[0].name}"
                 )
             result.notes[engine.name] = reply["note"] + (f"; within {off:.0e} of the largest" if off else "")
             working.append(engine)
@@ -173,10 +173,10 @@ def distance(values: Sequence[Any], expected: Sequence[Any]) -> float:
         if not np.array_equal(a, b):
             shares.append(float(np.abs(a - b).max() / (np.abs(b).max() or 1)))
     off = float(np.max(shares))
-    return off if off == off else float("inf")  # NaN is no answer
+    return off if off == off else float("inf")  # NaN counts as different
 
 
 def rounds(engines: Sequence[Engine], turns: int) -> Iterator[Engine]:
-    """Each engine once a turn, every other turn from the last to the first."""
+    """Each engine once per turn, every other turn from the last to the first."""
     for turn in range(turns):
         yield from engines if turn % 2 == 0 else reversed(engines)

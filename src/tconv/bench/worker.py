@@ -1,6 +1,6 @@
-"""One engine in a process of its own: reads requests as JSON lines, answers as JSON lines.
+"""One engine in a separate process: reads requests as JSON lines, replies as JSON lines.
 
-A request is {"do": "load", ...} to build a layer and write its answer to a file, {"do": "time", ...} to call
+A request is {"do": "load", ...} to build a layer and write its output to a file, {"do": "time", ...} to call
 it for some seconds, or {"do": "roofs", ...} to measure the machine. Run by `tconv.bench.turns`, not by hand.
 """
 
@@ -20,7 +20,7 @@ from tconv.bench.task import Builder, Task
 
 __all__ = ["ENGINES", "NEEDS", "main", "serve"]
 
-#: Name -> what builds a layer.
+#: Name -> the function that builds a layer.
 ENGINES: dict[str, Builder] = {
     "tconv": engines.ours,
     "tconv-unprepared": engines.unprepared,
@@ -32,7 +32,7 @@ ENGINES: dict[str, Builder] = {
     "jax": peers.jax,
 }
 
-#: Packages that an engine of others needs, those that the version of a result names first.
+#: The packages that a peer needs; a result names the version of the first.
 NEEDS: dict[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "onnxruntime": ("onnxruntime", "onnx"),
@@ -40,7 +40,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "jax": ("jax",),
 }
 
-#: (calls wanted or None, seconds) -> seconds of each call.
+#: (number of calls or None, seconds) -> seconds of each call.
 Timer: TypeAlias = Callable[[int | None, float], list[float]]
 
 
@@ -79,14 +79,14 @@ def _load(engine: str, request: dict[str, Any]) -> tuple[Timer, str]:
 
 
 def serve(handle: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer requests by `handle` until standard input ends; what it raises is the reply's "error"."""
-    # What a runtime prints must not stand between the answers.
+    """Answer requests by `handle` until standard input ends; its exceptions become the reply's "error"."""
+    # The output of a runtime must not get between the replies.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
         try:
             reply = handle(json.loads(line))
-        except Exception as error:  # the parent reports it beside the other engines' times
+        except Exception as error:  # the parent reports it next to the other engines' times
             text = " ".join(str(error).split())
             own = type(error).__name__ == "TconvError"
             reply = {"error": text if own else f"{type(error).__name__}: {text}"}
@@ -100,7 +100,7 @@ def main(engine: str) -> None:
     def handle(request: dict[str, Any]) -> dict[str, Any]:
         nonlocal timer
         if request["do"] == "load":
-            timer = None  # its arrays go before the next ones come
+            timer = None  # frees its arrays before the next ones are allocated
             timer, note = _load(engine, request)
             return {"note": note}
         if request["do"] == "roofs":

@@ -1,8 +1,8 @@
-"""The same layer in the words of other frameworks, read and written, and its weights moved.
+"""The same layer in other frameworks: calls read and written, and weights converted.
 
-`read` takes the line in somebody's code apart, without running it, and gives the Geometry that the framework
-computes.  `write` gives the line to paste.  Where a framework cannot say the whole, the closest call comes
-with an exact pad or crop around it.  `weight_to` and `weight_from` move the weights.
+`read` parses a call in a user's code, without running it, and gives the Geometry that the framework
+computes.  `write` gives the call to paste.  Where a framework cannot express a layer, the closest call comes
+with an exact pad or crop around it.  `weight_to` and `weight_from` convert the weights.
 
 >>> read("keras", "Conv2DTranspose(8, 3, strides=2, padding='same')", input=(5, 5), channels=4).geometry
 Geometry.parse('n1 c4>8 i5x5 k3 s2 p0:1')
@@ -42,7 +42,7 @@ _TABLE: Any = MappingProxyType(
 #: The frameworks' names.
 FRAMEWORKS: tuple[str, ...] = tuple(_TABLE)
 
-#: Framework -> the runtimes whose reading of a call can be asked for, the usual one first.
+#: Framework -> the runtimes whose interpretation of a call can be chosen, the default one first.
 READINGS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {name: module.READINGS for name, module in _TABLE.items()}
 )
@@ -73,10 +73,10 @@ def read(
 ) -> Reading:
     """The Geometry that `framework` computes for `call`, the line in a user's code.
 
-    `input` is the spatial sizes (one int stands for all axes).  Where the call does not tell them, `channels`
-    is the input channels or (in, out), and `kernel` the kernel's sizes; an array that is made in the call,
-    such as `jnp.ones((3, 3, 8, 4))`, tells both.  `reading` names a runtime of `READINGS` where two read one
-    call differently.
+    `input` is the spatial sizes (one int stands for all axes).  Where the call does not contain them,
+    `channels` is the input channels or (in, out), and `kernel` the kernel's sizes; an array that is made in
+    the call, such as `jnp.ones((3, 3, 8, 4))`, determines both.  `reading` names a runtime of `READINGS`
+    where two interpret one call differently.
 
     >>> read("pytorch", "self.up = nn.ConvTranspose2d(64, 32, 4, 2, 1)", input=8).geometry
     Geometry.parse('n1 c64>32 i8x8 k4 s2 p1')
@@ -94,7 +94,7 @@ def read(
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
         raise TconvError(f"channels={shown(channels)}; give the input channels, or (in, out)")
-    asked = CallContext(
+    context = CallContext(
         _sizes("input", input),
         (
             None if pair[0] is None else whole("channels", pair[0]),
@@ -104,7 +104,7 @@ def read(
         None if kernel is None else _sizes("kernel", kernel),
         reading or module.READINGS[0],
     )
-    answer: Reading = module.read(call, asked)
+    answer: Reading = module.read(call, context)
     return answer
 
 
@@ -124,7 +124,7 @@ def write(framework: str, geometry: Geometry) -> Call:
 
 
 def weight_to(framework: str, weight: Any, geometry: Geometry) -> Any:
-    """Weights of ours, (in, out/groups, *kernel), as the call of `write` takes them.
+    """Weights in tconv's layout, (in, out/groups, *kernel), as the call of `write` takes them.
 
     An array of NumPy, PyTorch or JAX; a view of it where the library makes views.
 
@@ -136,7 +136,7 @@ def weight_to(framework: str, weight: Any, geometry: Geometry) -> Any:
 
 
 def weight_from(framework: str, weight: Any, geometry: Geometry) -> Any:
-    """Weights as the call of `write` takes them as ours, (in, out/groups, *kernel).
+    """Weights as the call of `write` takes them, in tconv's layout, (in, out/groups, *kernel).
 
     >>> weight_from("keras", np.zeros((3, 3, 8, 4)), Geometry.parse("n1 c4>8 i5x5 k3 s2 p0:1")).shape
     (4, 8, 3, 3)

@@ -1,4 +1,4 @@
-"""What reading and writing a call answer with."""
+"""The results of reading and writing a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Call", "CallContext", "Reading"]
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """What stands beside a call that is read: the sizes that the call itself does not tell."""
+    """The arguments beside a call to read: the sizes that the call itself does not contain."""
 
     input: tuple[int, ...]
     channels: tuple[int | None, int | None]  # in, out
@@ -24,11 +24,11 @@ class CallContext:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A call that was read: its Geometry, and what the reader had to assume or leave out, a line each."""
+    """A call that was read: its Geometry, and what had to be assumed or left out, one line each."""
 
     geometry: Geometry
     notes: tuple[str, ...]
-    layout: Layout  #: how this very call lays out its weights
+    layout: Layout  #: the weight layout of this call
 
     def weight(self, weight: Any) -> Any:
         """The weights of this call as (in, out/groups, *kernel)."""
@@ -37,11 +37,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A Geometry said in a framework's words.
+    """A Geometry as a framework's call.
 
-    `line` is the call alone and `code` all that it takes, with imports, to make `y` from `x` and `w`: the
-    weights as `weight_to` gives them.  Where the framework cannot say the whole, `code` pads or crops too:
-    `before` the call the input, `after` it the output, by (lo, hi) cells on each axis; negative numbers crop.
+    `line` is the call alone and `code` everything, with imports, that computes `y` from `x` and `w`: the
+    weights as `weight_to` gives them.  Where the framework cannot express the layer, `code` pads or crops
+    too: `before` the call the input, `after` it the output, by (lo, hi) cells on each axis; negative numbers
+    crop.
     """
 
     line: str

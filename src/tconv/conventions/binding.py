@@ -1,4 +1,4 @@
-"""From a call's arguments, and what was told beside the call, to a checked Geometry."""
+"""From a call's arguments, and those given in addition to the call, to a checked Geometry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def find(call: Parsed, functions: Mapping[str, Function]) -> Function:
-    """The signature of the function that is called, whatever it is imported as."""
+    """The signature of the called function, whatever name it is imported by."""
     if call.last_name not in functions:
         raise TconvError(f"{shown(call.text)}: unknown {call.last_name}{near(call.last_name, functions)}")
     return functions[call.last_name]
@@ -47,7 +47,7 @@ def _written(name: str, value: Any) -> Any:
 def numbers(
     bound: Mapping[str, Any], name: str, axes: int, default: object = ABSENT, *, least: int | None = None
 ) -> tuple[int, ...]:
-    """An option of one int for all axes, or of one an axis, none below `least`."""
+    """An option of one int for all axes, or one per axis, none below `least`."""
     value = bound[name]
     if value is ABSENT or value is None:
         value = default
@@ -77,7 +77,7 @@ def number(bound: Mapping[str, Any], name: str, default: int | None = None) -> i
 
 
 def word(bound: Mapping[str, Any], name: str, default: str, words: Sequence[str]) -> str:
-    """An option that is one of some words."""
+    """An option that is one of several names."""
     value = default if bound[name] in (ABSENT, None) else bound[name]
     if value not in words:
         text = value.text if isinstance(value, Named) else value
@@ -95,21 +95,21 @@ def flag(bound: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def input_sizes(asked: CallContext, axes: int) -> tuple[int, ...]:
+def input_sizes(context: CallContext, axes: int) -> tuple[int, ...]:
     """The input's sizes; one number stands for every axis."""
-    sizes = asked.input * axes if len(asked.input) == 1 else asked.input
+    sizes = context.input * axes if len(context.input) == 1 else context.input
     if len(sizes) != axes:
         raise TconvError(f"input={'x'.join(map(str, sizes))} has {len(sizes)} axes and the call {axes}")
     return sizes
 
 
-def axes_of(weight: Any, asked: CallContext) -> int:
-    """How many spatial axes weights with a shape have; else those of the input that was asked for."""
-    return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(asked.input)
+def axes_of(weight: Any, context: CallContext) -> int:
+    """The number of spatial axes of the weights, if their shape is known, otherwise of the given input."""
+    return len(weight.shape) - 2 if isinstance(weight, Shaped) else len(context.input)
 
 
 def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
-    """The shape of an array that is made in the call itself; None if it is only named."""
+    """The shape of an array that is created in the call itself; None if it is only named."""
     if not isinstance(value, Shaped):
         return None
     if len(value.shape) != rank:
@@ -118,20 +118,20 @@ def _shape_of(value: Any, rank: int, name: str) -> tuple[int, ...] | None:
 
 
 def kernel_of(
-    asked: CallContext, call: Parsed, weight: Any, axes: str, maker: str
+    context: CallContext, call: Parsed, weight: Any, axes: str, maker: str
 ) -> tuple[tuple[int, ...], int | None, int | None]:
-    """The kernel's sizes, and the in and out channels if told, of a call that takes them from its weights.
+    """The kernel's sizes, and the channels if known, of a call that takes them from its weights.
 
-    `axes` is the weights' Layout.axes and `maker` what makes such an array in this framework.
+    `axes` is the weights' Layout.axes and `maker` the function that creates such an array in this framework.
     """
     sizes = _shape_of(weight, len(axes), "the weights")
     spatial = len(axes) - 2
     if sizes is not None:
         by_letter = dict(zip(axes, sizes, strict=True))
         return tuple(by_letter[letter] for letter in "012"[:spatial]), by_letter["i"], by_letter["o"]
-    if asked.kernel is not None:
-        told = asked.kernel if len(asked.kernel) > 1 else asked.kernel[0]
-        return per_axis("kernel", told, spatial), None, None
+    if context.kernel is not None:
+        given = context.kernel if len(context.kernel) > 1 else context.kernel[0]
+        return per_axis("kernel", given, spatial), None, None
     example = ", ".join({"i": "1", "o": "1"}.get(letter, "3") for letter in axes)
     raise TconvError(
         f"{call.name} takes the kernel's sizes from its weights: give kernel=, "
@@ -139,18 +139,18 @@ def kernel_of(
     )
 
 
-def _agree(name: str, told: int | None, beside: int | None, fallback: int, notes: list[str]) -> int:
-    """The call's own number, or the one given beside it; both must agree."""
-    if told is not None and beside is not None and told != beside:
-        raise TconvError(f"the call has {told} {name} and {beside} were asked for; leave one out")
-    if told is None and beside is None:
-        notes.append(f"the call does not tell its {name}: {fallback} taken")
+def _agree(name: str, given: int | None, argument: int | None, fallback: int, notes: list[str]) -> int:
+    """The call's own number, or the one given in addition; both must agree."""
+    if given is not None and argument is not None and given != argument:
+        raise TconvError(f"the call has {given} {name} and {argument} were asked for; leave one out")
+    if given is None and argument is None:
+        notes.append(f"the call does not contain its {name}: {fallback} assumed")
         return fallback
-    return told if told is not None else beside  # type: ignore[return-value]
+    return given if given is not None else argument  # type: ignore[return-value]
 
 
 def finish(
-    asked: CallContext,
+    context: CallContext,
     layout: Layout,
     *,
     kernel: Sequence[int],
@@ -164,17 +164,17 @@ def finish(
     batch: int | None = None,
     notes: Sequence[str] = (),
 ) -> Reading:
-    """The Reading of a call that told these numbers."""
+    """The Reading of a call with these numbers."""
     said = list(notes)
     many = max(groups, 1)
-    told_in, told_out = channels
-    if batch is not None and asked.batch not in (1, batch):
-        raise TconvError(f"the call has a batch of {batch} and {asked.batch} was asked for; leave one out")
+    known_in, known_out = channels
+    if batch is not None and context.batch not in (1, batch):
+        raise TconvError(f"the call has a batch of {batch} and {context.batch} was asked for; leave one out")
     geometry = Geometry.make(
-        batch=asked.batch if batch is None else batch,
-        in_channels=_agree("input channels", told_in, asked.channels[0], many, said),
-        out_channels=_agree("output channels", told_out, asked.channels[1], many, said),
-        input=input_sizes(asked, len(kernel)),
+        batch=context.batch if batch is None else batch,
+        in_channels=_agree("input channels", known_in, context.channels[0], many, said),
+        out_channels=_agree("output channels", known_out, context.channels[1], many, said),
+        input=input_sizes(context, len(kernel)),
         kernel=tuple(kernel),
         stride=tuple(stride),
         padding=padding,

@@ -16,7 +16,7 @@ from tconv.geometry.normalize import shown, whole
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-READINGS = ("caffe", "opencv")  # OpenCV takes no notice of a dilation
+READINGS = ("caffe", "opencv")  # OpenCV ignores the dilation
 
 _SIZES = {"kernel_size": "kernel", "stride": "stride", "pad": "pad", "dilation": None}
 _OTHERS = {
@@ -53,44 +53,44 @@ def _layer(text: str) -> prototxt.Message:
     return inner
 
 
-def _sizes(told: Mapping[str, list[Any]], name: str, axes: int, default: int | None) -> tuple[int, ...]:
-    """A size of each axis: repeated, once for all, or as name_h and name_w."""
+def _sizes(fields: Mapping[str, list[Any]], name: str, axes: int, default: int | None) -> tuple[int, ...]:
+    """One size per axis: repeated, once for all axes, or as name_h and name_w."""
     short = _SIZES[name]
     sides = [f"{short}_h", f"{short}_w"] if short else []
-    if any(side in told for side in sides):
-        if name in told or axes != 2 or not all(side in told for side in sides):
+    if any(side in fields for side in sides):
+        if name in fields or axes != 2 or not all(side in fields for side in sides):
             raise TconvError(f"{' and '.join(sides)} belong together, to two axes, and exclude {name}")
-        return tuple(whole(side, told[side][0]) for side in sides)
-    values = told.get(name, [] if default is None else [default])
+        return tuple(whole(side, fields[side][0]) for side in sides)
+    values = fields.get(name, [] if default is None else [default])
     if len(values) == 1:
         values = values * axes
     if len(values) != axes:
         raise TconvError(
-            f"{name} is given {len(values)} times for {axes} axes; once, or once an axis, would fit"
+            f"{name} is given {len(values)} times for {axes} axes; once, or once per axis, would fit"
         )
     return numbers({name: tuple(values)}, name, axes, least=0)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`layer { type: "Deconvolution" convolution_param { num_output: 8 kernel_size: 4 stride: 2 } }`."""
-    told = _layer(text)
+    fields = _layer(text)
     known = {*_SIZES, *_OTHERS, *(f"{side}_{end}" for side in filter(None, _SIZES.values()) for end in "hw")}
-    unknown = [name for name in told if name not in known | {"name", "type", "bottom", "top", "param"}]
+    unknown = [name for name in fields if name not in known | {"name", "type", "bottom", "top", "param"}]
     if unknown:
         raise TconvError(f"{shown(text)}: unknown field {shown(unknown[0])} of convolution_param")
-    repeated = max(len(told.get(name, ())) for name in _SIZES)
-    axes = 2 if "kernel_h" in told else max(len(asked.input), repeated)
-    if "num_output" not in told:
+    repeated = max(len(fields.get(name, ())) for name in _SIZES)
+    axes = 2 if "kernel_h" in fields else max(len(context.input), repeated)
+    if "num_output" not in fields:
         raise TconvError(f"{shown(text)}: num_output is missing; write it into convolution_param")
     return finish(
-        asked,
+        context,
         Layout("io" + "012"[:axes]),
-        kernel=_sizes(told, "kernel_size", axes, None),
-        stride=_sizes(told, "stride", axes, 1),
-        padding=_sizes(told, "pad", axes, 0),
-        dilation=(1,) * axes if asked.reading == "opencv" else _sizes(told, "dilation", axes, 1),
-        groups=whole("group", told.get("group", [1])[0]),
-        channels=(None, whole("num_output", told["num_output"][0])),
+        kernel=_sizes(fields, "kernel_size", axes, None),
+        stride=_sizes(fields, "stride", axes, 1),
+        padding=_sizes(fields, "pad", axes, 0),
+        dilation=(1,) * axes if context.reading == "opencv" else _sizes(fields, "dilation", axes, 1),
+        groups=whole("group", fields.get("group", [1])[0]),
+        channels=(None, whole("num_output", fields["num_output"][0])),
     )
 
 
@@ -117,7 +117,7 @@ def write(geometry: Geometry) -> Call:
     sizes = [f - 2 * p for f, p in zip(full, pad, strict=True)]
     notes = []
     if any(map(any, grows)):
-        # A 1x1 convolution by 1 pads: alike on both sides, so what is too much is cropped with the rest.
+        # A 1x1 convolution with weight 1 pads both sides equally; what is too much is cropped with the rest.
         margin = [max(pair) for pair in grows]
         cuts = tuple(
             (lo + m - more_lo, hi + m - more_hi)
@@ -139,7 +139,7 @@ def write(geometry: Geometry) -> Call:
             points = tuple(point for point, cut in ((lo, lo), (sizes[a] - hi, hi)) if cut)
             steps.append(("Slice", {"slice_param": {"axis": 2 + a, "slice_point": points}}))
     if any(map(any, cuts)):
-        notes.append("Caffe pads both sides alike and has no output padding: Slice layers crop the rest")
+        notes.append("Caffe pads both sides equally and has no output padding: Slice layers crop the rest")
     layers = []
     bottom = "x"
     for number, (kind, settings) in enumerate(steps):

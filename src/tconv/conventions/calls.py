@@ -1,4 +1,4 @@
-"""A line of Python, taken apart without running it: the name that is called, and literal arguments."""
+"""A line of Python, parsed without running it: the name that is called, and literal arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAKERS = frozenset({"empty", "full", "normal", "ones", "rand", "randint", "randn
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Named:
-    """An argument that is no literal: `x`, `w`, `tf.nn.relu`; kept as text."""
+    """An argument that is not a literal: `x`, `w`, `tf.nn.relu`; kept as text."""
 
     text: str
 
@@ -31,7 +31,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """An array made in its place, such as `jnp.ones((3, 3, 8, 4))`: it tells its shape."""
+    """An array created in the call, such as `jnp.ones((3, 3, 8, 4))`, whose shape is known."""
 
     shape: tuple[int, ...]
 
@@ -41,7 +41,7 @@ ABSENT = Named("")
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """One call: `f(*args, **options)`, and those of `f(...)(x, **applied)` behind it."""
+    """One call: `f(*args, **options)`, and the arguments of a second call, `f(...)(x, **applied)`."""
 
     text: str
     name: str
@@ -85,7 +85,7 @@ class Function:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """What could have been meant, as the end of a sentence."""
+    """A suggestion, as the end of a sentence."""
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(names)}"
@@ -94,24 +94,24 @@ def near(name: str, names: Iterable[str]) -> str:
 def parse(text: str) -> Parsed:
     """The one call in a line such as `y = nn.ConvTranspose2d(8, 4, 3)(x)`; nothing is evaluated."""
     if not isinstance(text, str):
-        raise TconvError(f"{shown(text)} is no call, which is text, such as nn.ConvTranspose2d(8, 4, 3)")
+        raise TconvError(f"{shown(text)} is not a call, which is text, such as nn.ConvTranspose2d(8, 4, 3)")
     if len(text) > LONGEST:
         raise TconvError(f"a call of {len(text)} characters; at most {LONGEST} would fit")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the text's own slips
-            return _take_apart(text, ast.parse(text.strip()).body)
+            warnings.simplefilter("ignore")  # about the text's own mistakes
+            return _parsed(text, ast.parse(text.strip()).body)
     except TconvError:
         raise
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise TconvError(
-            f"{shown(text)} is no line of Python; a call such as f(3, stride=2) would fit"
+            f"{shown(text)} is not a line of Python; a call such as f(3, stride=2) would fit"
         ) from None
 
 
-def _take_apart(text: str, statements: list[ast.stmt]) -> Parsed:
-    made = statements[0] if len(statements) == 1 else None
-    node = made.value if isinstance(made, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
+def _parsed(text: str, statements: list[ast.stmt]) -> Parsed:
+    only = statements[0] if len(statements) == 1 else None
+    node = only.value if isinstance(only, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
     applied: ast.Call | None = None
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Call):
         applied, node = node, node.func
@@ -143,7 +143,7 @@ def _dotted(node: ast.expr, text: str) -> str:
         return node.id
     if isinstance(node, ast.Attribute):
         return f"{_dotted(node.value, text)}.{node.attr}"
-    raise TconvError(f"{shown(text)}: {shown(ast.unparse(node))} is no name of a function")
+    raise TconvError(f"{shown(text)}: {shown(ast.unparse(node))} is not the name of a function")
 
 
 def _value(node: ast.expr, text: str) -> Any:
@@ -163,7 +163,7 @@ def _value(node: ast.expr, text: str) -> Any:
 
 
 def _array(node: ast.Call, text: str) -> Shaped | Named:
-    """`np.ones((3, 3))` and `torch.randn(3, 3)` tell a shape; any other call is a name."""
+    """`np.ones((3, 3))` and `torch.randn(3, 3)` have a known shape; any other call is a name."""
     if _dotted(node.func, text).rpartition(".")[2] not in MAKERS:
         return Named(ast.unparse(node))
     values = [_value(argument, text) for argument in node.args]

@@ -39,36 +39,36 @@ def layout(geometry: Geometry) -> Layout:
 
 def _kernel_axes(bound: Mapping[str, Any], axes: int, default: str) -> str:
     """The kernel's dimension numbers as Layout.axes."""
-    told = bound["dimension_numbers"]
-    if told is ABSENT or told is None:
+    given = bound["dimension_numbers"]
+    if given is ABSENT or given is None:
         return default
-    specs = told if isinstance(told, tuple) and len(told) == 3 else ("", "", "")
+    specs = given if isinstance(given, tuple) and len(given) == 3 else ("", "", "")
     if any(not isinstance(spec, str) or not len(set(spec)) == len(spec) == axes + 2 for spec in specs) or (
         not {"I", "O"} <= set(specs[1])
     ):
         raise TconvError(
-            f"dimension_numbers={shown(told)}; three strings of {axes + 2} letters would fit, "
+            f"dimension_numbers={shown(given)}; three strings of {axes + 2} letters would fit, "
             f'such as ("N{_LETTERS[axes]}C", "{_LETTERS[axes]}IO", "N{_LETTERS[axes]}C")'
         )
     spatial = [letter for letter in specs[1] if letter not in "IO"]
     order = [letter for letter in specs[0] if letter not in "NC"]
     if spatial != order or order != [letter for letter in specs[2] if letter not in "NC"]:
-        raise TconvError(f"dimension_numbers={shown(told)}; the spatial axes must stand in one order")
+        raise TconvError(f"dimension_numbers={shown(given)}; the spatial axes must have the same order")
     return "".join({"I": "i", "O": "o"}.get(c) or str(spatial.index(c)) for c in specs[1])
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`lax.conv_transpose(x, w, (2, 2), "SAME")`, or `lax.conv_general_dilated` with an lhs_dilation."""
     call = parse(text)
     bound = find(call, _FUNCTIONS).bind(call)
     if call.last_name == "conv_general_dilated":
-        return _read_general(call, bound, asked)
+        return _read_general(call, bound, context)
     axes = _axes(call, bound["strides"])
     transpose = flag(bound, "transpose_kernel")
     letters = _kernel_axes(bound, axes, "012"[:axes] + "io")
-    if transpose:  # flips the kernel, and reads the channel axes the other way round
+    if transpose:  # flips the kernel, and exchanges the channel axes
         letters = letters.translate(str.maketrans("io", "oi"))
-    kernel, *channels = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
+    kernel, *channels = kernel_of(context, call, bound["rhs"], letters, "jnp.ones")
     stride = numbers(bound, "strides", axes, least=1)
     dilation = numbers(bound, "rhs_dilation", axes, 1, least=1)
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
@@ -76,14 +76,14 @@ def read(text: str, asked: CallContext) -> Reading:
     if padding in ("SAME", "VALID"):
         windows = [_word(span, s, padding) for span, s in zip(spans, stride, strict=True)]
     else:
-        told = pairs("padding", padding, axes)
+        given = pairs("padding", padding, axes)
         forward = flag(bound, "use_consistent_padding")
         windows = [
             pair if forward else (span - 1 - pair[0], span - 1 - pair[1])
-            for span, pair in zip(spans, told, strict=True)
+            for span, pair in zip(spans, given, strict=True)
         ]
     return finish(
-        asked,
+        context,
         Layout(letters, flipped=not transpose),
         kernel=kernel,
         stride=stride,
@@ -93,31 +93,31 @@ def read(text: str, asked: CallContext) -> Reading:
     )
 
 
-def _read_general(call: Parsed, bound: Mapping[str, Any], asked: CallContext) -> Reading:
+def _read_general(call: Parsed, bound: Mapping[str, Any], context: CallContext) -> Reading:
     axes = _axes(call, bound["window_strides"])
     groups = number(bound, "feature_group_count", 1)
     if set(numbers(bound, "window_strides", axes)) != {1} or number(bound, "batch_group_count", 1) != 1:
-        raise TconvError(f"{shown(call.text)} is no transposed convolution: window_strides of 1 would be one")
+        raise TconvError(f"{shown(call.text)} is not a transposed convolution: window_strides of 1 would fit")
     letters = _kernel_axes(bound, axes, "oi" + "012"[:axes])
-    kernel, share, told_out = kernel_of(asked, call, bound["rhs"], letters, "jnp.ones")
+    kernel, share, known_out = kernel_of(context, call, bound["rhs"], letters, "jnp.ones")
     dilation = numbers(bound, "rhs_dilation", axes, 1)
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
-    told = pairs("padding", bound["padding"], axes)
+    given = pairs("padding", bound["padding"], axes)
     return finish(
-        asked,
+        context,
         Layout(letters, flipped=True, groups_out=True),
         kernel=kernel,
         stride=numbers(bound, "lhs_dilation", axes, 1),
-        padding=[(span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, told, strict=True)],
+        padding=[(span - 1 - lo, span - 1 - hi) for span, (lo, hi) in zip(spans, given, strict=True)],
         dilation=dilation,
         groups=groups,
-        channels=(None if share is None else share * groups, told_out),
+        channels=(None if share is None else share * groups, known_out),
     )
 
 
 def _axes(call: Parsed, strides: object) -> int:
     if not isinstance(strides, tuple) or len(strides) not in _LETTERS:
-        raise TconvError(f"{shown(call.text)}: strides is one number an axis, such as (2, 2)")
+        raise TconvError(f"{shown(call.text)}: strides is one number per axis, such as (2, 2)")
     return len(strides)
 
 
@@ -130,7 +130,7 @@ def _word(span: int, stride: int, padding: str) -> tuple[int, int]:
 
 
 def write(geometry: Geometry) -> Call:
-    """lax.conv_transpose, or for groups lax.conv_general_dilated, which both say every padding."""
+    """lax.conv_transpose, or for groups lax.conv_general_dilated; both take every padding."""
     g = geometry
     want = wanted(g)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
@@ -142,8 +142,8 @@ def write(geometry: Geometry) -> Call:
             word: tuple(_word(span, s, word) for span, s in zip(spans, g.stride, strict=True))
             for word in ("SAME", "VALID")
         }
-        told = next((f'"{word}"' for word, windows in words.items() if windows == want), str(pairs))
-        line = f"lax.conv_transpose(x, w, {g.stride}, {told}{options([dilation])})"
+        given = next((f'"{word}"' for word, windows in words.items() if windows == want), str(pairs))
+        line = f"lax.conv_transpose(x, w, {g.stride}, {given}{options([dilation])})"
     else:
         data, kernel = f"N{_LETTERS[g.axes]}C", f"{_LETTERS[g.axes]}IO"
         said = options(

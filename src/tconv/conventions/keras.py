@@ -17,7 +17,7 @@ from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
 
-# Up to version 3.14 Keras on PyTorch cropped both sides alike, which moves some outputs by a cell.
+# Up to version 3.14 Keras on PyTorch cropped both sides equally, which shifts some outputs by a cell.
 READINGS = ("keras", "torch-3.14")
 
 _LAYER = (
@@ -36,11 +36,11 @@ _OPS = {"conv_transpose": Function(0, _OP)}
 
 
 def layout(geometry: Geometry) -> Layout:
-    """(*kernel, out/groups, in); of groups each has its own slice of the last axis."""
+    """(*kernel, out/groups, in); each group has its own slice of the last axis."""
     return Layout("012"[: geometry.axes] + "oi")
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`Conv2DTranspose(8, 3, strides=2, padding="same")`, or `keras.ops.conv_transpose(x, w, 2, "same")`."""
     call = parse(text)
     function = find(call, _LAYERS | _OPS)
@@ -50,10 +50,10 @@ def read(text: str, asked: CallContext) -> Reading:
         axes = function.axes
         kernel, channels = numbers(bound, "kernel_size", axes), (None, number(bound, "filters"))
     else:
-        axes = axes_of(bound["kernel"], asked)
+        axes = axes_of(bound["kernel"], context)
         letters = "012"[:axes] + "oi"
-        kernel, told_in, told_out = kernel_of(asked, call, bound["kernel"], letters, "keras.ops.ones")
-        channels = (told_in, told_out)
+        kernel, known_in, known_out = kernel_of(context, call, bound["kernel"], letters, "keras.ops.ones")
+        channels = (known_in, known_out)
     stride, dilation = (numbers(bound, name, axes, 1, least=1) for name in ("strides", "dilation_rate"))
     padding = bound["padding"].lower() if isinstance(bound["padding"], str) else bound["padding"]
     same = word({"padding": padding}, "padding", "valid", ("valid", "same")) == "same"
@@ -65,25 +65,25 @@ def read(text: str, asked: CallContext) -> Reading:
     extra: tuple[int | None, ...] = (None,) * axes
     notes = []
     if bound.get("activation", ABSENT) not in (ABSENT, None, "linear"):
-        notes.append(f"activation={shown(bound['activation'])} comes behind the layer and is left out")
+        notes.append(f"activation={shown(bound['activation'])} comes after the layer and is left out")
     if bound["output_padding"] not in (ABSENT, None):
-        told = numbers(bound, "output_padding", axes)
-        if any(not 0 <= o < s for o, s in zip(told, stride, strict=True)):
+        explicit = numbers(bound, "output_padding", axes)
+        if any(not 0 <= o < s for o, s in zip(explicit, stride, strict=True)):
             raise TconvError(
-                f"{shown(text)}: Keras takes output_padding from 0 to strides - 1; got {short(told)}"
+                f"{shown(text)}: Keras takes output_padding from 0 to strides - 1; got {short(explicit)}"
             )
-        extra = told
+        extra = explicit
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     if same and any(o == 0 and span % 2 == 0 for o, span in zip(extra, spans, strict=True)):
         notes.append("Keras on TensorFlow refuses this call; on JAX and PyTorch it gives (input-1) * stride")
-    window = _window_symmetric if asked.reading == "torch-3.14" else _window
+    window = _window_symmetric if context.reading == "torch-3.14" else _window
     windows = [window(span, s, same, o) for span, s, o in zip(spans, stride, extra, strict=True)]
     return finish(
-        asked,
+        context,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,
-        # What valid adds behind the end is output padding; same is padding alone.
+        # The cells that valid adds at the end are output padding; same is padding alone.
         padding=[(lo, hi if same else 0) for lo, hi in windows],
         output_padding=[0 if same else -hi for _, hi in windows],
         dilation=dilation,
@@ -113,7 +113,7 @@ def _window_symmetric(span: int, stride: int, same: bool, extra: int | None) -> 
 
 
 def _closest(spans: list[int], geometry: Geometry) -> tuple[str, tuple[int, ...] | None]:
-    """The padding word and output padding that come closest; exact ones first, the plainest of them first."""
+    """The padding name and output padding that come closest; exact ones first, among them the simplest."""
     want = wanted(geometry)
     axes = list(zip(spans, geometry.stride, want, strict=True))
     for given, same in product((False, True), (False, True)):
@@ -137,7 +137,7 @@ def _fits(span: int, stride: int, same: bool, extra: int | None, window: tuple[i
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest Conv2DTranspose, one for each group, and the pad or crop that is left."""
+    """The closest Conv2DTranspose, one per group, and the remaining pad or crop."""
     g = geometry
     spread = max(g.stride) > 1 and max(g.dilation) > 1
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
@@ -187,10 +187,8 @@ def write(geometry: Geometry) -> Call:
             "    parts.append(layer(part))",
             "y = keras.ops.concatenate(parts, axis=-1)",
         ]
-        notes.append(f"Keras has no groups: {g.groups} layers, one for each group")
+        notes.append(f"Keras has no groups: {g.groups} layers, one per group")
     if any(map(any, after)):
-        notes.append(
-            "Keras crops as same or valid do, no other way: the rest is cropped or added behind the call"
-        )
+        notes.append("Keras crops only as same or valid do: the rest is cropped or added after the call")
     lines += channels_last_lines(after, "keras.ops.pad")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

@@ -1,4 +1,4 @@
-"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it says all but negative padding."""
+"""ONNX's ConvTranspose, as ONNX Runtime and OpenVINO read it; it cannot express negative padding."""
 
 from __future__ import annotations
 
@@ -43,64 +43,64 @@ def _node(text: str) -> Parsed:
     return call
 
 
-def _axes(bound: Mapping[str, Any], asked: CallContext) -> int:
+def _axes(bound: Mapping[str, Any], context: CallContext) -> int:
     for name in ("kernel_shape", "strides", "dilations", "output_padding"):
         if isinstance(bound[name], tuple):
             return len(bound[name])
-    return axes_of(bound["W"], asked)
+    return axes_of(bound["W"], context)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """The attributes of a ConvTranspose node, named as in the specification."""
     call = _node(text)
     bound = Function(0, _ATTRIBUTES).bind(call)
-    axes = _axes(bound, asked)
+    axes = _axes(bound, context)
     groups = number(bound, "group", 1)
-    told_in: int | None = None
+    known_in: int | None = None
     share: int | None = None
     if bound["kernel_shape"] is not ABSENT:
         kernel = numbers(bound, "kernel_shape", axes)
     else:
-        kernel, told_in, share = kernel_of(asked, call, bound["W"], "io" + "012"[:axes], "np.ones")
+        kernel, known_in, share = kernel_of(context, call, bound["W"], "io" + "012"[:axes], "np.ones")
     stride, dilation, extra = (
         numbers(bound, name, axes, least, least=least)
         for name, least in (("strides", 1), ("dilations", 1), ("output_padding", 0))
     )
-    sizes = input_sizes(asked, axes)
+    sizes = input_sizes(context, axes)
     how = word(bound, "auto_pad", "NOTSET", _WORDS)
     if bound["pads"] is not ABSENT and how != "NOTSET":
         raise TconvError(f"{shown(text)}: pads and auto_pad={how!r} exclude each other; leave one out")
     full = [(i - 1) * s + reach(k, d) for i, s, k, d in zip(sizes, stride, kernel, dilation, strict=True)]
     reached = [f + o for f, o in zip(full, extra, strict=True)]
     if bound["output_shape"] is not ABSENT:
-        made = numbers(bound, "output_shape", axes)
-        starts = [_start(r - m, how, asked.reading, groups) for r, m in zip(reached, made, strict=True)]
+        target = numbers(bound, "output_shape", axes)
+        starts = [_start(r - m, how, context.reading, groups) for r, m in zip(reached, target, strict=True)]
     elif how.startswith("SAME"):
-        made = tuple(i * s for i, s in zip(sizes, stride, strict=True))
-        if asked.reading != "reference":  # where the kernel is shorter than the stride nothing is added
-            made = tuple(min(m, r) for m, r in zip(made, reached, strict=True))
-        starts = [_start(r - m, how, asked.reading, 0) for r, m in zip(reached, made, strict=True)]
+        target = tuple(i * s for i, s in zip(sizes, stride, strict=True))
+        if context.reading != "reference":  # where the kernel is shorter than the stride nothing is added
+            target = tuple(min(m, r) for m, r in zip(target, reached, strict=True))
+        starts = [_start(r - m, how, context.reading, 0) for r, m in zip(reached, target, strict=True)]
     else:
         flat = numbers(bound, "pads", 2 * axes, 0, least=0)
         starts = list(flat[:axes])
-        made = tuple(r - lo - hi for r, lo, hi in zip(reached, starts, flat[axes:], strict=True))
+        target = tuple(r - lo - hi for r, lo, hi in zip(reached, starts, flat[axes:], strict=True))
     return finish(
-        asked,
+        context,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
         stride=stride,
-        padding=[(lo, f - lo - m) for f, lo, m in zip(full, starts, made, strict=True)],
+        padding=[(lo, f - lo - m) for f, lo, m in zip(full, starts, target, strict=True)],
         dilation=dilation,
         groups=groups,
-        channels=(told_in, None if share is None else share * groups),
+        channels=(known_in, None if share is None else share * groups),
     )
 
 
 def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
-    """How much of the `total` that is to be cropped goes off the start; the odd cell goes where `how` says.
+    """How much of the `total` to crop is cropped at the start; `how` decides about the odd cell.
 
-    `sized_groups` is the number of groups where output_shape is given, else 0.  OpenVINO then puts the odd
-    cell at the start whatever auto_pad says, and of several groups it crops the end alone.
+    `sized_groups` is the number of groups if output_shape is given, else 0.  OpenVINO then puts the odd
+    cell at the start whatever auto_pad is, and with several groups it crops only at the end.
     """
     if reading == "openvino" and sized_groups > 1:
         return 0
@@ -111,7 +111,7 @@ def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
 
 
 def write(geometry: Geometry) -> Call:
-    """A ConvTranspose node with explicit pads, and Pad nodes for what is left."""
+    """A ConvTranspose node with explicit pads, and Pad nodes for the rest."""
     g = geometry
     want = wanted(g)
     # The runtimes refuse negative pads, an output padding of stride or more, and an empty output.

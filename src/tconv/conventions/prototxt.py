@@ -20,7 +20,7 @@ _TOKEN = re.compile(r'\s+|#[^\n]*|(?P<token>"[^"\n]*"|\'[^\'\n]*\'|[-+.\w]+|[{}:
 
 def _tokens(text: str) -> list[str]:
     if not isinstance(text, str):
-        raise TconvError(f"{shown(text)} is no prototxt, which is text")
+        raise TconvError(f"{shown(text)} is not prototxt, which is text")
     if len(text) > LONGEST:
         raise TconvError(f"a prototxt of {len(text)} characters; at most {LONGEST} would fit")
     found, at = [], 0
@@ -35,7 +35,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def parse(text: str) -> Message:
-    """The message that `text` spells.
+    """The message that `text` contains.
 
     >>> parse('name: "up" convolution_param { kernel_size: 4 }')
     {'name': ['up'], 'convolution_param': [{'kernel_size': [4]}]}
@@ -87,7 +87,7 @@ def _scalar(token: str) -> Any:
 
 
 def write(message: dict[str, Any], indent: str = "") -> str:
-    """The text of a message, a field a line; a tuple of values repeats the field.
+    """The text of a message, one field per line; a tuple of values repeats the field.
 
     >>> print(write({"layer": {"name": '"up"', "pad": (1, 2)}}))
     layer {

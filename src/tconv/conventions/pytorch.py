@@ -33,7 +33,7 @@ def layout(geometry: Geometry) -> Layout:
     return Layout("io" + "012"[: geometry.axes])
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`nn.ConvTranspose2d(64, 32, 4, 2, 1)(x, output_size=[...])`, or `F.conv_transpose2d(...)`."""
     call = parse(text)
     function = find(call, _MODULES | _FUNCTIONS)
@@ -41,24 +41,22 @@ def read(text: str, asked: CallContext) -> Reading:
     groups = number(bound, "groups", 1)
     if call.last_name in _MODULES:
         kernel = numbers(bound, "kernel_size", axes)
-        told_in = None if "in_channels" not in bound else number(bound, "in_channels")
-        told_out: int | None = number(bound, "out_channels")
+        known_in = None if "in_channels" not in bound else number(bound, "in_channels")
+        known_out: int | None = number(bound, "out_channels")
         if bound["padding_mode"] not in (ABSENT, "zeros"):
-            raise TconvError(f"padding_mode={shown(bound['padding_mode'])}: PyTorch takes 'zeros' alone here")
+            raise TconvError(f"padding_mode={shown(bound['padding_mode'])}: PyTorch takes only 'zeros' here")
     else:
         axes_of = "io" + "012"[:axes]
-        kernel, told_in, share = kernel_of(asked, call, bound["weight"], axes_of, "torch.ones")
-        told_out = None if share is None else share * groups
+        kernel, known_in, share = kernel_of(context, call, bound["weight"], axes_of, "torch.ones")
+        known_out = None if share is None else share * groups
     if isinstance(bound["padding"], str):
-        raise TconvError(
-            f"padding={bound['padding']!r}: PyTorch's transposed convolutions take numbers alone"
-        )
+        raise TconvError(f"padding={bound['padding']!r}: PyTorch's transposed convolutions take only numbers")
     stride = numbers(bound, "stride", axes, 1, least=1)
     size = call.applied.get("output_size", (*call.applied_args, None, None)[1])
     if isinstance(size, tuple) and len(size) == axes + 2:
         size = size[2:]
     reading = finish(
-        asked,
+        context,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
         stride=stride,
@@ -67,11 +65,11 @@ def read(text: str, asked: CallContext) -> Reading:
         output_size=None if size is None else numbers({"output_size": size}, "output_size", axes),
         dilation=numbers(bound, "dilation", axes, 1),
         groups=groups,
-        channels=(told_in, told_out),
+        channels=(known_in, known_out),
     )
-    made = reading.geometry
-    if size is not None and any(o >= s for o, s in zip(made.output_padding, stride, strict=True)):
-        smallest = tuple(n - o for n, o in zip(made.output, made.output_padding, strict=True))
+    result = reading.geometry
+    if size is not None and any(o >= s for o, s in zip(result.output_padding, stride, strict=True)):
+        smallest = tuple(n - o for n, o in zip(result.output, result.output_padding, strict=True))
         raise TconvError(f"output_size={shown(size)}: PyTorch takes {smallest} and up to stride - 1 more")
     return reading
 
@@ -86,7 +84,7 @@ def _closest(axis: Axis, lo: int, hi: int) -> tuple[int, int]:
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest nn.ConvTranspose, and the pad or crop that is left."""
+    """The closest nn.ConvTranspose, and the remaining pad or crop."""
     g = geometry
     want = wanted(g)
     said = [_closest(g.axis(a), *want[a]) for a in range(g.axes)]
@@ -112,8 +110,8 @@ def write(geometry: Geometry) -> Call:
     if grown:
         flat = tuple(side for pair in reversed(pads(after)) for side in pair)  # the last axis comes first
         lines.append(f"y = F.pad(y, {flat})")
-        notes.append("PyTorch pads both sides alike: cells are added behind the call, before any bias")
+        notes.append("PyTorch pads both sides equally: cells are added after the call, before any bias")
     if cut:
         lines += crop_lines(after, 2)
-        notes.append("PyTorch pads both sides alike: the output is cropped behind the call")
+        notes.append("PyTorch pads both sides equally: the output is cropped after the call")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

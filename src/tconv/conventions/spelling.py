@@ -8,7 +8,7 @@ __all__ = ["options", "short"]
 
 
 def short(values: Sequence[int]) -> str:
-    """`4` for (4, 4), `(3, 5)` for (3, 5); of one axis the number alone."""
+    """`4` for (4, 4), `(3, 5)` for (3, 5); with one axis only the number."""
     return str(values[0]) if len(set(values)) == 1 else str(tuple(values))
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow's tf.nn.conv*_transpose: a convolution's gradient; padding is a word or, in 2-D, numbers."""
+"""TensorFlow's tf.nn.conv*_transpose: a convolution's gradient; padding is a name or, in 2-D, numbers."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _FORMATS = {1: ("NWC", "NCW"), 2: ("NHWC", "NCHW"), 3: ("NDHWC", "NCDHW")}
 
 
 def layout(geometry: Geometry) -> Layout:
-    """(*kernel, out/groups, in); of groups each has its own slice of the last axis."""
+    """(*kernel, out/groups, in); each group has its own slice of the last axis."""
     return Layout("012"[: geometry.axes] + "oi")
 
 
 def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tuple[int, ...]:
-    """An int for each axis, from one for all of them, one an axis, or one for each axis of the array."""
+    """One int per axis, from one for all axes, one per spatial axis, or one per axis of the array."""
     value = bound[name]
     default = ABSENT if name == "strides" else 1
     if isinstance(value, tuple) and len(value) == axes + 2:
@@ -45,27 +45,29 @@ def _spatial(bound: Mapping[str, Any], name: str, axes: int, first: int) -> tupl
     return numbers(bound, name, axes, default, least=1)
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`tf.nn.conv2d_transpose(x, w, output_shape=[1, 10, 10, 8], strides=2, padding="SAME")`."""
     call = parse(text)
     function = find(call, _FUNCTIONS)
     bound = function.bind(call)
     shape = bound["output_shape"]
-    axes = function.axes or (len(shape) - 2 if isinstance(shape, tuple) else len(asked.input))
+    axes = function.axes or (len(shape) - 2 if isinstance(shape, tuple) else len(context.input))
     if axes not in _FORMATS:
         raise TconvError(f"{shown(text)}: output_shape has {axes + 2} entries; 3, 4 or 5 would fit")
     data = word(bound, "data_format", _FORMATS[axes][0], _FORMATS[axes])
     first, channel = (1, axes + 1) if data.endswith("C") else (2, 1)
-    made = numbers(bound, "output_shape", axes + 2)
-    sizes = made[first : first + axes]
+    target = numbers(bound, "output_shape", axes + 2)
+    sizes = target[first : first + axes]
     stride, dilation = (_spatial(bound, name, axes, first) for name in ("strides", "dilations"))
-    kernel, told_in, told_out = kernel_of(asked, call, bound["filters"], "012"[:axes] + "oi", "tf.ones")
-    if told_out not in (None, made[channel]):
-        raise TconvError(f"{shown(text)}: output_shape has {made[channel]} channels and filters {told_out}")
+    kernel, known_in, known_out = kernel_of(context, call, bound["filters"], "012"[:axes] + "oi", "tf.ones")
+    if known_out not in (None, target[channel]):
+        raise TconvError(
+            f"{shown(text)}: output_shape has {target[channel]} channels and filters {known_out}"
+        )
     padding: tuple[Any, ...] = ("SAME",) * axes
     if isinstance(bound["padding"], tuple):
         if axes != 2:
-            raise TconvError(f"{shown(text)}: padding by numbers is for conv2d_transpose alone")
+            raise TconvError(f"{shown(text)}: only conv2d_transpose takes padding by numbers")
         padding = pairs("padding", bound["padding"], 4)[first : first + axes]
         if any(min(pair) < 0 for pair in padding):
             raise TconvError(f"{shown(text)}: padding by numbers must be at least 0")
@@ -73,17 +75,17 @@ def read(text: str, asked: CallContext) -> Reading:
         padding = ("VALID",) * axes
     spans = [reach(k, d) for k, d in zip(kernel, dilation, strict=True)]
     return finish(
-        asked,
+        context,
         Layout("012"[:axes] + "oi"),
         kernel=kernel,
         stride=stride,
         padding=[
             window(*numbers_of_axis)
-            for numbers_of_axis in zip(input_sizes(asked, axes), spans, stride, padding, sizes, strict=True)
+            for numbers_of_axis in zip(input_sizes(context, axes), spans, stride, padding, sizes, strict=True)
         ],
         dilation=dilation,
-        channels=(told_in, made[channel]),
-        batch=made[0],
+        channels=(known_in, target[channel]),
+        batch=target[0],
     )
 
 
@@ -111,7 +113,7 @@ def window(size: int, span: int, stride: int, padding: str | tuple[int, int], ou
 
 
 def closest(geometry: Geometry, *, by_numbers: bool) -> tuple[Sequence[Any], tuple[int, ...]]:
-    """The padding of each axis, and the output sizes, that come closest; the exact and plain ones first."""
+    """The padding of each axis, and the output sizes, that come closest; exact and simple ones first."""
     g = geometry
     axes = range(g.axes)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
@@ -126,26 +128,26 @@ def closest(geometry: Geometry, *, by_numbers: bool) -> tuple[Sequence[Any], tup
             for a in axes
         ):
             return padding, g.output
-    # All of it, with what fits behind the end; then cropped.
+    # The full output with as many cells at the end as fit, then cropped.
     grown = (min(max(-hi, 0), s - 1) for (_, hi), s in zip(want, g.stride, strict=True))
     return ["VALID"] * g.axes, tuple(f + more for f, more in zip(full_sizes(g), grown, strict=True))
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest tf.nn.conv*_transpose, one for each group, and the pad or crop that is left."""
+    """The closest tf.nn.conv*_transpose, one per group, and the remaining pad or crop."""
     g = geometry
     padding, out = closest(g, by_numbers=g.axes == 2 and max(g.dilation) == 1)
     spans = [reach(k, d) for k, d in zip(g.kernel, g.dilation, strict=True)]
     given = [window(*of) for of in zip(g.input, spans, g.stride, padding, out, strict=True)]
     after = bridge(given, wanted(g))
-    told = repr(padding[0]).replace("'", '"')
+    explicit = repr(padding[0]).replace("'", '"')
     if not isinstance(padding[0], str):
-        told = str([[0, 0], *(list(pair) for pair in padding), [0, 0]])
+        explicit = str([[0, 0], *(list(pair) for pair in padding), [0, 0]])
     shape = [g.batch, *out, g.weight_shape[1]]
     said = options(
         [
             ("strides", short(g.stride), ""),
-            ("padding", told, '"SAME"'),
+            ("padding", explicit, '"SAME"'),
             ("dilations", short(g.dilation), "1"),
         ]
     )
@@ -158,10 +160,10 @@ def write(geometry: Geometry) -> Call:
         line = line.format("u", "v")
         parts = f"zip(tf.split(x, {g.groups}, -1), tf.split(w, {g.groups}, -1))"
         lines.append(f"y = tf.concat([{line} for u, v in {parts}], -1)")
-        notes.append(f"TensorFlow has no groups: {g.groups} calls, one for each group")
+        notes.append(f"TensorFlow has no groups: {g.groups} calls, one per group")
     if any(map(any, after)):
-        notes.append("TensorFlow cannot say this padding: the rest is cropped or added behind the call")
+        notes.append("TensorFlow cannot express this padding: the rest is cropped or added after the call")
     if max(g.dilation) > 1:
-        notes.append("TensorFlow on a CPU takes dilations only where it computes with oneDNN")
+        notes.append("TensorFlow on a CPU takes dilations only with oneDNN")
     lines += channels_last_lines(after, "tf.pad")
     return Call(line, "\n".join(lines), ((0, 0),) * g.axes, after, tuple(notes))

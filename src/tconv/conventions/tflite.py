@@ -27,37 +27,37 @@ _FUNCTIONS = {
 
 
 def layout(geometry: Geometry) -> Layout:
-    """(out/groups, *kernel, in); of groups each has its own slice of the last axis."""
+    """(out/groups, *kernel, in); each group has its own slice of the last axis."""
     return Layout("o" + "012"[: geometry.axes] + "i")
 
 
-def read(text: str, asked: CallContext) -> Reading:
+def read(text: str, context: CallContext) -> Reading:
     """`TRANSPOSE_CONV([1, 10, 10, 8], w, x, padding="SAME", stride_h=2, stride_w=2)`, arguments as there."""
     call = parse(text)
     bound = find(call, _FUNCTIONS).bind(call)
     batch, *sizes, channels = numbers(bound, "output_shape", 4)
     stride = number(bound, "stride_h"), number(bound, "stride_w")
     padding = word(bound, "padding", "SAME", ("SAME", "VALID"))
-    kernel, told_in, told_out = kernel_of(asked, call, bound["weights"], "o01i", "np.ones")
-    if told_out not in (None, channels):
-        raise TconvError(f"{shown(text)}: output_shape has {channels} channels and the weights {told_out}")
+    kernel, known_in, known_out = kernel_of(context, call, bound["weights"], "o01i", "np.ones")
+    if known_out not in (None, channels):
+        raise TconvError(f"{shown(text)}: output_shape has {channels} channels and the weights {known_out}")
     return finish(
-        asked,
+        context,
         Layout("o01i"),
         kernel=kernel,
         stride=stride,
         padding=[
             window(size, k, s, padding, out)
-            for size, k, s, out in zip(input_sizes(asked, 2), kernel, stride, sizes, strict=True)
+            for size, k, s, out in zip(input_sizes(context, 2), kernel, stride, sizes, strict=True)
         ],
         dilation=(1, 1),
-        channels=(told_in, channels),
+        channels=(known_in, channels),
         batch=batch,
     )
 
 
 def write(geometry: Geometry) -> Call:
-    """The closest TRANSPOSE_CONV, one for each group, and the PAD and SLICE that are left."""
+    """The closest TRANSPOSE_CONV, one per group, and the remaining PAD and SLICE."""
     g = geometry
     if g.axes != 2:
         raise TconvError(f"{g}: TFLite's TRANSPOSE_CONV has 2 spatial axes, not {g.axes}; 2 would fit")
@@ -82,9 +82,9 @@ def write(geometry: Geometry) -> Call:
         parts = f"zip(SPLIT(3, x, num_splits={g.groups}), np.split({weights}, {g.groups}, 3))"
         lines = ["import numpy as np", *lines[1:]]
         lines.append(f"y = CONCATENATION([{line} for u, v in {parts}], axis=3)")
-        notes.append(f"TRANSPOSE_CONV has no groups: {g.groups} of them, one for each group")
+        notes.append(f"TRANSPOSE_CONV has no groups: {g.groups} of them, one per group")
     if any(map(any, after)):
-        notes.append("TRANSPOSE_CONV cannot say this padding: the rest is cropped or added behind it")
+        notes.append("TRANSPOSE_CONV cannot express this padding: the rest is cropped or added after it")
     if any(size < s for size, s in zip(out, g.stride, strict=True)):
         notes.append(
             "XNNPACK, which TFLite uses by default, crashes where an output is smaller than the stride"

@@ -1,4 +1,4 @@
-"""Weight layouts: which axis is where, which way the kernel is turned, and how groups share an axis."""
+"""Weight layouts: the order of the axes, whether the kernel is flipped, and how groups share an axis."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Layout"]
 class Layout(NamedTuple):
     """The axes of a weight array as letters: `i` in, `o` out, and `0`, `1`, `2` the kernel's axes in order.
 
-    `flipped` kernels are turned by 180 degrees.  Of g groups each has its own slice of both channel axes, so
-    an array can have in * out/g or in/g * out of them; `groups_out` says that it is the latter.
+    `flipped` kernels are turned by 180 degrees.  Each of g groups has its own slice of both channel axes, so
+    an array can have in * out/g or in/g * out channels; `groups_out` says that it is the latter.
     """
 
     axes: str
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     groups_out: bool = False
 
     def to_theirs(self, weight: Any, geometry: Geometry) -> Any:
-        """An array of ours, (in, out/groups, *kernel), as this layout has it."""
+        """An array (in, out/groups, *kernel) in this layout."""
         array = _expect(weight, geometry.weight_shape, geometry)
         if self.groups_out and geometry.groups > 1:
             array = _exchange(array, geometry, geometry.in_channels, geometry.weight_shape[1])
@@ -68,7 +68,7 @@ def _exchange(array: Any, geometry: Geometry, rows: int, columns: int) -> Any:
 def _transpose(array: Any, order: tuple[int, ...]) -> Any:
     if order == tuple(range(len(order))):
         return array
-    # PyTorch's `transpose` exchanges two axes; its `permute` is everybody else's `transpose`.
+    # PyTorch's `transpose` exchanges two axes; its `permute` is NumPy's `transpose`.
     return array.permute(order) if hasattr(array, "permute") else array.transpose(order)
 
 
@@ -81,7 +81,8 @@ def _flip(array: Any, axes: tuple[int, ...]) -> Any:
 def _expect(weight: Any, shape: tuple[int, ...], geometry: Geometry) -> Any:
     if not hasattr(weight, "reshape") or not hasattr(weight, "transpose"):
         raise TconvError(
-            f"weights of type {type(weight).__name__} cannot be moved; give an array of NumPy, PyTorch or JAX"
+            f"weights of type {type(weight).__name__} cannot be converted; "
+            "give an array of NumPy, PyTorch or JAX"
         )
     if tuple(weight.shape) != shape:
         raise TconvError(

@@ -1,7 +1,7 @@
-"""Which part of the full output a call gives, which part is wanted, and the lines that bridge the two.
+"""The part of the full output that a call gives, the part that is needed, and the lines that pad or crop.
 
-A window is (lo, hi) on each axis: how many cells of the full output, (input-1) * stride + reach, are cut
-off at either end; negative ones stand for cells beyond it, where nothing arrives and all is zero.
+A window is (lo, hi) on each axis: how many cells of the full output, (input-1) * stride + reach, are
+cropped at either end; negative numbers stand for cells beyond it, which are zero.
 """
 
 from __future__ import annotations

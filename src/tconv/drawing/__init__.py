@@ -1,4 +1,4 @@
-"""Drawings of a problem: what the layer does, seen at a glance.
+"""Drawings of a problem: what the layer does, at a glance.
 
 `draw` makes a `Picture` of a Geometry, a list of shapes; `svg`, `png` and `gif` write it.
 
@@ -44,11 +44,11 @@ _STEPS = 128  # more cannot be followed
 
 
 class View(NamedTuple):
-    """A way to draw a problem: from all kernels (pairs, *kernel) or none, moving or still."""
+    """A way to draw a problem: from all kernels (pairs, *kernel) or none, animated or static."""
 
-    draw: Callable[[Geometry, Kernels, bool], Picture]  #: of a problem, its kernels, and whether to move
+    draw: Callable[[Geometry, Kernels, bool], Picture]  #: of a problem, its kernels, and whether to animate
     weights: bool = False  #: whether weights change the drawing
-    steps: Callable[[Geometry], int] | None = None  #: of the animation; without, there is none
+    steps: Callable[[Geometry], int] | None = None  #: of the animation, if there is one
 
 
 def _scene(geometry: Geometry, kernels: Kernels) -> Scene:
@@ -73,12 +73,12 @@ def draw(
 ) -> Picture:
     """One view of the problem; a view of one pair of channels draws the first.
 
-    `weights`, of the layer's shape (in, out/groups, *kernel) or one kernel, are numbers for the views that
+    `weights`, of the layer's shape (in, out/groups, *kernel) or one kernel, are the numbers in the views that
     show some: stamp and zeros (1, 2, 3 ... by default) and filter (ones by default).  `animated` gives stamp
-    and zeros a frame a step.
+    and zeros one frame per step.
 
     Raises:
-        TconvError: an unknown view, weights that do not fit, or more cells or steps than can be seen.
+        TconvError: an unknown view, weights that do not fit, or more cells or steps than can be shown.
 
     >>> from tconv.geometry import Geometry
     >>> len(draw(Geometry.parse("n1 c1>1 i2x2 k3 s2"), "zeros", animated=True).frames)  # 5x5 outputs, and all
@@ -95,7 +95,7 @@ def draw(
     steps = chosen.steps(geometry) if chosen.steps and animated else 0
     if steps > _STEPS:
         raise TconvError(
-            f"{geometry}: an animation of {steps} steps; at most {_STEPS} can be followed, "
-            f"which fewer {'inputs' if view == 'stamp' else 'outputs'} would fit"
+            f"{geometry}: an animation of {steps} steps; at most {_STEPS} can be followed; "
+            f"fewer {'inputs' if view == 'stamp' else 'outputs'} would fit"
         )
     return chosen.draw(geometry, None if weights is None else pairs(weights, geometry), steps > 0)

@@ -1,4 +1,4 @@
-"""Which input channels reach which output channels: a line for each pair, group by group."""
+"""Which input channels reach which output channels: one line per pair, group by group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PITCH, _DOT, _APART = 20, 12, 70
 
 
 def channels(geometry: Geometry) -> Block | None:
-    """The channels as two columns of dots, or nothing where there is one pair, or too many to see."""
+    """The channels as two columns of dots, or nothing if there is only one pair, or too many to show."""
     counts = geometry.in_channels, geometry.out_channels
     if max(counts) > _MOST or counts == (1, 1):
         return None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +22,12 @@ example:
 The views:
   stamp     each input adds its multiple of the kernel to the output
   zeros     zeros between the inputs, and the turned kernel sliding over them
-  phases    the output as interleaved parts, and the taps of each
+  phases    the output as interleaved phases, and the taps of each
   matrix    the convolution's matrix and its transpose
   coverage  how many taps reach each output, and how unevenly
-  filter    weights, their frequency response, and the images that the stride makes
+  filter    weights, their frequency response, and the spectral images that the stride makes
 
-A GIF of stamp and zeros moves. Problems of three axes are drawn plane by plane. An SVG without --theme
+A GIF of stamp and zeros is animated. Problems of three axes are drawn plane by plane. An SVG without --theme
 follows the reader's preference for light or dark."""
 
 _VIEWS = ("stamp", "zeros", "phases", "matrix", "coverage", "filter")
@@ -44,15 +42,14 @@ def add_parser(subparsers: Any) -> None:
     add("--view", default="stamp", choices=_VIEWS, help="default: %(default)s")
     add("--format", choices=_FORMATS, help="default: by the suffix of --out, or svg")
     add("--theme", choices=("light", "dark"), help="default: both in an SVG, light in a PNG or GIF")
-    add("--out", type=Path, metavar="FILE", help="write there and not to stdout")
+    add("--out", type=Path, metavar="FILE", help="write to this file and not to stdout")
     add(
         "--weights",
         metavar="WHAT",
         help="for stamp, zeros and filter: FILE.npy of shape (in, out/groups, *kernel) or of the kernel, or "
         "nearest, bilinear, bicubic for this stride",
     )
-    add("--animate", action="store_true", help="let an SVG move too")
-    add("--json", action="store_true", help="print the drawing as JSON: its words, sizes and shapes")
+    add("--animate", action="store_true", help="animate an SVG, too")
     parser.set_defaults(func=_draw)
 
 
@@ -62,47 +59,28 @@ def _draw(args: argparse.Namespace) -> int:
 
     kind = _format(args)
     if args.animate and kind == "png":
-        raise TconvError("--animate with a PNG, which cannot move; svg or gif would fit")
+        raise TconvError("--animate with a PNG, which cannot be animated; svg or gif would fit")
     geometry = Geometry.parse(args.problem)
     weights = None if args.weights is None else load(args.weights, geometry)
     picture = draw(geometry, args.view, weights=weights, animated=args.animate or kind == "gif")
-    makers = {
-        "svg": lambda: svg(picture, args.theme).encode(),
-        "png": lambda: png(picture, args.theme or "light"),
-        "gif": lambda: gif(picture, args.theme or "light"),
-    }
-    if args.out is not None:
-        picture_bytes = makers[kind]()
-        with write_aside(args.out) as file:
-            file.write(picture_bytes)
-    if args.json:
-        shapes = [{"shape": type(shape).__name__.lower(), **asdict(shape)} for shape in picture.shapes]
-        facts = {
-            "problem": str(geometry),
-            "view": args.view,
-            "format": kind,
-            "theme": args.theme,
-            "title": picture.title,
-            "description": picture.description,
-            "width": picture.width,
-            "height": picture.height,
-            "frames": len(picture.frames),
-            "file": None if args.out is None else str(args.out),
-            "shapes": shapes,
-        }
-        print(json.dumps(facts))
-    elif args.out is not None:
-        print(args.out)
+    if args.out is None and kind != "svg" and sys.stdout.isatty():
+        raise TconvError(f"a {kind} is not text for a terminal; --out FILE.{kind} would fit")
+    if kind == "svg":
+        content = svg(picture, args.theme).encode()
     else:
-        if kind != "svg" and sys.stdout.isatty():
-            raise TconvError(f"a {kind} is no text for a terminal; --out FILE.{kind} would fit")
+        content = {"png": png, "gif": gif}[kind](picture, args.theme or "light")
+    if args.out is None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(makers[kind]())
+        sys.stdout.buffer.write(content)
+        return 0
+    with write_aside(args.out) as file:
+        file.write(content)
+    print(args.out)
     return 0
 
 
 def _format(args: argparse.Namespace) -> str:
-    """The format asked for, by name or by suffix."""
+    """The requested format, by name or by suffix."""
     suffix = "" if args.out is None else args.out.suffix.lstrip(".").lower()
     if suffix and suffix not in _FORMATS:
         raise TconvError(f"--out {args.out}: the suffix .{suffix} is unknown; .svg, .png or .gif would fit")

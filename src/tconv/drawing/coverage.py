@@ -17,7 +17,7 @@ _HEADLINE = "Coverage: how many taps reach each output"
 
 
 def coverage(scene: Scene) -> Picture:
-    """A heat map with counts, and the counts along each axis, of which it is the product."""
+    """A heat map with counts, and the counts along each axis, whose product it is."""
     g = scene.geometry
     lines = [np.array(axis.coverage()) for axis in scene.axes]
     counts = np.multiply.outer(np.multiply.outer(lines[0], lines[1]), lines[2])
@@ -48,7 +48,7 @@ def _cells(grid: Grid, counts: np.ndarray, most: int) -> list[Shape]:
 
 
 def _notes(scene: Scene, counts: np.ndarray) -> list[str]:
-    """The figure is that of the phases, since in any layer fewer taps reach the borders."""
+    """The evenness is that of the phases, since in any layer fewer taps reach the borders."""
     g = scene.geometry
     least, most = g.evenness
     if most == least:
@@ -62,7 +62,7 @@ def _notes(scene: Scene, counts: np.ndarray) -> list[str]:
     spread = ", ".join(
         f"kernel {k} spreads {'' if even else 'un'}evenly over stride {s}" for k, s, even in kinds
     )
-    spread = spread or "one input overlaps with no other"
+    spread = spread or "a single input overlaps with no other"
     return [
         f"Away from the borders {figure}",
         f"{spread[0].upper()}{spread[1:]}. All counts add up to {int(counts.sum())} products.",

@@ -1,4 +1,4 @@
-"""The filter: weights as heat maps, their frequency response, and the images that the stride makes."""
+"""The filter: weights as heat maps, their frequency response, and the stride's spectral images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tconv.geometry import Geometry
 
 __all__ = ["filter"]
 
-_HEADLINE = "The filter, its frequency response, and the images that the stride makes"
+_HEADLINE = "The filter, its frequency response, and the spectral images that the stride makes"
 _SIDE = 64
 _SHOWN = 12  # filters of many
 _PART = 256
@@ -36,10 +36,10 @@ def filter(geometry: Geometry, kernels: Array | None) -> Picture:
     if max(g.kernel) > _SIDE or prod(g.kernel) > _SIDE**2:
         raise TconvError(
             f"{g}: a filter of {sizes(g.kernel)} taps; at most {_SIDE} along an axis and {_SIDE**2} in all "
-            "can be seen, which a smaller kernel would fit"
+            "can be shown; a smaller kernel would fit"
         )
     if max(g.stride) > _SIDE:
-        raise TconvError(f"{g}: stride {max(g.stride)}; at most {_SIDE} images an axis can be told apart")
+        raise TconvError(f"{g}: stride {max(g.stride)}; at most {_SIDE} images per axis can be shown")
     given = kernels is not None
     shown = np.ones((1, *g.kernel)) if kernels is None else kernels
     # Several axes: H(0, f, g) of three is the response of the filters summed along the first axis.
@@ -66,7 +66,7 @@ def _power(filters: Array, samples: int, dilation: tuple[int, ...]) -> Array:
 
 
 def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
-    notes = [] if given else ["No weights were given: a kernel of ones."]
+    notes = [] if given else ["No weights are given: this is a kernel of ones."]
     if g.axes == 3:
         notes.append("The response is that of frequency 0 along the first axis.")
     if prod(g.stride) == 1:
@@ -75,7 +75,8 @@ def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
     by_input = kernels.reshape(max(1, len(kernels) // g.weight_shape[1]), -1, *g.kernel)
     energy = image_share(by_input, g.stride, g.dilation)
     notes.append(
-        f"Zeros between the inputs repeat their spectrum: |f| < 1/(2s) = {bands} is wanted, the rest images."
+        f"Zeros between the inputs repeat their spectrum: |f| < 1/(2s) = {bands} is the signal, "
+        "the rest are images."
     )
     gains = np.sqrt(np.mean(image_gains(kernels, g.stride, dilation=g.dilation) ** 2, axis=0))
     wanted, images = float(gains.ravel()[0]), gains.ravel()[1:]
@@ -84,17 +85,17 @@ def _notes(g: Geometry, kernels: Array, given: bool) -> list[str]:
     notes.append(f"{100 * energy:.1f} % of the filter's energy lies in the images.")
     if wanted > 1e-12 * np.abs(kernels).max():
         ratio = float(images.max()) / wanted
-        meaning = "a constant stays constant" if ratio < 5e-4 else "a constant comes out with this ripple"
+        meaning = "a constant stays constant" if ratio < 5e-4 else "a constant gets this ripple"
         notes.append(
             f"The strongest image of a constant, at {place}, has {ratio:.3f} of its gain: {meaning}."
         )
     else:
-        notes.append("The filter stops constants.")
+        notes.append("The filter suppresses constants.")
     return notes
 
 
 def _kernels(g: Geometry, kernels: Array) -> Block:
-    """The one filter with its numbers, or the strongest of many."""
+    """A single filter with its numbers, or the strongest of many."""
     largest = float(np.abs(kernels).max()) or 1.0
     shape = (*(1,) * (3 - g.axes), *g.kernel)
     order = np.argsort(-np.sum(kernels.reshape(len(kernels), -1) ** 2, -1), kind="stable")[:_SHOWN]
@@ -122,19 +123,19 @@ def _kernels(g: Geometry, kernels: Array) -> Block:
 
 
 def _map(power: Array, stride: tuple[int, ...]) -> Block:
-    """|H| over two frequencies, dashed where the spectrum begins to repeat."""
+    """|H| over two frequencies, with dashes where the spectrum begins to repeat."""
     most = float(power.max()) or 1.0
     left, top, size = 46, 22, _MAP / _SAMPLES
-    shapes: list[Shape] = [Text(left, 7, "|H(f)|, cycles a sample", 12, "muted", "start")]
+    shapes: list[Shape] = [Text(left, 7, "|H(f)|, cycles per sample", 12, "muted", "start")]
     for y, row in enumerate(power):
         colours = [heat(float(value) / most) for value in row]
-        # Cells of one colour in a row are one rectangle.
+        # Adjacent cells of one colour are one rectangle.
         starts = [n for n in range(_SAMPLES) if n == 0 or colours[n] != colours[n - 1]]
         for start, stop in zip(starts, [*starts[1:], _SAMPLES], strict=True):
             shapes.append(
                 Rect(left + start * size, top + y * size, (stop - start) * size, size, colours[start])
             )
-    # Samples stand in the middle of their cells, so that -1/2 is half a cell inside.
+    # Samples are in the middle of their cells, so that -1/2 is half a cell inside.
     length, inset = _MAP - size, size / 2
 
     def at(frequency: float) -> float:
@@ -158,7 +159,7 @@ def _map(power: Array, stride: tuple[int, ...]) -> Block:
     low, high = (at(-band[1]), at(-band[0])), (at(band[1]), at(band[0]))
     if max(stride) > 1:
         width, height = high[0] - low[0], high[1] - low[1]
-        for stroke, line in (("paper", 5), ("output.strong", 2.5)):  # to be seen on any ground
+        for stroke, line in (("paper", 5), ("output.strong", 2.5)):  # visible on any background
             shapes.append(Rect(left + low[0], top + low[1], width, height, None, stroke, line))
     for frequency, text in ((-0.5, "-1/2"), (0.0, "0"), (0.5, "1/2")):
         shapes.append(Text(left + at(frequency), top + _MAP + 11, text, 11, "muted"))
@@ -178,10 +179,10 @@ def _map(power: Array, stride: tuple[int, ...]) -> Block:
 
 
 def _curve(power: Array, stride: int) -> Block:
-    """|H| over one frequency; the wanted part and the images have the ground's colour."""
+    """|H| over one frequency; the background's colour separates the signal from the images."""
     most = float(power.max()) or 1.0
     left, top, (width, height) = 46, 22, _CHART
-    shapes: list[Shape] = [Text(left, 7, "|H(f)|, cycles a sample", 12, "muted", "start")]
+    shapes: list[Shape] = [Text(left, 7, "|H(f)|, cycles per sample", 12, "muted", "start")]
 
     def at(frequency: float) -> float:
         return left + (frequency + 0.5) * width
@@ -209,12 +210,12 @@ def _curve(power: Array, stride: int) -> Block:
 
 
 def _edges(s: int) -> list[float]:
-    """Where one copy of the spectrum ends and the next begins, inside -1/2 .. 1/2."""
+    """The limits between neighbouring copies of the spectrum, inside -1/2 .. 1/2."""
     return [m / (2 * s) for m in range(-s + 1, s) if m % 2]
 
 
 def _centres(s: int) -> list[float]:
-    """The middles of the copies, m/s inside -1/2 .. 1/2; 0 is the wanted one."""
+    """The centres of the copies, m/s inside -1/2 .. 1/2; 0 is that of the signal."""
     return [m / s for m in range(-(s // 2), s // 2 + 1)]
 
 

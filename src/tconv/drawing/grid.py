@@ -1,4 +1,4 @@
-"""Cells in planes, and what is drawn on them: fills, numbers, hatching, windows."""
+"""Cells in planes, and their contents: fills, numbers, hatching, windows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ROUND = 10  # the smallest cell with rounded corners
 
 
 def cell_size(columns: int, width: float = 760) -> float:
-    """The side of a cell where so many stand in a row, 6 to 30 pixels."""
+    """The side of a cell, given the number of cells in a row: 6 to 30 pixels."""
     return float(min(30, max(6, width // max(columns, 1))))
 
 
 def number(value: Any) -> str:
-    """A number in few letters: whole ones in full, others to three digits."""
+    """A number in few characters: whole numbers in full, others to three digits."""
     if float(value) == int(value) and abs(value) < 1e5:
         return str(int(value))
     text = f"{float(value):.2g}" if abs(value) < 0.1 else f"{float(value):.3g}"
@@ -75,7 +75,7 @@ class Grid:
         return across * self.step[0] + x * self.cell, top + down * self.step[1] + y * self.cell
 
     def fill(self, index: Cells, colour: str, text: str = "", ink: str = "ink") -> list[Shape]:
-        """A filled cell, with letters in it where they can be read."""
+        """A filled cell, with text in it where it is large enough."""
         x, y = self.corner(index)
         side, radius = self.cell - _GAP, 2.5 if self.cell >= _ROUND else 0
         shapes: list[Shape] = [Rect(x + _GAP / 2, y + _GAP / 2, side, side, colour, radius=radius)]
@@ -85,7 +85,7 @@ class Grid:
         return shapes
 
     def hatch(self, index: Cells) -> list[Shape]:
-        """Slanted lines over a cell, that go on over neighbouring cells."""
+        """Slanted lines over a cell, which continue over neighbouring cells."""
         x, y = self.corner(index)
         low, side = _GAP / 2, self.cell - _GAP
         left, top = x + low, y + low
@@ -106,7 +106,7 @@ class Grid:
     def window(
         self, low: Cells, high: Cells, stroke: str, line: float = 2.5, inset: float = 0
     ) -> list[Shape]:
-        """Outlines around the cells from `low` up to, but without, `high`: one a plane."""
+        """Outlines around the cells from `low` up to, but without, `high`: one per plane."""
         shapes: list[Shape] = []
         for z in range(max(low[0], self.spans[0].start), min(high[0], self.spans[0].stop)):
             x, y = self.corner((z, low[1], low[2]))
@@ -118,7 +118,7 @@ class Grid:
         return shapes
 
     def dot(self, index: Cells, text: str, colour: str) -> list[Shape]:
-        """Small letters in the upper left corner of a cell that can hold them."""
+        """Small text in the upper left corner of a cell that is large enough."""
         x, y = self.corner(index)
         if self.cell < 24:
             return []

@@ -36,7 +36,7 @@ def scale(
     shapes: list[Shape] = []
     for n in range(steps):
         value = high + (low - high) * (n + 0.5) / steps
-        # Each piece reaches under the next, or thin lines of paper would show between them.
+        # Each piece extends under the next; otherwise thin lines of paper would show between them.
         size = height - n * height / steps
         shapes.append(Rect(0, n * height / steps, width, size, colours(value)))
     widest = 0.0

@@ -17,7 +17,7 @@ from tconv.views import triplets
 
 __all__ = ["matrix"]
 
-_HEADLINE = "As matrices: C takes the output's values to the input's, its transpose goes back"
+_HEADLINE = "As matrices: C maps the output's values to the input's, its transpose maps back"
 _MOST = 160
 
 
@@ -27,8 +27,8 @@ def matrix(scene: Scene) -> Picture:
     inputs, outputs = prod(g.input), prod(g.output)
     if max(inputs, outputs) > _MOST:
         raise TconvError(
-            f"{g}: its matrix has {outputs} rows and {inputs} columns; at most {_MOST} of each can be seen, "
-            f"which {_fitting(g)} would fit"
+            f"{g}: its matrix has {outputs} rows and {inputs} columns; at most {_MOST} of each can be shown; "
+            f"{_fitting(g)} would fit"
         )
     cell = cell_size(inputs + outputs + scene.lifted.kernel[2], 860)
     taps = prod(g.kernel)
@@ -55,8 +55,8 @@ def matrix(scene: Scene) -> Picture:
     body = beside(stacked(one, key.block(*shapes[2]), gap=30), other, gap=36)
     notes = [
         f"A row of C reads {sizes(g.kernel)} outputs, a column of the transpose writes as many. "
-        "Thick lines part the rows of the pictures.",
-        "What is joined stays joined, values do not come back: the transpose is no inverse.",
+        "Thick lines separate the rows of the pictures.",
+        "The connectivity is kept, the values are not recovered: the transpose is not an inverse.",
     ]
     if g.in_channels * g.out_channels > 1:
         notes.append("Drawn for one pair of channels.")

@@ -1,4 +1,4 @@
-"""How a Geometry and a Plan show themselves in a notebook; `tconv/__init__.py` attaches these."""
+"""The display of a Geometry and a Plan in a notebook; `tconv/__init__.py` attaches these functions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _INPUT = 4  # along an axis, of a problem too large to be drawn whole
 
 
 def geometry_svg(geometry: Geometry) -> str | None:
-    """The stamp of the problem, or of one with a smaller input where the whole is too large to see.
+    """The stamp of the problem, or of one with a smaller input where the whole is too large to show.
 
-    None, so that the notebook shows the text, where neither can be drawn.
+    None if neither can be drawn, so that the notebook shows the text.
     """
     for size in (max(geometry.input), _INPUT):
         try:
@@ -32,7 +32,7 @@ def geometry_svg(geometry: Geometry) -> str | None:
 
 
 def _told(picture: Picture, whole: Geometry) -> Picture:
-    """The picture of a part, with a line that says of what."""
+    """The picture of a part, with a line that names the whole."""
     line = f"Drawn with a smaller input. The whole is {whole}: output {sizes(whole.output)}."
     text = Text(MARGIN, picture.height - 6, line, 12, "muted", "start")
     return replace(

@@ -1,8 +1,8 @@
 """One palette, light and dark: the names of colours, and ramps of them.
 
 A name is a word ("ink"), a ramp and a step ("heat.5" of 0 to 20, "signed.-7" of -10 to 10), or a hue in
-degrees ("hue.40" to fill with, "hue.40.strong" to draw with).  "on.heat.5" is ink or paper, whichever is seen
-better on "heat.5".
+degrees ("hue.40" to fill with, "hue.40.strong" to draw with).  "on.heat.5" is ink or paper, whichever has
+more contrast with "heat.5".
 
 >>> colour("paper", "light"), colour("paper", "dark")
 ('#ffffff', '#15181d')
@@ -20,7 +20,7 @@ __all__ = ["STEPS", "THEMES", "Theme", "colour", "heat", "hue", "signed"]
 Theme: TypeAlias = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
-#: Name -> light, dark.  Pairs `x` and `x.strong` are a fill and the line or text that goes with it.
+#: Name -> light, dark.  Pairs `x` and `x.strong` are a fill and the colour of its lines or text.
 _WORDS = {
     "paper": ("#ffffff", "#15181d"),
     "ink": ("#1c2128", "#e9ecf0"),
@@ -68,7 +68,7 @@ def _step(steps: int, part: float) -> int:
 
 
 def hue(index: int, count: int) -> str:
-    """The colour of one of `count` things, evenly around the circle."""
+    """The colour of one of `count` things, evenly spaced around the circle of hues."""
     return f"hue.{round(250 + 360 * index / max(count, 1)) % 360}"
 
 
@@ -111,7 +111,7 @@ def _oklch(lightness: float, chroma: float, degrees: float) -> str:
 
 
 def _against(ground: str) -> Callable[[str], float]:
-    """Contrast with a ground (WCAG 2.2, relative luminance and contrast ratio)."""
+    """Contrast with a background (WCAG 2.2, relative luminance and contrast ratio)."""
 
     def contrast(letters: str) -> float:
         low, high = sorted((_luminance(ground), _luminance(letters)))

@@ -1,4 +1,4 @@
-"""The phases: the output as interleaved parts, each made of the input by a sub-filter of its own."""
+"""The phases: the output as interleaved parts, each computed from the input by its own sub-filter."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tconv.geometry import Phase
 
 __all__ = ["phases"]
 
-_HEADLINE = "The output is interleaved phases; each correlates the input with a sub-filter of its own"
+_HEADLINE = "The output is interleaved phases; each correlates the input with its own sub-filter"
 _SHARED, _SHORT = "stride and dilation share a factor", "the kernel is shorter than the stride"
 _MOST = 36
-_APART = 6  # so many hues are told apart in any order
-_ROW = 9  # sub-filters beside one another
+_APART = 6  # this many hues are distinguishable in any order
+_ROW = 9  # sub-filters in a row
 
 
 def phases(scene: Scene) -> Picture:
@@ -30,11 +30,11 @@ def phases(scene: Scene) -> Picture:
     parts = list(product(*(axis.phases() for axis in scene.axes)))
     if len(parts) > _MOST:
         raise TconvError(
-            f"{g}: stride {sizes(g.stride)} has {len(parts)} phases; at most {_MOST} can be told apart, "
-            f"which a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
+            f"{g}: stride {sizes(g.stride)} has {len(parts)} phases; at most {_MOST} can be distinguished; "
+            f"a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
         )
     full = [part for part in parts if _taps(part)]
-    # Many hues lie close together, so that neighbouring phases get distant ones.
+    # Many hues are close together, so neighbouring phases get distant ones.
     steps = range(round(0.4 * len(full)) if len(full) > _APART else 1, len(full) + 1)
     step = next(n for n in steps if gcd(n, len(full)) == 1)
     colours = {part: hue(n * step % len(full), len(full)) for n, part in enumerate(full)}
@@ -59,7 +59,7 @@ def phases(scene: Scene) -> Picture:
     body = stacked(*above, gap=20) if g.axes == 1 else beside(above[0], arrow(), above[1])
     filters = [_sub_filter(scene, part, colours[part], names[part]) for part in full]
     rows = [beside(*filters[n : n + _ROW], gap=30) for n in range(0, len(filters), _ROW)]
-    title = label("Sub-filters: the taps that each phase adds up, over neighbouring inputs in this order", 12)
+    title = label("Sub-filters: the taps of each phase, over neighbouring inputs in this order", 12)
     body = stacked(body, stacked(title, *rows, gap=12), gap=26)
     return framed(g, _HEADLINE, body, _notes(scene, len(parts), len(full)))
 

@@ -1,4 +1,4 @@
-"""A finished drawing: its shapes, its size, and what it says to who cannot see it."""
+"""A finished drawing: its shapes, its size, and its text description."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Picture:
 
 
 def sizes(values: tuple[int, ...]) -> str:
-    """Sizes of axes as the spelling has them, `3x5`."""
+    """Sizes of axes as in the spelling, `3x5`."""
     return "x".join(map(str, values))
 
 

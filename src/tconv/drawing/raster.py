@@ -1,6 +1,6 @@
-"""Shapes as pixels, by Pillow: PNG, and GIF for what moves.
+"""Shapes as pixels, by Pillow: PNG, and GIF for animations.
 
-Everything is drawn larger and averaged down, so that lines and letters are smooth.
+Everything is drawn larger and averaged down, so that lines and text are smooth.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LAST = 3.0  # how many times as long the last frame stays
 
 
 def png(picture: Picture, theme: Theme = "light", scale: float = 2) -> bytes:
-    """The picture as a PNG of `scale` pixels a unit; of an animation, its last frame."""
+    """The picture as a PNG with `scale` pixels per unit; of an animation, the last frame."""
     canvas = _Canvas(picture, theme, scale)
     canvas.draw(picture.shapes)
     for frame in picture.frames[-1:]:
@@ -39,7 +39,7 @@ def png(picture: Picture, theme: Theme = "light", scale: float = 2) -> bytes:
 
 
 def gif(picture: Picture, theme: Theme = "light", scale: float = 1) -> bytes:
-    """The picture as a GIF that plays for ever; one frame if nothing moves."""
+    """The picture as a GIF that plays in a loop; a single frame if nothing is animated."""
     canvas = _Canvas(picture, theme, scale)
     canvas.draw(picture.shapes)
     still = canvas.image.copy()
@@ -58,19 +58,19 @@ def gif(picture: Picture, theme: Theme = "light", scale: float = 1) -> bytes:
 
 
 def _in_one_palette(frames: list[Any]) -> list[Any]:
-    """Frames of 256 colours at most, the frequent ones exact and the rest by the nearest of those."""
+    """Frames of at most 256 colours: frequent ones exact, the rest replaced by the nearest of these."""
     image = _pillow("Image")
     packed = [_packed(np.asarray(frame)) for frame in frames]
     colours, counts = np.unique(np.concatenate([codes.ravel() for codes in packed]), return_counts=True)
     kept = np.sort(colours[np.argsort(-counts, kind="stable")[:256]])
     nearest = np.array([np.argmin(((_rgb(kept) - _rgb(code)) ** 2).sum(-1)) for code in colours], np.uint8)
     palette = _rgb(kept).astype(np.uint8).ravel().tolist()
-    made = []
+    result = []
     for codes in packed:
         indexed = image.fromarray(nearest[np.searchsorted(colours, codes)])
         indexed.putpalette(palette)
-        made.append(indexed)
-    return made
+        result.append(indexed)
+    return result
 
 
 def _packed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -97,7 +97,7 @@ def _pillow(module: str) -> Any:
 
 
 class _Canvas:
-    """An image `_FINER` times as large as asked for, and the shapes drawn on it."""
+    """An image `_FINER` times as large as requested, and the shapes drawn on it."""
 
     def __init__(self, picture: Picture, theme: Theme, scale: float) -> None:
         self.theme = theme

@@ -1,6 +1,6 @@
-"""What the views draw: one channel pair of the problem on three axes, with numbers to carry through it.
+"""The subject of the views: one channel pair of the problem on three axes, with numbers.
 
-A problem of one or two axes gets leading axes of size 1, so that every view is written once; a grid then is a
+A problem of one or two axes gets leading axes of size 1, so that every view is written once; a grid is then a
 row of planes, most often one.
 """
 
@@ -24,12 +24,12 @@ __all__ = ["Cells", "Scene", "cells"]
 Array: TypeAlias = npt.NDArray[Any]
 Cells: TypeAlias = tuple[int, int, int]
 
-_SIDE = 64  # cells along an axis; more are too small to see
+_SIDE = 64  # cells along an axis; more are too small
 _CELLS = 4096
 
 
 def _span(axis: Axis) -> range:
-    """All full outputs that matter along an axis: those that a tap reaches, and those that are kept."""
+    """All relevant full outputs along an axis: those that a tap reaches, and those that are kept."""
     full = (axis.input - 1) * axis.stride + axis.dilation * (axis.kernel - 1) + 1
     return range(min(0, axis.lo), max(full, axis.lo + axis.output))
 
@@ -48,7 +48,7 @@ class Scene:
         """A scene with inputs 1, 2, 3 ... and a kernel, by default 1, 2, 3 ... too.
 
         Raises:
-            TconvError: the problem has more cells than can be seen, with what would fit.
+            TconvError: the problem has more cells than can be shown; the message says what would fit.
         """
         _check_seen(geometry)
         missing = 3 - geometry.axes
@@ -107,9 +107,9 @@ class Scene:
         return found
 
     def output(self) -> Array:
-        """y on three axes, by definition."""
-        made: Array = scatter(self.x[None, None], self.w[None, None], self.lifted)[0, 0]
-        return made
+        """y on three axes, by the definition."""
+        result: Array = scatter(self.x[None, None], self.w[None, None], self.lifted)[0, 0]
+        return result
 
     def counts(self) -> Array:
         """How many taps reach each cell of `spans`, cropped or not."""
@@ -132,15 +132,15 @@ def _check_seen(geometry: Geometry) -> None:
     if max(*seen, *geometry.input) <= _SIDE and max(prod(seen), prod(geometry.input)) <= _CELLS:
         return
     side = min(_SIDE, int(_CELLS ** (1 / len(axes)) + 1e-9))
-    told = (
+    message = (
         f"{geometry}: a drawing of {'x'.join(map(str, seen))} cells; at most {_SIDE} along an axis and "
-        f"{_CELLS} in all can be seen, which"
+        f"{_CELLS} in all can be shown;"
     )
     fitting = []
     for axis in axes:
         inputs = range(min(axis.input, side), 0, -1)
         found = next((i for i in inputs if len(_span(axis._replace(input=i))) <= side), None)
         if found is None:
-            raise TconvError(f"{told} a smaller kernel, dilation or padding would fit")
+            raise TconvError(f"{message} a smaller kernel, dilation or padding would fit")
         fitting.append(found)
-    raise TconvError(f"{told} an input of at most {'x'.join(map(str, fitting))} would fit")
+    raise TconvError(f"{message} an input of at most {'x'.join(map(str, fitting))} would fit")

@@ -1,7 +1,7 @@
-"""The few shapes that every drawing is made of, and blocks of them that are put side by side.
+"""The few shapes that every drawing consists of, and blocks of them that are arranged side by side.
 
 Lengths are in pixels, y grows downwards, colours are names of `palette`.  A `Text` is placed by the middle of
-its capital letters, so that a cell's centre centres it.  Letters are ASCII: any font has them.
+its capital letters, so that a cell's centre centres it.  Text is ASCII, which every font has.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """Corners joined and filled; with a `stroke` instead of a fill, an open line through them."""
+    """A filled polygon; with a `stroke` instead of a fill, an open line through its corners."""
 
     points: tuple[tuple[float, float], ...]
     fill: str | None = None
@@ -78,7 +78,7 @@ class Polygon:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One line of letters."""
+    """One line of text."""
 
     x: float
     y: float
@@ -118,7 +118,7 @@ class Block:
 
 
 def beside(*blocks: Block, gap: float = 28) -> Block:
-    """Blocks in a row, their middles at one height."""
+    """Blocks in a row, vertically centred."""
     height = max(block.height for block in blocks)
     places, x = [], 0.0
     for block in blocks:
@@ -128,7 +128,7 @@ def beside(*blocks: Block, gap: float = 28) -> Block:
 
 
 def stacked(*blocks: Block, gap: float = 16, centred: bool = False) -> Block:
-    """Blocks one below the other, at the left or centred."""
+    """Blocks one below the other, aligned left or centred."""
     width = max(block.width for block in blocks)
     places, y = [], 0.0
     for block in blocks:
@@ -151,12 +151,12 @@ def _joined(
     )
 
 
-# Widths of letters in parts of the font's size; fonts differ, so this is an estimate on the wide side.
+# Widths of characters as fractions of the font's size; fonts differ, so this is a generous estimate.
 _WIDTHS = dict.fromkeys("iljtfr.,:;|!'()[] ", 0.34) | dict.fromkeys("mwMW%@", 0.9)
 
 
 def width_of(text: str, size: float) -> float:
-    """About how wide `text` comes out."""
+    """The approximate width of `text`."""
     return size * sum(_WIDTHS.get(letter, 0.59) for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""The stamp: every input adds its multiple of the kernel to the output, `stride` further each."""
+"""The stamp: every input adds its multiple of the kernel to the output, each `stride` further."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def stamp(scene: Scene, animated: bool) -> Picture:
 
 
 def notes(scene: Scene) -> list[str]:
-    """What the drawing says, in words."""
+    """The notes under the drawing."""
     g = scene.geometry
     reach = [d * (k - 1) + 1 for k, d in zip(g.kernel, g.dilation, strict=True)]
     size = sizes(tuple(reach))
-    told = [f"A stamp covers {size} outputs; the next input's lies a stride of {each(g.stride)} further."]
+    lines = [f"A stamp covers {size} outputs; the next input's is a stride of {each(g.stride)} further."]
     if any(lo > 0 or hi - o > 0 for (lo, hi), o in zip(g.padding, g.output_padding, strict=True)):
-        told.append("Hatched: cropped by the padding. The outlined part is the output.")
+        lines.append("Hatched: cropped by the padding. The outlined part is the output.")
     if 0 in (reached for axis in scene.axes for reached in axis.coverage()):
-        told.append("Outputs that no stamp reaches hold 0 (the bias alone).")
+        lines.append("Outputs that no stamp reaches hold 0 (the bias alone).")
     if g.in_channels * g.out_channels > 1:
-        told.append(
+        lines.append(
             f"Drawn for one of {g.in_channels * g.out_channels // g.groups} pairs of channels; "
-            "an output channel adds up those of its inputs."
+            "an output channel is the sum over those of its inputs."
         )
-    return told
+    return lines
 
 
 class _Sums:
@@ -54,16 +54,16 @@ class _Sums:
         self.sums = np.zeros(self.counts.shape, kind)
 
     def add(self, i: Cells) -> None:
-        """Let the stamp of input `i` land."""
+        """Add the stamp of input `i`."""
         for u, tap in self.scene.landings(i).items():
             self.sums[self.at(u)] += self.scene.x[i] * self.scene.w[tap]
 
     def at(self, u: Cells) -> tuple[int, ...]:
-        """Where full output `u` stands in `counts` and `sums`."""
+        """The index of full output `u` in `counts` and `sums`."""
         return tuple(c - start for c, start in zip(u, self.origin, strict=True))
 
     def cells(self, colours: dict[Cells, str], landed: Any = None) -> list[Shape]:
-        """Every cell with its sum, in the colour given for it; cropped ones hatched."""
+        """Every cell with its sum, in the given colour; cropped ones hatched."""
         shapes: list[Shape] = []
         reached = self.counts if landed is None else landed
         for u in self.grid:
@@ -87,7 +87,7 @@ def _window(scene: Scene, i: Cells) -> tuple[Cells, Cells]:
 
 
 def _first_two(scene: Scene) -> list[tuple[Cells, str]]:
-    """The first input and its neighbour along the last axis that has one, each with its colour."""
+    """The first input and its neighbour along the last axis with more than one, each with its colour."""
     neighbour = [0, 0, 0]
     for a in (2, 1, 0):
         if scene.lifted.input[a] > 1:
@@ -146,7 +146,7 @@ def _planes(scene: Scene, animated: bool) -> Block:
 def _landing(
     scene: Scene, inputs: Grid, sums: _Sums, left: list[Block], times: Block, reach: list[int]
 ) -> list[Block]:
-    """The same with one stamp after another, and in the end all sums."""
+    """The same with one stamp after another, and all sums at the end."""
     product = Grid.sized("input x kernel", tuple(reach), inputs.cell)
     landed = np.zeros_like(sums.counts)
     steps: list[tuple[tuple[Shape, ...], ...]] = []
@@ -166,8 +166,8 @@ def _landing(
     steps.append(((), steps[-1][1], (*sums.cells({}), *sums.outline())))
     marks, products, outputs = zip(*steps, strict=True)
     first = Block(left[0].width, left[0].height, left[0].shapes, marks)
-    made = product.block(frames=products)
-    return [first, times, left[1], arrow(), made, arrow(), sums.grid.block(frames=outputs)]
+    result = product.block(frames=products)
+    return [first, times, left[1], arrow(), result, arrow(), sums.grid.block(frames=outputs)]
 
 
 def _cross(x: float, y: float, r: float) -> tuple[Shape, ...]:
@@ -175,12 +175,12 @@ def _cross(x: float, y: float, r: float) -> tuple[Shape, ...]:
 
 
 def _line(scene: Scene, animated: bool) -> Block:
-    """One axis: a row a stamp under the kernel, and the sums below."""
+    """One axis: one row per stamp under the kernel, and the sums below."""
     count, columns = scene.lifted.input[2], scene.spans[2]
     cell = cell_size(len(columns) + 4)
     kernel = Grid.sized(f"kernel {scene.geometry.kernel[0]}", scene.lifted.kernel, cell)
     inputs = Grid(f"input {count}", (range(1), range(count), range(1)), cell)
-    rows = Grid("input x kernel, a row each", (range(1), range(count), columns), cell)
+    rows = Grid("input x kernel, one row each", (range(1), range(count), columns), cell)
     sums = _Sums(scene, cell, f"output {scene.geometry.output[0]}: the sum of each column")
     landed = np.zeros_like(sums.counts)
     values: list[Shape] = []
@@ -205,7 +205,7 @@ def _line(scene: Scene, animated: bool) -> Block:
 
 
 def _played(grids: list[Grid], steps: Sequence[tuple[tuple[Shape, ...], ...]], animated: bool) -> list[Block]:
-    """A block a grid: all steps of it as frames, or the last as it stands."""
+    """One block per grid: all of its steps as frames, or only the last."""
     parts = list(zip(*steps, strict=True))
     if animated:
         return [grid.block(frames=frames) for grid, frames in zip(grids, parts, strict=True)]

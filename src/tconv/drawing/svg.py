@@ -20,12 +20,12 @@ _BASELINE = 0.36  # of the font's size, from the middle of the capital letters d
 def svg(picture: Picture, theme: Theme | None = None) -> str:
     """The picture as an SVG document; without a `theme`, the reader's preference decides.
 
-    An animated picture plays by CSS; who prefers no motion sees its last frame.
+    An animated picture plays by CSS; readers who prefer reduced motion see its last frame.
     """
     pen = _Pen(theme)
     body = [pen.draw(Rect(0, 0, picture.width, picture.height, "paper")), *map(pen.draw, picture.shapes)]
     frames = ["\n".join(map(pen.draw, frame)) for frame in picture.frames]
-    # Names of its own, for pages that hold several drawings.
+    # Unique names, for pages with several drawings.
     key = hashlib.sha256("".join([picture.title, *body, *frames]).encode()).hexdigest()[:8]
     for i, frame in enumerate(frames):
         seen = "visible" if i == len(frames) - 1 else "hidden"
@@ -46,7 +46,7 @@ def svg(picture: Picture, theme: Theme | None = None) -> str:
 
 
 def _motion(picture: Picture, key: str) -> list[str]:
-    """Every frame is seen for its part of the round, each one a step later than the one before."""
+    """Every frame is visible for its part of the cycle, each one a step later than the one before."""
     if not picture.frames:
         return []
     count = len(picture.frames)
@@ -59,12 +59,12 @@ def _motion(picture: Picture, key: str) -> list[str]:
 
 
 def _number(value: float, digits: int = 2) -> str:
-    # Rounded twice, so that noise in the last digits of a float never shows.
+    # Rounded twice, so that noise in the last digits of a float has no effect.
     return f"{round(round(value, 6), digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
 
 
 class _Pen:
-    """Writes shapes, and remembers which colours need another value in the dark."""
+    """Writes shapes, and collects the colours that need another value in the dark theme."""
 
     def __init__(self, theme: Theme | None) -> None:
         self.theme = theme
@@ -121,7 +121,7 @@ class _Pen:
                 self.used[f".{classes[-1]}"] = f"{role}:{colour(token, 'dark')}"
         if classes:
             attributes["class"] = " ".join(classes)
-        # Numbers and names of ours alone: nothing to escape.
+        # Only tconv's own numbers and names: nothing to escape.
         written = " ".join(f'{key}="{value}"' for key, value in attributes.items())
         return f"<{name} {written}/>"
 

@@ -1,4 +1,4 @@
-"""Weights to draw: from a file, by a filter's name, or an array; checked, and brought to one form."""
+"""Weights to draw: from a file, by a filter's name, or an array; checked and normalized."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
     """The filter of `tconv.filters` of that name for the stride, or the array of a .npy file.
 
     Raises:
-        TconvError: no such filter or file, a filter of another size than the kernel, or no array in the file.
+        TconvError: no such filter or file, a filter of another size than the kernel, or a file without array.
     """
     if name in filters.FILTERS:
         kernel = tuple(filters.options(name, s)["kernel"] for s in geometry.stride)
@@ -34,10 +34,10 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
                 f"{geometry}: the {name} filter for stride {sizes(geometry.stride)} has a kernel of "
                 f"{sizes(kernel)}; k{sizes(kernel)} would fit"
             )
-        made: npt.NDArray[Any] = reduce(
+        result: npt.NDArray[Any] = reduce(
             np.multiply.outer, [filters.make(name, s, 1) for s in geometry.stride]
         )
-        return made
+        return result
     path = Path(name)
     if not path.suffix and not path.exists():
         close = get_close_matches(name, filters.FILTERS, 1)
@@ -50,7 +50,7 @@ def pairs(weights: npt.ArrayLike, geometry: Geometry) -> npt.NDArray[np.float64]
     """The weights as (pairs of channels, *kernel), from the layer's whole shape or from one kernel.
 
     Raises:
-        TconvError: another shape, no real numbers, or values that are NaN, infinite or too large.
+        TconvError: another shape, numbers that are not real, or values that are NaN, infinite or too large.
     """
     given = np.asarray(weights)
     if given.shape not in (geometry.weight_shape, geometry.kernel):

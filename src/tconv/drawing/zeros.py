@@ -14,7 +14,7 @@ from tconv.drawing.shapes import Block, Shape, Text, arrow, beside, stacked, wid
 
 __all__ = ["zeros"]
 
-_HEADLINE = "Zeros go between the inputs; the turned kernel slides over them, one step an output"
+_HEADLINE = "Zeros go between the inputs; the turned kernel slides over them, one step per output"
 _TERMS = 6  # products that are written out
 
 
@@ -27,7 +27,7 @@ def zeros(scene: Scene, animated: bool) -> Picture:
     body = picture.block(outputs if animated else [middle], animated)
     recipe = g.zero_insertion()
     before, after = (each(side) for side in zip(*recipe.around, strict=True))
-    cut = " (negative: cut off)" if min(min(sides) for sides in recipe.around) < 0 else ""
+    cut = " (negative: cropped)" if min(min(sides) for sides in recipe.around) < 0 else ""
     notes = [
         f"Zeros between the inputs: s - 1 = {each(recipe.between)}; around them: "
         f"d(k-1) - lo = {before} before, d(k-1) - hi + o = {after} after{cut}.",
@@ -39,7 +39,7 @@ def zeros(scene: Scene, animated: bool) -> Picture:
 
 
 class _Window:
-    """The stretched input, whose index 0 is the first input; the turned kernel; and the output."""
+    """The input with zeros, whose index 0 is the first input; the turned kernel; and the output."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -116,7 +116,7 @@ class _Window:
         return shapes
 
     def _taps(self, o: Cells) -> list[tuple[Cells, Cells]]:
-        """Under the window of output `o`: cells of the stretched input, and taps of the turned kernel."""
+        """In the window of output `o`: cells of the input with zeros, and taps of the turned kernel."""
         start = cells(c - before for c, before in zip(o, self.before, strict=True))
         return [
             (cells(c + t * a.dilation for c, t, a in zip(start, tap, self.axes, strict=True)), cells(tap))
@@ -142,7 +142,7 @@ class _Window:
         return [*shapes, *self.stretched.window(low, high, "kernel.strong")]
 
     def _sum(self, o: Cells) -> list[Shape]:
-        """The sum that makes output `o`, written out."""
+        """The sum of output `o`, written out."""
         terms = [
             f"{number(self._value(index))} x {number(self.turned[tap])}"
             for index, tap in self._taps(o)
@@ -151,7 +151,7 @@ class _Window:
         axes = self.scene.geometry.axes
         name = f"output {', '.join(map(str, o[3 - axes :]))}"
         shown = " + ".join(terms[:_TERMS]) + (f" + {len(terms) - _TERMS} more" if len(terms) > _TERMS else "")
-        text = f"{name}  =  {shown}  =  {number(self.y[o])}" if terms else f"{name}  =  0: zeros alone"
+        text = f"{name}  =  {shown}  =  {number(self.y[o])}" if terms else f"{name}  =  0: only zeros"
         return [Text(0, 9, text, 13, "output.strong", "start")]
 
     def _legend(self) -> list[tuple[str, str]]:
@@ -161,5 +161,5 @@ class _Window:
         shown = [(colour, name) for kind, colour, name in names if kind in kinds]
         shown += [("kernel", "under the kernel"), ("kernel.strong", "an input under it (small: the tap)")]
         if any(self._cut(index) for index in self.stretched):
-            shown.append(("hatch", "cut off"))
+            shown.append(("hatch", "cropped"))
         return shown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm, prod
@@ -76,6 +76,17 @@ class Numbers:
 
     x: Exact
     weight: Exact
+
+    def through(self, view: Callable[..., Array], geometry: Geometry) -> Exact:
+        """What a view of `tconv.views` makes of them: linear in both, so denominators wait until the end.
+
+        >>> from tconv.views import scatter
+        >>> g = Geometry.parse("n1 c1>1 i1 k2")
+        >>> made = read(g, "123456789123.5", "1000000000001,0.1").through(scatter, g)
+        >>> [str(made[0, 0, o]) for o in range(2)]
+        ['246913578247246913578247/2', '246913578247/20']
+        """
+        return Exact(view(self.x.whole, self.weight.whole, geometry), self.x.over * self.weight.over)
 
 
 def _fraction(name: str, value: Any) -> Fraction:

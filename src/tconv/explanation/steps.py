@@ -14,7 +14,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tconv.explanation.carrying import carried
 from tconv.explanation.counts import READABLE, transposed
 from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
 from tconv.explanation.numbers import Array, Exact
@@ -287,7 +286,7 @@ def phases(f: Trace) -> Section:
 
 def answer(f: Trace) -> Section:
     """The same output five times."""
-    made = {name: carried(view, f.numbers, f.asked) for name, view in VIEWS.items()}
+    made = {name: f.numbers.through(view, f.asked) for name, view in VIEWS.items()}
     first = made["scatter"]
     for name, found in made.items():
         if not np.array_equal(found.whole, first.whole):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tconv.explanation.carrying import carried
 from tconv.explanation.cells import slices
 from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.numbers import Array, Exact, Numbers
@@ -72,10 +71,8 @@ class Trace:
 
     def ended(self, view: str, made: Array) -> Strip:
         """The output that the steps of `view` came to, which must be the view's own."""
-        one = Numbers(
-            Exact(self.x.whole[None], self.x.over), Exact(self.weight.whole[:, None], self.weight.over)
-        )
-        if not np.array_equal(made, carried(VIEWS[view], one, self.geometry).whole[0, 0]):
+        answer = VIEWS[view](self.x.whole[None], self.weight.whole[:, None], self.geometry)
+        if not np.array_equal(made, answer[0, 0]):
             raise RuntimeError(f"{self.asked}: the steps of {view} do not add up to its answer")
         return Strip(tuple(values("output", "the output", made, self.over)))
 

@@ -1,18 +1,14 @@
-"""What makes integers a transposed convolution, and what to say when they are none."""
+"""Checks that integers describe a transposed convolution, and the errors if they do not."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tconv.errors import TconvError
-
-if TYPE_CHECKING:
-    from tconv.geometry.problem import Geometry
+from tconv.geometry.options import Options
 
 __all__ = ["check"]
 
 
-def check(g: Geometry) -> None:
+def check(g: Options) -> None:
     """Raise `TconvError` at the first thing that does not fit; the message spells the whole problem."""
     if not 1 <= g.axes <= 3:
         raise TconvError(f"{g}: the input has {g.axes} spatial axes; 1, 2 or 3 would fit")
@@ -25,7 +21,7 @@ def check(g: Geometry) -> None:
     ):
         _check_axes(g, name, values, least)
     if len(g.padding) != g.axes:
-        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: padding has {len(g.padding)} entries for {g.axes} axes; give one per axis")
     if g.batch < 0:
         raise TconvError(f"{g}: batch {g.batch} is negative; it must be 0 or more")
     if g.groups < 1:
@@ -42,15 +38,15 @@ def check(g: Geometry) -> None:
         _check_output(g, a)
 
 
-def _check_axes(g: Geometry, name: str, values: tuple[int, ...], least: int) -> None:
+def _check_axes(g: Options, name: str, values: tuple[int, ...], least: int) -> None:
     if len(values) != g.axes:
-        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one an axis")
+        raise TconvError(f"{g}: {name} has {len(values)} entries for {g.axes} axes; give one per axis")
     for a, value in enumerate(values):
         if value < least:
             raise TconvError(f"{g}: {name} {value} on axis {a}; it must be at least {least}")
 
 
-def _check_output(g: Geometry, a: int) -> None:
+def _check_output(g: Options, a: int) -> None:
     axis = g.axis(a)
     if axis.output_padding >= axis.padding_choices:
         raise TconvError(

@@ -1,4 +1,4 @@
-"""What callers may write for an option, brought to one form: plain ints, one entry an axis."""
+"""Options as callers write them, normalized: plain ints, one entry per axis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shown(value: object) -> str:
 
 
 def whole(name: str, value: object) -> int:
-    """`value` as an int; True, 2.0 and "2" are refused, since each is more likely a slip than a size."""
+    """`value` as an int; True, 2.0 and "2" are refused, since each is more likely a mistake than a size."""
     # A bool is an int to Python; an array has __index__ and refuses it unless it holds one integer.
     try:
         if isinstance(value, bool):
@@ -39,12 +39,12 @@ def whole(name: str, value: object) -> int:
 
 
 def per_axis(name: str, value: object, axes: int) -> tuple[int, ...]:
-    """One int for each axis, from one int for all of them or from one an axis."""
+    """One int for each axis, from one int for all of them or from one per axis."""
     if not isinstance(value, tuple | list):
         return (whole(name, value),) * axes
     if len(value) != axes:
         raise TconvError(
-            f"{name}={shown(value)} has {len(value)} entries; give one int, or {axes}, one an axis"
+            f"{name}={shown(value)} has {len(value)} entries; give one int, or {axes}, one per axis"
         )
     return tuple(whole(name, entry) for entry in value)
 
@@ -58,7 +58,7 @@ def padding_pairs(
         if value == "valid":
             return ((0, 0),) * axes
         if value != "same":
-            raise TconvError(f'padding={shown(value)} is unknown; the words are "same" and "valid"')
+            raise TconvError(f'padding={shown(value)} is unknown; "same" or "valid" would fit')
         totals = [reach(k, d) - s for k, s, d in zip(kernel, stride, dilation, strict=True)]
         # The odd cell goes to hi, as in TensorFlow; a kernel shorter than the stride extends hi alone.
         return tuple((max(total, 0) // 2, total - max(total, 0) // 2) for total in totals)
@@ -67,7 +67,7 @@ def padding_pairs(
     if len(value) != axes:
         raise TconvError(
             f"padding={shown(value)} has {len(value)} entries; "
-            f"give one int, or {axes}, one an axis, each an int or a (lo, hi) pair"
+            f"give one int, or {axes}, one per axis, each an int or a (lo, hi) pair"
         )
     return tuple(_sides(entry) for entry in value)
 
@@ -83,13 +83,13 @@ def _sides(entry: object) -> tuple[int, int]:
 def conv_output(
     sizes: Sequence[int], kernel: PerAxis, stride: PerAxis, padding: Padding, dilation: PerAxis
 ) -> tuple[int, ...]:
-    """What a convolution makes of `sizes`: floor((size + lo + hi - d(k-1) - 1) / s) + 1 on each axis."""
+    """The output sizes of a convolution of `sizes`: floor((size + lo + hi - d(k-1) - 1) / s) + 1 per axis."""
     kernel_, stride_, dilation_ = (
         per_axis(name, value, len(sizes))
         for name, value in (("kernel", kernel), ("stride", stride), ("dilation", dilation))
     )
     sides = padding_pairs(padding, kernel_, stride_, dilation_)
-    made = []
+    outputs = []
     for a, (size, k, s, d, (lo, hi)) in enumerate(
         zip(sizes, kernel_, stride_, dilation_, sides, strict=True)
     ):
@@ -101,5 +101,5 @@ def conv_output(
                 f"size {size} on axis {a} is too small for a convolution with kernel {k}, dilation {d} and "
                 f"padding ({lo}, {hi}); at least {least} would fit"
             )
-        made.append((size + lo + hi - reach(k, d)) // s + 1)
-    return tuple(made)
+        outputs.append((size + lo + hi - reach(k, d)) // s + 1)
+    return tuple(outputs)

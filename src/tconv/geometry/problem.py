@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import spelling
-from tconv.geometry.axis import Axis, Phase, range_text
+from tconv.geometry.axis import Phase, range_text
 from tconv.geometry.checks import check
 from tconv.geometry.normalize import (
     Padding,
@@ -20,6 +20,7 @@ from tconv.geometry.normalize import (
     shown,
     whole,
 )
+from tconv.geometry.options import Options
 
 __all__ = ["Geometry", "ZeroInsertion"]
 
@@ -27,8 +28,9 @@ __all__ = ["Geometry", "ZeroInsertion"]
 class ZeroInsertion(NamedTuple):
     """How to reach the same output with a stride-1 convolution (Dumoulin & Visin 2016, chapter 4).
 
-    Put `between[a]` zeros between neighbouring inputs of axis a and `around[a]` zeros (before, after) around
-    them (a negative number crops), turn the kernel by 180 degrees, dilate it by `dilation[a]`, and correlate.
+    Insert `between[a]` zeros between neighbouring inputs of axis a and `around[a]` zeros (before, after)
+    around them (a negative number crops), turn the kernel by 180 degrees, dilate it by `dilation[a]`, and
+    correlate.
     """
 
     between: tuple[int, ...]
@@ -37,12 +39,12 @@ class ZeroInsertion(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class Geometry:
+class Geometry(Options):
     """One transposed convolution as integers: it maps `input_shape` to `output_shape`.
 
-    Build it with `make` or `parse`.  Tuples have one entry a spatial axis (1 to 3 of them); `padding` is
-    (lo, hi), the outputs cropped at either end, and negative ones extend the output.  Everything is checked
-    on construction; what does not fit raises `TconvError`.
+    Build it with `make` or `parse`.  Tuples have one entry per spatial axis (1 to 3 axes); `padding` is
+    (lo, hi), the outputs cropped at either end, and negative values extend the output.  Everything is checked
+    on construction; invalid values raise `TconvError`.
 
     >>> g = Geometry.parse("n1 c1>1 i3x3 k4 s2 p1")  # FCN's bilinear 2x
     >>> g.output  # (3-1)*2 - 1 - 1 + (4-1) + 1
@@ -51,21 +53,11 @@ class Geometry:
     (1, 2, 2, 2, 2, 1)
     """
 
-    batch: int
-    in_channels: int
-    out_channels: int
-    input: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: Sides
-    output_padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int
     #: Spatial sizes of the output, (i-1)s - lo - hi + d(k-1) + 1 + o on each axis.
     output: tuple[int, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse what is no transposed convolution."""
+        """Refuse integers that are not a transposed convolution."""
         check(self)
         object.__setattr__(self, "output", tuple(self.axis(a).output for a in range(self.axes)))
 
@@ -85,11 +77,11 @@ class Geometry:
         groups: int = 1,
         output_size: PerAxis | None = None,
     ) -> Geometry:
-        """Build a Geometry from what callers write: one int for every axis, or one an axis.
+        """Build a Geometry from options as callers write them: one int for every axis, or one per axis.
 
-        `input` says how many axes there are (an int: one).  `padding` also takes (lo, hi) pairs, nested, one
-        an axis; "valid" (0); and "same", where the output is input * stride.  `output_size` picks the
-        output_padding that gives this size.  Ints are ints: True and 2.0 are refused.
+        `input` determines the number of axes (an int: one).  `padding` also takes one (lo, hi) pair per axis;
+        "valid" (0); and "same", where the output is input * stride.  `output_size` chooses the
+        output_padding that gives this size.  Ints must be ints: True and 2.0 are refused.
 
         >>> Geometry.make(in_channels=3, out_channels=8, input=(5, 7), kernel=3, stride=2, padding="same")
         Geometry.parse('n1 c3>8 i5x7 k3 s2 p0:1')
@@ -142,8 +134,8 @@ class Geometry:
     ) -> Geometry:
         """Build the Geometry whose output has these sizes: the transpose of a convolution of `output`.
 
-        The input is what that convolution gives, floor((output + lo + hi - d(k-1) - 1) / s) + 1, unless
-        `input_size` picks another size that reaches `output` (there is one only where dilation > stride).
+        The input has the size that this convolution gives, floor((output + lo + hi - d(k-1) - 1) / s) + 1,
+        unless `input_size` is another size that reaches `output` (which exists only where dilation > stride).
         `in_channels` and `out_channels` are those of the transposed layer.
 
         >>> Geometry.for_output(in_channels=8, out_channels=3, output=10, kernel=3, stride=2)
@@ -171,7 +163,7 @@ class Geometry:
         """Read the spelling that `str` writes; its words may come in any order.
 
         n batch, c in>out channels, i input sizes, k kernel, s stride, p padding (lo:hi where the sides
-        differ), o output padding, d dilation, g groups.  One number stands for every axis.  Left out:
+        differ), o output padding, d dilation, g groups.  One number stands for every axis.  The defaults are
         n1 s1 p0 o0 d1 g1.
 
         >>> str(Geometry.parse("c4>2 i5x6 k3x5 s2 p1:2 g2"))
@@ -188,11 +180,6 @@ class Geometry:
         return f"Geometry.parse({str(self)!r})"
 
     @property
-    def axes(self) -> int:
-        """The number of spatial axes, 1 to 3."""
-        return len(self.input)
-
-    @property
     def input_shape(self) -> tuple[int, ...]:
         """(batch, in_channels, *input)."""
         return (self.batch, self.in_channels, *self.input)
@@ -206,23 +193,6 @@ class Geometry:
     def weight_shape(self) -> tuple[int, ...]:
         """(in_channels, out_channels / groups, *kernel), as in PyTorch, ONNX and Caffe."""
         return (self.in_channels, self.out_channels // self.groups, *self.kernel)
-
-    def axis(self, axis: int) -> Axis:
-        """The problem along one spatial axis, counted from 0."""
-        if not 0 <= whole("axis", axis) < len(self.input):
-            raise TconvError(
-                f"{self}: no spatial axis {axis}; {range_text(range(len(self.input)))} would fit"
-            )
-        lo, hi = self.padding[axis]
-        return Axis(
-            self.input[axis],
-            self.kernel[axis],
-            self.stride[axis],
-            lo,
-            hi,
-            self.output_padding[axis],
-            self.dilation[axis],
-        )
 
     def input_sizes_for(self, output: PerAxis) -> tuple[tuple[int, ...], ...]:
         """For each axis the input sizes that reach `output` with these options and some output padding.
@@ -275,7 +245,7 @@ class Geometry:
         return along.taps_of_output(o)
 
     def outputs_of_input(self, axis: int, i: int) -> tuple[tuple[int, int], ...]:
-        """The (output index, tap) pairs that input index `i` is spread to along `axis`, less the cropped.
+        """The (output index, tap) pairs that input index `i` is spread to along `axis`, without cropped ones.
 
         >>> Geometry.parse("n1 c1>1 i4 k3 s2 p1").outputs_of_input(0, 0)
         ((0, 1), (1, 2))
@@ -302,8 +272,8 @@ class Geometry:
     def evenness(self) -> tuple[int, int]:
         """The fewest and the most taps that reach outputs away from the borders: equal ones are even.
 
-        Axes multiply. Along an axis with one input nothing overlaps, so one tap reaches each output of its
-        stamp, and none the gaps of a dilated one.
+        The numbers of the axes are multiplied. Along an axis with one input nothing overlaps, so one tap
+        reaches each output of its stamp, and none the gaps of a dilated one.
 
         >>> Geometry.parse("n1 c1>1 i4x4 k3 s2").evenness, Geometry.parse("n1 c1>1 i4x1 k3 s2").evenness
         ((1, 4), (1, 2))
@@ -313,7 +283,7 @@ class Geometry:
 
     @property
     def macs(self) -> int:
-        """Nominal multiply-accumulates: n * c_in * prod(input) * c_out/g * prod(kernel), no stride in it."""
+        """Nominal multiply-accumulates, for any stride: n * c_in * prod(input) * c_out/g * prod(kernel)."""
         return prod(self.input_shape) * prod(self.weight_shape[1:])
 
     @property

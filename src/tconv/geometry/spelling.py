@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tconv.errors import TconvError
 from tconv.geometry.normalize import shown
-
-if TYPE_CHECKING:
-    from tconv.geometry.problem import Geometry
+from tconv.geometry.options import Options
 
 __all__ = ["GRAMMAR", "read", "write"]
 
@@ -20,7 +18,7 @@ GRAMMAR = (
 )
 _NUMBER = "[0-9]{1,12}"
 _SIDES = f"-?{_NUMBER}(?::-?{_NUMBER})?"
-# letter -> (option, what may follow the letter, whether it is one an axis)
+# letter -> (option, what may follow the letter, whether it is one per axis)
 _WORDS = {
     "n": ("batch", _NUMBER, False),
     "c": ("channels", f"{_NUMBER}>{_NUMBER}", False),
@@ -37,7 +35,7 @@ _WORDS = {
 def read(text: str) -> dict[str, Any]:
     """The keyword arguments of `Geometry.make` that `text` spells; its words may come in any order."""
     if not isinstance(text, str):
-        raise TconvError(f"{shown(text)} is no spelling of a problem, which is text: {GRAMMAR}")
+        raise TconvError(f"{shown(text)} is not a problem's spelling, which is text: {GRAMMAR}")
     found: dict[str, Any] = {}
     for word in text.split():
         name, pattern, many = _WORDS.get(word[0], ("", "", False))
@@ -58,7 +56,7 @@ def read(text: str) -> dict[str, Any]:
         elif isinstance(value, list) and len(value) != axes:
             raise TconvError(
                 f"{shown(text)}: {name} has {len(value)} numbers and the input {axes}; "
-                "give one, or one an axis"
+                "give one, or one per axis"
             )
     return found
 
@@ -72,7 +70,7 @@ def _short(entries: Sequence[object]) -> str:
     return str(entries[0]) if len(set(entries)) == 1 else "x".join(map(str, entries))
 
 
-def write(geometry: Geometry, leave_out: str = "") -> str:
+def write(geometry: Options, leave_out: str = "") -> str:
     """The spelling of `geometry` without what equals its default (n is always there) and `leave_out`."""
     g = geometry
     sides = [str(lo) if lo == hi else f"{lo}:{hi}" for lo, hi in g.padding]

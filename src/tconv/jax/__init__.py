@@ -1,8 +1,8 @@
 """Transposed convolution for JAX, on the engine of tconv: jit, grad, vmap, on the CPU.
 
-`conv_transpose` has what `lax.conv_transpose` lacks: groups, output padding, an activation on the way out.
+`conv_transpose` has what `lax.conv_transpose` lacks: groups, output padding, a fused activation.
 Weights have the shape (in, out/groups, *kernel); `tconv.conventions.weight_from("jax", kernel, geometry)`
-makes them of a kernel of lax or flax.
+converts a kernel of lax or flax.
 
 >>> import jax
 >>> import jax.numpy as jnp

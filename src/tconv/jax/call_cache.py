@@ -1,4 +1,4 @@
-"""What XLA is told to run: one map on one Geometry, as text that any process can read again."""
+"""The call that XLA is to run: one map on one Geometry, as text that any process can read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MapCall(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the answer, in the order of `layout`."""
+        """The output's shape, in the order of `layout`."""
         g = self.geometry
         if self.map == "weight_gradient":
             return g.weight_shape
@@ -31,13 +31,13 @@ class MapCall(NamedTuple):
         return moved_last(shape, g.axes) if self.layout == "channels_last" else shape
 
     def text(self, dtype: str) -> str:
-        """What `plan_of` reads; `dtype` is our name of one.
+        """The text that `plan_of` reads; `dtype` is tconv's name of a dtype.
 
         >>> MapCall("conv", Geometry.parse("n1 c1>1 i3 k2")).text("f32")
         '["conv", "n1 c1>1 i3 k2", "channels_first", null, "f32"]'
         """
-        told = [self.map, str(self.geometry), self.layout, self.activation, dtype]
-        return json.dumps(told, default=float)  # NumPy's numbers in an activation
+        fields = [self.map, str(self.geometry), self.layout, self.activation, dtype]
+        return json.dumps(fields, default=float)  # NumPy's numbers in an activation
 
 
 @lru_cache(maxsize=4096)
@@ -57,7 +57,7 @@ def plan_of(text: str | bytes) -> Plan:
     'conv'
     """
     job, dtype = _read(text)
-    # Asked every time: `tconv.plan(..., measure=True)` may know a faster one by now.
+    # Looked up every time: `tconv.plan(..., measure=True)` may know a faster plan by now.
     return plan(
         job.geometry, job.map, dtype=dtype, layout=job.layout, activation=job.activation, prepared=False
     )

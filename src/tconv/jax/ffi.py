@@ -1,12 +1,12 @@
 """XLA calls the engine: a handler of XLA's typed foreign-function interface.
 
-XLA hands over the addresses of its own buffers, and the engine reads and writes there. `jax.pure_callback`
-would do the same by way of JAX arrays and copies; docs/guides/jax.md has both times. Nothing in here calls
-JAX, which could wait for a thread that XLA has no more of.
+XLA passes the addresses of its own buffers, and the engine reads and writes them directly.
+`jax.pure_callback` would do the same through JAX arrays and copies; docs/guides/jax.md has both times.
+Nothing in this module calls JAX, which could wait for a thread while XLA has none left.
 
-The structures are those of xla/ffi/api/c_api.h, which comes with jaxlib, as far as version 0.1 of the
-interface has them. XLA asks for the version that a handler was written for and refuses one that it no longer
-serves.
+The structures are those of xla/ffi/api/c_api.h, which comes with jaxlib, in version 0.1 of the
+interface. XLA queries the version for which a handler was written and refuses one that it no longer
+supports.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["TARGET"]
 TARGET = "tconv"
 
 _API_VERSION = 0, 1
-_METADATA = 1  # the type of the extension by which XLA asks for the version
+_METADATA = 1  # the type of the extension by which XLA queries the version
 _INVALID_ARGUMENT = 3
 
 
@@ -52,7 +52,7 @@ class _Metadata(Structure):
 
 
 class _Extension(Structure):
-    """An extension; only that for metadata is read further than `next`."""
+    """An extension; only the one for metadata is read beyond `next`."""
 
 
 _Extension._fields_ = (
@@ -91,7 +91,7 @@ class _Text(Structure):
 
 
 class _Attributes(Structure):
-    """Of which there is one, a text."""
+    """The attributes; there is one, a text."""
 
     _fields_ = (
         ("size", c_size_t),
@@ -143,7 +143,7 @@ def _run(call: Any) -> None:
 
 
 def _handle(at: Any) -> Any:
-    """Null where all went well, else XLA's error."""
+    """Null on success, otherwise XLA's error."""
     call = at[0]
     extension = call.extensions
     while extension:
@@ -155,14 +155,14 @@ def _handle(at: Any) -> Any:
         extension = extension[0].next
     try:
         _run(call)
-    except BaseException as fault:  # which nobody beyond this line could catch
+    except BaseException as fault:  # no caller could catch it
         message = f"{type(fault).__name__}: {fault}".encode()
-        told = _ErrorArguments(sizeof(_ErrorArguments), None, message, _INVALID_ARGUMENT)
-        return call.api[0].make_error(byref(told))
+        error = _ErrorArguments(sizeof(_ErrorArguments), None, message, _INVALID_ARGUMENT)
+        return call.api[0].make_error(byref(error))
     return None
 
 
-#: Kept as long as the module: XLA knows its address alone.
+#: Kept alive as long as the module: XLA has only its address.
 _handler = CFUNCTYPE(c_void_p, POINTER(_Call))(_handle)
 _capsule = jax.ffi.pycapsule(cast(_handler, c_void_p).value)  # type: ignore[no-untyped-call]
 jax.ffi.register_ffi_target(TARGET, _capsule, platform="cpu")

@@ -1,4 +1,4 @@
-"""The functions that users call: arguments checked, brought to a Geometry, handed to a primitive."""
+"""The functions that users call: arguments are checked, turned into a Geometry, and passed to a primitive."""
 
 from __future__ import annotations
 
@@ -36,30 +36,32 @@ def conv_transpose(
 ) -> jax.Array:
     """Transposed convolution of JAX arrays; options are those of `tconv.conv_transpose`.
 
-    It can be compiled (jax.jit), differentiated by input, weight and bias, forward, backward and again, and
-    mapped (jax.vmap): over inputs alone it runs as one longer batch, over weights as more groups.
+    It can be compiled (jax.jit), differentiated with respect to input, weight and bias, in forward and
+    reverse mode and repeatedly, and mapped (jax.vmap): over inputs alone it runs as one longer batch, over
+    weights as more groups.
 
     Args:
         x: (n, c_in, *input), or (c_in, *input); 1 to 3 spatial axes; (n, *input, c_in) with
             layout="channels_last".
         weight: (c_in, c_out/groups, *kernel), in every layout.
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped: an int, one an axis, (lo, hi) pairs one an axis (negative ones extend),
-            "valid" for 0, or "same" for an output of input * stride.
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: output cells cropped: an int, one per axis, one (lo, hi) pair per axis (negative values
+            extend), "valid" for 0, or "same" for an output of input * stride.
         output_padding: cells added at the far end.
-        groups: the channels are cut in so many groups that do not mix.
-        output_size: spatial sizes wanted; picks `output_padding`.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way
-            out. At a kink its derivative is that of the flatter side.
-        layout: "channels_first" or "channels_last", of x and of the answer.
+        groups: the number of groups of channels that do not mix.
+        output_size: the spatial sizes of the output; determines `output_padding`.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
+            epilogue. At a kink its derivative is that of the flatter side.
+        layout: "channels_first" or "channels_last", of x and of the output.
 
     Returns:
         (n, c_out, *output), of the dtype of `x`: float32, float16, bfloat16, complex64, integers, and float64
         and complex128 where jax_enable_x64 is set.
 
     Raises:
-        TconvError: what does not fit, with what would; or arrays that are not on the CPU.
+        TconvError: arguments that do not fit (the message says what would), or arrays that are not on the
+            CPU.
 
     >>> x, weight = jnp.ones((1, 4, 8, 8)), jnp.ones((4, 1, 3, 3))
     >>> conv_transpose(x, weight, stride=2, padding=1, output_padding=1, groups=4).shape
@@ -91,10 +93,10 @@ def conv(
     """The convolution that `conv_transpose` with the same weight and options is the transpose of.
 
     Args:
-        y: (n, c_out, *output) in the transposed layer's terms: what it would have made.
+        y: (n, c_out, *output) in the transposed layer's terms: the shape of its output.
         weight: (c_in, c_out/groups, *kernel), which a convolution calls (out, in/groups, *kernel).
         bias: (c_in,), or None.
-        input_size: the sizes to make, where several fit (only with dilation > stride).
+        input_size: the spatial sizes of the result, where several fit (only with dilation > stride).
 
     Returns:
         (n, c_in, *input), with input = floor((output + lo + hi - dilation*(k-1) - 1) / stride) + 1.
@@ -120,7 +122,7 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options) ->
     channels = geometry.out_channels if map == "conv_transpose" else geometry.in_channels
     if bias is not None and operands[2].shape != (channels,):
         raise TconvError(
-            f"bias has shape {operands[2].shape}; ({channels},), one number an output channel, would fit"
+            f"bias has shape {operands[2].shape}; ({channels},), one number per output channel, would fit"
         )
     if batched:
         return apply(job, *operands)  # type: ignore[no-any-return]
@@ -139,5 +141,5 @@ def _check_dtypes(names: dict[str, str]) -> None:
         if dtype not in CODES:
             raise TconvError(f"{name} has dtype {dtype}; {', '.join(CODES)} would fit")
     if len(set(names.values())) > 1:
-        told = ", ".join(f"{name} is {dtype}" for name, dtype in names.items())
-        raise TconvError(f"{told}; one dtype for all would fit")
+        named = ", ".join(f"{name} is {dtype}" for name, dtype in names.items())
+        raise TconvError(f"{named}; one dtype for all would fit")

@@ -1,8 +1,8 @@
 """The maps as JAX primitives: shapes, derivatives, batches, and how XLA runs them.
 
-`bilinear` holds all three maps. Each is linear in both operands, and each one's transposes are the other two,
-on the same Geometry; JAX makes forward, reverse and higher derivatives of that. None of them conjugates, as
-JAX wants it. `layer` is conv_transpose or conv with what the engine does on the way out: bias, activation.
+`bilinear` stands for all three maps. Each is linear in both operands, and the transposes of each are the
+other two, on the same Geometry; JAX derives forward, reverse and higher derivatives from this. None of them
+conjugates, as JAX requires. `layer` is conv_transpose or conv with the engine's epilogue: bias, activation.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ layer: Any = Primitive("tconv_layer")
 
 
 def apply(job: MapCall, *operands: Any) -> Any:
-    """The map of `job` on two operands and perhaps a bias, all with a batch axis."""
+    """The map of `job` on two operands and an optional bias, all with a batch axis."""
     if job.geometry.batch == 0:  # the engine has nothing to walk over
         return jnp.zeros(job.shape, operands[0].dtype)
     plain = len(operands) == 2 and job.activation is None
     return (bilinear if plain else layer).bind(*operands, job=job)
 
 
-# What runs.
+# Lowering.
 
 
 @lru_cache(maxsize=4096)
@@ -47,7 +47,7 @@ def _compiled(primitive: Any, job: MapCall) -> Callable[..., Any]:
 
 def _lower(context: Any, *operands: Any, job: MapCall) -> Any:
     text = job.text(CODES[context.avals_in[0].dtype.name])
-    plan_of(text)  # what it refuses is better refused now than from inside a program
+    plan_of(text)  # refuse now what would be refused inside the program
     return jax.ffi.ffi_lowering(TARGET)(context, *operands, job=text)
 
 
@@ -67,8 +67,8 @@ for _primitive in (bilinear, layer):
 
 # Derivatives.
 
-#: Map -> for each operand the map that takes the answer's cotangent, and the other operand, to its cotangent;
-#: and whether the answer's cotangent is the first operand of that map.
+#: Map -> for each operand the map that takes the output's cotangent, and the other operand, to its cotangent;
+#: and whether the output's cotangent is the first operand of that map.
 _TRANSPOSES: dict[MapName, tuple[tuple[MapName, bool], tuple[MapName, bool]]] = {
     "conv_transpose": (("conv", True), ("weight_gradient", False)),
     "conv": (("conv_transpose", True), ("weight_gradient", True)),
@@ -87,12 +87,12 @@ ad.defbilinear(bilinear, partial(_transpose, 0), partial(_transpose, 1))  # type
 
 
 def _slope(answer: Any, activation: Any) -> Any:
-    """The derivative of an activation, told from its answer."""
+    """The derivative of an activation, computed from its output."""
     name, *numbers = activation if isinstance(activation, tuple) else (activation,)
     if name == "leaky_relu":
         if numbers[0] < 0:
             raise TconvError(
-                f"the gradient of activation={activation!r} cannot be told from its answer; "
+                f"the gradient of activation={activation!r} cannot be computed from its output; "
                 "a slope of at least 0 would fit"
             )
         return jnp.where(answer > 0, 1, numbers[0]).astype(answer.dtype)
@@ -126,11 +126,11 @@ def _along_channels(bias: Any, job: MapCall) -> Any:
 ad.primitive_jvps[layer] = _layer_jvp
 
 
-# Batches: shared weights make a longer batch, weights of their own make more groups.
+# Batches: shared weights extend the batch, separate weights add groups.
 
 
 def _channels(operand: Any, job: MapCall) -> int:
-    """Where the channel axis is."""
+    """The position of the channel axis."""
     return operand.ndim - 1 if job.layout == "channels_last" else 1
 
 
@@ -164,8 +164,8 @@ def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
     if not gradient and all(dim is None for dim in dims[1:]):
         first = leading(0)
         longer = job._replace(geometry=replace(g, batch=g.batch * count))
-        made = apply(longer, first.reshape(-1, *first.shape[2:]), *operands[1:])
-        return made.reshape(count, -1, *made.shape[1:]), 0
+        result = apply(longer, first.reshape(-1, *first.shape[2:]), *operands[1:])
+        return result.reshape(count, -1, *result.shape[1:]), 0
     wider = job._replace(
         geometry=replace(
             g,
@@ -177,10 +177,10 @@ def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
     first, second, *bias = (leading(which) for which in range(len(operands)))
     first = _into_groups(first, count, job)
     second = _into_groups(second, count, job) if gradient else second.reshape(-1, *second.shape[2:])
-    made = apply(wider, first, second, *(each.reshape(-1) for each in bias))
+    result = apply(wider, first, second, *(each.reshape(-1) for each in bias))
     if gradient:
-        return made.reshape(count, -1, *made.shape[1:]), 0
-    return _out_of_groups(made, count, job), 0
+        return result.reshape(count, -1, *result.shape[1:]), 0
+    return _out_of_groups(result, count, job), 0
 
 
 for _primitive in (bilinear, layer):

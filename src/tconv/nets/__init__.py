@@ -1,6 +1,7 @@
 """Networks built on the project's transposed convolutions: FCN-32s, 16s and 8s over two backbones.
 
-The names of the dials live here without PyTorch, so that a command line can list them before it loads it.
+The names of the options are listed here without PyTorch, so that a command line can show them before it loads
+it.
 """
 
 from __future__ import annotations

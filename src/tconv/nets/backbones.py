@@ -1,6 +1,6 @@
 """The convolutional half of an FCN: five stages of convolutions and 2x2 pooling, then fc6 and fc7.
 
-Both backbones are one class and a row of `PLANS`.  State dict names: `stageN.convM`, `stageN.normM`
+Both backbones are one class with a row of `PLANS`.  State dict names: `stageN.convM`, `stageN.normM`
 (`stage1.norm`), `fc6`, `norm6`, `fc7`, `norm7`.
 """
 
@@ -28,16 +28,16 @@ class Plan:
     fc_kernel: int
     norm: bool
     dropout: float
-    #: Stride -> what its features are multiplied by in a net that is trained all at once.
+    #: Stride -> the factor of its features in a net that is trained all at once.
     skip_scale: dict[int, float] = field(default_factory=dict)
 
 
 PLANS = {
-    # Norms and a 3x3 fc6: what lets a net learn from a hundred pictures and random weights in a minute. Norms
-    # keep every stream on one scale, too: VGG's skip scales would starve the skips.
+    # With norms and a 3x3 fc6 a net learns from a hundred pictures and random weights in a minute. Norms also
+    # keep every stream on the same scale: VGG's skip scales would suppress the skips.
     "small": Plan(16, ((1, 2), (2, 2), (4, 2), (8, 2), (8, 2)), 16, 3, norm=True, dropout=0.1),
     # Simonyan & Zisserman 2014, configuration D; FCN section 4.1 for its head, its reference code
-    # (voc-fcn8s-atonce) for the scales: the activations of shallow stages are by so much larger.
+    # (voc-fcn8s-atonce) for the scales: the activations of shallow stages are larger by these factors.
     "vgg16": Plan(
         64,
         ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3)),
@@ -53,7 +53,7 @@ PLANS = {
 class Backbone(nn.Module):
     """A picture (n, c, h, w) to a dict: stride -> features (n, channels[stride], h / stride, w / stride).
 
-    Pooling rounds sizes up, so that a picture of any size, 1x1 too, has a map at every stride.
+    Pooling rounds sizes up, so that a picture of any size, even 1x1, has a map at every stride.
     """
 
     def __init__(self, plan: Plan, in_channels: int = 3, width: int | None = None) -> None:
@@ -98,9 +98,9 @@ class Backbone(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels at each place of (n, c, h, w), and over nothing else.
+    """Layer norm over the channels at each position of (n, c, h, w), and over nothing else.
 
-    Batch norm swings with batches of one or two pictures, and group norm makes every score depend on the
+    Batch norm is unstable with batches of one or two pictures, and group norm makes every score depend on the
     whole picture, which then cannot be labelled in tiles.
     """
 
@@ -117,13 +117,13 @@ def _stage(in_channels: int, out_channels: int, convs: int, norm: bool, *, first
         layers[f"relu{number}"] = nn.ReLU(inplace=True)
         in_channels = out_channels
     layers["pool"] = nn.MaxPool2d(2, ceil_mode=True)
-    if norm and first:  # at full size, after each convolution, norms would cost as much as those
+    if norm and first:  # at full size, norms after each convolution would cost as much as the convolutions
         layers["norm"] = ChannelNorm(out_channels)
     return nn.Sequential(layers)
 
 
 def _window(kernel: int, stride: int = 1, padding: int = 0) -> Geometry:
-    """A convolution or pooling along one axis, as the Geometry it is the transpose of."""
+    """A convolution or pooling along one axis, as the Geometry whose transpose it is."""
     return Geometry.make(
         in_channels=1, out_channels=1, input=1, kernel=kernel, stride=stride, padding=padding
     )

@@ -1,9 +1,9 @@
 """VGG16's weights from a local file, by the names of `Backbone`, with fc6 and fc7 as convolutions.
 
-Two kinds of file are known by their content, whatever they are called: PyTorch's state dict of VGG16 (13
+Two kinds of file are recognised by their content, whatever their name: PyTorch's state dict of VGG16 (13
 convolutions and a head), and Keras's HDF5 in which the groups block1 .. block5 hold the 13 convolutions (no
-head).  Each was trained on pictures of its own normalisation; the first convolution is rewritten for the one
-in use here.
+head).  Each was trained on pictures with its own normalisation; the first convolution is adapted to the one
+used here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONVOLUTIONS = tuple(
     for stage, (_, count) in enumerate(PLANS["vgg16"].stages, 1)
     for number in range(1, count + 1)
 )
-#: Where the 13 convolutions stand in PyTorch's `features`: ReLUs and poolings are counted, too.
+#: The indices of the 13 convolutions in PyTorch's `features`, where ReLUs and poolings are counted, too.
 FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 #: PyTorch's `classifier`, as convolutions: fc6 sees the 7x7 cells of a 224x224 picture.
 HEAD = {"fc6": ("classifier.0", (-1, 512, 7, 7)), "fc7": ("classifier.3", (-1, 4096, 1, 1))}
@@ -37,7 +37,7 @@ HEAD = {"fc6": ("classifier.0", (-1, 512, 7, 7)), "fc7": ("classifier.3", (-1, 4
 
 @dataclass(frozen=True)
 class _Scale:
-    """What a classifier does to RGB values v of 0..1 first: gain * v - offset, a channel at a time."""
+    """A classifier's normalisation of RGB values v of 0..1: gain * v - offset, per channel."""
 
     gain: tuple[float, float, float]
     offset: tuple[float, float, float]
@@ -53,7 +53,7 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
     `mean` and `deviation` have 3 entries for RGB in 0..1, or 1 for gray pictures, which are taken as RGB of
     three equal values.  With the classifier's own gain * v - offset on each channel, the first convolution
     becomes weight * gain * deviation and bias + sum(weight * (gain * mean - offset)): the same numbers,
-    except within a pixel of the border, where the zeros around the picture now mean `mean`.
+    except within one pixel of the border, where the zeros around the picture now stand for `mean`.
 
     Raises:
         TconvError: no such file, or it is neither of the two kinds.
@@ -83,7 +83,7 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
 def _from_pytorch(path: Path) -> tuple[dict[str, Tensor], _Scale]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a strange pickle is warned of before it is refused
+            warnings.simplefilter("ignore")  # PyTorch warns of an unusual pickle before it refuses it
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise TconvError(
@@ -128,6 +128,6 @@ def _from_keras(path: Path) -> tuple[dict[str, Tensor], _Scale]:
             kernel, bias = (torch.from_numpy(file[f"{group}/{part}"][()]).float() for part in (0, 1))
             weights[f"stage{stage}.conv{number}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
             weights[f"stage{stage}.conv{number}.bias"] = bias
-    # The file's first convolution counts channels as BGR.
+    # The file's first convolution has its channels in the order BGR.
     weights["stage1.conv1.weight"] = weights["stage1.conv1.weight"].flip(1)
     return weights, _CAFFE

@@ -2,15 +2,15 @@
 
 Source: Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
 
-State dict, read from the picture to the scores:
+State dict, in order from the picture to the scores:
 
     backbone.stage1 .. stage5, backbone.fc6, backbone.fc7
     score.s32, score.s16, score.s8              1x1 convolutions: features of that stride -> classes
     upsample.s32to16, s16to8, s8to1             the way from one stride to the next (FCN-32s: s32to1)
 
 A name says what a layer does and not which net it is in, so a 16s takes from a 32s, and an 8s from a 16s,
-whatever has the same name and shape; the new score layers start at zero and the new net answers as the old
-one did, up to the smoothness of its upsampling.
+every tensor with the same name and shape. The new score layers start at zero, so the new net gives the same
+scores as the old one, up to the smoothness of its upsampling.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tconv.nets.upsampling import grid_after, upsampler
 
 __all__ = ["FCN", "Copied"]
 
-#: The strides whose scores are fused, deepest first, on the way to stride 1.
+#: The strides whose scores are fused, deepest first, before stride 1.
 STRIDES = {"fcn32s": (32,), "fcn16s": (32, 16), "fcn8s": (32, 16, 8), "fcn8s-atonce": (32, 16, 8)}
 
 
@@ -39,8 +39,8 @@ class Copied:
     """What `FCN.init_from` did, as names in the state dict."""
 
     copied: tuple[str, ...]
-    other_shape: tuple[str, ...]  # in both, but of different sizes: kept as they were
-    missing: tuple[str, ...]  # in this net only: kept as they were
+    other_shape: tuple[str, ...]  # in both, but of different sizes: unchanged
+    missing: tuple[str, ...]  # in this net only: unchanged
     unused: tuple[str, ...]  # in the given weights only
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class FCN(nn.Module):
         self._crops, self._grid = self._align()
 
     def _align(self) -> tuple[dict[int, int], Grid]:
-        """The cells to cut off in front of each upsampled map, and the grid of the final scores."""
+        """The cells to crop in front of each upsampled map, and the grid of the final scores."""
         crops: dict[int, int] = {}
         grids = self.backbone.grids
         grid = grids[self.strides[0]]
@@ -124,12 +124,12 @@ class FCN(nn.Module):
 
     @property
     def total_stride(self) -> int:
-        """Moved by a multiple of this many pixels, a picture has the same scores, moved (borders aside)."""
+        """Shifting a picture by a multiple of this many pixels shifts its scores (except at borders)."""
         return max(self.backbone.channels)
 
     @property
     def receptive_field(self) -> int:
-        """Margin in pixels: a score depends on no pixel farther away than this, on any side."""
+        """The receptive field's margin in pixels: a score depends on no pixel farther away, on any side."""
         return self._grid.margin
 
     def forward(self, x: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ class FCN(nn.Module):
 
 
 def _crop(x: Tensor, front: int, size: torch.Size) -> Tensor:
-    """`size` cells of each axis, from cell `front` on."""
+    """`size` cells of each axis, starting at cell `front`."""
     height, width = size
     return x[..., front : front + height, front : front + width]
 

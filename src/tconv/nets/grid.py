@@ -1,4 +1,4 @@
-"""Where the cells of a feature map lie, in pixels of the input: the arithmetic that aligns skip connections.
+"""The positions of a feature map's cells in pixels of the input: the arithmetic that aligns skip connections.
 
 Along one axis, the centre of cell i of a map lies at pixel `start + step * i`, where pixel 0 is the centre of
 the first pixel, and the cell depends on the pixels from `first + step * i` to `last + step * i`.  The input
@@ -10,9 +10,9 @@ itself has step 1 and start = first = last = 0.  With reach = dilation * (kernel
 
 since tap t of output i of a convolution reads input stride * i + t * dilation - lo, and tap t of input i of a
 transposed convolution reaches output stride * i + t * dilation - lo; the centre is the middle tap.  Two maps
-of one step are added cell by cell once the first `(there.start - here.start) / step` cells of one are cut
-off.  A 2x2 pooling puts every centre half a cell further in and a bilinear filter takes it back, so in a
-network whose convolutions keep the size that cut is 0, and only the far edge is ever trimmed.
+with the same step are added cell by cell after the first `(there.start - here.start) / step` cells of one are
+cropped.  A 2x2 pooling moves every centre inwards by half a cell and a bilinear filter moves it back, so in a
+network whose convolutions keep the size this crop is 0, and only the far edge is cropped.
 
 The intervals are worst cases over the phases of a transposed convolution.
 """
@@ -31,7 +31,7 @@ __all__ = ["Grid"]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The places of a map's cells along one axis, in pixels of the input, exactly.
+    """The positions of a map's cells along one axis, in pixels of the input, exactly.
 
     >>> window = Geometry.make(in_channels=1, out_channels=1, input=1, kernel=2, stride=2)
     >>> pooled = Grid().convolved(window)
@@ -45,7 +45,7 @@ class Grid:
     last: Fraction = Fraction(0)
 
     def convolved(self, geometry: Geometry) -> Grid:
-        """The grid after the convolution (or pooling) that `geometry`, of one axis, is the transpose of."""
+        """The grid after the convolution (or pooling) whose transpose is `geometry`, of one axis."""
         (stride,), ((lo, _),), reach = geometry.stride, geometry.padding, _reach(geometry)
         return Grid(
             self.step * stride,
@@ -66,12 +66,12 @@ class Grid:
         )
 
     def padded(self, cells: int) -> Grid:
-        """The grid after `cells` cells are put in front."""
+        """The grid after `cells` cells are added in front."""
         shift = self.step * cells
         return replace(self, start=self.start - shift, first=self.first - shift, last=self.last - shift)
 
     def crop_to(self, other: Grid) -> int:
-        """How many cells to cut off in front so that this map starts where `other` does."""
+        """How many cells to crop in front so that this map starts where `other` does."""
         cells = (other.start - self.start) / self.step
         if self.step != other.step or cells.denominator != 1 or cells < 0:
             raise TconvError(
@@ -87,7 +87,7 @@ class Grid:
 
     @property
     def margin(self) -> int:
-        """The farthest pixel, on either side of cell 0's place, that cell 0 depends on."""
+        """The distance of the farthest pixel that cell 0 depends on, on either side of its position."""
         return max(math.ceil(self.start - self.first), math.ceil(self.last - self.start))
 
 

@@ -1,9 +1,9 @@
-"""The ways to enlarge a map of scores by a whole factor, each aligned to half a pixel.
+"""The ways to upsample a map of scores by a whole factor, with half-pixel alignment.
 
 Every way gives exactly `factor` times the size.  Those that use a transposed convolution repeat the map's
-edge once around it and crop `factor` more: a bilinear stamp at the border would otherwise lack its
-neighbour and fade (a corner would see 0.5625 of its value at 2x), and with it the layer starts as exactly the
-bilinear interpolation of the whole map.  Kernel, stride and padding are those of FCN's reference code:
+edge once around it and crop `factor` more.  A bilinear stamp at the border would otherwise lack its
+neighbour and fade (a corner would have 0.5625 of its value at 2x); with the edge the layer starts as exactly
+the bilinear interpolation of the whole map.  Kernel, stride and padding are those of FCN's reference code:
 k = 2f - f mod 2, s = f, p = ceil((f-1)/2).
 """
 
@@ -31,7 +31,7 @@ def upsampler(kind: str, channels: int, factor: int, *, dense: bool = True) -> n
 
     learned: one transposed convolution that starts bilinear, over all pairs of channels (`dense`, as
     published) or channel by channel.  fixed: the same filter, channel by channel, as a buffer.  stack:
-    learned 2x layers with a PReLU between, whose slopes start at 1: linear first, it bends as it learns.
+    learned 2x layers with PReLUs between them, whose slopes start at 1, so that the stack starts linear.
     nearest, bilinear, bicubic: interpolation.
     """
     if kind in INTERPOLATIONS:
@@ -49,7 +49,7 @@ def upsampler(kind: str, channels: int, factor: int, *, dense: bool = True) -> n
 
 
 def grid_after(kind: str, factor: int, grid: Grid) -> Grid:
-    """Where the cells lie after `upsampler(kind, channels, factor)`."""
+    """The grid after `upsampler(kind, channels, factor)`."""
     if kind in INTERPOLATIONS:  # an interpolation is the transposed convolution with its filter
         return grid.transposed(_axis(filters.options(kind, factor)))
     for each in _twos(factor) if kind == "stack" else (factor,):
@@ -58,7 +58,7 @@ def grid_after(kind: str, factor: int, grid: Grid) -> Grid:
 
 
 class FixedBilinear(nn.Module):
-    """Bilinear upsampling that is not learned: one filter a channel, kept as a buffer."""
+    """Bilinear upsampling that is not learned: one filter per channel, kept as a buffer."""
 
     weight: Tensor
 
@@ -92,12 +92,12 @@ def _learned(number: str, channels: int, factor: int, dense: bool) -> OrderedDic
 
 def _twos(factor: int) -> tuple[int, ...]:
     if factor < 2 or factor & (factor - 1):
-        raise TconvError(f"upsampling='stack' cannot enlarge {factor} times; powers of 2 would fit")
+        raise TconvError(f"upsampling='stack' cannot upsample {factor} times; powers of 2 would fit")
     return (2,) * (factor.bit_length() - 1)
 
 
 def _options(factor: int) -> dict[str, int]:
-    """Kernel, stride and padding of FCN's bilinear filter, for a map that has one cell of edge around it."""
+    """Kernel, stride and padding of FCN's bilinear filter, for a map with one edge cell around it."""
     options = filters.options("bilinear", factor)
     return {**options, "padding": options["padding"] + factor}
 

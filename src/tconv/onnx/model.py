@@ -19,7 +19,7 @@ from tconv.onnx.guards import LARGEST
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["constant", "files_beside", "quiet", "read", "write"]
+__all__ = ["constant", "constant_tensor", "files_beside", "quiet", "read", "write"]
 
 #: What `read` leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
 #: its inputs, without meaning that a caller may replace them.
@@ -203,20 +203,45 @@ def constant(value: ir.Value | None) -> Array | None:
     >>> constant(ir.val("x")) is None
     True
     """
-    import onnx_ir as ir
+    value = _origin(value)
+    with _named(value):
+        tensor = _tensor(value)
+        return None if tensor is None else tensor.numpy()
 
+
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor of a constant as `constant` finds it, for its shape and type: numbers are not read."""
+    value = _origin(value)
+    with _named(value):
+        return _tensor(value)
+
+
+def _origin(value: ir.Value | None) -> ir.Value | None:
+    """The value that Identity nodes hand on."""
     while value is not None:
         node = value.producer()
         if node is None or node.op_type != "Identity" or node.domain:
             break
         value = node.inputs[0] if len(node.inputs) == 1 else None
+    return value
+
+
+def _tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    import onnx_ir as ir
+
     if value is None or (value.is_graph_input() and _FIXED not in value.meta):
         return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor
+
+
+@contextlib.contextmanager
+def _named(value: ir.Value | None) -> Iterator[None]:
+    """What onnx-ir raises over a constant as an error that names it."""
     try:
-        tensor = ir.convenience.get_const_tensor(value)
-        return None if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.numpy()
+        yield
     except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
-        raise TconvError(f"constant {clean(value.name)}: {said(fault)}") from fault
+        raise TconvError(f"constant {clean(value.name if value else '')}: {said(fault)}") from fault
 
 
 def _tensors(model: ir.Model) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""What `tconv rewrite` could do: every rule asked at every node, nothing changed."""
+"""What `tconv rewrite` could do: every rule asked at every node; nothing is computed, nothing changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from tconv.onnx.convolutions import name_of
 from tconv.onnx.rules import RULES, Context
-from tconv.onnx.rules.rule import refers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,10 +20,7 @@ def would_rewrite(model: ir.Model) -> dict[tuple[str, str], dict[str, str | None
     for where, node in context.nodes():
         for name, rule in RULES.items():
             if node.domain in ("", "ai.onnx") and node.op_type in rule.op_types:
-                reason = (
-                    "an attribute is a parameter of its function"
-                    if refers(node)
-                    else rule.check(node, context)
-                )
+                answer = rule.find(node, context)
+                reason = answer if isinstance(answer, str) else None
                 found.setdefault((where, name_of(node)), {})[name] = reason
     return found

@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: NumPy's, or any CPU array that speaks DLPack, and back as the caller's kind."""
+"""Arrays in, arrays out: NumPy's, or any CPU array that supports DLPack, returned as the caller's type."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CODES = {
     "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64",
 }  # fmt: skip
 
-#: Where `from_dlpack` of an array's package is found.
+#: The module with an array package's `from_dlpack`.
 _NAMESPACES = {"torch": "torch", "jax": "jax.numpy", "jaxlib": "jax.numpy"}
 
-#: From this size on, outputs come from the engine's cache of blocks, which saves their page faults.
+#: Outputs of at least this size come from the engine's cache of blocks, which saves page faults.
 _FROM_CACHE = 1 << 20
 
 
 class Operand(NamedTuple):
-    """An argument as a C-contiguous NumPy array, with our name of its dtype and the package it came from."""
+    """An argument as a C-contiguous NumPy array, with tconv's name of its dtype and its original package."""
 
     array: Array
     code: str
@@ -41,7 +41,7 @@ class Operand(NamedTuple):
 
 
 def operand(name: str, value: Any) -> Operand:
-    """`value` as a contiguous NumPy array; bfloat16 is carried as uint16.
+    """`value` as a contiguous NumPy array; bfloat16 is represented as uint16.
 
     Raises:
         TconvError: not an array, not on the CPU, or a dtype that has no kernel.
@@ -55,7 +55,7 @@ def operand(name: str, value: Any) -> Operand:
         package = type(value).__module__.partition(".")[0]
         if getattr(value, "requires_grad", False):
             raise TconvError(
-                f"{name} requires a gradient, which arrays do not carry; tconv.torch does, or detach it"
+                f"{name} requires a gradient, which is not recorded; tconv.torch records it, or detach it"
             )
         try:
             if "bfloat16" in str(getattr(value, "dtype", "")):
@@ -79,7 +79,7 @@ def operand(name: str, value: Any) -> Operand:
 
 
 def returned(array: Array, like: Operand, given: Any) -> Any:
-    """`array` as the kind of the argument `given`, which became `like`."""
+    """`array` as an array of the same type as the argument `given`, which became `like`."""
     if like.package == "numpy":
         return array.view(given.dtype) if like.code == "bf16" else array
     source: Any = _core.as_bfloat16(array) if like.code == "bf16" else array

@@ -1,4 +1,4 @@
-"""From the words of a call to a plan, found again for the same shapes and options."""
+"""From the arguments of a call to a plan, cached under its shapes and options."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def frozen(name: str, value: Any) -> Any:
     """`value` with lists as tuples and numbers as ints.
 
     Raises:
-        TconvError: a number that is no int.
+        TconvError: a number that is not an int.
     """
     if isinstance(value, list | tuple):
         return tuple(frozen(name, entry) for entry in value)
@@ -36,7 +36,7 @@ _NUMBERS = ("stride", "padding", "output_padding", "dilation", "groups", "size")
 
 
 class Options(NamedTuple):
-    """What a layer is told beside its arrays; hashable."""
+    """The options of a layer, without its arrays; hashable."""
 
     stride: Any = 1
     padding: Any = 0
@@ -50,11 +50,12 @@ class Options(NamedTuple):
 
     @classmethod
     def of(cls, *values: Any) -> Options:
-        """What a caller wrote, as a key: tuples for lists, and no 2.0 or True that equals an int."""
-        made = cls(*values)
-        numbers = {name: frozen(name, getattr(made, name)) for name in _NUMBERS}
-        activation = tuple(made.activation) if isinstance(made.activation, list) else made.activation
-        return made._replace(activation=activation, **numbers)
+        """The caller's values as a cache key: tuples for lists, and no 2.0 or True that equals an int."""
+        options = cls(*values)
+        numbers = {name: frozen(name, getattr(options, name)) for name in _NUMBERS}
+        activation = options.activation
+        activation = tuple(activation) if isinstance(activation, list) else activation
+        return options._replace(activation=activation, **numbers)
 
     def check(self) -> None:
         """Say which option is no name, where a call could not be looked up.
@@ -81,11 +82,11 @@ def moved_last(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:
 
 
 class PlannedCall(NamedTuple):
-    """A plan with the shape of what it makes; the batch axis is left out where the caller had none."""
+    """A plan with the shape of its output, which has no batch axis where the caller gave none."""
 
     plan: Plan
     shape: tuple[int, ...]
-    channels: int  #: of the answer
+    channels: int  #: of the output
 
 
 def geometry_of(
@@ -140,9 +141,9 @@ def planned_call(
     options: Options,
     prepared: bool = False,
 ) -> PlannedCall:
-    """The plan of a call, found again for the same shapes and options.
+    """The plan of a call, cached under its shapes and options.
 
-    `shape` and that of the answer are in the order of `options.layout`. `prepared`: weights are packed once.
+    `shape` and the output's shape are in the order of `options.layout`. `prepared`: weights are packed once.
     """
     axes = len(weight_shape) - 2
     last = options.layout == "channels_last" and len(shape) in (axes + 1, axes + 2)
@@ -159,15 +160,15 @@ def planned_call(
         prepared=prepared,
     )
     full = geometry.output_shape if map == "conv_transpose" else geometry.input_shape
-    made = full if batched else full[1:]
-    return PlannedCall(chosen, moved_last(made, axes) if last else made, full[1])
+    output = full if batched else full[1:]
+    return PlannedCall(chosen, moved_last(output, axes) if last else output, full[1])
 
 
 @lru_cache(maxsize=4096)
 def planned_gradient(
     code: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], kernel: Any, options: Options
 ) -> PlannedCall:
-    """The plan of a weight gradient, found again for the same shapes and options.
+    """The plan of a weight gradient, cached under its shapes and options.
 
     Shapes are in the order of `options.layout`.
     """

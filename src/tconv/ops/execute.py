@@ -1,4 +1,4 @@
-"""What every call does between its arguments and its answer."""
+"""The steps that every call has in common: check, allocate, run, return."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tconv.planning import LAYOUTS, Plan
 __all__ = [
     "Ready",
     "bias_operand",
-    "carry_out",
     "check_layout",
     "execute",
+    "run_map",
     "same_dtype",
     "set_num_threads",
 ]
 
 
 class Ready(NamedTuple):
-    """All that a run needs but its source and target; `weight` is an array or packed."""
+    """Everything that a run needs except its source and target; `weight` is an array or packed."""
 
     job: PlannedCall
     weight: Any
@@ -34,7 +34,7 @@ class Ready(NamedTuple):
 
 
 def check_layout(layout: Any) -> None:
-    """Refuse an unknown word."""
+    """Refuse an unknown layout."""
     if not isinstance(layout, str) or layout not in LAYOUTS:
         raise TconvError(f"layout={shown(layout)} is unknown; {', '.join(LAYOUTS)} would fit")
 
@@ -46,16 +46,16 @@ def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:
 
 
 def bias_operand(bias: Any, channels: int, like: Operand) -> Array | None:
-    """`bias` as an array of one number a channel of the answer."""
+    """`bias` as an array of one number per output channel."""
     if bias is None:
         return None
-    made = operand("bias", bias)
-    same_dtype("input", like, "bias", made)
-    if made.array.shape != (channels,):
+    read = operand("bias", bias)
+    same_dtype("input", like, "bias", read)
+    if read.array.shape != (channels,):
         raise TconvError(
-            f"bias has shape {made.array.shape}; ({channels},), one number an output channel, would fit"
+            f"bias has shape {read.array.shape}; ({channels},), one number per output channel, would fit"
         )
-    return made.array
+    return read.array
 
 
 def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> None:
@@ -65,12 +65,12 @@ def execute(chosen: Plan, source: Any, weight: Any, bias: Any, target: Any) -> N
     except MemoryError:
         raise TconvError(
             f"{chosen.geometry}: not enough memory: {chosen.runner.packed_bytes:,} bytes of packed weights "
-            f"and {chosen.runner.workspace_bytes:,} bytes a thread"
+            f"and {chosen.runner.workspace_bytes:,} bytes of workspace per thread"
         ) from None
 
 
-def carry_out(given: Any, x: Operand, prepared: Callable[[tuple[int, ...]], Ready], out: Any) -> Any:
-    """Run a map on `x`, which the caller gave as `given`, and hand back the answer in the caller's terms."""
+def run_map(given: Any, x: Operand, prepared: Callable[[tuple[int, ...]], Ready], out: Any) -> Any:
+    """Run a map on `x`, which the caller gave as `given`; the output has the caller's array type."""
     job, weight, bias = prepared(x.array.shape)
     if out is not None:
         weights = weight if isinstance(weight, np.ndarray) else None
@@ -106,16 +106,16 @@ def _check_out(out: Any, shape: tuple[int, ...], x: Operand, inputs: tuple[Array
     if not out.flags.writeable:
         raise TconvError("out is read-only; a writable array would fit")
     if any(array is not None and _overlap(out, array) for array in inputs):
-        raise TconvError("out overlaps an input in memory; an array of its own would fit")
+        raise TconvError("out overlaps an input in memory; a separate array would fit")
 
 
 def set_num_threads(count: int) -> None:
-    """Use `count` threads for every run from now on; answers do not depend on it.
+    """Use `count` threads for every run from now on; outputs do not depend on it.
 
     The default is OMP_NUM_THREADS, or else as many as the CPU affinity and the container's quota leave.
 
     Raises:
-        TconvError: `count` is no int from 1 to 1024.
+        TconvError: `count` is not an int from 1 to 1024.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
         raise TconvError(f"{count!r} threads; an int from 1 to 1024 would fit")

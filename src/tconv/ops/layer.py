@@ -11,29 +11,29 @@ from tconv.geometry import Geometry
 from tconv.geometry.normalize import Padding, PerAxis, shown
 from tconv.ops.arrays import Array, allocate, operand
 from tconv.ops.call_cache import Options, geometry_of, moved_last, planned_call
-from tconv.ops.execute import Ready, bias_operand, carry_out, check_layout, execute
+from tconv.ops.execute import Ready, bias_operand, check_layout, execute, run_map
 from tconv.planning import Activation, Layout, Plan
 
 __all__ = ["Layer", "prepare"]
 
-#: Input shapes whose plans a layer remembers.
+#: The number of input shapes whose plans a layer caches.
 _MOST_SHAPES = 1024
 
 
 class Layer:
     """A transposed convolution whose weights are packed once; made by `prepare`.
 
-    It keeps its own copy of the weights: changing the array it was made from changes nothing here. It may be
+    It keeps its own copy of the weights: later changes of the original array have no effect. It may be
     called from several threads at once.
     """
 
     def __init__(self, weight: Array, code: str, bias: Array | None, options: Options) -> None:
-        """See `prepare`, which checks what comes here."""
+        """See `prepare`, which checks the arguments."""
         self._weight, self._code, self._bias = weight, code, bias
         self._options = options
         self._packed: dict[Any, Any] = {}
         self._ready: dict[tuple[int, ...], Ready] = {}
-        # Arrays that need no conversion take the short way of __call__.
+        # Arrays that need no conversion take the fast path of __call__.
         self._plain_dtype = weight.dtype if code != "bf16" else None
 
     def plan_for(self, shape: tuple[int, ...]) -> Plan:
@@ -41,7 +41,7 @@ class Layer:
         return self.ready(shape).job.plan
 
     def ready(self, shape: tuple[int, ...]) -> Ready:
-        """What runs for an input of `shape`, in the layer's layout; the weights are packed now if need be."""
+        """The run for an input of `shape`, in the layer's layout; packs the weights if necessary."""
         found = self._ready.get(shape)
         if found is None:
             job = planned_call("conv_transpose", self._code, shape, self._weight.shape, self._options, True)
@@ -56,7 +56,7 @@ class Layer:
         return found
 
     def __call__(self, x: Any, out: Array | None = None) -> Any:
-        """The layer's answer for x (n, c_in, *input) or (c_in, *input), as `conv_transpose` gives it.
+        """The layer's output for x (n, c_in, *input) or (c_in, *input), as `conv_transpose` gives it.
 
         Raises:
             TconvError: as `conv_transpose` does.
@@ -72,7 +72,7 @@ class Layer:
             raise TconvError(
                 f"input is {source.code} and weight is {self._code}; one dtype for both would fit"
             )
-        return carry_out(x, source, self.ready, out)
+        return run_map(x, source, self.ready, out)
 
     def __repr__(self) -> str:
         """The weight and every option that is not its default."""
@@ -119,23 +119,23 @@ def prepare(
     array([[[1., 1., 2., 2.]]], dtype=float32)
     """
     check_layout(layout)
-    made = operand("weight", weight)
-    axes = max(0, made.array.ndim - 2)
-    if made.array.ndim < 3:
+    weights = operand("weight", weight)
+    axes = max(0, weights.array.ndim - 2)
+    if weights.array.ndim < 3:
+        shape = weights.array.shape
         raise TconvError(
-            f"weight has shape {made.array.shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would "
-            "fit"
+            f"weight has shape {shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would fit"
         )
     if geometry is not None:
         if not isinstance(geometry, Geometry):
             raise TconvError(f"geometry={shown(geometry)}; a Geometry would fit, as Geometry.parse makes one")
-        if made.array.shape != geometry.weight_shape:
+        if weights.array.shape != geometry.weight_shape:
             raise TconvError(
-                f"{geometry}: weight has shape {made.array.shape}; {geometry.weight_shape} would fit"
+                f"{geometry}: weight has shape {weights.array.shape}; {geometry.weight_shape} would fit"
             )
         given = Options(stride, padding, output_padding, dilation, groups, output_size)
         if given != Options():
-            raise TconvError(f"{geometry}: options come from the geometry; leave out those given beside it")
+            raise TconvError(f"{geometry}: options come from the geometry; leave out those given in addition")
         options = Options(
             geometry.stride, geometry.padding, geometry.output_padding, geometry.dilation, geometry.groups
         )._replace(activation=activation, algorithm=algorithm, layout=layout)
@@ -144,13 +144,13 @@ def prepare(
             stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
         )
     options.check()
-    # A large input shows now, and not at the first call, what is wrong with the options.
-    large = (1, made.array.shape[0], *(1 << 15,) * axes)
-    geometry_of("conv_transpose", large, made.array.shape, options._replace(size=None))
-    b = bias_operand(bias, made.array.shape[1] * options.groups, made)
-    own = allocate("prepare", made.array.shape, made.array.dtype)
-    own[...] = made.array
-    layer = Layer(own, made.code, None if b is None else b.copy(), options)
+    # A trial with a large input reports faults of the options now and not at the first call.
+    large = (1, weights.array.shape[0], *(1 << 15,) * axes)
+    geometry_of("conv_transpose", large, weights.array.shape, options._replace(size=None))
+    b = bias_operand(bias, weights.array.shape[1] * options.groups, weights)
+    own = allocate("prepare", weights.array.shape, weights.array.dtype)
+    own[...] = weights.array
+    layer = Layer(own, weights.code, None if b is None else b.copy(), options)
     if geometry is not None:
         shape = geometry.input_shape
         layer.plan_for(moved_last(shape, axes) if layout == "channels_last" else shape)

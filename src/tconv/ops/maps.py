@@ -1,7 +1,7 @@
 """The three maps on arrays, and layers whose weights are packed once.
 
 With A the matrix of a convolution: `conv_transpose` is y = A^T x, `conv` is x = A y, and
-`conv_weight_gradient` correlates x with y, one number a weight. The input gradient of each of the first two
+`conv_weight_gradient` correlates x with y, one number per weight. The input gradient of each of the first two
 is the other one. None of them conjugates. Weights always have the shape (in, out/groups, *kernel) of the
 transposed layer.
 
@@ -22,7 +22,7 @@ from tconv.errors import TconvError
 from tconv.geometry.normalize import Padding, PerAxis
 from tconv.ops.arrays import Array, allocate, operand, returned
 from tconv.ops.call_cache import Options, frozen, planned_call, planned_gradient
-from tconv.ops.execute import Ready, bias_operand, carry_out, check_layout, execute, same_dtype
+from tconv.ops.execute import Ready, bias_operand, check_layout, execute, run_map, same_dtype
 from tconv.planning import Activation, Layout, MapName
 
 __all__ = ["conv", "conv_transpose", "conv_weight_gradient"]
@@ -41,7 +41,7 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, ou
             raise
         return Ready(job, w.array, bias_operand(bias, job.channels, x))
 
-    return carry_out(source, x, prepared, out)
+    return run_map(source, x, prepared, out)
 
 
 def conv_transpose(
@@ -69,27 +69,27 @@ def conv_transpose(
         x: (n, c_in, *input), or (c_in, *input); 1 to 3 spatial axes.
         weight: (c_in, c_out/groups, *kernel).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: output cells cropped at both ends of each axis: an int, one an axis, (lo, hi) pairs one an
-            axis (negative ones extend), "valid" for 0, or "same" for an output of input * stride.
-        output_padding: cells added at the far end, to tell apart the outputs that one convolution maps to
-            one input.
-        groups: the channels are cut in so many groups that do not mix.
-        output_size: spatial sizes wanted; picks `output_padding`.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied on the way
-            out.
-        layout: "channels_first" or "channels_last", of x and of the answer.
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: output cells cropped at both ends of each axis: an int, one per axis, one (lo, hi) pair per
+            axis (negative values extend), "valid" for 0, or "same" for an output of input * stride.
+        output_padding: cells added at the far end, to choose among the output sizes that a convolution maps
+            to the same input size.
+        groups: the number of groups of channels that do not mix.
+        output_size: the spatial sizes of the output; determines `output_padding`.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
+            epilogue.
+        layout: "channels_first" or "channels_last", of x and of the output.
         algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
-        out: where to write the answer.
+        out: an array to write the output to.
 
     Returns:
-        (n, c_out, *output), of the dtype and kind of `x`. Integers are exact and wrap. Infinities and NaN
-        spoil the outputs that they reach, and with the algorithm `winograd` their neighbours too. float16
-        and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) take subnormal
-        numbers for zero.
+        (n, c_out, *output), of the dtype and array type of `x`. Integers are exact and wrap. Infinities and
+        NaN affect the outputs that they reach, and with the algorithm `winograd` their neighbours too.
+        float16 and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) treat
+        subnormal numbers as zero.
 
     Raises:
-        TconvError: what does not fit, with what would.
+        TconvError: arguments that do not fit; the message says what would.
 
     >>> x = np.ones((1, 2, 3), np.float32)
     >>> conv_transpose(x, np.ones((2, 1, 2), np.float32), stride=2).shape  # (3-1)*2 + (2-1) + 1
@@ -119,10 +119,10 @@ def conv(
     """The convolution that `conv_transpose` with the same weight and options is the transpose of.
 
     Args:
-        y: (n, c_out, *output) in the transposed layer's terms: what it would have made.
+        y: (n, c_out, *output) in the transposed layer's terms: the shape of its output.
         weight: (c_in, c_out/groups, *kernel), which a convolution calls (out, in/groups, *kernel).
         bias: (c_in,), or None.
-        input_size: the sizes to make, where several fit (only with dilation > stride).
+        input_size: the spatial sizes of the result, where several fit (only with dilation > stride).
 
     Returns:
         (n, c_in, *input), with input = floor((output + lo + hi - dilation*(k-1) - 1) / stride) + 1.
@@ -155,7 +155,7 @@ def conv_weight_gradient(
     Args:
         x: (n, c_in, *input).
         y: (n, c_out, *output).
-        kernel: an int, or one an axis.
+        kernel: an int, or one per axis.
         layout: "channels_first" or "channels_last", of x and of y.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Plans chosen by the clock."""
+"""Plans chosen by measurement."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def plan(
     prepared: bool = True,
     measure: bool = False,
 ) -> Plan:
-    """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
+    """The cheapest plan to compute `map` on `geometry`, or the plan of one `algorithm`.
 
     Args:
         geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
         algorithm: "auto" or a name in `tconv.planning.ALGORITHMS`.
-        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
+        activation: the activation after the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
             ("clamp", lo, hi).
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `tconv.planning.isas()`; the best one by default.
-        prepared: whether weights are packed once, as `prepare` does, or at every call.
-        measure: time the most promising plans of every algorithm, on as many threads as are set, instead of
-            trusting the estimate. All later calls for this geometry use the fastest.
+        prepared: whether weights are packed once, as by `prepare`, or at every call.
+        measure: time the most promising plans of every algorithm, with the current number of threads,
+            instead of relying on the estimate. All later calls for this geometry use the fastest.
 
     Raises:
         TconvError: an unknown name, an algorithm that does not apply, an activation that the dtype lacks, or
@@ -70,7 +70,7 @@ def plan(
 
 
 def _seconds(chosen: Plan) -> float:
-    """Seconds of the fastest of some runs on arrays of ones; packed weights do not count."""
+    """Seconds of the fastest of several runs on arrays of ones; the time to pack weights does not count."""
     g = chosen.geometry
     names = {code: name for name, code in CODES.items()}
     dtype = np.dtype("uint16" if chosen.dtype == "bf16" else names[chosen.dtype])

@@ -1,7 +1,8 @@
-"""A page to play with: a transposed convolution and its adjoint, cell by cell, in a browser.
+"""An interactive page: a transposed convolution and its adjoint, cell by cell, in a browser.
 
-`site()` holds the page's files, which work from any static host; `serving` serves them on this machine alone.
-The page's own geometry and framework calls are JavaScript, held to this package's by its tests.
+`site()` returns the page's files, which work from any static host; `serving` serves them on this machine
+only. The page's own geometry is JavaScript, which the tests compare with this package. The frameworks' calls
+come from `tconv.conventions`: the server answers for any problem, a copy holds those of its examples.
 
 >>> [name for name in sorted(site()) if not name.endswith(".js")]
 ['icon.svg', 'index.html', 'page.css']

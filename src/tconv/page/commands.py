@@ -1,4 +1,4 @@
-"""`tconv page`: open the page, or copy it to where a web server finds it."""
+"""`tconv page`: open the page, or copy it to a folder for a web server."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ example:
   tconv page --port 8765 --no-open
   tconv page --out site/play
 
-The layer and the convolution it is the adjoint of, cell by cell: point at an output to see the inputs and
-taps that make it, at an input to see its stamp. It is served on 127.0.0.1 alone and needs no network; with
---out its files are copied instead, for any static host. Stop it with Ctrl-C."""
+Shows the layer and the convolution whose adjoint it is, cell by cell: point at an output to see the inputs
+and taps that contribute to it, at an input to see its stamp. The page is served on 127.0.0.1 only and needs
+no network; with --out its files are copied instead, for any static host. Stop it with Ctrl-C."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `page` to the commands."""
-    parser = subparsers.add_parser("page", help="play with a layer in the browser", description=_EXAMPLE)
+    parser = subparsers.add_parser("page", help="explore a layer in the browser", description=_EXAMPLE)
     add = parser.add_argument
     add("problem", nargs="?", metavar="PROBLEM", help="such as 'n1 c256>64 i64x64 k4 s2 p1'")
-    add("--port", type=int, default=0, metavar="N", help="of 127.0.0.1 (default: any that is free)")
+    add("--port", type=int, default=0, metavar="N", help="port of 127.0.0.1 (default: any free one)")
     add("--no-open", action="store_true", help="print the address without opening a browser")
-    add("--out", type=Path, metavar="DIR", help="copy the page into a folder and do not serve it")
+    add("--out", type=Path, metavar="DIR", help="copy the page into a folder instead of serving it")
     add("--json", action="store_true", help="print JSON")
     parser.set_defaults(func=_page)
 
@@ -41,10 +41,10 @@ def add_parser(subparsers: Any) -> None:
 def _page(args: argparse.Namespace) -> int:
     geometry = None if args.problem is None else Geometry.parse(args.problem)
     if args.out is not None:
-        paths = copy_to(args.out)
+        paths = copy_to(args.out, [] if geometry is None else [geometry])
         link = f"{args.out / 'index.html'}{fragment(geometry)}"
         print(json.dumps({"page": link, "files": [str(path) for path in paths]}) if args.json else link)
-        print("any static host serves it; a browser does not run it from a file", file=sys.stderr)
+        print("any static host can serve it; a browser does not run it from a file", file=sys.stderr)
         return 0
     with serving(args.port) as (server, address):
         link = f"{address}{fragment(geometry)}"

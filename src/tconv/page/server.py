@@ -1,8 +1,9 @@
-"""Serve the page on this machine: 127.0.0.1 alone, from memory, nothing but the page's files."""
+"""Serve the page on this machine: on 127.0.0.1 only, from memory, its files and the calls of a problem."""
 
 from __future__ import annotations
 
 import errno
+import json
 import re
 import socket
 import sys
@@ -16,20 +17,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tconv.errors import TconvError
+from tconv.page.calls import answer
 from tconv.page.site import site
 
 __all__ = ["serving"]
 
-#: Stated here, since `mimetypes` asks the machine, and a machine that says text/plain breaks every module.
+#: Stated here, since `mimetypes` depends on the machine, and a type of text/plain would break every module.
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
+    "": "text/plain; charset=utf-8",
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -37,11 +41,6 @@ _HEADERS = {
 #: Names under which this machine calls itself, whatever port a tunnel makes of ours. A page of another site
 #: whose name is made to lead here (DNS rebinding) asks under its own.
 _HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE | re.ASCII)
-_REFUSALS = {
-    HTTPStatus.BAD_REQUEST: b"This is no address; the page is at /\n",
-    HTTPStatus.NOT_FOUND: b"There is no such file; the page is at /\n",
-    HTTPStatus.MISDIRECTED_REQUEST: b"The page answers under 127.0.0.1 and localhost alone\n",
-}
 _PATIENCE = 10  # seconds that a client may take for a request, and for an answer
 
 
@@ -70,30 +69,40 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, *, body: bool) -> None:
-        status, name = self._asked()
-        content = self.files[name] if status == HTTPStatus.OK else _REFUSALS[status]
-        kind = _TYPES[PurePosixPath(name).suffix] if status == HTTPStatus.OK else "text/plain; charset=utf-8"
+        status, suffix, content = self._found()
         self.send_response(status)
         for header, value in _HEADERS.items():
             self.send_header(header, value)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", _TYPES[suffix])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
             self.wfile.write(content)
 
-    def _asked(self) -> tuple[HTTPStatus, str]:
-        """What becomes of the request, and which file it names."""
+    def _found(self) -> tuple[HTTPStatus, str, bytes]:
+        """Status, suffix and content of what is asked for."""
         if not all(_HOSTS.fullmatch(host) for host in self.headers.get_all("Host", [])):
-            return HTTPStatus.MISDIRECTED_REQUEST, ""
+            return (
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "",
+                b"The page answers under 127.0.0.1 and localhost only\n",
+            )
         try:
-            name = urlsplit(self.path).path.removeprefix("/") or "index.html"
+            asked = urlsplit(self.path)
         except ValueError:  # http://[
-            return HTTPStatus.BAD_REQUEST, ""
-        return (HTTPStatus.OK if name in self.files else HTTPStatus.NOT_FOUND), name
+            return HTTPStatus.BAD_REQUEST, "", b"This is no address; the page is at /\n"
+        name = asked.path.removeprefix("/") or "index.html"
+        if name == "calls.json":
+            try:
+                return HTTPStatus.OK, ".json", answer(asked.query)
+            except TconvError as fault:
+                return HTTPStatus.BAD_REQUEST, ".json", json.dumps({"error": str(fault)}).encode()
+        if name in self.files:
+            return HTTPStatus.OK, PurePosixPath(name).suffix, self.files[name]
+        return HTTPStatus.NOT_FOUND, "", b"There is no such file; the page is at /\n"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal belongs to the one line with the address."""
+        """Print nothing: the terminal shows only the address."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -108,12 +117,12 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serving(port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
-    """A server bound to 127.0.0.1, and the page's address; `serve_forever` is the caller's.
+    """A server bound to 127.0.0.1, and the page's address; the caller calls `serve_forever`.
 
-    Port 0 takes one that is free.  Raises `TconvError` where the port is out of range or taken.
+    Port 0 takes any free port.  Raises `TconvError` if the port is out of range or taken.
     """
     if not 0 <= port <= 65535:
-        raise TconvError(f"--port {port} is no port; 0 (any that is free) to 65535 would fit")
+        raise TconvError(f"--port {port} is not a port; 0 (any free one) to 65535 would fit")
     handler = type("_Page", (_Handler,), {"files": site()})
     try:
         server = _Server(("127.0.0.1", port), handler)
@@ -121,6 +130,6 @@ def serving(port: int = 0) -> Iterator[tuple[ThreadingHTTPServer, str]]:
         if fault.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         reason = "taken" if fault.errno == errno.EADDRINUSE else "not allowed"
-        raise TconvError(f"--port {port} is {reason}; leave it out to get one that is free") from None
+        raise TconvError(f"--port {port} is {reason}; leave it out to get a free one") from None
     with server:
         yield server, f"http://127.0.0.1:{server.server_port}/"

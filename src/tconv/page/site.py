@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,12 +12,13 @@ from urllib.parse import quote_plus
 from tconv.errors import TconvError
 from tconv.files import make_folder, write_aside
 from tconv.geometry import Geometry
+from tconv.page.calls import calls
 
 __all__ = ["copy_to", "fragment", "site"]
 
 
 def site() -> dict[str, bytes]:
-    """Path -> content of every file of the page; `index.html` is where it begins.
+    """Path -> content of every file of the page; `index.html` is the start.
 
     >>> site()["index.html"][:15]
     b'<!doctype html>'
@@ -32,12 +34,17 @@ def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
             yield from _files(entry, f"{path}{entry.name}/")
 
 
-def copy_to(folder: Path) -> list[Path]:
-    """Write the page's files into `folder`, which may be new, empty or an older copy; their paths.
+def copy_to(folder: Path, problems: Iterable[Geometry] = ()) -> list[Path]:
+    """Write the page's files into `folder`, which may be new, empty or an older copy, and return their paths.
 
-    Raises `TconvError` where the folder holds anything else, so that nobody's index.html is lost.
+    A static host computes nothing: `calls.json` holds the frameworks' calls of the page's examples and of
+    `problems`.  For any other problem the page names the command that prints them.
+
+    Raises `TconvError` if the folder holds anything else, so that no other index.html is overwritten.
     """
     wanted = site()
+    examples = re.findall(r'data-problem="([^"]*)"', wanted["index.html"].decode())
+    wanted["calls.json"] = calls([*map(Geometry.parse, examples), *problems])
     if folder.exists() and not folder.is_dir():
         raise TconvError(f"--out {folder} is a file; a folder that is new or empty would fit")
     if folder.is_dir():
@@ -55,5 +62,5 @@ def copy_to(folder: Path) -> list[Path]:
 
 
 def fragment(geometry: Geometry | None) -> str:
-    """What follows the page's address to open it at `geometry`: its spelling, with `+` for spaces."""
+    """The fragment of the page's address that opens `geometry`: its spelling, with `+` for spaces."""
     return "" if geometry is None else "#" + quote_plus(str(geometry), safe=":")

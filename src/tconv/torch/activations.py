@@ -1,6 +1,6 @@
-"""What follows a layer: PyTorch's own functions, and their gradients from the answer alone.
+"""Activations after a layer: PyTorch's own functions, and their gradients from the output alone.
 
-Where the engine fuses an activation only its answer exists, so gradients are those that the answer tells.
+Where the engine fuses an activation only its output exists, so gradients are computed from the output.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["activate", "checked", "fusible", "gradient"]
 class Function(NamedTuple):
     """An activation; both take its numbers last."""
 
-    apply: Callable[..., Tensor]  #: from the layer's answer
-    gradient: Callable[..., Tensor]  #: from the gradient that comes back and the activation's answer
+    apply: Callable[..., Tensor]  #: from the layer's output
+    gradient: Callable[..., Tensor]  #: from the output's gradient and the activation's output
 
 
 _aten = torch.ops.aten
@@ -33,7 +33,7 @@ _FUNCTIONS = {
     "leaky_relu": Function(
         functional.leaky_relu, lambda grad, y, slope: _aten.leaky_relu_backward(grad, y, slope, True)
     ),
-    # Not torch.clamp, whose gradient at the bounds is 1: there an answer does not tell where it came from.
+    # Not torch.clamp, whose gradient at the bounds is 1: there the output does not determine the gradient.
     "clamp": Function(functional.hardtanh, lambda grad, y, lo, hi: _aten.hardtanh_backward(grad, y, lo, hi)),
 }
 
@@ -42,7 +42,7 @@ def checked(activation: Any) -> Activation:
     """`activation` as a key: a tuple for a list.
 
     Raises:
-        TconvError: a word that is unknown, or numbers that do not fit it.
+        TconvError: an unknown name, or numbers that do not fit it.
     """
     activation_code(activation)
     return tuple(activation) if isinstance(activation, list) else activation
@@ -54,12 +54,12 @@ def _parts(activation: Any) -> tuple[Function, tuple[float, ...]]:
 
 
 def fusible(activation: Activation) -> bool:
-    """Whether the answer tells the gradient: a negative slope makes two inputs one answer."""
+    """Whether the output determines the gradient: with a negative slope two inputs have the same output."""
     return not (isinstance(activation, tuple) and activation[0] == "leaky_relu" and float(activation[1]) < 0)
 
 
 def activate(activation: Activation, z: Tensor) -> Tensor:
-    """The activation by PyTorch, as a step of its own; None is none.
+    """The activation as a separate operator of PyTorch; None means no activation.
 
     >>> activate(("clamp", 0, 2), torch.tensor([-1.0, 1.0, 3.0]))
     tensor([0., 1., 2.])
@@ -71,7 +71,7 @@ def activate(activation: Activation, z: Tensor) -> Tensor:
 
 
 def gradient(activation: Activation, grad: Tensor, y: Tensor) -> Tensor:
-    """The gradient of what the activation was applied to, from its answer `y`.
+    """The gradient with respect to the activation's input, from its output `y`.
 
     >>> gradient("tanh", torch.ones(2), torch.tensor([0.0, 0.5]))
     tensor([1.0000, 0.7500])

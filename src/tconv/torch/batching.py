@@ -1,6 +1,6 @@
-"""The maps under vmap: shared weights make a longer batch, weights of their own make more groups.
+"""The maps under vmap: shared weights extend the batch, separate weights add groups.
 
-A tensor has a further axis somewhere (None: it is without it), which the answer has first.
+A tensor may have a mapped axis (None: it has none); in the output this axis is the first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 __all__ = ["Batched", "batched_layer", "into_groups"]
 
-#: The answer, and where its further axis is.
+#: The output, and the position of its mapped axis.
 Batched = tuple[Tensor, int]
 
 
@@ -39,8 +39,8 @@ def batched_layer(
     count = info.batch_size
     if axes[1] is None:
         every = _leading(source, axes[0], count)
-        made = call(every.flatten(0, 1), weight, *before, groups, *after)
-        return made.reshape(*every.shape[:2], *made.shape[1:])
+        result = call(every.flatten(0, 1), weight, *before, groups, *after)
+        return result.reshape(*every.shape[:2], *result.shape[1:])
     wide = into_groups(source, axes[0], count), _leading(weight, axes[1], count).flatten(0, 1)
-    made = call(*wide, *before, groups * count, *after)
-    return made.reshape(made.shape[0], count, made.shape[1] // count, *made.shape[2:]).movedim(1, 0)
+    result = call(*wide, *before, groups * count, *after)
+    return result.reshape(result.shape[0], count, result.shape[1] // count, *result.shape[2:]).movedim(1, 0)

@@ -1,4 +1,4 @@
-"""From shapes, dtypes and options of tensors to a plan, found again for the same ones."""
+"""From shapes, dtypes and options of tensors to a plan, cached under them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ DTYPES: dict[torch.dtype, str] = {getattr(torch, name): code for name, code in C
 
 
 class TensorCall(NamedTuple):
-    """A plan, with the shape and dtype of what it makes."""
+    """A plan, with the shape and dtype of its output."""
 
     plan: Plan
-    shape: Ints  #: as it lies in memory
+    shape: Ints  #: in memory order
     dtype: torch.dtype
-    array: np.dtype[np.generic]  #: that memory for it has in NumPy, where bfloat16 is uint16
-    last: bool  #: whether the answer's channels come last in memory
+    array: np.dtype[np.generic]  #: of its memory in NumPy, where bfloat16 is uint16
+    last: bool  #: whether the output's channels come last in memory
     formats: tuple[torch.memory_format, torch.memory_format]  #: in which both factors are read
 
 
@@ -53,17 +53,17 @@ _LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def memory_format(dim: int, last: bool) -> torch.memory_format:
-    """PyTorch's name of the order in which tensors of `dim` axes lie."""
+    """PyTorch's name of the memory format of tensors with `dim` axes."""
     return _LAST[dim] if last else torch.contiguous_format
 
 
 def channels_last(tensor: torch.Tensor) -> bool:
-    """Whether PyTorch counts `tensor` (n, c, ...) as one whose channels come last in memory."""
+    """Whether PyTorch treats `tensor` (n, c, ...) as channels_last."""
     format = _LAST.get(tensor.dim())
     if format is None or not tensor.is_contiguous(memory_format=format):
         return False
-    # With one channel or one position both orders are the same; the strides say which is meant.
-    return not tensor.is_contiguous() or bool(  # of sizes that a compiler may know by name alone
+    # With one channel or one position both orders are the same; the strides decide.
+    return not tensor.is_contiguous() or bool(  # of sizes that may be symbolic under a compiler
         tensor.stride(1) == 1 != tensor.stride(0) and tensor.stride(-1) == tensor.shape[1]
     )
 
@@ -71,14 +71,14 @@ def channels_last(tensor: torch.Tensor) -> bool:
 def spelled_out(
     axes: int, stride: object, padding: object, output_padding: object, dilation: object, groups: object
 ) -> tuple[Ints, Ints, Ints, Ints, int]:
-    """(stride, padding, output_padding, dilation, groups): one int an axis, but for groups.
+    """(stride, padding, output_padding, dilation, groups): one int per axis, except groups.
 
-    Where sides differ padding has two, those at the near ends first, as in ONNX: padding[:axes] and
-    padding[-axes:] are the near and the far ends of both forms.
+    Where the sides differ padding has two per axis, those at the near ends first, as in ONNX: padding[:axes]
+    and padding[-axes:] are the near and the far ends of both forms.
     """
 
     def each(name: str, value: object) -> Ints:
-        if isinstance(value, tuple | list) and len(value) == 1:  # PyTorch lets one stand for all
+        if isinstance(value, tuple | list) and len(value) == 1:  # in PyTorch one stands for all axes
             value = value[0]
         return per_axis(name, value, axes)
 
@@ -92,7 +92,7 @@ def spelled_out(
 
 
 def nested(padding: object) -> bool:
-    """Whether (lo, hi) pairs stand in `padding`."""
+    """Whether `padding` contains (lo, hi) pairs."""
     return isinstance(padding, tuple | list) and any(isinstance(entry, tuple | list) for entry in padding)
 
 
@@ -105,30 +105,30 @@ def _pairs(padding: Ints, axes: int) -> tuple[tuple[int, int], ...]:
     return tuple(zip(padding[:axes], padding[-axes:], strict=True))
 
 
-options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 are no 1 and 2
+options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 must not count as 1 and 2
 
 
 def _one(dtypes: Dtypes, names: tuple[str, ...]) -> str:
-    """Our name of the dtype of operands that must share it."""
+    """tconv's name of the dtype that the operands must share."""
     if len(set(dtypes)) > 1:
-        told = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
-        raise TconvError(f"{told}; one dtype for all would fit")
+        named = ", ".join(f"{name} is {dtype}" for name, dtype in zip(names, dtypes, strict=False))
+        raise TconvError(f"{named}; one dtype for all would fit")
     found = DTYPES.get(dtypes[0])
     if found is None:
         raise TconvError(f"{names[0]} is {dtypes[0]}; {', '.join(str(dtype) for dtype in DTYPES)} would fit")
     return found
 
 
-def tensor_call(made: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
+def tensor_call(planned: PlannedCall, dtype: torch.dtype, axes: int) -> TensorCall:
     """The same job, in PyTorch's terms."""
     array = np.dtype("uint16" if dtype is torch.bfloat16 else str(dtype).removeprefix("torch."))
-    last, gradient = made.plan.layout == "channels_last", made.plan.map == "weight_gradient"
+    last, gradient = planned.plan.layout == "channels_last", planned.plan.map == "weight_gradient"
     formats = memory_format(axes + 2, last), memory_format(axes + 2, last and gradient)
-    return TensorCall(made.plan, made.shape, dtype, array, last and not gradient, formats)
+    return TensorCall(planned.plan, planned.shape, dtype, array, last and not gradient, formats)
 
 
 def _in_order(shape: Ints, last: bool) -> Ints:
-    shape = tuple(shape)  # of ints alone, as messages show them
+    shape = tuple(shape)  # plain ints, for messages
     return moved_last(shape, len(shape) - 2) if last else shape
 
 
@@ -148,7 +148,7 @@ def transposed(
 ) -> TensorCall:
     """The job of `conv_transpose` on tensors of these shapes; `dtypes` are those of x, weight and bias.
 
-    `last`: x is channels_last, and the answer too.
+    `last`: x is channels_last, and so is the output.
     """
     code = _one(dtypes, ("input", "weight", "bias"))
     weight = tuple(weight)
@@ -167,7 +167,7 @@ def transposed(
     job = planned_call("conv_transpose", code, _in_order(x, last), weight, given)
     if bias is not None and tuple(bias) != (job.channels,):
         raise TconvError(
-            f"bias has shape {tuple(bias)}; ({job.channels},), one number an output channel, would fit"
+            f"bias has shape {tuple(bias)}; ({job.channels},), one number per output channel, would fit"
         )
     return tensor_call(job, dtypes[0], axes)
 
@@ -184,9 +184,9 @@ def strided(
     groups: int,
     size: Ints,
 ) -> TensorCall:
-    """The job of `conv`, whose answer has the spatial sizes `size`; `dtypes` are those of y and weight.
+    """The job of `conv`, whose output has the spatial sizes `size`; `dtypes` are those of y and weight.
 
-    `last`: y is channels_last, and the answer too.
+    `last`: y is channels_last, and so is the output.
     """
     code = _one(dtypes, ("input", "weight"))
     sides = _pairs(padding, len(stride))

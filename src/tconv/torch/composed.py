@@ -1,7 +1,7 @@
-"""The layer in PyTorch's own functions: for exporters, and for tensors that the engine does not compute.
+"""The layer by PyTorch's own functions: for exporters, and for tensors that the engine does not compute.
 
-With padding (lo, hi) and output padding o, an axis of the answer is the whole of (i-1)*s + d*(k-1) + 1 cells,
-cropped by lo in front and by hi - o behind; a negative crop adds cells that hold the bias alone.
+With padding (lo, hi) and output padding o, an axis of the output is the full (i-1)*s + d*(k-1) + 1 cells,
+cropped by lo in front and by hi - o at the end; a negative crop adds cells that hold the bias alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def composed(
     dilation: Sequence[Any],
     groups: Any,
 ) -> Tensor:
-    """What `tconv::conv_transpose` computes, with its arguments."""
+    """The same as `tconv::conv_transpose`, with its arguments."""
     axes = len(stride)
     call, options = _PYTORCH[axes], (groups, dilation)
     lows, highs = list(padding[:axes]), list(padding[-axes:])
@@ -45,12 +45,12 @@ def composed(
     fits = min(lows) >= 0 and all(-high < s for high, s in zip(highs, stride, strict=True))
     if exporting and fits and torch._C._get_tracing_state() is None:
         return _node(x, weight, bias, stride, lows, highs, dilation, groups)
-    made = call(x, weight, None, stride, 0, 0, *options)
+    result = call(x, weight, None, stride, 0, 0, *options)
     cuts = [-cut for pair in zip(reversed(lows), reversed(highs), strict=True) for cut in pair]
-    # Cells are added before any are taken away: more may be cropped at one end than the whole has.
+    # Cells are added before any are cropped: one end may be cropped by more than the full size.
     for part in [max(cut, 0) for cut in cuts], [min(cut, 0) for cut in cuts]:
-        made = functional.pad(made, part) if any(part) else made
-    return made if bias is None else made + bias.reshape(-1, *(1,) * axes)
+        result = functional.pad(result, part) if any(part) else result
+    return result if bias is None else result + bias.reshape(-1, *(1,) * axes)
 
 
 def _node(
@@ -63,9 +63,9 @@ def _node(
     dilation: Sequence[Any],
     groups: Any,
 ) -> Tensor:
-    """ONNX's own ConvTranspose, which crops the ends of an axis by numbers of their own.
+    """ONNX's own ConvTranspose, which crops the two ends of an axis separately.
 
-    For the exporter by torch.export: that by TorchScript, which traces, knows no `symbolic`.
+    For the exporter by torch.export: the one by TorchScript, which traces, has no `symbolic`.
     """
     axes = zip(x.shape[2:], weight.shape[2:], stride, lows, highs, dilation, strict=True)
     sizes = [(i - 1) * s + d * (k - 1) + 1 - lo - hi for i, k, s, lo, hi, d in axes]

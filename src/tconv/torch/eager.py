@@ -1,6 +1,6 @@
-"""The three maps on plain CPU tensors, by address: no dispatcher, no tape.
+"""The three maps on plain CPU tensors, by address: without dispatcher and autograd.
 
-All tensors have a batch axis. Where gradients are wanted, `maps` records what is done here.
+All tensors have a batch axis. Where gradients are needed, `maps` records these calls.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ __all__ = [
     "weight_gradient",
 ]
 
-#: From about this size on the system takes memory back when a tensor dies, and every page of the next one
+#: From about this size on, memory returns to the system when a tensor dies, and every page of the next one
 #: is a fault (33 MB: 7 ms). The engine's cache of blocks keeps it; such tensors cannot be resized in place.
 _FROM_CACHE = 16 << 20
 
 
 def empty(job: TensorCall) -> Tensor:
-    """Memory for what the job makes, in its order."""
+    """Memory for the job's output, in its memory order."""
     if prod(job.shape) * job.array.itemsize < _FROM_CACHE:
-        made = torch.empty(job.shape, dtype=job.dtype)
+        result = torch.empty(job.shape, dtype=job.dtype)
     else:
         array = allocate(job.plan.geometry, job.shape, job.array)
         brain = job.dtype is torch.bfloat16
-        made = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
-    # No view: one made inside autograd's functions could not be changed in place, as nn.ReLU(True) does.
-    return made.movedim(-1, 1).data if job.last else made
+        result = from_dlpack(as_bfloat16(array)) if brain else torch.from_numpy(array)
+    # Not a view: a view from inside an autograd function cannot be changed in place, as nn.ReLU(True) does.
+    return result.movedim(-1, 1).data if job.last else result
 
 
 def _run(job: TensorCall, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     target = empty(job)
     if target.numel():
-        # Names hold the tensors while their addresses are in use.
+        # These names keep the tensors alive while their addresses are in use.
         source = source.contiguous(memory_format=job.formats[0])
         weight = weight.contiguous(memory_format=job.formats[1])
         bias = bias if bias is None else bias.contiguous()

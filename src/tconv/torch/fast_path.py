@@ -1,4 +1,4 @@
-"""Whether a call may take the short road: real CPU tensors, and nobody watching or rewriting the calls."""
+"""Whether a call may take the fast path: real CPU tensors, and nothing that watches or rewrites calls."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _TYPES = frozenset((Tensor, Parameter))
 def _keys_of_plain_tensors() -> frozenset[int]:
     """The dispatch keys of a dense CPU tensor, made in inference mode or not.
 
-    Anything else about a tensor changes them: another device or layout, quantised, nested, a conjugate or
-    negative that is only noted, all zeros without memory, a functorch wrapper, a subclass with its own rules.
+    Every other property changes them: another device or layout, quantised, nested, a lazy conjugate or
+    negative, zeros without memory, a functorch wrapper, a subclass with its own rules.
     """
     usual = torch.empty(0, device="cpu")
     with torch.inference_mode():
@@ -57,12 +57,12 @@ def plain(first: Tensor, second: Tensor, third: Tensor | None) -> bool:
 
 
 def transformed() -> bool:
-    """Whether torch.func transforms or tangents (torch.autograd.forward_ad) travel with the tensors."""
+    """Whether torch.func transforms or tangents (torch.autograd.forward_ad) are active."""
     return _are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def recorded(first: Tensor, second: Tensor, third: Tensor | None) -> bool:
-    """Whether autograd has to know of a call on these tensors."""
+    """Whether autograd must record a call on these tensors."""
     if forward_ad._current_level >= 0:
         return True
     return torch.is_grad_enabled() and (

@@ -61,30 +61,30 @@ def conv_transpose2d(
 ) -> Tensor:
     """Transposed convolution over two axes, in place of torch.nn.functional.conv_transpose2d.
 
-    Tensors that are not dense CPU ones, dtypes that the engine lacks (bool, float8, complex32, quantised) and
-    torch.func transforms inside torch.compile go to PyTorch's own operator.
+    Tensors that are not dense CPU tensors, dtypes that the engine lacks (bool, float8, complex32, quantised)
+    and torch.func transforms inside torch.compile use PyTorch's own operator.
 
     Args:
-        input: (n, c_in, h, w), or (c_in, h, w). Any strides; the answer is contiguous,
+        input: (n, c_in, h, w), or (c_in, h, w). Any strides; the output is contiguous,
             or channels_last where the input is.
         weight: (c_in, c_out/groups, kh, kw).
         bias: (c_out,), or None.
-        stride: an int, or one an axis; so are `output_padding` and `dilation`.
-        padding: cells cropped at both ends of each axis of the output: an int, one an axis, (lo, hi) pairs
-            one an axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
-            cropped at the far end. Negative ones extend.
+        stride: an int, or one per axis; so are `output_padding` and `dilation`.
+        padding: cells cropped at both ends of each axis of the output: an int, one per axis, one (lo, hi)
+            pair per axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
+            cropped at the far end. Negative values extend.
         output_padding: cells added at the far end.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed where the
-            sums are and not in a pass of its own. Gradients are those of torch.nn.functional's relu, tanh,
-            sigmoid, leaky_relu and hardtanh, and need the answer, not what it was before. Under compilers,
-            autocast and transforms the step is PyTorch's own.
+        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed in the
+            epilogue and not in a separate pass. Gradients are those of torch.nn.functional's relu, tanh,
+            sigmoid, leaky_relu and hardtanh, and need only the output. Under compilers, autocast and
+            transforms the activation is a separate operator of PyTorch.
 
     Returns:
         (n, c_out, ...) with (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding on each axis, of the
         dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
 
     Raises:
-        TconvError: what does not fit, with what would.
+        TconvError: arguments that do not fit; the message says what would.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.ones(1, 1, 3, 3)
     >>> conv_transpose2d(x, weight, stride=2, padding=1, output_padding=1)[0, 0]
@@ -142,32 +142,32 @@ def _conv_transpose(
         given = (stride, padding, output_padding, groups, dilation)
         tensors = (x, weight) if bias is None else (x, weight, bias)
         if has_torch_function(tensors):
-            made: Tensor = handle_torch_function(
+            result: Tensor = handle_torch_function(
                 _OURS[axes], tensors, x, weight, bias, *given, activation=after
             )
-            return made
+            return result
         if not _taken(tensors):
             call = composed
         else:
             x, weight, bias = _autocast(x), _autocast(weight), bias if bias is None else _autocast(bias)
             call = ConvTranspose.call
-            if torch.compiler.is_compiling():  # which can follow neither a cache nor a class of autograd's
+            if torch.compiler.is_compiling():  # which can trace neither a cache nor an autograd function
                 call = torch.ops.tconv.conv_transpose
         if torch.compiler.is_compiling():
             spelled = spelled_out
     elif after is not None and fusible(after) and not transformed():
         call, after = partial(_activated, after), None
-    if isinstance(padding, str):  # of a weight of another rank nothing is asked: it is refused below
+    if isinstance(padding, str):  # a weight of another rank is refused below
         padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
     try:
         each = spelled(axes, stride, padding, output_padding, dilation, groups)
-    except TypeError:  # neither a list nor a size that is known by name alone is a key
+    except TypeError:  # neither a list nor a symbolic size can be a key
         each = spelled_out(axes, stride, padding, output_padding, dilation, groups)
     if x.dim() == axes + 1:
-        made = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
+        result = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     else:
-        made = call(x, weight, bias, *each)
-    return made if after is None else activate(after, made)
+        result = call(x, weight, bias, *each)
+    return result if after is None else activate(after, result)
 
 
 def _activated(activation: Activation, *args: Any) -> Tensor:
@@ -175,7 +175,7 @@ def _activated(activation: Activation, *args: Any) -> Tensor:
 
 
 def _taken(tensors: tuple[Any, ...]) -> bool:
-    """Whether the engine computes these; what it does not is PyTorch's to compute or to refuse."""
+    """Whether the engine computes these tensors; the others are computed or refused by PyTorch."""
     for name, tensor in zip(("input", "weight", "bias"), tensors, strict=False):
         if not isinstance(tensor, Tensor):
             raise TconvError(f"{name} is a {type(tensor).__name__}; a torch.Tensor would fit")
@@ -183,7 +183,7 @@ def _taken(tensors: tuple[Any, ...]) -> bool:
         if torch._C._are_functorch_transforms_active():
             return False
     elif torch._C._get_tracing_state() is not None and torch.onnx.is_in_onnx_export():
-        return False  # the exporter by TorchScript knows PyTorch's operators alone
+        return False  # the exporter by TorchScript knows only PyTorch's operators
     return all(
         tensor.is_cpu and tensor.layout is torch.strided and not tensor.is_nested and tensor.dtype in DTYPES
         for tensor in tensors
@@ -191,7 +191,7 @@ def _taken(tensors: tuple[Any, ...]) -> bool:
 
 
 def _autocast(tensor: Tensor) -> Tensor:
-    """`tensor` as CPU autocast hands it to a convolution: floats in its dtype, float64 left alone."""
+    """`tensor` as CPU autocast passes it to a convolution: floats in its dtype, float64 unchanged."""
     if torch.is_autocast_enabled("cpu") and tensor.is_floating_point() and tensor.dtype is not torch.float64:
         return tensor.to(torch.get_autocast_dtype("cpu"))
     return tensor

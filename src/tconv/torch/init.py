@@ -1,4 +1,4 @@
-"""Starting values for layers that learn to upsample."""
+"""Initial weights for layers that learn to upsample."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["bilinear_"]
 
 
 def bilinear_(weight: Tensor, factor: int | None = None) -> Tensor:
-    """Fill `weight` in place so that its layer upsamples every channel bilinearly, and mixes none.
+    """Fill `weight` in place so that its layer upsamples every channel bilinearly and separately.
 
-    The start of FCN's layers (Long, Shelhamer, Darrell 2015). The layer has as many channels out as in,
-    and stride = factor. Without groups its weights are a diagonal of filters; with groups = channels each
-    channel has one.
+    The start of FCN's layers (Long, Shelhamer, Darrell 2015). The layer has as many output as input channels,
+    and stride = factor. Without groups its weights are a diagonal of filters; with groups = channels, one
+    filter per channel.
 
     Args:
         weight: (c, c/groups, *kernel), 1 to 3 kernel axes; each kernel axis is 2*factor - factor % 2.
-        factor: on all axes; by default each axis has the one that its kernel fits.
+        factor: the factor of all axes; by default each axis has the one that its kernel fits.
 
     Returns:
         `weight`.
 
     Raises:
-        TconvError: a shape that no such layer has, or a kernel that fits no factor, or not `factor`.
+        TconvError: a shape that no such layer has, or a kernel that fits no factor or not the given one.
 
     >>> bilinear_(torch.empty(2, 2, 4))
     tensor([[[0.2500, 0.7500, 0.7500, 0.2500],

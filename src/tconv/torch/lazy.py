@@ -23,7 +23,7 @@ __all__ = ["LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"]
 
 
 class _Lazy(_LazyConvXdMixin):
-    """The part that all ranks share; behind it in the bases is the layer that it becomes."""
+    """The part that all ranks share; the next base class is the layer that it becomes."""
 
     def _uninitialized(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         check_channels(0, out_channels, self.groups)
@@ -78,7 +78,7 @@ class LazyConvTranspose1d(_Lazy, ConvTranspose1d):  # type: ignore[misc]
 
 
 class LazyConvTranspose2d(_Lazy, ConvTranspose2d):  # type: ignore[misc]
-    """A `ConvTranspose2d` whose in_channels are those of its first input; it then becomes one.
+    """A `ConvTranspose2d` whose in_channels are those of its first input, after which it becomes one.
 
     >>> import torch
     >>> layer = LazyConvTranspose2d(8, kernel_size=4, stride=2, padding=1)

@@ -1,4 +1,4 @@
-"""The three maps with their gradients, each one's gradients being the other two.
+"""The three maps with their gradients; the gradients of each map are the other two.
 
 With A the matrix of the convolution that a layer transposes, and x, weight, y as in `tconv.ops`, all three
 are bilinear and never conjugate:
@@ -7,7 +7,8 @@ are bilinear and never conjugate:
     conv             x = A(weight) y        gradients: conv_transpose(x', weight*),  weight_gradient(x', y*)
     weight_gradient  w = x correlated y     gradients: conv(y*, w'),  conv_transpose(x*, w')
 
-where ' is the gradient that comes back and * the complex conjugate. Double backward needs no more formulas.
+where ' is the gradient with respect to the output and * the complex conjugate. Double backward needs no more
+formulas.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from tconv.torch.fast_path import plain, recorded, transformed
 
 __all__ = ["Activated", "Conv", "ConvTranspose", "Map", "WeightGradient"]
 
-#: Gradients, one an argument of the forward; None where there is none.
+#: Gradients, one per argument of the forward; None where there is none.
 Gradients = tuple[Tensor | None, ...]
 
 
 class Map(Function):
-    """A map whose first two arguments are the tensors that it is linear in.
+    """A map that is linear in each of its first two arguments.
 
-    PyTorch calls `forward` to `vmap` by their names: autograd, torch.func and forward-mode differentiation
-    find here all that they need.
+    PyTorch calls the methods `forward` to `vmap` by name, from autograd, torch.func and forward-mode
+    differentiation.
     """
 
     name: ClassVar[str]  #: of the registered operator
@@ -46,7 +47,7 @@ class Map(Function):
 
     @classmethod
     def call(cls, *args: Any) -> Tensor:
-        """The map by the shortest road that keeps what PyTorch promises."""
+        """The map by the fastest path that keeps PyTorch's guarantees."""
         if plain(*_tensors(args)):
             return cls.direct(*args)
         if transformed():
@@ -56,28 +57,28 @@ class Map(Function):
 
     @classmethod
     def direct(cls, *args: Any) -> Tensor:
-        """The map on plain tensors, recorded where a gradient is wanted."""
+        """The map on plain tensors, recorded where a gradient is needed."""
         if recorded(*_tensors(args)):
-            # Past Function.apply, which takes 10 us to bind by the signature what is all here.
+            # Not by Function.apply, which takes 10 us to bind the arguments to the signature.
             made: Tensor = super(Function, cls).apply(*args)  # type: ignore[misc]
             return made
         return cls.compute(*args)
 
     @classmethod
     def forward(cls, *args: Any) -> Tensor:
-        """The map where somebody else keeps the record."""
+        """The map where another mechanism records it."""
         return (cls.compute if plain(*_tensors(args)) else cls.dispatched)(*args)
 
     @classmethod
     def setup_context(cls, ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep each factor that the other one's gradient needs, and no more."""
+        """Save each factor that the gradient of the other one needs, and no more."""
         first, second = inputs[:2]
         first_needed, second_needed = ctx.needs_input_grad[:2]
         answer = (output,) if cls.keeps_answer else ()
         ctx.save_for_backward(first if second_needed else None, second if first_needed else None, *answer)
         ctx.sizes = first.shape[2:], second.shape[2:]
         ctx.options = inputs[2:]
-        # Gradients travel in the format of the forward's input, as in PyTorch.
+        # Gradients have the memory format of the forward's input, as in PyTorch.
         ctx.last = _order(first)
         if transformed():
             ctx.save_for_forward(first, second)
@@ -85,7 +86,7 @@ class Map(Function):
 
     @classmethod
     def jvp(cls, ctx: Any, first: Tensor | None, second: Tensor | None, *others: Tensor | None) -> Tensor:
-        """The tangent of the answer, by linearity in each argument."""
+        """The tangent of the output, by linearity in each argument."""
         a, b = ctx.saved_tensors
         tangent: Tensor = a.new_zeros(ctx.made)
         bias, *_ = others
@@ -105,7 +106,7 @@ def _tensors(args: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
 
 
 def _conjugate(tensor: Tensor) -> Tensor:
-    # Written out at once: a conjugate that is only noted is no plain tensor.
+    # Resolved at once: a lazy conjugate is not a plain tensor.
     return tensor.conj_physical() if tensor.is_complex() else tensor
 
 
@@ -115,7 +116,7 @@ def _order(tensor: Tensor) -> bool | None:
 
 
 def _in_format(grad: Tensor, last: bool | None) -> Tensor:
-    """`grad` with channels last in memory or first; as it is where that is not known (None)."""
+    """`grad` with channels last in memory or first; unchanged where that is not known (None)."""
     if last is None or _order(grad) in (None, last):
         return grad
     return grad.clone(memory_format=memory_format(grad.dim(), last))
@@ -153,7 +154,7 @@ class ConvTranspose(Map):
 
 
 class Activated(ConvTranspose):
-    """activation(y) from (x, weight, bias, stride, ..., groups, activation), fused: for `direct` alone."""
+    """activation(y) from (x, weight, bias, stride, ..., groups, activation), fused; only for `direct`."""
 
     keeps_answer = True
 

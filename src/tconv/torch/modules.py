@@ -1,7 +1,7 @@
 """Transposed convolution layers in place of torch.nn.ConvTranspose1d, 2d and 3d.
 
-Signatures, parameters, initialisation and repr are PyTorch's; a state dict of one loads into the other. What
-PyTorch's layers refuse is here: paddings that differ or are negative, "same", padding modes, an output size
+Signatures, parameters, initialisation and repr are PyTorch's; a state dict of one loads into the other. These
+layers also take what PyTorch's refuse: uneven and negative padding, "same", padding modes, an output size
 at construction, an activation.
 """
 
@@ -28,11 +28,11 @@ Pairs: TypeAlias = str | Sequence[tuple[int, int]]
 
 
 class _Layer:
-    """What our layers have beside PyTorch's; the class behind it in the bases is PyTorch's."""
+    """What these layers have in addition to PyTorch's; the next base class is PyTorch's layer."""
 
     _call: ClassVar[Callable[..., Tensor]]
     padding_mode: Mode
-    #: Of pickles that are older than these options.
+    #: For pickles that are older than these options.
     activation: Activation = None
     output_size: tuple[int, ...] | None = None
 
@@ -66,39 +66,39 @@ class _Layer:
             self.output_size = per_axis("output_size", output_size, axes)
 
     def extra_repr(self: Any) -> str:
-        """PyTorch's, and what PyTorch's layers lack."""
-        told = [super().extra_repr()]  # type: ignore[misc]
-        told += [
+        """PyTorch's text, and the options that PyTorch's layers lack."""
+        parts = [super().extra_repr()]  # type: ignore[misc]
+        parts += [
             f"{name}={value!r}"
             for name in ("output_size", "activation")
             if (value := getattr(self, name)) is not None
         ]
-        return ", ".join(told)
+        return ", ".join(parts)
 
     def forward(self: Any, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """The layer's answer; `output_size` (spatial sizes, or a whole shape) picks the output padding.
+        """The layer's output; `output_size` (spatial sizes, or a whole shape) determines the output padding.
 
         Raises:
-            TconvError: an input, an output size or a padding mode's ring that does not fit.
+            TconvError: an input, an output size or a padding mode's border that does not fit.
         """
         axes, extra = len(self.kernel_size), self.output_padding
         wanted = self.output_size if output_size is None else output_size
-        if wanted is not None and input.dim() in (axes + 1, axes + 2):  # other ranks are `call`'s to refuse
+        if wanted is not None and input.dim() in (axes + 1, axes + 2):  # `call` refuses other ranks
             extra = _extra(self, input, wanted)
         if self.padding_mode == "zeros":
-            made: Tensor = type(self)._call(
+            result: Tensor = type(self)._call(
                 input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation,
                 activation=self.activation,
             )  # fmt: skip
-            return made
+            return result
         full = type(self)._call(input, self.weight, None, self.stride, 0, extra, self.groups, self.dilation)
         sides = padding_pairs(self.padding, self.kernel_size, self.stride, self.dilation)
-        made = folded(full, sides, self.padding_mode)
+        result = folded(full, sides, self.padding_mode)
         if self.bias is None:
-            made = made.clone()  # without the rings' memory
-        else:  # which autocast would have cast
-            made = made + self.bias.to(made.dtype).reshape(-1, *(1,) * axes)
-        return activate(self.activation, made)
+            result = result.clone()  # without memory for the borders
+        else:  # autocast would have cast it
+            result = result + self.bias.to(result.dtype).reshape(-1, *(1,) * axes)
+        return activate(self.activation, result)
 
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
@@ -115,7 +115,7 @@ def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, 
     axes = len(layer.kernel_size)
     sizes = input.shape[-axes:]
     if not isinstance(output_size, tuple | list):
-        raise TconvError(f"{layer}: output_size={output_size!r} is no tuple; one size an axis would fit")
+        raise TconvError(f"{layer}: output_size={output_size!r} is not a tuple; one size per axis would fit")
     if len(output_size) not in (axes, input.dim()):
         raise TconvError(
             f"{layer}: output_size={output_size!r} has {len(output_size)} elements; "
@@ -176,7 +176,7 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
     >>> layer(torch.ones(1, 16, 5, 5), output_size=(10, 10)).shape  # 9 or 10 come from 5
     torch.Size([1, 8, 10, 10])
 
-    What PyTorch's refuses:
+    Options that PyTorch's layer refuses:
 
     >>> layer = ConvTranspose2d(16, 8, 3, 2, padding="same", padding_mode="circular", activation="relu")
     >>> layer  # doctest: +NORMALIZE_WHITESPACE
@@ -206,20 +206,21 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
         output_size: _size_2_t | None = None,
         activation: Activation = None,
     ) -> None:
-        """Options as PyTorch's, and more.
+        """PyTorch's options, and more.
 
         Args:
-            padding: cells cropped at the ends of each axis of the output: an int, one an axis, (lo, hi) pairs
-                one an axis, "same" for an output of input * stride, or "valid" for 0. Negative ones extend.
+            padding: cells cropped at the ends of each axis of the output: an int, one per axis, one (lo, hi)
+                pair per axis, "same" for an output of input * stride, or "valid" for 0. Negative values
+                extend.
             output_padding: cells added at the far end of each axis.
-            padding_mode: of the convolution that the layer is the adjoint of, as torch.nn.Conv2d has it.
-                "zeros" crops the full output; with "reflect", "replicate" and "circular" what would be
-                cropped is added to the cells that such a padding copies. As in torch.nn.functional.pad a
+            padding_mode: that of the convolution whose adjoint the layer is, as in torch.nn.Conv2d.
+                "zeros" crops the full output; with "reflect", "replicate" and "circular" the border is
+                added to the cells that such a padding copies. As in torch.nn.functional.pad, a
                 side of "reflect" must be smaller than the output, and one of "circular" no larger.
-            output_size: spatial sizes of the output, an int or one an axis, for a layer that nn.Sequential
-                calls; each call may give others. It picks the output padding, so that input sizes are those
-                that a convolution of this size gives.
-            activation: follows the layer, fused, as in `conv_transpose2d`.
+            output_size: spatial sizes of the output, an int or one per axis, for a layer that nn.Sequential
+                calls; each call may give others. It determines the output padding, so that input sizes are
+                those that a convolution of this size gives.
+            activation: the fused activation, as in `conv_transpose2d`.
 
         Raises:
             TconvError: channels that groups do not divide, or an option that does not fit.

@@ -28,13 +28,13 @@ Shape = Sequence[Any]  #: of ints, symbolic ones while a compiler traces
 
 
 class Operator(NamedTuple):
-    """What a map needs beside its gradients to be an operator."""
+    """What a map needs, in addition to its gradients, to be an operator."""
 
     map: type[Map]
     schema: str
     job: Callable[..., Any]
-    shape: Callable[..., Shape]  #: of the answer, from the operator's arguments
-    #: Nominal, from the shapes of both factors and of the answer.
+    shape: Callable[..., Shape]  #: of the output, from the operator's arguments
+    #: Nominal, from the shapes of both factors and of the output.
     multiplications: Callable[[Shape, Shape, Shape], int]
 
 
@@ -86,7 +86,7 @@ def _hashable(args: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _sizes(args: Sequence[Any]) -> Iterator[Any]:
-    """Every size and option, of which a compiler may know some only by name."""
+    """Every size and option; some may be symbolic under a compiler."""
     for arg in args:
         if isinstance(arg, Tensor):
             yield from arg.shape
@@ -97,7 +97,7 @@ def _sizes(args: Sequence[Any]) -> Iterator[Any]:
 
 
 def _below_autograd(map: type[Map]) -> type[Map]:
-    """The map as autograd's kernel has it: what computes is the tensors' own kernel, or a fake one."""
+    """The map as the autograd kernel: the tensors' own kernel computes it, or a fake one."""
 
     class Below(map):  # type: ignore[misc, valid-type]
         @classmethod
@@ -121,19 +121,19 @@ def _register(operator: Operator) -> None:
             operator.job(*_hashable(args))  # checks all arguments, as a real run would
         shape = tuple(operator.shape(*args))
         last = map is not WeightGradient and channels_last(args[0])
-        made: Tensor = args[0].new_empty(moved_last(shape, len(shape) - 2) if last else shape)
-        return made.movedim(-1, 1) if last else made
+        result: Tensor = args[0].new_empty(moved_last(shape, len(shape) - 2) if last else shape)
+        return result.movedim(-1, 1) if last else result
 
     def differentiable(*args: Any) -> Tensor:
-        made: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
-        return made
+        result: Tensor = below.apply(*_hashable(args))  # type: ignore[no-untyped-call]
+        return result
 
     def flops(first: Shape, second: Shape, *options: Any, out_shape: Shape, **_: Any) -> int:
         return 2 * operator.multiplications(first, second, out_shape)
 
     _LIBRARY.define(f"{name}{operator.schema} -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
     _LIBRARY.impl(name, compute, "CPU")
-    # Not torch.library.register_autograd, whose kernel drops tangents in silence and refuses torch.func.
+    # Not torch.library.register_autograd, whose kernel silently drops tangents and refuses torch.func.
     _LIBRARY.impl(name, differentiable, "Autograd")
     torch.library.register_fake(f"tconv::{name}", fake, lib=_LIBRARY)
     torch.library.register_vmap(f"tconv::{name}", map.vmap, lib=_LIBRARY)
@@ -144,5 +144,5 @@ def _register(operator: Operator) -> None:
 
 for _operator in OPERATORS:
     _register(_operator)
-# torch.onnx.export asks this table, so that a layer becomes a ConvTranspose without further arguments.
+# torch.onnx.export uses this table, so that a layer becomes a ConvTranspose without further arguments.
 register_decomposition(torch.ops.tconv.conv_transpose.default)(composed)

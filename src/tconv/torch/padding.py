@@ -1,9 +1,10 @@
-"""Paddings that PyTorch's transposed layers refuse: words, pairs, negative ones, and rings folded inwards.
+"""Paddings that PyTorch's transposed layers refuse: names, pairs, negative ones, and padding modes.
 
 With a `padding_mode` the layer is the adjoint of the convolution with that padding. Let P be the padding,
-which copies cells of y to a ring around it, and A the convolution without any: the adjoint of A P is P^T A^T.
-So the transposed convolution makes its full output, and P^T adds each cell of the ring to the cell that the
-ring would have copied. Axis by axis, since P is one matrix an axis.
+which copies cells of y to a border around it, and A the convolution without any: the adjoint of A P is
+P^T A^T. So the transposed convolution computes its full output, and P^T folds the border inwards: it adds
+each cell of the border to the cell of which it would have been a copy. This is done axis by axis, since P is
+one matrix per axis.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["MODES", "folded", "in_numbers"]
 
 
 def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) -> Any:
-    """`padding` without words: one int an axis where both sides agree on every axis, else (lo, hi) pairs.
+    """`padding` without names: one int per axis where both sides agree on every axis, else (lo, hi) pairs.
 
     >>> in_numbers("same", (3, 4), 2, 1), in_numbers("same", (4, 4), 2, 1)
     (((0, 1), (1, 1)), (1, 1))
@@ -34,17 +35,17 @@ def in_numbers(padding: Any, kernel: Sequence[int], stride: Any, dilation: Any) 
 
 
 def _each(name: str, value: Any, axes: int) -> tuple[int, ...]:
-    one = isinstance(value, tuple | list) and len(value) == 1  # PyTorch lets it stand for all
+    one = isinstance(value, tuple | list) and len(value) == 1  # in PyTorch it stands for all axes
     return per_axis(name, value[0] if one else value, axes)
 
 
 class Mode(NamedTuple):
-    """How the ring of an axis is folded back; n is the inside's size, [a, b) what of it was not cropped."""
+    """How the border of an axis is folded inwards; n is the inner size, [a, b) the part that is kept."""
 
-    most: Callable[[int, int, int], int]  #: cells of a side, from n, a, b
-    before: Callable[[int, int, int], int]  #: where those before it begin to go, from their number, a, b
-    after: Callable[[int, int, int], int]  #: where those after it do, from their number, n, a
-    turn: Callable[[Tensor, int], Tensor]  #: the cells in the order in which they are added, along an axis
+    most: Callable[[int, int, int], int]  #: the largest side, from n, a, b
+    before: Callable[[int, int, int], int]  #: where those before it are added, from their number, a, b
+    after: Callable[[int, int, int], int]  #: where those after it are added, from their number, n, a
+    turn: Callable[[Tensor, int], Tensor]  #: the cells along an axis in the order in which they are added
 
 
 #: What torch.nn.functional.pad calls them.
@@ -73,11 +74,11 @@ MODES = {
 def folded(full: Tensor, sides: Sides, mode: str) -> Tensor:
     """P^T of a full output (..., *sizes): (..., *(size - lo - hi)).
 
-    `full` is used up, and the answer may be a part of its memory. Negative sides cropped the convolution's
+    `full` is overwritten, and the result may share its memory. Negative sides crop the convolution's
     input, so here they add zeros.
 
     Raises:
-        TconvError: a side that the inside is too small for, as in torch.nn.functional.pad.
+        TconvError: a side that is too large for the inner size, as in torch.nn.functional.pad.
 
     >>> import torch
     >>> folded(torch.tensor([1.0, 2, 3, 4, 5]), ((1, 1),), "circular")  # 2+5, 3, 4+1

@@ -1,7 +1,7 @@
 """A transposed convolution over a signal that comes in chunks.
 
 Input i reaches the outputs i*stride + t*dilation, t = 0 .. kernel-1, before cropping. So after m inputs the
-outputs below m*stride are done. What a later output still needs of the inputs so far is kept, and each output
+outputs below m*stride are complete. The inputs that later outputs still need are kept, and each output
 is summed in one call, from all its inputs: not chunk by chunk, so that nothing is rounded twice.
 """
 
@@ -21,28 +21,28 @@ __all__ = ["StreamingConvTranspose1d"]
 
 
 class _State(NamedTuple):
-    """Where a stream is."""
+    """The state of a stream."""
 
-    kept: Tensor  #: the last inputs, those that outputs to come need
-    taken: int  #: inputs so far
+    kept: Tensor  #: the last inputs, which later outputs need
+    taken: int  #: the number of inputs so far
     given: int  #: the next output, counted before cropping
 
 
 class StreamingConvTranspose1d(nn.Module):
-    """A ConvTranspose1d that takes its signal in chunks of any length and gives the samples of the whole.
+    """A ConvTranspose1d that takes a signal in chunks of any length and gives the samples of the whole.
 
-    Call it with chunk after chunk; `flush` gives the tail and ends the stream; `reset` forgets one. The
-    outputs, joined, are those of `layer` on the joined chunks: exactly on whole numbers; on others to the bit
-    where the engine sums a short input in the order of a long one, as it does with few channels, and else
-    within rounding, since it chooses its algorithm by size. An object holds one stream, or a batch of streams
-    side by side; others want objects of their own, which may share a layer.
+    Call it with chunk after chunk; `flush` returns the tail and ends the stream; `reset` discards one. The
+    concatenated outputs are those of `layer` on the concatenated chunks: exactly on whole numbers; on others
+    to the bit where the engine sums a short input in the order of a long one, as it does with few channels,
+    and otherwise within rounding, since it chooses its algorithm by size. An object holds one stream, or a
+    batch of streams; further streams need further objects, which may share a layer.
 
     With a layer's near and far padding lo and hi, and reach = dilation*(kernel-1) + 1: after m inputs
-    m*stride - `latency` outputs are out, with latency = lo + max(0, stride + hi - reach - output_padding),
-    and `flush` adds the last max(0, reach + output_padding - hi - stride). For a kernel of twice the stride
-    and a padding of half of it, both are half a stride.
+    m*stride - `latency` outputs have been returned, with latency = lo + max(0, stride + hi - reach -
+    output_padding), and `flush` adds the last max(0, reach + output_padding - hi - stride). For a kernel of
+    twice the stride and a padding of half of it, both are half a stride.
 
-    Gradients of the weights are those of the whole; those of the inputs stop where a chunk begins.
+    Gradients of the weights are those of the whole; gradients of the inputs stop at the start of a chunk.
 
     >>> up = nn.ConvTranspose1d(1, 1, 4, stride=2, padding=1, bias=False)
     >>> _ = nn.init.ones_(up.weight)
@@ -71,17 +71,17 @@ class StreamingConvTranspose1d(nn.Module):
 
     @classmethod
     def from_layer(cls, layer: nn.ConvTranspose1d) -> StreamingConvTranspose1d:
-        """A stream through `layer`, PyTorch's or ours, whose parameters it shares.
+        """A stream through `layer`, PyTorch's or tconv's, whose parameters it shares.
 
         Raises:
-            TconvError: no such layer, or one that has to see its whole input: a padding mode other than
-                "zeros", an output size of its own, hooks.
+            TconvError: not such a layer, or one that needs its whole input: a padding mode other than
+                "zeros", an output size, hooks.
         """
         return cls(layer)
 
     @property
     def latency(self) -> int:
-        """By how many outputs it is behind the stride times the inputs; negative if padding adds some."""
+        """How many outputs lag behind the stride times the inputs; negative if padding adds some."""
         return self._one.lo + max(0, self._one.stride - self._end(1))
 
     def forward(self, chunk: Tensor) -> Tensor:
@@ -100,14 +100,14 @@ class StreamingConvTranspose1d(nn.Module):
         _check_chunk(chunk, state.kept)
         inputs = torch.cat([state.kept, chunk], -1)
         taken = state.taken + chunk.shape[-1]
-        # What lies behind the end that the stream would have if it stopped now must wait.
+        # Outputs beyond the end that the stream would have if it stopped now must wait.
         until = max(state.given, min(taken * self._one.stride, self._end(taken)))
-        made = self._outputs(inputs, taken, state.given, until)
+        result = self._outputs(inputs, taken, state.given, until)
         self._keep(inputs, taken, until)
-        return made
+        return result
 
     def flush(self) -> Tensor:
-        """The outputs that are left when no input follows; the next chunk begins a new stream.
+        """The outputs that remain when no input follows; the next chunk begins a new stream.
 
         Raises:
             TconvError: no input, or so few that the layer has no output.
@@ -117,14 +117,14 @@ class StreamingConvTranspose1d(nn.Module):
             taken = 0 if state is None else state.taken
             least = 1 + max(0, -((self._one.output - 1) // self._one.stride))
             raise TconvError(
-                f"{self.layer}: no output comes of an input of {taken}; one of at least {least} would fit"
+                f"{self.layer}: an input of length {taken} has no output; one of at least {least} would fit"
             )
-        made = self._outputs(state.kept, state.taken, state.given, self._end(state.taken))
+        result = self._outputs(state.kept, state.taken, state.given, self._end(state.taken))
         self.reset()
-        return made
+        return result
 
     def reset(self) -> None:
-        """Forget the stream: the next chunk begins a new one."""
+        """Discard the stream: the next chunk begins a new one."""
         self._state = None
 
     def _end(self, inputs: int) -> int:
@@ -141,11 +141,11 @@ class StreamingConvTranspose1d(nn.Module):
         return _State(chunk[..., :0].detach(), 0, self._one.lo)
 
     def _keep(self, inputs: Tensor, taken: int, given: int) -> None:
-        """Note what outputs from `given` on need, copied: a view would keep the whole chunk alive."""
+        """Keep the inputs that outputs from `given` on need, as a copy: a view would keep the chunk alive."""
         axis = self._one
         first = -((axis.dilation * (axis.kernel - 1) - given) // axis.stride)
         count = min(taken - max(first, 0), inputs.shape[-1])
-        count = max(count, min(taken, 1))  # outputs of the bias alone are asked of an input too
+        count = max(count, min(taken, 1))  # outputs of the bias alone need an input too
         self._state = _State(inputs[..., inputs.shape[-1] - count :].detach().clone(), taken, given)
 
     def _outputs(self, inputs: Tensor, taken: int, given: int, until: int) -> Tensor:
@@ -175,9 +175,9 @@ def _check(layer: Any) -> None:
             (layer._forward_hooks, layer._forward_pre_hooks)
         ),
     }
-    for told, found in whole.items():
+    for reason, found in whole.items():
         if found:
-            raise TconvError(f"{layer}: {told} of a layer that takes chunks; one without would fit")
+            raise TconvError(f"{layer}: {reason} in a layer that takes chunks; one without would fit")
 
 
 def _check_chunk(chunk: Tensor, kept: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""The threads that PyTorch already has, for the engine to run on.
+"""PyTorch's own threads, for the engine to run on.
 
 After each parallel operator PyTorch's OpenMP workers spin for a while on the cores that the engine's own
 pool needs next: alternating with PyTorch's operators, kernels on the pool took about twice as long (2
-cores). On PyTorch's own team they take as long as alone. `torch.set_num_threads` then bounds the engine too.
+cores). On PyTorch's own team they take as long as alone. `torch.set_num_threads` then limits the engine too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["join", "leave"]
 
 
 def join() -> bool:
-    """Run the engine on PyTorch's OpenMP team from now on; False where there is none to be found."""
+    """Run the engine on PyTorch's OpenMP team from now on; False if there is none."""
     for path in _runtimes():
         try:
             runtime = ctypes.CDLL(str(path))
@@ -35,7 +35,7 @@ def join() -> bool:
 
 
 def leave() -> None:
-    """Run on the engine's own pool again."""
+    """Return to the engine's own pool."""
     _core.set_team(0, 0)
 
 

@@ -1,7 +1,6 @@
-"""From a split to batches: order, crops and augmentation, each drawn anew from (seed, epoch, picture).
+"""From a split to batches: order, crops and augmentation, each drawn from (seed, epoch, picture).
 
-Nothing depends on what was drawn before, so epoch 7 is the same whether epochs 0 to 6 ran in this process
-or not.
+Nothing depends on earlier draws, so epoch 7 is the same whether epochs 0 to 6 ran in this process or not.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ LIGHT = 0.1
 
 @dataclass(frozen=True)
 class Normalisation:
-    """(value - mean) / deviation, a channel at a time; values are 0..1."""
+    """(value - mean) / deviation, per channel; values are 0..1."""
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -42,7 +41,7 @@ class Normalisation:
 
 
 class TrainingPictures(Dataset[Pair]):
-    """Pictures for training, asked for by (epoch, index); each is augmented, then cropped to ``crop`` x
+    """Pictures for training, indexed by (epoch, index); each is augmented, then cropped to ``crop`` x
     ``crop``."""
 
     def __init__(
@@ -61,8 +60,7 @@ class TrainingPictures(Dataset[Pair]):
 
 
 class WholePictures(Dataset[Pair]):
-    """Pictures as they are; index None is a picture of which nothing counts, to even out the ranks'
-    shares."""
+    """Unchanged pictures; index None is a picture of ignored pixels, to make the ranks' shares equal."""
 
     def __init__(self, split: Split, normal: Normalisation) -> None:
         self.split, self.normal = split, normal
@@ -77,7 +75,7 @@ class EpochOrder(Sampler[Key]):
     """(epoch, index) keys of one rank's share of an epoch, shuffled by (seed, epoch).
 
     Every batch is full, on every rank, so that each step is an average over equally many pictures: the order
-    starts again from its front where the count does not divide.
+    starts again from the beginning where the count does not divide.
     Lightning calls `set_epoch` before each epoch.
     """
 
@@ -98,8 +96,7 @@ class EpochOrder(Sampler[Key]):
 
 
 class WholeOrder(Sampler[int | None]):
-    """One rank's share of a split in its own order, filled up with None so that all ranks get equally
-    many."""
+    """One rank's share of a split in its own order, padded with None so that all ranks get equally many."""
 
     def __init__(self, count: int, *, rank: int, ranks: int) -> None:
         self.count, self.rank, self.ranks = count, rank, ranks
@@ -113,8 +110,7 @@ class WholeOrder(Sampler[int | None]):
 
 
 def collate(pairs: list[Pair]) -> Pair:
-    """Stack pictures of any sizes: smaller ones are filled up, below and to the right, with what does not
-    count.
+    """Stack pictures of any sizes: smaller ones are padded, at the bottom and right, with ignored pixels.
 
     >>> x, y = collate([(torch.ones(1, 2, 3), torch.ones(2, 3)), (torch.ones(1, 4, 1), torch.ones(4, 1))])
     >>> x.shape, y[1, 0].tolist()
@@ -132,7 +128,7 @@ def whole_pictures(pictures: WholePictures, *, rank: int = 0, ranks: int = 1) ->
 
 
 class Batches(lightning.LightningDataModule):
-    """What each rank trains and validates on; ``batch`` pictures a step over all ranks together."""
+    """The data that each rank trains and validates on; ``batch`` pictures per step over all ranks."""
 
     def __init__(self, training: TrainingPictures, validation: WholePictures, *, batch: int) -> None:
         super().__init__()
@@ -166,8 +162,7 @@ def _cropped(x: Tensor, y: Tensor, size: int, draw: np.random.Generator) -> Pair
 
 
 def _augmented(x: Tensor, y: Tensor, draw: np.random.Generator) -> Pair:
-    """Left-right flip, a size of 0.75 to 1.5 times (evenly in its logarithm), brightness and contrast by
-    a tenth."""
+    """Left-right flip, scaling by 0.75 to 1.5 (log-uniform), brightness and contrast by up to a tenth."""
     if draw.random() < 0.5:
         x, y = x.flip(2), y.flip(1)
     scale = float(np.exp(draw.uniform(*np.log(SCALES))))

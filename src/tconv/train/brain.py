@@ -1,8 +1,8 @@
-"""The built-in data set ``brain``: tissue of the MNI152 brain, axial slices out of nilearn's package.
+"""The built-in data set ``brain``: tissue of the MNI152 brain, axial slices from nilearn's package.
 
-One averaged, left-right symmetric brain: neighbouring slices look alike, so the splits are contiguous
-blocks with a gap between them, and a measure on them says how well one brain's unseen slices are filled
-in, not how well another person's brain is segmented.
+It is one averaged, left-right symmetric brain. Neighbouring slices are similar, so the splits are contiguous
+blocks with a gap between them, and a measure on them says how well unseen slices of the same brain are
+labelled, not how well another person's brain is segmented.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ LEAST_BRAIN = 2000
 
 GAP = 4
 BLOCKS = {"test": (0.40, 0.55), "val": (0.75, 0.83)}
-"""Each block as a share of the slices from below; what is neither in a block nor in its gaps is for
+"""Each block as a share of the slices from below; slices outside the blocks and their gaps are for
 training."""
 
 
 class Brain:
-    """MNI152: t1 as gray pictures, and what each pixel is: background, CSF, grey matter, white matter.
+    """MNI152: t1 as gray pictures, and the class of each pixel: background, CSF, grey matter, white matter.
 
     Background is where t1 is 0; elsewhere the tissue is the largest of 255 - gm - wm, gm and wm.
 
     Raises:
-        TconvError: nilearn or nibabel is not installed, or nilearn's files are other ones than expected.
+        TconvError: nilearn or nibabel is not installed, or nilearn's files are not the expected ones.
     """
 
     name = "brain"
@@ -69,7 +69,7 @@ class Brain:
         return BrainSplit(self, blocks[name])
 
     def blocks(self) -> dict[str, list[int]]:
-        """Which slices, counted among those that show brain, belong to each split."""
+        """The slices of each split, counted among those that show brain."""
         count = len(self.slices)
         edges = {name: (round(lo * count), round(hi * count)) for name, (lo, hi) in BLOCKS.items()}
         held = {i for lo, hi in edges.values() for i in range(lo - GAP, hi + GAP)}
@@ -92,11 +92,11 @@ class BrainSplit:
 
 
 def _read(kind: str) -> Any:
-    # nilearn itself imports much that is not needed here: only its folder is looked up.
+    # Importing nilearn would load much that is not needed: only its folder is looked up.
     spec = importlib.util.find_spec("nilearn")
     if spec is None or spec.origin is None:
         raise TconvError(
-            "data 'brain' is read out of nilearn's package, which is missing: pip install tconv[train]"
+            "data 'brain' is read from nilearn's package, which is missing: pip install tconv[train]"
         )
     if importlib.util.find_spec("nibabel") is None:
         raise TconvError("data 'brain' is read with nibabel, which is missing: pip install tconv[train]")

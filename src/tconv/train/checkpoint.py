@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, read as weights only, and checked before they are believed."""
+"""Checkpoints: written atomically, read as weights only, and checked before use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tconv.train.settings import Settings, checked
 __all__ = ["WholeFiles", "load_segmenter", "read_checkpoint"]
 
 DESCRIPTION = ("net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation")
-"""What the hyperparameters of a checkpoint must say of its net; the others are those of its training."""
+"""The hyperparameters that describe the net of a checkpoint; the others describe its training."""
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Lightning's checkpoints, written aside and renamed, read without pickled objects."""
+    """Lightning's checkpoints, written to a temporary file and renamed, read without pickled objects."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         make_folder(Path(path).parent)
@@ -36,10 +36,10 @@ class WholeFiles(TorchCheckpointIO):
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint of ``tconv train``.
 
-    Only tensors and plain values are read: a file that asks for pickled objects is refused, never run.
+    Only tensors and plain values are read: a file with pickled objects is refused, never run.
 
     Raises:
-        TconvError: no such file, no checkpoint, or one that another program wrote.
+        TconvError: no such file, not a checkpoint, or one that another program wrote.
     """
     path = Path(path)
     check_file(path)
@@ -47,7 +47,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise TconvError(f"checkpoint {path}: no such file")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as fault:  # what a file of another kind makes the reader raise cannot be listed
+    except Exception as fault:  # the exceptions for files of other kinds cannot be listed
         raise TconvError(
             f"checkpoint {path}: not a checkpoint of plain tensors, nothing was loaded"
         ) from fault

@@ -1,6 +1,6 @@
 """The commands ``tconv train``, ``evaluate`` and ``predict``: their options, and how results are printed.
 
-Importable without PyTorch: what a command needs is imported when it runs.
+Importable without PyTorch: each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ example:
   tconv train brain --net fcn8s --upsampling learned --out runs/brain
   tconv train brain --out runs/brain --resume
 
-Trains an FCN on the splits 'train' and 'val' and keeps in the run's folder: log.csv (a row an
-epoch), best.ckpt (the highest mean IoU on 'val') and last.ckpt (the last finished epoch). Killed at any
-moment, --resume goes on after the last finished epoch and ends with the weights of an unbroken run at the
-same thread count.
+Trains an FCN on the splits 'train' and 'val' and writes to the run's folder: log.csv (one row per epoch),
+best.ckpt (the highest mean IoU on 'val') and last.ckpt (the last finished epoch). A run may be killed at any
+moment: --resume continues after the last finished epoch and ends with the weights of an uninterrupted run
+with the same number of threads.
 
-A data folder holds classes.txt (a class name a line) and for each split SPLIT/images (PNG or JPEG, gray or
-RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: a class index a pixel; the number of
+A data folder holds classes.txt (one class name per line) and for each split SPLIT/images (PNG or JPEG, gray
+or RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: one class index per pixel; the number of
 classes, or 255, is ignored)."""
 
 TRAIN_END = """\
@@ -53,7 +53,7 @@ example:
 
 Writes for each picture NAME-label.png (class indices, with a palette), NAME-overlay.png (the picture under
 its labels) and on request NAME-probabilities.npy (float32, classes x height x width). Pictures may have any
-size; large ones are read in overlapping tiles, with the answer of the whole."""
+size; large ones are processed in overlapping tiles, with the result of the whole picture."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -68,7 +68,7 @@ def add_train(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train", help="train an FCN on labelled pictures", description=TRAIN, epilog=TRAIN_END
     )
-    # A setting that was not given is absent: on --resume the run's own value holds.
+    # A setting that is not given is absent: with --resume the run's own value is used.
     absent: dict[str, Any] = {"default": argparse.SUPPRESS}
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--out", required=True, type=Path, help="the run's folder")
@@ -83,7 +83,7 @@ def add_train(subparsers: Any) -> None:
     parser.add_argument(
         "--batch",
         type=int,
-        help="pictures a step, over all processes; default: 1 for each",
+        help="pictures per step, over all processes; default: 1 for each",
         **absent,
     )
     rates = ", ".join(f"{rate:g} for {name}" for name, rate in LEARNING_RATES.items())
@@ -95,13 +95,15 @@ def add_train(subparsers: Any) -> None:
         help="train on random SIZE x SIZE crops; default: whole pictures",
         **absent,
     )
-    parser.add_argument("--augment", action="store_true", help="random flips, sizes and light", **absent)
+    parser.add_argument(
+        "--augment", action="store_true", help="random flips, scaling, brightness, contrast", **absent
+    )
     parser.add_argument("--seed", type=int, help=f"default: {DEFAULTS['seed']}", **absent)
-    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     parser.add_argument(
         "--init-from",
         metavar="CKPT",
-        help="start with what fits of another net's checkpoint (32s for 16s, 16s for 8s)",
+        help="start with the matching tensors of another net's checkpoint (32s for 16s, 16s for 8s)",
     )
     parser.add_argument(
         "--weights",
@@ -137,10 +139,10 @@ def add_predict(subparsers: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="pictures (PNG or JPEG)")
     parser.add_argument("--out", required=True, type=Path, help="the folder to write to")
     parser.add_argument(
-        "--probabilities", action="store_true", help="write the probability of each class, too"
+        "--probabilities", action="store_true", help="also write the probability of each class"
     )
     parser.add_argument(
-        "--tile", type=int, metavar="N", help="answer N x N pixels at a time; default: 1024, 0: whole"
+        "--tile", type=int, metavar="N", help="label N x N pixels at a time; default: 1024, 0: whole"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(func=_predict)

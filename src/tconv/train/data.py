@@ -28,7 +28,7 @@ class Split(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """What each picture is called."""
+        """The name of each picture."""
 
     def __getitem__(self, index: int, /) -> tuple[Picture, Label]: ...
 
@@ -40,7 +40,7 @@ class Data(Protocol):
 
     @property
     def name(self) -> str:
-        """How the data set was asked for."""
+        """The name or folder by which the data set was opened."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,8 +57,8 @@ class Data(Protocol):
 def open_data(name: str | Path) -> Data:
     """Open a folder of labelled pictures, or a built-in data set by its name.
 
-    A folder holds ``classes.txt`` (a class name a line) and, for each split, ``SPLIT/images`` (PNG or
-    JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of the same stem and size: a class index a
+    A folder holds ``classes.txt`` (one class name per line) and, for each split, ``SPLIT/images`` (PNG or
+    JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of the same stem and size: one class index per
     pixel; the number of classes, or 255, is ignored).
 
     Raises:
@@ -91,16 +91,16 @@ class Folder:
         try:
             text = (path / "classes.txt").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as fault:
-            raise TconvError(f"{path}: no readable classes.txt (a class name a line): {fault}") from fault
+            raise TconvError(f"{path}: no readable classes.txt (one class name per line): {fault}") from fault
         self.classes = tuple(line.strip() for line in text.splitlines() if line.strip())
         if not 2 <= len(self.classes) <= 255:
             raise TconvError(f"{path / 'classes.txt'}: {len(self.classes)} classes; 2 to 255 fit")
         if len(set(self.classes)) < len(self.classes):
-            raise TconvError(f"{path / 'classes.txt'}: a class name stands there twice")
+            raise TconvError(f"{path / 'classes.txt'}: a class name occurs twice")
         self.channels = 1 if self._all_gray() else 3
 
     def splits(self) -> list[str]:
-        """The names of the splits that are there."""
+        """The names of the existing splits."""
         return sorted(p.parent.name for p in self.path.glob("*/images"))
 
     def split(self, name: str) -> FolderSplit:
@@ -149,7 +149,7 @@ class FolderSplit:
 
 
 def statistics(split: Split, pictures: int = 64) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a channel, over at most ``pictures`` pictures spread evenly over the
+    """Mean and standard deviation per channel, over at most ``pictures`` pictures spread evenly over the
     split."""
     step = max(1, len(split) // pictures)
     sums, squares, count = np.float64(0), np.float64(0), 0

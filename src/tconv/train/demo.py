@@ -1,4 +1,4 @@
-"""``tconv demo``: learn to upsample on a real picture, three ways, and report what was measured."""
+"""``tconv demo``: train with three upsamplings on a real data set, and report the measurements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SETTINGS", "UPSAMPLINGS", "add_parser", "as_dict", "demo", "table"]
 UPSAMPLINGS = ("learned", "bilinear", "nearest")
 
 SETTINGS: Settings = {"net": "fcn8s", "backbone": "small", "epochs": 16, "batch": 1, "lr": 6e-3, "seed": 0}
-"""Shared by all variants; found with learned upsampling, in some runs whose test results were seen, too."""
+"""Shared by all variants; tuned with learned upsampling, in some runs whose test results were seen, too."""
 
 DESCRIPTION = """\
 example:
@@ -27,14 +27,14 @@ example:
 
 Trains one small FCN-8s on brain tissue in MRI slices three times, with learned, bilinear and nearest
 upsampling and nothing else changed, evaluates each on the test slices, prints a table, and writes
-OUT/report.html (one page that needs nothing else), OUT/summary.png, and the runs themselves. About four
+OUT/report.html (one self-contained page), OUT/summary.png, and the runs themselves. It takes about four
 minutes on two cores."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Register ``tconv demo``."""
     parser = subparsers.add_parser(
-        "demo", help="learn to upsample, three ways, with a report", description=DESCRIPTION
+        "demo", help="train with three upsamplings and write a report", description=DESCRIPTION
     )
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="folder to write to; default: runs/demo"
@@ -66,7 +66,7 @@ def demo(
     `epochs` and `seed` replace those of `SETTINGS`; training steps are timed for `rounds` rounds.
 
     Raises:
-        TconvError: a setting is out of range, the data set is not there, or a file cannot be written.
+        TconvError: a setting is out of range, the data set is missing, or a file cannot be written.
     """
     from tconv.train.comparison import compare
     from tconv.train.data import open_data
@@ -111,9 +111,10 @@ def _numbers(variant: Variant) -> dict[str, Any]:
 
 
 def table(found: Comparison) -> str:
-    """One row a variant: mean IoU, IoU a class, pixel accuracy, and seconds a training step.
+    """One row per variant: mean IoU, IoU per class, pixel accuracy, and seconds per training step.
 
-    The last column is the same network with PyTorch's own ConvTranspose2d, where there is one to exchange.
+    The last column is the same network with PyTorch's own ConvTranspose2d, if it has a transposed
+    convolution.
     """
     rows = [
         ["upsampling", "mean IoU", *found.data.classes, "pixel accuracy", "s/step", "s/step, PyTorch's op"]

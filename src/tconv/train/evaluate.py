@@ -1,4 +1,4 @@
-"""How good a trained network is on labelled pictures."""
+"""Evaluation of a trained network on labelled pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: ``confusion[i, j]`` pixels of class i were predicted as class j."""
+    """The result: ``confusion[i, j]`` pixels of class i were predicted as class j."""
 
     split: str
     pictures: int
@@ -36,7 +36,7 @@ class Evaluation:
         return measures(self.confusion)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; a class that is neither there nor predicted has an IoU of None."""
+        """Plain values for JSON; a class that is neither present nor predicted has an IoU of None."""
         found = self.measures
         return {
             "split": self.split,
@@ -71,7 +71,7 @@ class Evaluation:
 def evaluate(
     checkpoint: str | Path | Segmenter, data: str | Path | Data, *, split: str = "test"
 ) -> Evaluation:
-    """Measure a checkpoint (or a network in memory) on one split, each picture whole and by itself.
+    """Evaluate a checkpoint (or a network in memory) on one split, each picture whole and separately.
 
     Raises:
         TconvError: the checkpoint, the data or the split does not fit; see `read_checkpoint` and `open_data`.
@@ -81,7 +81,7 @@ def evaluate(
         data = data if not isinstance(data, str | Path) else open_data(data)
         theirs, ours = _kind(data.channels, data.classes), _kind(segmenter.in_channels, segmenter.classes)
         if theirs != ours:
-            raise TconvError(f"data {data.name}: {theirs} do not fit the checkpoint, which knows {ours}")
+            raise TconvError(f"data {data.name}: {theirs} do not fit the checkpoint, which has {ours}")
         pictures = data.split(split)
         trainer = lightning.Trainer(
             accelerator="cpu",

@@ -20,7 +20,7 @@ __all__ = ["colours", "curves", "filter_tile", "label_uri", "picture_uri", "summ
 
 Bytes = npt.NDArray[np.uint8]
 
-#: Calm colours, in the manner of an atlas, for classes whose names are known.
+#: Muted colours for classes whose names are known.
 KNOWN = {"CSF": (79, 134, 198), "grey matter": (181, 101, 77), "white matter": (241, 228, 200)}
 
 
@@ -65,7 +65,7 @@ def curves(
 ) -> str:
     """Lines (x, y) over epochs as an SVG element; line NAME has the CSS colour --NAME, all else currentColor.
 
-    Matplotlib knows no CSS: each line is drawn in a colour of its own that is then replaced.
+    Matplotlib has no CSS colours: each line is drawn in a placeholder colour that is then replaced.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def curves(
     for name, mark in marks.items():
         svg = svg.replace(mark, f"var(--{name})")
     svg = svg.replace(ink, "currentColor")
-    # Text that matplotlib leaves black has no colour of its own, and paths are black by default.
+    # Black text of matplotlib has no colour attribute, and paths are black by default.
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}" fill="currentColor"', 1)
 
 

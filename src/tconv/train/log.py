@@ -1,5 +1,4 @@
-"""What a run tells while it runs: a row an epoch in log.csv, a line an epoch on stderr, a bar on a
-terminal."""
+"""The progress of a run: one row per epoch in log.csv, one line per epoch on stderr, a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -29,8 +28,8 @@ COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_pixel_accuracy", "val
 
 Row = dict[str, float]
 
-# Advice that does not hold here: the loaders are made reproducible on purpose, a run's folder is resumed
-# on purpose, and what Lightning logs between epochs is not read.
+# Advice that does not apply here: the loaders are reproducible on purpose, a run's folder is resumed
+# on purpose, and Lightning's logs between epochs are not used.
 _NOISE = (
     "does not have many workers",
     "Checkpoint directory .* exists and is not empty",
@@ -46,9 +45,9 @@ _LEVELS = {
 
 
 class EpochLog(Callback):
-    """Keeps a row for each finished epoch, in the checkpoint, and writes log.csv from it.
+    """Keeps one row per finished epoch in the checkpoint, and writes log.csv from it.
 
-    The checkpoint holds the truth: after a kill the file is written anew, so it never repeats or lacks an
+    The checkpoint is authoritative: after a kill the file is rewritten, so it never repeats or lacks an
     epoch.
     """
 
@@ -86,11 +85,11 @@ class EpochLog(Callback):
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._start = time.perf_counter()
         if trainer.world_size > 1:
-            # Lightning meets SIGTERM by finishing the step and telling the other ranks, which hangs when all
-            # of them get it. A run may be killed at any moment: the system's own answer is better.
+            # On SIGTERM Lightning finishes the step and notifies the other ranks, which hangs if all of them
+            # get the signal. A run may be killed at any moment: the system's default is better.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if not self.rows:
-            # Already now, so that --resume knows the run's settings when no epoch could finish.
+            # Written at the start, so that --resume has the run's settings even if no epoch finished.
             trainer.save_checkpoint(self.out / "last.ckpt")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -119,13 +118,13 @@ class EpochLog(Callback):
 
 
 def note(text: str) -> None:
-    """One line on stderr, from the first of all processes only."""
+    """Print one line on stderr, from the first of all processes only."""
     if is_first():
         print(text, file=sys.stderr, flush=True)
 
 
 def progress_bar() -> list[Callback]:
-    """A bar on stderr where that is a terminal, else none."""
+    """A progress bar on stderr if that is a terminal, otherwise none."""
     if not sys.stderr.isatty():
         return []
     return [Bar(refresh_rate=1, console_kwargs={"stderr": True})]
@@ -140,8 +139,7 @@ class Bar(RichProgressBar):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning's banners and advice to itself for a while; its warnings that matter still come
-    through."""
+    """Suppress Lightning's banners and advice for a while, but not its relevant warnings."""
     loggers = [logging.getLogger(name) for name in _LEVELS]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -161,5 +159,5 @@ def _silence() -> None:
 
 
 if multiprocessing.current_process().name != "MainProcess":
-    # One of several that train together: the `quiet` of the process that started it does not reach here.
+    # One of several processes: the `quiet` of the process that started it has no effect here.
     _silence()

@@ -14,7 +14,7 @@ __all__ = ["Measures", "measures"]
 class Measures:
     """How well pixels are classified; shares between 0 and 1.
 
-    A class that is neither there nor predicted has an IoU of nan and is left out of the means.
+    A class that is neither present nor predicted has an IoU of nan and is left out of the means.
     """
 
     pixel_accuracy: float

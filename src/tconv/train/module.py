@@ -26,12 +26,12 @@ __all__ = ["Segmenter"]
 
 
 class Segmenter(lightning.LightningModule):
-    """A network and how it learns; every argument is a plain value and stands in the checkpoint.
+    """A network and its training; every argument is a plain value and stored in the checkpoint.
 
     ``net``, ``backbone``, ``upsampling``: see `tconv.nets.fcn.FCN`. ``classes``: their names. ``mean`` and
-    ``deviation``: what pictures (0..1) are normalised by. ``lr``: the first learning rate of AdamW; it
-    falls to 0 along half a cosine over ``epochs``, after a rise over the first twentieth. ``batch``,
-    ``crop`` and ``augment`` are kept for the record and for ``--resume``.
+    ``deviation``: the normalisation of pictures (0..1). ``lr``: the first learning rate of AdamW; it
+    rises linearly over the first twentieth of the steps and then falls to 0 along half a cosine over
+    ``epochs``. ``batch``, ``crop`` and ``augment`` are kept for the record and for ``--resume``.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Segmenter(lightning.LightningModule):
         return scores
 
     def load_classifier(self, path: str | Path) -> str:
-        """Start with the weights of a local VGG16 classifier file, and say what was taken.
+        """Start with the weights of a local VGG16 classifier file, and report what was copied.
 
         Raises:
             TconvError: the backbone is not vgg16, or the file does not fit; see `tconv.nets.classifier`.
@@ -83,7 +83,7 @@ class Segmenter(lightning.LightningModule):
         return f"{len(copied.copied)} tensors copied"
 
     def load_other(self, state_dict: Mapping[str, Tensor]) -> str:
-        """Start with what fits of another network's weights, and say what was taken."""
+        """Start with the matching tensors of another network's weights, and report what was copied."""
         prefix = "network."
         names = {
             key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)
@@ -92,12 +92,12 @@ class Segmenter(lightning.LightningModule):
 
     @property
     def measured(self) -> Measures:
-        """The measures over all that was validated or tested last."""
+        """The measures of the last validation or test."""
         return measures(self.confusion.compute().cpu().numpy())
 
     def on_train_batch_start(self, _: Any, batch_idx: int) -> None:
-        # Dropout draws from PyTorch's own generator: give each step and rank its own start. (Not each epoch:
-        # Lightning skips on_train_epoch_start in the first epoch after a resume.)
+        # Dropout draws from PyTorch's own generator, so each step and rank gets its own seed. (Not each
+        # epoch: Lightning skips on_train_epoch_start in the first epoch after a resume.)
         key = [self.seed, self.current_epoch, batch_idx, self.global_rank]
         state = np.random.SeedSequence(key).generate_state(1)
         torch.manual_seed(int(state[0]))
@@ -144,14 +144,14 @@ class Segmenter(lightning.LightningModule):
 
 
 def _pixel_loss(scores: Tensor, labels: Tensor) -> tuple[Tensor, int]:
-    """Cross-entropy averaged over the pixels that count, and how many those are; 0 where none does."""
+    """Cross-entropy averaged over the pixels that are not ignored, and their number; 0 if there are none."""
     counted = int((labels != IGNORED).sum())
     total = cross_entropy(scores, labels.long(), ignore_index=IGNORED, reduction="sum")
     return total / max(1, counted), counted
 
 
 def _rise_and_fall(steps: int) -> Callable[[int], float]:
-    """Share of the learning rate at a step: up in a line over a twentieth of the steps, then half a
+    """Share of the learning rate at a step: a linear rise over a twentieth of the steps, then half a
     cosine down.
 
     A function, not an object: a checkpoint would keep an object's ``steps``, and a run that is resumed

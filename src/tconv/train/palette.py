@@ -1,4 +1,4 @@
-"""A colour for each class."""
+"""One colour per class."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 __all__ = ["BLANK", "palette"]
 
 BLANK = ("background", "void", "unlabelled")
-"""Names of classes that are drawn black, and in an overlay not at all."""
+"""Names of classes that are drawn black, and not drawn in an overlay."""
 
-# A hue that steps by the golden angle never comes near an earlier one for long.
+# Hues that step by the golden angle stay far apart.
 _GOLDEN = 0.618033988749895
 
 
 def palette(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """RGB colours of shape (classes, 3): one of its own for each class, black for one named as background.
+    """RGB colours of shape (classes, 3): a different one for each class, black for a background class.
 
     >>> palette(["background", "road"]).tolist()[0]
     [0, 0, 0]

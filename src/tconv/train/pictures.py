@@ -13,12 +13,12 @@ from tconv.files import check_file
 __all__ = ["IGNORED", "read_label", "read_picture", "size_of", "to_channels"]
 
 IGNORED = 255
-"""The label of pixels that neither the loss nor a measure counts."""
+"""The label of pixels that the loss and the measures ignore."""
 
 Picture = npt.NDArray[np.float32]
 Label = npt.NDArray[np.uint8]
 
-# Rec. 601 luma, what Pillow's own conversion to gray uses.
+# Rec. 601 luma, as in Pillow's own conversion to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -28,7 +28,7 @@ def read_picture(path: Path) -> Picture:
     Gray files (8 or 16 bit) have one channel, all others three (RGB); an alpha channel is dropped.
 
     Raises:
-        TconvError: the file is missing, empty, cut off or no picture.
+        TconvError: the file is missing, empty, truncated or not a picture.
     """
     from PIL import Image
 
@@ -45,12 +45,13 @@ def read_picture(path: Path) -> Picture:
 
 
 def read_label(path: Path, classes: int) -> Label:
-    """Read a label picture: uint8 class indices of shape (height, width), `IGNORED` where nothing counts.
+    """Read a label picture: uint8 class indices of shape (height, width), `IGNORED` for ignored pixels.
 
     In the file a pixel is an index below ``classes``; ``classes`` itself and 255 both mean *ignored*.
 
     Raises:
-        TconvError: the file is no gray or palette picture, or holds another value (named, with its place).
+        TconvError: the file is not a gray or palette picture, or holds another value (named, with its
+            position).
     """
     from PIL import Image
 
@@ -61,7 +62,7 @@ def read_label(path: Path, classes: int) -> Label:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise _unreadable(path, fault) from fault
     if values.ndim != 2:
-        raise TconvError(f"{path}: a label has one class index a pixel (gray or palette), this is {mode}")
+        raise TconvError(f"{path}: a label has one class index per pixel (gray or palette), this is {mode}")
     wrong = (values > classes) & (values != IGNORED)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
@@ -76,7 +77,7 @@ def size_of(path: Path) -> tuple[int, int, bool]:
     """Height, width and whether the picture is gray, from the file's header alone.
 
     Raises:
-        TconvError: the file is missing, empty or no picture.
+        TconvError: the file is missing, empty or not a picture.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Labels for pictures of any size, in overlapping tiles where they are large."""
+"""Labels for pictures of any size, in overlapping tiles for large ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TILE = 1024
 
 @dataclass(frozen=True)
 class Predicted:
-    """The files written for one picture, and the share of its pixels that each class took."""
+    """The files written for one picture, and the share of its pixels in each class."""
 
     image: Path
     label: Path
@@ -44,11 +44,11 @@ def predict(
 ) -> Iterator[Predicted]:
     """Label pictures and write, for each, a label PNG, an overlay PNG and on request probabilities (.npy).
 
-    A gray picture given to a net that learned from RGB is repeated in each channel; the other way round
-    its luma is taken. ``tile``: see `scores`.
+    For a net trained on RGB a gray picture is repeated in each channel; for a net trained on gray pictures
+    the luma of an RGB picture is taken. ``tile``: see `scores`.
 
     Raises:
-        TconvError: no checkpoint, an unreadable picture, two pictures of one name, or a file cannot be
+        TconvError: not a checkpoint, an unreadable picture, two pictures of one name, or a file cannot be
         written.
     """
     paths = [Path(image) for image in images]
@@ -56,7 +56,7 @@ def predict(
     for path, stem in zip(paths, stems, strict=True):
         if stems.count(stem) > 1:
             raise TconvError(
-                f"{path}: another picture is called {stem}, too; their results would have one name"
+                f"{path}: another picture is called {stem}, too; their results would have the same name"
             )
     segmenter = checkpoint if isinstance(checkpoint, Segmenter) else load_segmenter(checkpoint)
     out = make_folder(Path(out))
@@ -69,8 +69,8 @@ def predict(
 def scores(segmenter: Segmenter, picture: Picture, *, tile: int | None = None) -> Tensor:
     """Scores (classes, height, width) of a picture (height, width, 1 or 3), values 0..1.
 
-    ``tile`` pixels a side are answered at a time, each from a window that is larger by the net's
-    receptive field and that starts at a multiple of its stride, so that the answer is that of the whole
+    ``tile`` x ``tile`` pixels are computed at a time, each tile from a window that is larger by the net's
+    receptive field and that starts at a multiple of its stride, so that the result is that of the whole
     picture; 0 means whole, None means `TILE`.
 
     Raises:
@@ -95,7 +95,7 @@ def scores(segmenter: Segmenter, picture: Picture, *, tile: int | None = None) -
 
 
 def _windows(segmenter: Segmenter, size: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Along one axis: what each tile answers, and what it reads for that."""
+    """Along one axis: the range that each tile computes, and the range that it reads."""
     margin, stride = segmenter.network.receptive_field, segmenter.network.total_stride
     for start in range(0, size, tile):
         stop = min(start + tile, size)

@@ -1,4 +1,4 @@
-"""Who trains together: processes of this machine, or torchrun's; importable without PyTorch."""
+"""The processes of a distributed run: of this machine, or torchrun's; importable without PyTorch."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tconv.train.figures import curves, filter_tile, label_uri, picture_uri
 
 __all__ = ["WINDOW", "closer_look", "curve", "filter_section", "picture_row"]
 
-#: Pixels a side of the window for the closer look.
+#: The side, in pixels, of the enlarged window.
 WINDOW = 72
 
 
@@ -51,7 +51,7 @@ def closer_look(comparison: Comparison) -> str:
 
 
 def _window(shown: Shown) -> tuple[slice, slice]:
-    """The window whose truth has the most edges: there upsampling matters."""
+    """The window whose truth has the most edges, where upsampling matters most."""
     truth = shown.truth.astype(int)
     edges = np.zeros(truth.shape)
     edges[1:] += truth[1:] != truth[:-1]
@@ -71,7 +71,7 @@ def curve(variants: Sequence[Variant], column: str, title: str, *, log: bool = F
 
 
 def filter_section(comparison: Comparison) -> str:
-    """Every upsampling filter before and after learning; nothing where no variant learns any."""
+    """Every upsampling filter before and after training; nothing if no variant learns any."""
     panels = []
     for variant in comparison.variants:
         for each in variant.filters:
@@ -82,10 +82,10 @@ def filter_section(comparison: Comparison) -> str:
         return ""
     return f"""<section>
 <h2>What the upsampling layers learned</h2>
-<p>Each tile is one filter: how a score of the class at the left spreads into the scores of the class
-above it. Before learning, only the diagonal holds anything: bilinear interpolation, each class for itself.
-After it, a class may speak in the scores of another, and a filter may have edges. Red is positive, blue
-negative, white zero; before and after share one scale.</p>
+<p>Each tile is one filter: how a score of the class at the left contributes to the scores of the class
+above it. Before training, only the diagonal is not zero: bilinear interpolation, each class separately.
+After training, a class may contribute to the scores of another, and a filter may have edges. Red is positive,
+blue negative, white zero; before and after have the same scale.</p>
 <div class="filters">{"".join(panels)}</div>
 </section>"""
 
@@ -97,11 +97,11 @@ def _tiles(each: Filters, when: str, weights: Weights, largest: float, classes: 
         cells.append(f'<span class="side">{escape(name)}</span>')
         for target in range(weights.shape[1]):
             cells.append(f'<img src="{filter_tile(weights[source, target], largest)}" alt="">')
-    alt = f"Filters of layer {each.layer} {when} learning"
+    alt = f"Filters of layer {each.layer} {when} training"
     return (
         f'<figure><div class="tiles" role="img" aria-label="{escape(alt)}">{"".join(cells)}</div>'
         f"<figcaption>{escape(each.layer.removesuffix('.up.weight'))}, {size} &times; {size} weights "
-        f"a filter, {when} learning; full colour at &plusmn;{largest:.2f}</figcaption></figure>"
+        f"per filter, {when} training; full colour at &plusmn;{largest:.2f}</figcaption></figure>"
     )
 
 

@@ -1,5 +1,4 @@
-"""One training run in a folder: best.ckpt, last.ckpt, log.csv; goes on after a kill as if nothing had
-happened."""
+"""One training run in a folder: best.ckpt, last.ckpt, log.csv; resumable after a kill, with equal result."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ METRIC = "val_mean_iou"
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, its two checkpoints, and a row for each epoch (the columns of log.csv)."""
+    """A finished run: its folder, its two checkpoints, and one row per epoch (the columns of log.csv)."""
 
     folder: Path
     rows: tuple[Row, ...]
@@ -49,7 +48,7 @@ class Run:
 
     @property
     def best_row(self) -> Row:
-        """The row of the epoch that best.ckpt holds."""
+        """The row of the epoch of best.ckpt."""
         return max(self.rows, key=lambda row: row[METRIC])
 
 
@@ -65,12 +64,12 @@ def fit(
     callbacks: Sequence[Callback] = (),
     **given: Unpack[Settings],
 ) -> Run:
-    """Train an FCN on the splits ``train`` and ``val`` of a data set; the folder ``out`` keeps the run.
+    """Train an FCN on the splits ``train`` and ``val`` of a data set; the folder ``out`` holds the run.
 
-    ``resume`` goes on after the last finished epoch with the run's own settings (only ``epochs`` may be
-    raised) and ends, at the same thread count, with the weights of an unbroken run. ``init_from`` starts
-    with what fits of another checkpoint (a 32s for a 16s, a 16s for an 8s), ``weights`` with a
-    classifier's (VGG16). ``devices`` processes train on each of ``nodes`` machines; the latter are
+    ``resume`` continues after the last finished epoch with the run's own settings (only ``epochs`` may be
+    raised) and ends, with the same number of threads, with the weights of an uninterrupted run. ``init_from``
+    starts with the matching tensors of another checkpoint (a 32s for a 16s, a 16s for an 8s), ``weights``
+    with a classifier's (VGG16). ``devices`` processes train on each of ``nodes`` machines, which are
     started by torchrun, see ``tconv train --help``. ``batch`` counts over all of them.
 
     Raises:
@@ -90,7 +89,7 @@ def fit(
         else:
             if init_from is not None or weights is not None:
                 raise TconvError(
-                    f"--resume {out}: it has weights of its own; --init-from and --weights start a run"
+                    f"--resume {out}: the run has its own weights; --init-from and --weights start a new run"
                 )
             segmenter = _again(data, done, given, ranks, out)
         log = EpochLog(out)
@@ -165,7 +164,7 @@ def _fresh(
 
 
 def _again(data: Data, done: dict[str, Any], given: Settings, ranks: int, out: Path) -> Segmenter:
-    """The run's own network; what was said again on the command line must be what it was trained with."""
+    """The run's own network; settings repeated on the command line must equal those of the run."""
     old = done["hyper_parameters"]
     for name, value in given.items():
         if name != "epochs" and value != old[name]:
@@ -184,16 +183,14 @@ def _again(data: Data, done: dict[str, Any], given: Settings, ranks: int, out: P
 def _goes_on(out: Path, resume: bool) -> bool:
     there = (out / "last.ckpt").is_file()
     if there and not resume:
-        raise TconvError(
-            f"{out} holds a run already; --resume goes on with it, another --out starts a new one"
-        )
+        raise TconvError(f"{out} already holds a run; --resume continues it, another --out starts a new one")
     if resume and not there:
         note(f"{out} holds no run yet; starting one")
     return there
 
 
 def _check_labels(splits: dict[str, Split]) -> None:
-    """Read every label once: a wrong one is named now, not an hour into the training."""
+    """Read every label once, so that a wrong one is reported now and not during the training."""
     for split in splits.values():
         for index in range(len(split)):
             split[index]
@@ -202,27 +199,27 @@ def _check_labels(splits: dict[str, Split]) -> None:
 def _strategy(ranks: int) -> Any:
     if ranks == 1:
         return "auto"
-    # Lightning takes torchrun's processes where there are some, and else starts its own.
+    # Lightning uses torchrun's processes if there are any, and otherwise starts its own.
     method: Literal["popen", "spawn"] = "popen" if processes.by_torchrun() else "spawn"
     return DDPStrategy(process_group_backend="gloo", start_method=method)
 
 
 def _checkpoints(out: Path) -> list[Callback]:
-    """Best before last: a kill between the two repeats that epoch, and finds the same best again."""
+    """Best before last: after a kill between the two, that epoch is repeated and gives the same best."""
     common: dict[str, Any] = {
         "dirpath": out,
         "enable_version_counter": False,
         "save_on_train_epoch_end": True,
     }
     return [
-        # Only the last one is resumed from: the best needs no optimiser, whose state is twice its size.
+        # A run resumes only from the last one: the best needs no optimiser, whose state is twice its size.
         Movable(filename="best", monitor=METRIC, mode="max", save_weights_only=True, **common),
         Movable(filename="last", **common),
     ]
 
 
 class Movable(ModelCheckpoint):
-    """Keeps its memory of the best epoch when the run's folder was moved."""
+    """Remembers the best epoch even if the run's folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         old, new = str(state_dict["dirpath"]), str(self.dirpath)
@@ -239,7 +236,7 @@ class Movable(ModelCheckpoint):
 
 @contextlib.contextmanager
 def _one_line(trainer: lightning.Trainer, log: EpochLog) -> Iterator[None]:
-    """Turn what the training can end with into one line: a fault in another process, Ctrl-C."""
+    """Report an early end of the training in one line: an error in another process, Ctrl-C."""
     try:
         yield
     except ProcessRaisedException as fault:
@@ -249,12 +246,12 @@ def _one_line(trainer: lightning.Trainer, log: EpochLog) -> Iterator[None]:
             raise TconvError(message) from None
         raise
     except SystemExit:
-        # Lightning has caught a KeyboardInterrupt and leaves with sys.exit, but not with its other processes.
+        # Lightning catches KeyboardInterrupt and exits, but does not end its other processes.
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         note(
-            f"stopped; the finished epochs are in {log.out}, --resume goes on with them"
+            f"stopped; the finished epochs are in {log.out}, --resume continues from them"
             if log.rows
             else f"stopped before the first epoch was finished; --resume starts {log.out} anew"
         )

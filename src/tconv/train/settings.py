@@ -1,4 +1,4 @@
-"""What a training run can be told, its defaults, and what is refused; importable without PyTorch."""
+"""The settings of a training run, their defaults and checks; importable without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["DEFAULTS", "LEARNING_RATES", "Settings", "checked"]
 
 
 class Settings(TypedDict, total=False):
-    """Settings of one run; what is left out has its default, or on resuming the run's own value."""
+    """Settings of one run; a missing one has its default, or with --resume the run's own value."""
 
     net: str
     backbone: str
@@ -26,7 +26,7 @@ class Settings(TypedDict, total=False):
 _MOST = 2**31 - 1
 
 LEARNING_RATES = {"small": 6e-3, "vgg16": 1e-4}
-"""First learning rate for each backbone: weights from a classifier want smaller steps than fresh ones."""
+"""First learning rate for each backbone: pretrained weights need smaller steps than random ones."""
 
 DEFAULTS: Settings = {
     "net": "fcn8s",
@@ -53,7 +53,7 @@ def checked(given: Settings, ranks: int) -> dict[str, Any]:
     tconv.errors.TconvError: batch=0: must be at least 1
     """
     settings: dict[str, Any] = {**DEFAULTS, **given}
-    # One picture a step, as FCN's reference code has it: many small steps learn more than few averaged ones.
+    # One picture per step, as in FCN's reference code: many small steps learn more than few averaged ones.
     settings.setdefault("batch", ranks)
     settings.setdefault("lr", LEARNING_RATES.get(settings["backbone"], 1e-3))
     for name, least, most in (

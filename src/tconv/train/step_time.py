@@ -1,4 +1,4 @@
-"""What a training step costs with this project's transposed convolution and with PyTorch's."""
+"""The time of a training step with this project's transposed convolution and with PyTorch's."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class StepTime:
 def step_times(
     networks: Mapping[str, nn.Module], training: TrainingPictures, batch: int, rounds: int
 ) -> dict[str, StepTime]:
-    """Time training steps of every network and of its twin with PyTorch's layers.
+    """Time training steps of every network and of its copy with PyTorch's layers.
 
-    All take turns, step by step, on the same batches, so that whatever else the machine does meets them
-    alike.  The networks themselves are left as they are.
+    All take turns, step by step, on the same batches, so that other load on the machine affects them
+    equally.  The networks themselves are not changed.
     """
     twins = {name: with_pytorch_layers(network) for name, network in networks.items()}
     rivals = {(name, False): copy.deepcopy(network) for name, network in networks.items()}
@@ -77,7 +77,7 @@ def step_times(
 
 
 def with_pytorch_layers(network: nn.Module) -> nn.Module | None:
-    """A copy in which torch.nn's ConvTranspose2d takes the place of this project's; None if there is none."""
+    """A copy with torch.nn's ConvTranspose2d in place of this project's; None if there is none."""
     twin = copy.deepcopy(network)
     ours = [name for name, module in twin.named_modules() if type(module) is ConvTranspose2d]
     for name in ours:
@@ -122,7 +122,7 @@ def _stepper(network: nn.Module) -> Callable[[Pair], None]:
 
 
 def _upsampler(network: nn.Module, pictures: Tensor) -> Callable[[Pair], None]:
-    """The upsampling layers alone, on the maps that they are given in `network`."""
+    """The upsampling layers alone, on the maps that they get in `network`."""
     layers = network.get_submodule("upsample").children()
     given: list[tuple[nn.Module, Tensor]] = []
     hooks = [

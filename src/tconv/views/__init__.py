@@ -1,12 +1,12 @@
-"""What a transposed convolution means: five equal definitions in NumPy, and its two companion maps.
+"""The transposed convolution by five equal definitions in NumPy, and its two companion maps.
 
 Each view takes `x` of shape (n, c_in, *input), `weight` of shape (c_in, c_out/g, *kernel) and a `Geometry`,
-and returns `y` of shape (n, c_out, *output).  They are written to be read and to be trusted, not to be fast:
-every dtype of NumPy is computed in its own width, nothing is conjugated, and no view looks at how the engine
-plans.
+and returns `y` of shape (n, c_out, *output).  They are written for clarity, not for speed:
+every dtype of NumPy is computed in its own width (Python's integers, dtype object, exactly), nothing is
+conjugated, and no view depends on the engine's planning.
 
 - `scatter`  each input stamps its multiple of the kernel on the output (the oracle of all tests)
-- `zeros`    insert zeros between the inputs, turn the kernel, and slide it with stride 1
+- `zeros`    insert zeros between the inputs, turn the kernel by 180 degrees, and slide it with stride 1
 - `matrix`   the transpose of the sparse matrix of a convolution
 - `col2im`   the gradient of a convolution, as Caffe computes it
 - `phases`   interleaved stride-1 correlations of the original input, no zero inserted

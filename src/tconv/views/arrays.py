@@ -1,4 +1,4 @@
-"""What the views share: arrays of the right shape, channel groups, and the crop."""
+"""Helpers of the views: arrays of the right shape, channel groups, and the crop."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def mix(x: Array, tap: Array, geometry: Geometry) -> Array:
     """One tap (c_in, c_out/groups) applied at every position: (n, c_in, *any) -> (n, c_out, *any)."""
     positions = split_channels(x.reshape(*x.shape[:2], prod(x.shape[2:])), geometry)
     # (g, c_out/g, c_in/g) times (n, g, c_in/g, positions)
-    made: Array = np.matmul(split_weight(tap, geometry).transpose(0, 2, 1), positions)
-    return made.reshape(x.shape[0], geometry.out_channels, *x.shape[2:])
+    result: Array = np.matmul(split_weight(tap, geometry).transpose(0, 2, 1), positions)
+    return result.reshape(x.shape[0], geometry.out_channels, *x.shape[2:])
 
 
 def full_size(geometry: Geometry) -> tuple[int, ...]:
-    """Spatial sizes before cropping: (i-1)s + d(k-1) + 1, all that the taps can reach."""
+    """Spatial sizes before cropping: (i-1)s + d(k-1) + 1, everything that the taps can reach."""
     axes = zip(geometry.input, geometry.kernel, geometry.stride, geometry.dilation, strict=True)
     return tuple((i - 1) * s + d * (k - 1) + 1 for i, k, s, d in axes)
 
@@ -66,7 +66,7 @@ def _overlap(geometry: Geometry) -> tuple[Any, Any]:
 
 
 def crop(full: Array, geometry: Geometry) -> Array:
-    """Cut the padding off the full output; where padding is negative, or output padding extends it, zeros."""
+    """Crop the padding from the full output; negative padding and output padding add zeros."""
     taken, placed = _overlap(geometry)
     y = np.zeros((*full.shape[: -geometry.axes], *geometry.output), full.dtype)
     y[placed] = full[taken]
@@ -74,7 +74,7 @@ def crop(full: Array, geometry: Geometry) -> Array:
 
 
 def uncrop(y: Array, geometry: Geometry) -> Array:
-    """The adjoint of `crop`: put `y` back into the full output, zeros where it was cut off."""
+    """The adjoint of `crop`: put `y` back into the full output, with zeros where it was cropped."""
     placed, taken = _overlap(geometry)
     full = np.zeros((*y.shape[: -geometry.axes], *full_size(geometry)), y.dtype)
     full[placed] = y[taken]

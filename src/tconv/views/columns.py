@@ -1,7 +1,7 @@
 """The gradient of a convolution with respect to its input, as Caffe computes it.
 
 Caffe's Deconvolution runs Convolution's backward pass as its forward pass: a GEMM with the transposed weights
-gives a column for every position of the filter, and col2im adds the columns up where the filter visited.
+gives one column per position of the filter, and col2im adds each column to the window at that position.
 """
 
 from __future__ import annotations

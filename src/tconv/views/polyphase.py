@@ -1,8 +1,8 @@
 """The polyphase split: prod(stride) interleaved phases, each a stride-1 correlation of the original input.
 
-Output o stands at u = o + lo = q*s + r of the full output.  Only taps with t*d = distance*s + r reach
-residue r, and they read input q - distance: no zero is inserted and no column written.  A phase that no tap
-reaches stays zero.
+Output o is at u = o + lo = q*s + r of the full output.  Only taps with t*d = distance*s + r reach
+residue r, and they read input q - distance: no zero is inserted and no column buffer written.  A phase that
+no tap reaches stays zero.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The transpose of a convolution's matrix, as triplets of its non-zeros.
 
-For one pair of channels the convolution is a matrix C with a row for each of its outputs and a column for
-each of its inputs; the transposed convolution multiplies by C^T.  Connectivity is kept, values are not: C has
+For one pair of channels the convolution is a matrix C with one row per output and one column per
+input; the transposed convolution multiplies by C^T.  Connectivity is kept, values are not: C has
 in general no inverse, and the weights need not come from that convolution.
 """
 
@@ -28,7 +28,7 @@ class Triplets(NamedTuple):
     vals: Array
 
 
-@lru_cache(maxsize=1)  # every channel pair of a problem has the same
+@lru_cache(maxsize=1)  # the same for every channel pair of a problem
 def _positions(geometry: Geometry) -> tuple[Array, Array, Array]:
     """Flat output, flat input and flat tap of every non-zero."""
     rows = cols = taps = np.zeros(1, np.intp)
@@ -37,7 +37,7 @@ def _positions(geometry: Geometry) -> tuple[Array, Array, Array]:
             [(o, i, tap) for i in range(geometry.input[a]) for o, tap in geometry.outputs_of_input(a, i)],
             np.intp,
         ).reshape(-1, 3)
-        # Axes multiply: every entry so far meets every entry of this axis, in row-major flat indices.
+        # The outer product of all entries so far and those of this axis, in row-major flat indices.
         rows = np.add.outer(rows * geometry.output[a], pairs[:, 0]).ravel()
         cols = np.add.outer(cols * geometry.input[a], pairs[:, 1]).ravel()
         taps = np.add.outer(taps * geometry.kernel[a], pairs[:, 2]).ravel()
@@ -63,7 +63,7 @@ def triplets(kernel: npt.ArrayLike, geometry: Geometry) -> Triplets:
 
 
 def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Array:
-    """The product, of `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
+    """The product, with `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
     vector_ = np.asarray(vector)
     rows, cols, vals = transposed
     product = np.zeros((size, *vector_.shape[1:]), np.result_type(vals, vector_))
@@ -72,7 +72,7 @@ def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Ar
 
 
 def matrix(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
-    """Transposed convolution as C^T times the flattened input, a matrix for each pair of channels.
+    """Transposed convolution as C^T times the flattened input, one matrix per pair of channels.
 
     `x` (n, c_in, *input), `weight` (c_in, c_out/g, *kernel) -> (n, c_out, *output).
     """

@@ -1,8 +1,8 @@
 """The stamp, and the two other maps on the same windows.
 
-Input i owns the window of full outputs i*s, i*s + d, ..., i*s + d(k-1).  `scatter` adds x[i] * kernel to the
-window, `gather` sums kernel * window into x[i], and `correlate` sums x[i] * window into the kernel: three
-ways to read one trilinear form, sum over i and t of x[i] * kernel[t] * y[i*s + t*d - lo].
+Input i has the window of full outputs i*s, i*s + d, ..., i*s + d(k-1).  `scatter` adds x[i] * kernel to the
+window, `gather` sums kernel * window into x[i], and `correlate` sums x[i] * window into the kernel: the
+three partial derivatives of one trilinear form, sum over i and t of x[i] * kernel[t] * y[i*s + t*d - lo].
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["correlate", "gather", "scatter"]
 
 
 def _windows(geometry: Geometry) -> Iterator[tuple[Any, Any]]:
-    """Each input position, and the window that it owns in the full output."""
+    """Each input position, and its window in the full output."""
     for position in np.ndindex(*geometry.input):
         window = (
             slice(i * s, i * s + d * (k - 1) + 1, d)
@@ -46,7 +46,7 @@ def scatter(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Arra
 
 
 def gather(y: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
-    """The convolution whose transpose `scatter` is: every window, times the kernel, sums into its input.
+    """The convolution whose transpose `scatter` is: every window, times the kernel, is summed into its input.
 
     `y` (n, c_out, *output), `weight` (c_in, c_out/g, *kernel) -> (n, c_in, *input): the adjoint map,
     which is also the gradient of the transposed layer's input.  Never conjugates.
@@ -63,7 +63,7 @@ def gather(y: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array
 
 
 def correlate(x: npt.ArrayLike, y: npt.ArrayLike, geometry: Geometry) -> Array:
-    """The gradient of the weights: every input, times its window, sums into the kernel.
+    """The gradient of the weights: every input, times its window, is summed into the kernel.
 
     `x` (n, c_in, *input), `y` (n, c_out, *output) -> (c_in, c_out/g, *kernel).  With `y` the gradient of
     the output it is the transposed layer's weight gradient; with `x` the gradient it is the convolution's.

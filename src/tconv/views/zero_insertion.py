@@ -12,7 +12,7 @@ __all__ = ["zeros"]
 
 
 def insert(x: Array, between: tuple[int, ...]) -> Array:
-    """Put `between[a]` zeros between neighbours along spatial axis a."""
+    """Insert `between[a]` zeros between neighbours along spatial axis a."""
     sizes = ((size - 1) * (gap + 1) + 1 for size, gap in zip(x.shape[2:], between, strict=True))
     spread = np.zeros((*x.shape[:2], *sizes), x.dtype)
     spread[at(*(slice(None, None, gap + 1) for gap in between))] = x
@@ -20,8 +20,11 @@ def insert(x: Array, between: tuple[int, ...]) -> Array:
 
 
 def pad(x: Array, around: tuple[tuple[int, int], ...]) -> Array:
-    """Put zeros before and after along each spatial axis; negative numbers cut off."""
-    padded = np.pad(x, [(0, 0), (0, 0), *((max(lo, 0), max(hi, 0)) for lo, hi in around)])
+    """Put zeros before and after along each spatial axis; negative numbers crop."""
+    outward = [(max(lo, 0), max(hi, 0)) for lo, hi in around]
+    sizes = [lo + size + hi for size, (lo, hi) in zip(x.shape[2:], outward, strict=True)]
+    padded = np.zeros((*x.shape[:2], *sizes), x.dtype)  # np.pad's zeros among exact integers are 64 bits wide
+    padded[at(*(slice(lo, lo + size) for size, (lo, _) in zip(x.shape[2:], outward, strict=True)))] = x
     kept = (
         slice(max(-lo, 0), size - max(-hi, 0))
         for size, (lo, hi) in zip(padded.shape[2:], around, strict=True)
@@ -30,7 +33,7 @@ def pad(x: Array, around: tuple[tuple[int, int], ...]) -> Array:
 
 
 def zeros(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
-    """Transposed convolution by inserting zeros, padding, turning the kernel by 180 degrees, and sliding it.
+    """Transposed convolution by zero insertion, padding, and sliding the kernel turned by 180 degrees.
 
     `x` (n, c_in, *input), `weight` (c_in, c_out/g, *kernel) -> (n, c_out, *output).
     """

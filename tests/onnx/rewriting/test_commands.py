@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from tconv.cli import main  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.onnx.rewriting import Refused  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner, Trouble  # noqa: E402
-from tconv.onnx.rules import RULES, Rule  # noqa: E402
+from tconv.onnx.rules import RULES, Context, Rule  # noqa: E402
 from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
 
@@ -210,18 +212,18 @@ def test_a_file_that_is_no_npz(grouped: Path, data: bytes) -> None:
         tconv.onnx.rewrite(grouped, goal="no-groups", inputs=[path])
 
 
-def wrong(name: str) -> Rule:
+def wrong(name: str) -> Rule[Any]:
     """The rule of this name, but a thousandth too much in its answers."""
     right = RULES[name]
 
-    def apply(node: ir.Node, context: object) -> None:
-        value = node.inputs[1]
+    def apply(found: Any, context: Context) -> None:
+        value = found.layer.node.inputs[1]
         assert value is not None
         assert value.const_value is not None
         value.const_value = ir.tensor(value.const_value.numpy() * np.float32(1.001), name=value.name)
-        right.apply(node, context)  # type: ignore[arg-type]
+        right.apply(found, context)
 
-    return Rule(right.name, right.what, right.op_types, right.check, apply)
+    return replace(right, apply=apply)
 
 
 def test_a_wrong_answer_is_told_by_layer_and_number_and_nothing_is_written(
@@ -278,14 +280,12 @@ def test_what_the_runtime_does_not_know_is_one_line(
 def test_a_rewritten_model_that_does_not_run_is_refused(
     grouped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def apply(node: ir.Node, context: object) -> None:
-        value = node.inputs[1]
-        assert value is not None
-        value.const_value = ir.tensor(np.zeros((4, 3, 3, 3)), name=value.name)  # float64 beside float32
+    def apply(found: Any, context: Context) -> None:
+        node = found.layer.node
+        node.inputs[1].const_value = ir.tensor(np.zeros((4, 3, 3, 3)), name="w")  # float64 beside float32
         node.attributes.add(ir.AttrInt64("group", 1))
 
-    right = RULES["split-groups"]
-    broken = Rule(right.name, right.what, right.op_types, right.check, apply)
+    broken = replace(RULES["split-groups"], apply=apply)
     monkeypatch.setattr("tconv.onnx.rewriting.targeting.RULES", {**RULES, "split-groups": broken})
     out = grouped.with_name("out.onnx")
     assert run(grouped, out, "--for", "no-groups") == 1

@@ -146,8 +146,8 @@ def test_options_that_no_runtime_takes_are_left(rule: str) -> None:
             "split-depthwise",
             32,
             "one",
-            "filters (3, 3) are no outer products of one filter an axis: what is left over is 0.5; "
-            "filters made axis by axis would fit",
+            "filters (3, 3) are not outer products of one filter per axis: the remainder is 0.5; "
+            "separable filters would fit",
         ),
         ("split-depthwise", 32, "open", "its padding depends on sizes that are not known"),
     ],

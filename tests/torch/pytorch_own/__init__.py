@@ -24,20 +24,18 @@ class Unusable(Exception):
 class Check(NamedTuple):
     """One of PyTorch's tests, as it is done here."""
 
-    theirs: str  #: its name in PyTorch's test suite
-    told: str  #: what is compared with what
     dtypes: tuple[str, ...]  #: that it is done for, of those that PyTorch lists; () for all of them
     run: Callable[..., None]  #: raises if ours is wrong
     gradients: bool  #: whether the samples want gradients
 
 
 def register(
-    checks: dict[str, Check], theirs: str, told: str, dtypes: tuple[str, ...] = (), gradients: bool = False
+    checks: dict[str, Check], theirs: str, dtypes: tuple[str, ...] = (), gradients: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Note a check under the name of PyTorch's test."""
 
     def noted(run: Callable[..., None]) -> Callable[..., None]:
-        checks[theirs] = Check(theirs, told, dtypes, run, gradients)
+        checks[theirs] = Check(dtypes, run, gradients)
         return run
 
     return noted

@@ -70,24 +70,18 @@ def _answers(layer: nn.Module, x: Tensor) -> list[Tensor]:
     return [answer, *torch.autograd.grad(answer.abs().sum(), [x, *layer.parameters()])]
 
 
-@check(
-    "TestModule.test_forward",
-    "parameters, values and gradients, with PyTorch's layer and its reference",
-    ALL,
-)
+@check("TestModule.test_forward", ALL)
 def _forward(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Parameters, values and gradients, with PyTorch's layer and its reference."""
     layer, theirs, x = _both(info, kind, given, dtype)
     near(_answers(layer, x), _answers(theirs, x))
     if given.reference_fn is not None:
         near([layer(x)], [given.reference_fn(layer, x)])
 
 
-@check(
-    "TestModule.test_forward (complex32)",
-    "values; the engine lacks this dtype, so PyTorch's operator computes them",
-    ("complex32",),
-)
+@check("TestModule.test_forward (complex32)", ("complex32",))
 def _passed_on(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Values; the engine lacks this dtype, so PyTorch's operator computes them."""
     answers = []
     for each in (kind, info.module_cls):
         torch.manual_seed(7)
@@ -96,8 +90,9 @@ def _passed_on(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtyp
     assert torch.equal(*answers)
 
 
-@check("TestModule.test_factory_kwargs", "`device` and `dtype` at construction", ALL)
+@check("TestModule.test_factory_kwargs", ALL)
 def _factory(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """`device` and `dtype` at construction."""
     lazy = issubclass(kind, nn.modules.lazy.LazyModuleMixin)
     layer = _built(kind, given, dtype, device="cpu" if lazy else "meta")
     for parameter in layer.parameters():
@@ -105,8 +100,9 @@ def _factory(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype:
         assert parameter.device.type == ("cpu" if lazy else "meta")
 
 
-@check("TestModule.test_pickle", "copies by `pickle`, `torch.save` and `copy.deepcopy`", ALL)
+@check("TestModule.test_pickle", ALL)
 def _copies(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Copies by `pickle`, `torch.save` and `copy.deepcopy`."""
     layer, _, x = _both(info, kind, given, dtype)
     file = io.BytesIO()
     torch.save(layer, file)
@@ -120,16 +116,18 @@ def _copies(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: 
         assert torch.equal(other(x), layer(x))
 
 
-@check("TestModule.test_repr", "the printed layer, with PyTorch's", ("float32",))
+@check("TestModule.test_repr", ("float32",))
 def _told(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """The printed layer, with PyTorch's."""
     layer, theirs, _ = _both(info, kind, given, dtype)
     assert repr(layer) == str(layer) == repr(theirs)
     fresh = [each(*given.constructor_input.args) for each in (kind, info.module_cls)]
     assert repr(fresh[0]) == repr(fresh[1])
 
 
-@check("TestModule.test_non_contiguous_tensors", "inputs and parameters with gaps", ("float64",))
+@check("TestModule.test_non_contiguous_tensors", ("float64",))
 def _gaps(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Inputs and parameters with gaps."""
     layer, theirs, x = _both(info, kind, given, dtype)
     wide = torch.stack([x, x], -1).detach()[..., 0].requires_grad_()
     assert not wide.is_contiguous()
@@ -140,8 +138,9 @@ def _gaps(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: to
     near(_answers(layer, wide), _answers(theirs, x))
 
 
-@check("TestModule.test_memory_format", "channels_last: values, gradients and the order in memory", ALL)
+@check("TestModule.test_memory_format", ALL)
 def _memory(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """channels_last: values, gradients and the order in memory."""
     layer, theirs, x = _both(info, kind, given, dtype)
     last = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
     if last is None or x.dim() - 2 != len(layer.kernel_size):
@@ -152,12 +151,9 @@ def _memory(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: 
     assert layer(turned).is_contiguous(memory_format=last)
 
 
-@check(
-    "TestModule.test_to, test_to_empty",
-    "to another dtype, to the meta device and back",
-    ("float32", "complex64"),
-)
+@check("TestModule.test_to, test_to_empty", ("float32", "complex64"))
 def _moved(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """To another dtype, to the meta device and back."""
     layer, theirs, x = _both(info, kind, given, dtype)
     double = torch.complex128 if dtype.is_complex else torch.float64
     near(_answers(layer.to(double), x.to(double)), _answers(theirs.to(double), x.to(double)))
@@ -172,14 +168,16 @@ def _of_all(layer: nn.Module) -> Callable[..., Tensor]:
     return lambda x, *values: torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (x,))
 
 
-@check("TestModule.test_grad", "gradients by finite differences, of parameters too", DOUBLE)
+@check("TestModule.test_grad", DOUBLE)
 def _first(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Gradients by finite differences, of parameters too."""
     layer, _, x = _both(info, kind, given, dtype)
     assert gradcheck(_of_all(layer), (x, *layer.parameters()), fast_mode=True)
 
 
-@check("TestModule.test_gradgrad", "second gradients by finite differences, likewise", DOUBLE)
+@check("TestModule.test_gradgrad", DOUBLE)
 def _second(info: ModuleInfo, kind: type[nn.Module], given: ModuleInput, dtype: torch.dtype) -> None:
+    """Second gradients by finite differences, likewise."""
     layer, _, x = _both(info, kind, given, dtype)
     assert info.supports_gradgrad
     assert gradgradcheck(_of_all(layer), (x, *layer.parameters()), fast_mode=True)

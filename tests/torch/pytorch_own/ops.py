@@ -73,14 +73,16 @@ def _with_gradients(call: Call, sample: SampleInput) -> list[Tensor]:
     return [answer, *torch.autograd.grad(answer, leaves, torch.ones_like(answer))]
 
 
-@check("TestCommon.test_dtypes", "each dtype is taken, forward and backward", gradients=True)
+@check("TestCommon.test_dtypes", gradients=True)
 def _dtypes(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Each dtype is taken, forward and backward."""
     for t in _with_gradients(call, sample):
         assert t.dtype is sample.input.dtype
 
 
-@check("TestCommon.test_numpy_ref", "values, with the reference that PyTorch names", DOUBLE)
+@check("TestCommon.test_numpy_ref", DOUBLE)
 def _numpy_ref(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Values, with the reference that PyTorch names."""
     bare = sample.numpy()
     try:
         expected = op.ref(bare.input, *bare.args, **bare.kwargs)
@@ -89,48 +91,38 @@ def _numpy_ref(op: OpInfo, call: Call, sample: SampleInput) -> None:
     near(run(call, sample), expected)
 
 
-@check(
-    "TestCommon.test_variant_consistency_eager",
-    "values and gradients, with PyTorch's own function",
-    gradients=True,
-)
+@check("TestCommon.test_variant_consistency_eager", gradients=True)
 def _variants(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Values and gradients, with PyTorch's own function."""
     near(_with_gradients(call, sample), _with_gradients(op.op, sample))
 
 
-@check(
-    "TestCommon.test_noncontiguous_samples",
-    "values and gradients, from tensors with gaps",
-    ("float32", "int64", "complex64"),
-    gradients=True,
-)
+@check("TestCommon.test_noncontiguous_samples", ("float32", "int64", "complex64"), gradients=True)
 def _noncontiguous(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Values and gradients, from tensors with gaps."""
     other = sample.noncontiguous()
     assert not any(t.is_contiguous() for t in tensors_of(other) if t.numel() > 1)
     near(_with_gradients(call, other), _with_gradients(op.op, sample))
 
 
-@check(
-    "TestCompositeCompliance.test_operator",
-    "every mixture of plain tensors and a subclass with `__torch_dispatch__`",
-    ("float32",),
-)
+@check("TestCompositeCompliance.test_operator", ("float32",))
 def _composite_operator(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Every mixture of plain tensors and a subclass with `__torch_dispatch__`."""
     given = (sample.input, *sample.args), sample.kwargs, assert_close
     composite_compliance.check_with_mode(call, *given)
     composite_compliance.check_all_permutations(call, *given)
 
 
-@check("TestCompositeCompliance.test_backward", "gradients, for those mixtures", ("float32",), gradients=True)
+@check("TestCompositeCompliance.test_backward", ("float32",), gradients=True)
 def _composite_backward(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Gradients, for those mixtures."""
     given = call, (sample.input, *sample.args), sample.kwargs
     composite_compliance.check_backward_formula(*given, assert_equal_fn=assert_close)
 
 
-@check(
-    "TestCompositeCompliance.test_forward_ad", "tangents, for those mixtures", ("float32",), gradients=True
-)
+@check("TestCompositeCompliance.test_forward_ad", ("float32",), gradients=True)
 def _composite_forward_ad(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Tangents, for those mixtures."""
     given = call, (sample.input, *sample.args), sample.kwargs
     composite_compliance.check_forward_ad_formula(*given, assert_equal_fn=assert_close)
 
@@ -147,43 +139,45 @@ def _noted(op: OpInfo, call: Call, sample: SampleInput, *views: Callable[[Tensor
     near(_with_gradients(call, given), _with_gradients(op.op, written))
 
 
-@check("TestMathBits.test_conj_view", "conjugates that are only noted", ("complex64",))
+@check("TestMathBits.test_conj_view", ("complex64",))
 def _conj_view(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Conjugates that are only noted."""
     _noted(op, call, sample, torch.Tensor.conj)
 
 
-@check("TestMathBits.test_neg_view", "negatives that are only noted", ("float64",))
+@check("TestMathBits.test_neg_view", ("float64",))
 def _neg_view(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Negatives that are only noted."""
     _noted(op, call, sample, torch._neg_view)
 
 
-@check("TestMathBits.test_neg_conj_view", "both at once", ("complex128",))
+@check("TestMathBits.test_neg_conj_view", ("complex128",))
 def _neg_conj_view(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Both at once."""
     _noted(op, call, sample, lambda t: torch._neg_view(t.conj()))
 
 
-@check("TestFakeTensor.test_fake", "shape, strides and dtype, without data")
+@check("TestFakeTensor.test_fake")
 def _fake(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Shape, strides and dtype, without data."""
     real = run(call, sample)
     with FakeTensorMode() as mode:
         made = run(call, _mapped(sample, mode.from_tensor))
     assert (made.shape, made.stride(), made.dtype) == (real.shape, real.stride(), real.dtype)
 
 
-@check("TestMeta.test_dispatch_meta_outplace", "shape, strides and dtype, on the meta device")
+@check("TestMeta.test_dispatch_meta_outplace")
 def _meta(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Shape, strides and dtype, on the meta device."""
     real = run(call, sample)
     made = run(call, _mapped(sample, lambda t: t.to("meta")))
     assert made.device.type == "meta"
     assert (made.shape, made.stride(), made.dtype) == (real.shape, real.stride(), real.dtype)
 
 
-@check(
-    "TestSchemaCheckModeOpInfo.test_schema_correctness",
-    "no argument is changed, or shared with the answer",
-    ("float32", "complex64"),
-)
+@check("TestSchemaCheckModeOpInfo.test_schema_correctness", ("float32", "complex64"))
 def _schema(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """No argument is changed, or shared with the answer."""
     with SchemaCheckMode() as mode:
         run(call, sample)
     assert any(name.startswith("tconv::conv_transpose") for name in mode.ops)

@@ -22,35 +22,23 @@ from tests.torch.pytorch_own.ops import CHECKS, Call, check, of_tensors, run
 __all__ = ["CHECKS"]
 
 
-@check(
-    "TestBwdGradients.test_fn_grad",
-    "gradients by finite differences, single and in batches",
-    DOUBLE,
-    gradients=True,
-)
+@check("TestBwdGradients.test_fn_grad", DOUBLE, gradients=True)
 def _first(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Gradients by finite differences, single and in batches."""
     fast = bool(op.gradcheck_fast_mode)
     assert gradcheck(*of_tensors(call, sample), check_batched_grad=True, fast_mode=fast)
 
 
-@check(
-    "TestBwdGradients.test_fn_gradgrad",
-    "second gradients by finite differences; real ones in batches too",
-    DOUBLE,
-    gradients=True,
-)
+@check("TestBwdGradients.test_fn_gradgrad", DOUBLE, gradients=True)
 def _second(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Second gradients by finite differences; real ones in batches too."""
     real = not sample.input.is_complex()
     assert gradgradcheck(*of_tensors(call, sample), check_batched_grad=real, fast_mode=True)
 
 
-@check(
-    "TestFwdGradients.test_forward_mode_AD",
-    "tangents by finite differences, single and in batches",
-    DOUBLE,
-    gradients=True,
-)
+@check("TestFwdGradients.test_forward_mode_AD", DOUBLE, gradients=True)
 def _tangents(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Tangents by finite differences, single and in batches."""
     assert op.supports_forward_ad
     assert gradcheck(
         *of_tensors(call, sample), check_forward_ad=True, check_backward_ad=False,
@@ -59,13 +47,9 @@ def _tangents(op: OpInfo, call: Call, sample: SampleInput) -> None:
     )  # fmt: skip
 
 
-@check(
-    "TestFwdGradients.test_fn_fwgrad_bwgrad",
-    "tangents of gradients by finite differences",
-    DOUBLE,
-    gradients=True,
-)
+@check("TestFwdGradients.test_fn_fwgrad_bwgrad", DOUBLE, gradients=True)
 def _tangents_of_gradients(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Tangents of gradients by finite differences."""
     assert op.supports_fwgrad_bwgrad
     assert gradgradcheck(
         *of_tensors(call, sample), check_fwd_over_rev=True, check_rev_over_rev=False,
@@ -79,8 +63,10 @@ def _alike(op: OpInfo, call: Call, sample: SampleInput, transform: Callable[...,
     near(made, expected)
 
 
-@check("TestOperators.test_grad", "`torch.func.grad`, with that of PyTorch's function", ("float64",))
+@check("TestOperators.test_grad", ("float64",))
 def _grad(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """`torch.func.grad`, with that of PyTorch's function."""
+
     def transform(each: Call, given: list[Tensor]) -> Any:
         return grad(lambda *t: each(*t).sin().sum(), tuple(range(len(given))))(*given)
 
@@ -91,8 +77,9 @@ def _direction(given: list[Tensor]) -> tuple[Tensor, ...]:
     return tuple(t.cos() for t in given)
 
 
-@check("TestOperators.test_jvp", "`torch.func.jvp`, likewise", ("float32", "float64"))
+@check("TestOperators.test_jvp", ("float32", "float64"))
 def _jvp(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """`torch.func.jvp`, likewise."""
     _alike(op, call, sample, lambda each, given: jvp(each, tuple(given), _direction(given)))
 
 
@@ -102,18 +89,21 @@ def _pullback(call: Call, given: Iterable[Tensor]) -> tuple[Tensor, ...]:
     return answer, *back(torch.ones_like(answer))
 
 
-@check("TestOperators.test_vjp", "`torch.func.vjp`, likewise", ("float32", "float64"))
+@check("TestOperators.test_vjp", ("float32", "float64"))
 def _vjp(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """`torch.func.vjp`, likewise."""
     _alike(op, call, sample, _pullback)
 
 
-@check("TestOperators.test_vjpvjp", "vjp of vjp, likewise", ("float64",))
+@check("TestOperators.test_vjpvjp", ("float64",))
 def _vjp_of_vjp(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """vjp of vjp, likewise."""
     _alike(op, call, sample, lambda each, given: _pullback(lambda *t: _pullback(each, t)[1].sin(), given))
 
 
-@check("TestOperators.test_jvpvjp", "jvp of vjp, likewise", ("float64",))
+@check("TestOperators.test_jvpvjp", ("float64",))
 def _jvp_of_vjp(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """jvp of vjp, likewise."""
     _alike(
         op, call, sample,
         lambda each, given: jvp(lambda *t: _pullback(each, t), tuple(given), _direction(given)),
@@ -144,45 +134,33 @@ def _looped(op: OpInfo, call: Call, sample: SampleInput, of: Callable[..., Any])
         near(vmap(of(each), axes)(*many), [torch.stack(pair) for pair in zip(*singles, strict=True)])
 
 
-@check(
-    "TestVmapOperatorsOpInfo.test_vmap_exhaustive",
-    "`torch.vmap` over every choice of tensors, with a loop",
-    ("float32", "complex64"),
-)
+@check("TestVmapOperatorsOpInfo.test_vmap_exhaustive", ("float32", "complex64"))
 def _vmap(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """`torch.vmap` over every choice of tensors, with a loop."""
     _looped(op, call, sample, lambda each: each)
 
 
-@check("TestOperators.test_vmapvjp", "vmap of vjp, likewise", ("float64",))
+@check("TestOperators.test_vmapvjp", ("float64",))
 def _vmap_of_vjp(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """vmap of vjp, likewise."""
     _looped(op, call, sample, lambda each: lambda *t: _pullback(each, t))
 
 
-@check(
-    "TestProxyTensorOpInfo.test_make_fx_symbolic_exhaustive",
-    "the graph that `make_fx` traces with symbolic sizes, run",
-    ("float32",),
-)
+@check("TestProxyTensorOpInfo.test_make_fx_symbolic_exhaustive", ("float32",))
 def _make_fx(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """The graph that `make_fx` traces with symbolic sizes, run."""
     make_fx_check(call, (sample.input, *sample.args), sample.kwargs, tracing_mode="symbolic")
 
 
-@check(
-    "TestEagerFusionOpInfo.test_aot_autograd_symbolic_exhaustive",
-    "forward and backward as AOTAutograd traces them with symbolic sizes, run",
-    ("float32",),
-    gradients=True,
-)
+@check("TestEagerFusionOpInfo.test_aot_autograd_symbolic_exhaustive", ("float32",), gradients=True)
 def _aot_autograd(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """Forward and backward as AOTAutograd traces them with symbolic sizes, run."""
     aot_autograd_check(call, (sample.input, *sample.args), sample.kwargs, dynamic=True)
 
 
-@check(
-    "torch.library.opcheck",
-    "the registered operator: schema, autograd registration, fake tensors (AOT dispatch: the test above)",
-    ("float64",),
-)
+@check("torch.library.opcheck", ("float64",))
 def _opcheck(op: OpInfo, call: Call, sample: SampleInput) -> None:
+    """The registered operator: schema, autograd registration, fake tensors (AOT dispatch: the test above)."""
     seen: list[Any] = []
 
     class Watch(TorchDispatchMode):

@@ -151,10 +151,7 @@ def needs(node: ir.Node, context: Context) -> tuple[str, ...] | None:
     """Names of `CAPABILITIES` that a ConvTranspose asks for; None if its attributes are not known here."""
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return None
-    weight = context.constant(node.inputs[1])
-    shape = context.shape(node.inputs[1]) if weight is None else weight.shape
-    sizes = tuple(size if isinstance(size, int) else None for size in shape or ())
-    said = attributes.read(node, sizes, None)
+    said = attributes.read(node, context.sizes(node.inputs[1]), None)
     if said is None:
         return None
     return tuple(name for name, entry in CAPABILITIES.items() if entry.asked(said))

@@ -230,7 +230,7 @@ def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
     for step in steps:
         place = (step.where, step.node)
 
-        def here(_: Rule, where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
+        def here(_: Rule[Any], where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
             return (where, node.name) == place
 
         apply_rules(made, [RULES[step.rule]], here)

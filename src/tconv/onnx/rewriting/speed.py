@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.goals import SPEED
@@ -39,14 +39,14 @@ class Move:
         return self.name if self.place is None else f"{self.name} at {self.place[1]}"
 
     @property
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[Rule[Any]]:
         """The rules of the line."""
         return [RULES[name] for name in SPEED[self.name]]
 
     def apply(self, model: ir.Model) -> list[Step]:
         """Rewrite `model` in place."""
 
-        def wanted(_: Rule, where: str, node: ir.Node) -> bool:
+        def wanted(_: Rule[Any], where: str, node: ir.Node) -> bool:
             return self.place is None or self.place == (where, node.name)
 
         return apply_rules(model, self.rules, wanted)

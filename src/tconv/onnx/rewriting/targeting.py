@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tconv.diagnosis.text import clean
 from tconv.onnx.convolutions import name_of
@@ -23,7 +23,9 @@ def fit(model: ir.Model, goal: Target) -> list[Step]:
         for cure in CAPABILITIES[name].cures:
             context = Context(model)
 
-            def asks(_: Rule, __: str, node: ir.Node, wanted: str = name, around: Context = context) -> bool:
+            def asks(
+                _: Rule[Any], __: str, node: ir.Node, wanted: str = name, around: Context = context
+            ) -> bool:
                 found = needs(node, around) if node.op_type == "ConvTranspose" else ()
                 return found is None or wanted in found
 

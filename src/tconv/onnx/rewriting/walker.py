@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tconv.errors import TconvError
-from tconv.onnx.rules.rule import Context, Rule, refers
+from tconv.onnx.rules import Context, Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Step", "apply_rules"]
 
 _ROUNDS = 100
+_Wanted: TypeAlias = "Callable[[Rule[Any], str, ir.Node], bool]"
 
 
 class Step(NamedTuple):
@@ -34,8 +35,8 @@ class Step(NamedTuple):
 
 def apply_rules(
     model: ir.Model,
-    rules: Iterable[Rule],
-    wanted: Callable[[Rule, str, ir.Node], bool] = lambda rule, where, node: True,
+    rules: Iterable[Rule[Any]],
+    wanted: _Wanted = lambda rule, where, node: True,
 ) -> list[Step]:
     """Rewrite `model` in place: every rule wherever it fires, round by round, until nothing changes.
 
@@ -61,9 +62,7 @@ def apply_rules(
     raise TconvError(f"the rules {names} undo each other; fewer of them at once would fit")
 
 
-def _round(
-    context: Context, rules: tuple[Rule, ...], wanted: Callable[[Rule, str, ir.Node], bool]
-) -> tuple[list[Step], list[Step]]:
+def _round(context: Context, rules: tuple[Rule[Any], ...], wanted: _Wanted) -> tuple[list[Step], list[Step]]:
     fired: list[Step] = []
     refused: list[Step] = []
     for rule in rules:
@@ -73,10 +72,7 @@ def _round(
             if not wanted(rule, where, node):
                 continue
             name = node.name or node.op_type
-            reason = (
-                "an attribute is a parameter of its function" if refers(node) else rule.check(node, context)
-            )
-            if reason is None:
-                rule.apply(node, context)
+            found = rule.find(node, context)
+            reason = found if isinstance(found, str) else rule.rewrite(found, context)
             (refused if reason else fired).append(Step(rule.name, name, where, reason))
     return fired, refused

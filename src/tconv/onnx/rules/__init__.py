@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from tconv.onnx.rules import (
     conv_depth_to_space,
@@ -31,11 +32,12 @@ from tconv.onnx.rules import (
     symmetric_pads,
     to_linear_resize,
 )
-from tconv.onnx.rules.rule import Context, Rule
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.rule import Rule
 
 __all__ = ["RULES", "Context", "Rule"]
 
-RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[str, Rule[Any]] = MappingProxyType(
     {
         rule.name: rule
         for rule in (

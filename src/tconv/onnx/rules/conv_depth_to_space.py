@@ -19,93 +19,75 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from tconv.algebra.shuffle import SubPixel, channels_last, to_subpixel
+from tconv.algebra.arrays import Array
+from tconv.algebra.shuffle import Phases, channels_last, phases
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.interleaving import block_size, cropped, interleaved
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, conv_attributes, read_options
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.options import Options, conv_attributes, read_with_options
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["CROPPED", "RULE", "PhasesApart", "phase_nodes", "put_phases", "with_phases"]
+__all__ = ["CROPPED", "RULE", "Found", "apply", "put_phases", "with_phases"]
 
 
-class PhasesApart(NamedTuple):
-    """A layer, and the convolution whose channels are its phases."""
+class Found(NamedTuple):
+    """A layer, the convolution whose channels are its phases, and the spatial sizes of its input."""
 
     layer: LayerNode
-    made: SubPixel
+    made: Phases
+    sizes: tuple[int | None, ...]
 
 
 def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | str:
     """A layer that has more than one phase, with its options; else why it is none."""
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
-        return layer
-    options = read_options(layer, context)
-    if isinstance(options, str):
-        return options
-    if set(options.stride) == {1}:
+    found = read_with_options(node, context)
+    if not isinstance(found, str) and set(found[1].stride) == {1}:
         return "stride 1 has one phase"
-    return layer, options
+    return found
 
 
-def _match(node: ir.Node, context: Context, *, crop: bool) -> PhasesApart | str:
-    found = with_phases(node, context)
-    if isinstance(found, str):
+def match(node: ir.Node, context: Context, *, crop: bool) -> Found | str:
+    if isinstance(found := with_phases(node, context), str):
         return found
-    layer, (stride, dilation, padding) = found
-    whole, short = (
-        to_subpixel(layer.weight, stride, padding, dilation, layer.groups, cropped=c) for c in (False, True)
-    )
-    if crop and short.weight.shape == whole.weight.shape:
-        return "cropping makes the kernel no smaller"
-    return PhasesApart(layer, short if crop else whole)
+    layer, options = found
+    made = phases(layer.shape, *options.call)
+    if crop:
+        whole, made = made, phases(layer.shape, *options.call, cropped=True)
+        if made.kernel == whole.kernel:
+            return "cropping makes the kernel no smaller"
+    return Found(layer, made, context.spatial(node.inputs[0], layer.axes))
 
 
-def put_phases(node: ir.Node, context: Context, found: PhasesApart) -> None:
-    """Put the convolution, the interleaving of its phases and the crop in the place of the layer."""
-    context.replace([node], phase_nodes(node.inputs[0], context, found))
+def apply(found: Found, context: Context) -> None:
+    layer = found.layer
+    weight = found.made.weight(layer.weight, layer.groups)
+    put_phases(layer.node.inputs[0], context, found, weight, layer.node)
 
 
-def phase_nodes(source: ir.Value | None, context: Context, found: PhasesApart) -> list[ir.Node]:
-    """The nodes that make the answer of the layer out of `source`."""
-    layer, made = found
-    make = Maker(layer.node, context, label(layer.node))
-    groups, stride = layer.groups, made.stride
-    weight, bias = made.weight, None if layer.bias is None else layer.bias.repeat(prod(stride))
+def put_phases(source: ir.Value | None, context: Context, found: Found, weight: Array, *old: ir.Node) -> None:
+    """Put the convolution of `source`, the interleaving of its phases and the crop in the place of `old`."""
+    layer, made, sizes = found
+    make = Maker(layer.node, context)
+    groups, stride, bias = layer.groups, made.stride, layer.bias
+    bias = None if bias is None else bias.repeat(prod(stride))
     if groups == 1 and block_size(stride, groups, make.opset) is not None:
         weight = channels_last(weight, stride)
         bias = None if bias is None else channels_last(bias, stride)
-    kernel = weight.shape[2:]
     inputs = [source, make.constant(weight, "weight")]
     if bias is not None:
         inputs.append(make.constant(bias, "bias"))
-    phases = make.add("Conv", inputs, **conv_attributes(kernel, made.dilation, made.padding, groups))
-    shape = context.shape(source) or (None,) * (2 + layer.axes)
-    sizes = [
-        size + lo + hi - d * (k - 1) if isinstance(size, int) else None
-        for size, (lo, hi), d, k in zip(shape[2:], made.padding, made.dilation, kernel, strict=True)
-    ]
-    full = interleaved(make, phases, layer.channels[1], stride, sizes, groups)
+    apart = make.add("Conv", inputs, **conv_attributes(made.kernel, made.dilation, made.padding, groups))
+    ends = zip(sizes, made.padding, made.dilation, made.kernel, strict=True)
+    left = [None if size is None else size + lo + hi - d * (k - 1) for size, (lo, hi), d, k in ends]
+    full = interleaved(make, apart, layer.channels[1], stride, left, groups)
     cropped(make, full, made.crop)
-    return make.nodes
+    make.replace(*old)
 
 
-RULE = matching(
-    "conv-depth-to-space",
-    "a transposed convolution becomes a convolution and DepthToSpace",
-    ["ConvTranspose"],
-    partial(_match, crop=False),
-    put_phases,
-)
+RULE = Rule("conv-depth-to-space", ("ConvTranspose",), partial(match, crop=False), apply)
 
-CROPPED = matching(
-    "conv-depth-to-space-cropped",
-    "the same with the smallest kernel, and a Slice that crops what then stands over",
-    ["ConvTranspose"],
-    partial(_match, crop=True),
-    put_phases,
-)
+CROPPED = Rule("conv-depth-to-space-cropped", ("ConvTranspose",), partial(match, crop=True), apply)

@@ -8,12 +8,15 @@ groups (`split_groups`) do not serve.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tconv.algebra.arrays import check_room
 from tconv.algebra.zeros import dense_groups
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import Restated, matching, read_grouped, restate
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.layer import LayerNode, put_back, read_grouped
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,13 +24,24 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-def _match(node: ir.Node, context: Context) -> Restated | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+class Found(NamedTuple):
+    """A layer of several groups, and its attributes for one."""
+
+    layer: LayerNode
+    attributes: dict[str, Any]
+
+
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
-    return Restated(layer, dense_groups(layer.weight, layer.groups), in_one_group(node, context))
+    check_room(prod(layer.shape) * layer.groups, prod(layer.shape))
+    return Found(layer, in_one_group(node, context))
 
 
-RULE = matching(
-    "dense-groups", "groups become one, with zeros between them", ["ConvTranspose"], _match, restate
-)
+def apply(found: Found, context: Context) -> None:
+    layer, attributes = found
+    weight = dense_groups(layer.weight, layer.groups)
+    put_back(layer, context, layer.node, weight=weight, attributes=attributes)
+
+
+RULE = Rule("dense-groups", ("ConvTranspose",), match, apply)

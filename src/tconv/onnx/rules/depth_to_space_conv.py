@@ -11,15 +11,16 @@ are added as what they are, a block that repeats: (n, c, h s, w s) is seen as (n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
-from tconv.algebra.shuffle import channels_first, from_subpixel
+from tconv.algebra.shuffle import channels_first, check_subpixel, from_subpixel
+from tconv.onnx.rules.context import Context, refers
 from tconv.onnx.rules.interleaving import new_shape
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import read_options, transposed_attributes
-from tconv.onnx.rules.rule import Context, refers
+from tconv.onnx.rules.options import Options, read_with_options, transposed_attributes
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -27,45 +28,56 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A convolution, and the DepthToSpace after it."""
+
     conv: LayerNode
-    weight: Array
-    attributes: dict[str, Any]
-    bias: Array | None  #: (out,), or (out, s, s) where the phases differ
+    options: Options
+    shuffle: ir.Node
+    block: tuple[int, int]
+    phases_first: bool  #: whether channels come in the order (phase, output)
     sizes: tuple[int | None, ...]  #: of the convolution's answer
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
+def match(node: ir.Node, context: Context) -> Found | str:
     before = None if node.inputs[0] is None else node.inputs[0].producer()
     if before is None or before.op_type != "Conv" or before.domain or refers(before):
         return "no convolution comes before it"
-    lone = context.user(before.outputs[0], "DepthToSpace")
-    if isinstance(lone, str):
+    if isinstance(lone := context.user(before.outputs[0], "DepthToSpace"), str):
         return f"the convolution before it: {lone}"
-    conv = read_layer(before, context)
-    if isinstance(conv, str):
-        return f"the convolution before it: {conv}"
-    options = read_options(conv, context)
-    if isinstance(options, str):
-        return f"the convolution before it: {options}"
+    if isinstance(found := read_with_options(before, context), str):
+        return f"the convolution before it: {found}"
+    conv, options = found
     if set(options.stride) != {1}:
         return f"the convolution before it has stride {max(options.stride)}"
     block = (node.attributes.get_int("blocksize", 0),) * 2
     if conv.axes != 2 or block[0] < 1:
         return f"blocks of {block[0]} for {conv.axes} axes"
-    weight, bias = conv.weight, conv.bias
-    if node.attributes.get_string("mode", "DCR") == "DCR":
-        if conv.groups > 1:
-            return "the phases of an output lie in several groups"
+    phases_first = node.attributes.get_string("mode", "DCR") == "DCR"
+    if phases_first and conv.groups > 1:
+        return "the phases of an output lie in several groups"
+    check_subpixel(conv.shape, block, options.padding, options.dilation, conv.groups)
+    return Found(conv, options, node, block, phases_first, context.spatial(node.inputs[0], 2))
+
+
+def apply(found: Found, context: Context) -> None:
+    layer, (_, dilation, padding), shuffle, block, phases_first, _ = found
+    weight, bias = layer.weight, layer.bias
+    if phases_first:
         weight = channels_first(weight, block)
         bias = None if bias is None else channels_first(bias, block)
-    merged = from_subpixel(weight, block, options.padding, options.dilation, conv.groups)
-    said = transposed_attributes(merged.weight.shape[2:], block, merged.padding, conv.groups)
-    if isinstance(said, str):
-        return said
-    shape = context.shape(node.inputs[0]) or (None,) * 4
-    sizes = tuple(size if isinstance(size, int) else None for size in shape[2:])
-    return _Match(conv, merged.weight, said, _narrow(bias, block), sizes)
+    weight, _, sides = from_subpixel(weight, block, padding, dilation, layer.groups)
+    attributes = transposed_attributes(weight.shape[2:], block, sides, layer.groups)
+    bias = _narrow(bias, block)
+    conv = layer.node
+    make = Maker(conv, context)
+    inputs = [conv.inputs[0], make.constant(weight, "weight")]
+    if bias is not None and bias.ndim == 1:
+        inputs.append(make.constant(bias, "bias"))
+    made = make.add("ConvTranspose", inputs, **attributes)
+    if bias is not None and bias.ndim > 1:
+        _add_phases(make, made, bias, found.sizes)
+    make.replace(conv, shuffle)
 
 
 def _narrow(bias: Array | None, block: tuple[int, ...]) -> Array | None:
@@ -77,22 +89,8 @@ def _narrow(bias: Array | None, block: tuple[int, ...]) -> Array | None:
     return first if (apart == first[:, None, None]).all() else apart
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    conv = found.conv.node
-    make = Maker(conv, context, label(conv))
-    inputs = [conv.inputs[0], make.constant(found.weight, "weight")]
-    bias = found.bias
-    if bias is not None and bias.ndim == 1:
-        inputs.append(make.constant(bias, "bias"))
-    layer = make.add("ConvTranspose", inputs, **found.attributes)
-    if bias is not None and bias.ndim > 1:
-        _add_phases(make, layer, bias, found)
-    context.replace([conv, node], make.nodes)
-
-
-def _add_phases(make: Maker, layer: ir.Value, bias: Array, found: _Match) -> None:
+def _add_phases(make: Maker, layer: ir.Value, bias: Array, sizes: tuple[int | None, ...]) -> None:
     channels, *block = bias.shape
-    sizes = found.sizes
     if None in sizes[1:] and None in sizes[:1]:
         whole = make.add("Shape", [layer])
         spatial = make.add("Gather", [whole, make.constant([2, 3], "axes")])
@@ -110,10 +108,4 @@ def _add_phases(make: Maker, layer: ir.Value, bias: Array, found: _Match) -> Non
     make.add("Reshape", [added, whole])
 
 
-RULE = matching(
-    "depth-to-space-conv",
-    "a convolution and the DepthToSpace after it become one transposed convolution",
-    ["DepthToSpace"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("depth-to-space-conv", ("DepthToSpace",), match, apply)

@@ -10,13 +10,15 @@ without these zeros.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tconv.algebra.arrays import Array
+from tconv.algebra.arrays import check_room
 from tconv.algebra.zeros import append_taps
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching, renewed
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,44 +26,43 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, its attributes without output padding, and the taps of zero to add along each axis."""
+
+    node: ir.Node
     attributes: dict[str, Any]
-    weight: Array | None  #: where taps are added
+    taps: tuple[int, ...]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if not any(told.output_padding):
         return "it has no output_padding"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     behind = [hi - o for (_, hi), o in zip(pads, told.output_padding, strict=True)]
-    taps = [max(-(hi // d), 0) for hi, d in zip(behind, told.dilation, strict=True)]
+    taps = tuple(max(-(hi // d), 0) for hi, d in zip(behind, told.dilation, strict=True))
     kernel = tuple(k + e for k, e in zip(told.kernel, taps, strict=True))
-    weight = context.constant(node.inputs[1]) if any(taps) else None
     if any(taps):
-        if weight is None:
+        shape = context.constant_shape(node.inputs[1])
+        if shape is None:
             return "taps of zero would be added, and its weights are computed"
-        weight = append_taps(weight, taps)
+        check_room(prod(shape[:2]) * prod(kernel), prod(shape))
     longer = replace(told, kernel=kernel, output_padding=(0,) * told.axes)
-    left = [hi + e * d for hi, e, d in zip(behind, taps, told.dilation, strict=True)]
-    return _Match(written(longer, tuple((lo, hi) for (lo, _), hi in zip(pads, left, strict=True))), weight)
+    ends = zip(pads, behind, taps, told.dilation, strict=True)
+    left = tuple((lo, hi + e * d) for (lo, _), hi, e, d in ends)
+    return Found(node, written(longer, left), taps)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    inputs = list(node.inputs)
-    if found.weight is not None:
-        inputs[1] = context.make_constant(node, found.weight, f"{label(node)}_weight")
-    context.replace([node], [renewed(node, context, inputs, found.attributes)])
+def apply(found: Found, context: Context) -> None:
+    node, inputs = found.node, list(found.node.inputs)
+    make = Maker(node, context)
+    if any(found.taps):
+        weight = append_taps(context.numbers(inputs[1]), found.taps)
+        inputs[1] = make.constant(weight, "weight")
+    make.renew(inputs, found.attributes)
+    make.replace(node)
 
 
-RULE = matching(
-    "drop-output-padding",
-    "output_padding is taken off the pads, or off taps of zero at the end",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("drop-output-padding", ("ConvTranspose",), match, apply)

@@ -8,7 +8,7 @@ from tconv.errors import TconvError
 from tconv.geometry.normalize import Sides
 from tconv.onnx import attributes
 from tconv.onnx.attributes import Attributes
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.context import Context
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,15 +20,11 @@ def read_attributes(node: ir.Node, context: Context) -> Attributes | str:
     """What a ConvTranspose node says, as far as it is known, or why not; its weights may be computed."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
-    x, weight = (
-        tuple(size if isinstance(size, int) else None for size in context.shape(value) or ())
-        for value in node.inputs[:2]
-    )
-    held = context.constant(node.inputs[1])
+    x, weight = map(context.sizes, node.inputs[:2])
     known = tuple(size for size in x[2:] if size is not None)
     sizes = known if known and len(known) == len(x) - 2 else None
     try:
-        told = attributes.read(node, weight if held is None else held.shape, sizes)
+        told = attributes.read(node, weight, sizes)
     except TconvError as fault:
         return str(fault)
     return told or "the shape of its weights is not known"

@@ -10,11 +10,12 @@ well: written as pads the layer means one thing everywhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import matching, renewed
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,20 +23,26 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-def _match(node: ir.Node, context: Context) -> dict[str, Any] | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+class Found(NamedTuple):
+    """A layer, and its attributes with pads."""
+
+    node: ir.Node
+    attributes: dict[str, Any]
+
+
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if told.auto_pad == "NOTSET" and told.output_shape is None:
         return "its pads are explicit"
     pads = pads_of(told)
-    return pads if isinstance(pads, str) else written(told, pads)
+    return pads if isinstance(pads, str) else Found(node, written(told, pads))
 
 
-def _rewrite(node: ir.Node, context: Context, found: dict[str, Any]) -> None:
-    context.replace([node], [renewed(node, context, node.inputs, found)])
+def apply(found: Found, context: Context) -> None:
+    make = Maker(found.node, context)
+    make.renew(found.node.inputs, found.attributes)
+    make.replace(found.node)
 
 
-RULE = matching(
-    "explicit-pads", "auto_pad and output_shape are written as pads", ["ConvTranspose"], _match, _rewrite
-)
+RULE = Rule("explicit-pads", ("ConvTranspose",), match, apply)

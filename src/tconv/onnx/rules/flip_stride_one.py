@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tconv.algebra.flip import Flipped, flip_stride_one
+from tconv.algebra.flip import flip_stride_one
 from tconv.geometry.normalize import Sides
 from tconv.onnx.attributes import Attributes
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.interleaving import cropped
-from tconv.onnx.rules.layer import label, matching
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import conv_attributes
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -27,41 +27,35 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer of stride 1, and what it says."""
+
+    node: ir.Node
     told: Attributes
-    flipped: Flipped
+    pads: Sides
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(told := read_attributes(node, context), str):
         return told
     if set(told.stride) != {1}:
         return f"its strides are {told.stride}"
-    weight, pads = context.constant(node.inputs[1]), pads_of(told)
-    if weight is None:
+    if context.constant_shape(node.inputs[1]) is None:
         return "its weights are computed"
-    if isinstance(pads, str):
-        return pads
-    return _Match(told, flip_stride_one(weight, pads, told.output_padding, told.dilation, told.groups))
+    pads = pads_of(told)
+    return pads if isinstance(pads, str) else Found(node, told, pads)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    make = Maker(node, context, label(node))
-    told, (weight, sides) = found
+def apply(found: Found, context: Context) -> None:
+    node, told, pads = found
+    held = context.numbers(node.inputs[1])
+    weight, sides = flip_stride_one(held, pads, told.output_padding, told.dilation, told.groups)
     crop: Sides = tuple((max(-lo, 0), max(-hi, 0)) for lo, hi in sides)
     around: Sides = tuple((max(lo, 0), max(hi, 0)) for lo, hi in sides)
-    x = node.inputs[0]
-    assert x is not None  # read_attributes has seen to it
-    inputs = [cropped(make, x, crop), make.constant(weight, "weight"), *node.inputs[2:]]
+    make = Maker(node, context)
+    inputs = [cropped(make, node.inputs[0], crop), make.constant(weight, "weight"), *node.inputs[2:]]
     make.add("Conv", inputs, **conv_attributes(told.kernel, told.dilation, around, told.groups))
-    context.replace([node], make.nodes)
+    make.replace(node)
 
 
-RULE = matching(
-    "flip-stride-one",
-    "a transposed convolution of stride 1 becomes a convolution by the turned kernel",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("flip-stride-one", ("ConvTranspose",), match, apply)

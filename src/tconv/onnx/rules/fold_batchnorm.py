@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tconv.algebra.arrays import Array
-from tconv.algebra.fold import fold_batchnorm
-from tconv.onnx.rules.layer import LayerNode, matching, put_back, read_layer
-from tconv.onnx.rules.rule import Context
+from tconv.algebra.fold import Affine, batchnorm, fold_affine
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, the BatchNormalization after it, and what that does to each channel."""
+
     layer: LayerNode
     norm: ir.Node
-    weight: Array
-    bias: Array
+    affine: Affine
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    norm = context.user(node.outputs[0], "BatchNormalization")
-    if isinstance(norm, str):
+    if isinstance(norm := context.user(node.outputs[0], "BatchNormalization"), str):
         return norm
     if norm.attributes.get_int("training_mode", 0) or len(norm.outputs) > 1:
         return "the BatchNormalization takes its mean and variance from the batch"
@@ -42,26 +41,21 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return "the BatchNormalization has a mean for every position"
     if len(norm.inputs) != 5 or norm.inputs[0] is not node.outputs[0]:
         return "the layer gives the BatchNormalization its numbers"
-    numbers = [context.constant(value) for value in norm.inputs[1:]]
-    if any(array is None for array in numbers):
+    if any(context.constant_shape(value) is None for value in norm.inputs[1:]):
         return "the BatchNormalization's numbers are computed"
-    gamma, beta, mean, variance = (array for array in numbers if array is not None)
-    weight, bias = fold_batchnorm(
-        layer.weight, layer.bias, mean=mean, variance=variance, gamma=gamma, beta=beta,
-        epsilon=norm.attributes.get_float("epsilon", 1e-5), groups=layer.groups, transposed=layer.transposed,
-    )  # fmt: skip
-    return _Match(layer, norm, weight, bias)
+    # Read here, one number a channel: whether every variance is above zero decides.
+    gamma, beta, mean, variance = map(context.numbers, norm.inputs[1:])
+    epsilon = norm.attributes.get_float("epsilon", 1e-5)
+    affine = batchnorm(
+        layer.channels[1], mean=mean, variance=variance, gamma=gamma, beta=beta, epsilon=epsilon
+    )
+    return Found(layer, norm, affine)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    made = put_back(found.layer, context, weight=found.weight, bias=found.bias)
-    context.replace([node, found.norm], [made])
+def apply(found: Found, context: Context) -> None:
+    layer, norm, affine = found
+    weight, bias = fold_affine(layer.weight, layer.bias, affine, layer.groups, transposed=layer.transposed)
+    put_back(layer, context, layer.node, norm, weight=weight, bias=bias)
 
 
-RULE = matching(
-    "fold-batchnorm",
-    "BatchNormalization goes into the weights and bias of the layer before it",
-    ["ConvTranspose", "Conv"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("fold-batchnorm", ("ConvTranspose", "Conv"), match, apply)

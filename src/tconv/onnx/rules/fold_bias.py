@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, rounded
-from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
-from tconv.onnx.rules.rule import Context
+from tconv.algebra.arrays import rounded
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode, is_per_channel, other_input, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,42 +25,37 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, and the node that adds a constant to its answer or subtracts it."""
+
     layer: LayerNode
     add: ir.Node
-    weight: Array | None  #: where its sign changes
-    bias: Array
+    added: ir.Value | None
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    add = context.user(node.outputs[0], "Add", "Sub")
-    if isinstance(add, str):
+    if isinstance(add := context.user(node.outputs[0], "Add", "Sub"), str):
         return add
-    constant = context.constant(other_input(add, node.outputs[0]))
-    if constant is None:
+    added = other_input(add, node.outputs[0])
+    shape = context.constant_shape(added)
+    if shape is None:
         return "what is added is computed"
-    added = per_channel(constant, layer.axes, layer.channels[1])
-    if added is None:
-        return f"what is added has shape {constant.shape}, not one number a channel"
-    turned = add.op_type == "Sub" and add.inputs[1] is node.outputs[0]  # b - y
-    own = np.zeros(layer.channels[1]) if layer.bias is None else layer.bias.astype(np.float64)
-    shift = added.astype(np.float64)
+    if not is_per_channel(shape, layer.axes, layer.channels[1]):
+        return f"what is added has shape {shape}, not one number a channel"
+    return Found(layer, add, added)
+
+
+def apply(found: Found, context: Context) -> None:
+    layer, add, added = found
+    shift = context.numbers(added).astype(np.float64).reshape(-1)
+    held, weight = layer.bias, layer.weight
+    own = np.zeros(layer.channels[1]) if held is None else held.astype(np.float64)
+    turned = add.op_type == "Sub" and add.inputs[1] is layer.node.outputs[0]  # b - y
     total = shift - own if turned else own - shift if add.op_type == "Sub" else own + shift
-    return _Match(layer, add, -layer.weight if turned else None, rounded(total, layer.weight))
+    bias = rounded(total, weight)
+    put_back(layer, context, layer.node, add, weight=-weight if turned else None, bias=bias)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    made = put_back(found.layer, context, weight=found.weight, bias=found.bias)
-    context.replace([node, found.add], [made])
-
-
-RULE = matching(
-    "fold-bias",
-    "a constant added to each channel becomes the layer's bias",
-    ["ConvTranspose", "Conv"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("fold-bias", ("ConvTranspose", "Conv"), match, apply)

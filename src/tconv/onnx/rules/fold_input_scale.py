@@ -9,13 +9,15 @@ are the second axis of W, counted within each group.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.fold import scale_inputs
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.fold_scale import OPERATORS, factors
-from tconv.onnx.rules.layer import LayerNode, matching, other_input, put_back, read_layer
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.layer import LayerNode, other_input, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,60 +25,52 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, the node that scales its input `x`, and the factors, (channels,)."""
+
     layer: LayerNode
     scaling: ir.Node
     x: ir.Value
-    weight: Array
+    scale: Array
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     scaled = node.inputs[0]
     assert scaled is not None  # read_layer has seen to it
     scaling = scaled.producer()
     if scaling is None or scaling.domain or scaling.op_type not in OPERATORS:
-        return f"nothing that scales stands before it, but {_named(scaling)}"
+        named = "an input" if scaling is None else scaling.op_type
+        return f"nothing that scales stands before it, but {named}"
     user = context.user(scaled, node.op_type)
     if user is not node:
         return user if isinstance(user, str) else "another layer reads its input"
-    x = next((given for given in scaling.inputs if context.constant(given) is None), None)
+    x = next((given for given in scaling.inputs if context.constant_shape(given) is None), None)
     if x is None:
         return "what is scaled is a constant"
     inputs = layer.channels[0]
-    scale = factors(scaling, x, layer.axes, inputs, context)
-    if isinstance(scale, str):
+    if isinstance(scale := factors(scaling, x, layer.axes, inputs, context), str):
         return scale
     if _might_widen(scaling, x, layer, context):
         return f"whether {inputs} channels are scaled, or made of fewer, is not known"
-    weight = scale_inputs(layer.weight, scale, layer.groups, transposed=layer.transposed)
-    return _Match(layer, scaling, x, weight)
+    return Found(layer, scaling, x, scale)
 
 
 def _might_widen(scaling: ir.Node, x: ir.Value, layer: LayerNode, context: Context) -> bool:
     """Whether the constant may have more axes or channels than x, which is then repeated to meet it."""
-    constant = context.constant(other_input(scaling, x))
+    shape = context.constant_shape(other_input(scaling, x))
     rank = layer.axes + 2
-    if constant is None or (constant.size == 1 and constant.ndim < rank):
+    if shape is None or (prod(shape) == 1 and len(shape) < rank):
         return False
     known = context.shape(x)
     return known is None or len(known) != rank or known[1] != layer.channels[0]
 
 
-def _named(producer: ir.Node | None) -> str:
-    return "an input" if producer is None else str(producer.op_type)
+def apply(found: Found, context: Context) -> None:
+    layer, scaling, x, scale = found
+    weight = scale_inputs(layer.weight, scale, layer.groups, transposed=layer.transposed)
+    put_back(layer, context, scaling, layer.node, weight=weight, x=x)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    context.replace([found.scaling, node], [put_back(found.layer, context, weight=found.weight, x=found.x)])
-
-
-RULE = matching(
-    "fold-input-scale",
-    "a constant that multiplies each channel before the layer goes into its weights",
-    ["ConvTranspose", "Conv"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("fold-input-scale", ("ConvTranspose", "Conv"), match, apply)

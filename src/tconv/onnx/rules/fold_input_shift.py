@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, wide
-from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
-from tconv.onnx.rules.rule import Context
+from tconv.algebra.arrays import wide
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode, is_per_channel, other_input, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,57 +24,51 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A convolution, and the node that adds the constant `shift` to its input `x`."""
+
     layer: LayerNode
     adding: ir.Node
     x: ir.Value
-    bias: Array
+    shift: ir.Value | None
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    padded = any(node.attributes.get_ints("pads", ())) or _auto_pad(node) not in ("NOTSET", "VALID")
-    if padded:
+    auto_pad = node.attributes.get_string("auto_pad", "NOTSET")
+    if any(node.attributes.get_ints("pads", ())) or auto_pad not in ("NOTSET", "VALID"):
         return "it is padded"
     shifted = node.inputs[0]
     assert shifted is not None  # read_layer has seen to it
     adding = shifted.producer()
     if adding is None or adding.domain or adding.op_type != "Add":
-        return (
-            f"nothing is added before it, but {'an input' if adding is None else adding.op_type} stands there"
-        )
+        named = "an input" if adding is None else adding.op_type
+        return f"nothing is added before it, but {named} stands there"
     user = context.user(shifted, "Conv")
     if user is not node:
         return user if isinstance(user, str) else "another layer reads its input"
-    x = next((given for given in adding.inputs if context.constant(given) is None), None)
-    inputs, outputs = layer.channels
-    shift = None if x is None else per_channel(context.constant(other_input(adding, x)), layer.axes, inputs)
-    if x is None or shift is None:
+    x = next((given for given in adding.inputs if context.constant_shape(given) is None), None)
+    shift = None if x is None else other_input(adding, x)
+    held, inputs = context.constant_shape(shift), layer.channels[0]
+    if x is None or held is None or not is_per_channel(held, layer.axes, inputs):
         return "what is added is not one constant a channel"
     shape = context.shape(x)
     if shape is None or len(shape) != layer.axes + 2 or shape[1] != inputs:
         return f"whether {inputs} channels are shifted, or made of fewer, is not known"
-    taps = wide(layer.weight).reshape(outputs, inputs // layer.groups, -1).sum(2)
-    blocks = np.broadcast_to(wide(shift), (inputs,)).reshape(layer.groups, -1)
-    added = (taps.reshape(layer.groups, -1, blocks.shape[1]) * blocks[:, None]).sum(2).reshape(-1)
-    held = np.zeros(outputs) if layer.bias is None else wide(layer.bias)
-    return _Match(layer, adding, x, (held + added).astype(layer.weight.dtype))
+    return Found(layer, adding, x, shift)
 
 
-def _auto_pad(node: ir.Node) -> str:
-    return str(node.attributes.get_string("auto_pad", "NOTSET"))
+def apply(found: Found, context: Context) -> None:
+    layer, adding, x, shift = found
+    inputs, outputs = layer.channels
+    groups, weight, bias = layer.groups, layer.weight, layer.bias
+    taps = wide(weight).reshape(outputs, inputs // groups, -1).sum(2)
+    shifts = wide(context.numbers(shift).reshape(-1))
+    blocks = np.broadcast_to(shifts, (inputs,)).reshape(groups, -1)
+    added = (taps.reshape(groups, -1, blocks.shape[1]) * blocks[:, None]).sum(2).reshape(-1)
+    own = np.zeros(outputs) if bias is None else wide(bias)
+    put_back(layer, context, adding, layer.node, bias=(own + added).astype(weight.dtype), x=x)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    context.replace([found.adding, node], [put_back(found.layer, context, bias=found.bias, x=found.x)])
-
-
-RULE = matching(
-    "fold-input-shift",
-    "a constant added to each channel before a convolution without padding goes into its bias",
-    ["Conv"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("fold-input-shift", ("Conv",), match, apply)

@@ -15,8 +15,9 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, rounded
 from tconv.algebra.fold import scale_outputs
-from tconv.onnx.rules.layer import LayerNode, matching, other_input, per_channel, put_back, read_layer
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode, is_per_channel, other_input, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,57 +27,52 @@ __all__ = ["OPERATORS", "RULE", "factors"]
 OPERATORS = ("Mul", "Div", "Neg")
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, the node that scales its answer, and the factors, (channels,)."""
+
     layer: LayerNode
     scaling: ir.Node
-    weight: Array
-    bias: Array | None
+    scale: Array
 
 
 def factors(scaling: ir.Node, value: ir.Value, axes: int, channels: int, context: Context) -> Array | str:
-    """What a Mul, Div or Neg of `value` multiplies each channel by, (channels,); else why that is unknown."""
+    """What a Mul, Div or Neg of `value` multiplies each channel by, (channels,); else why that is unknown.
+
+    The numbers are read, one a channel: whether all are finite, and none a division by zero, decides.
+    """
     if scaling.op_type == "Neg":
         return np.full(channels, -1.0)
-    constant = context.constant(other_input(scaling, value))
-    if constant is None:
+    other = other_input(scaling, value)
+    shape = context.constant_shape(other)
+    if shape is None:
         return "the factor is computed"
-    scale = per_channel(constant, axes, channels)
-    if scale is None:
-        return f"the factor has shape {constant.shape}, not one number a channel"
-    wide = np.broadcast_to(scale, channels).astype(np.float64)
+    if not is_per_channel(shape, axes, channels):
+        return f"the factor has shape {shape}, not one number a channel"
+    if scaling.op_type == "Div" and scaling.inputs[0] is not value:
+        return "it divides a constant by the channels, not the channels"
+    wide = np.broadcast_to(context.numbers(other).reshape(-1), channels).astype(np.float64)
     if scaling.op_type == "Div":
-        if scaling.inputs[0] is not value:
-            return "it divides a constant by the channels, not the channels"
         if not wide.all():
             return "it divides by zero"
         wide = 1 / wide
     return wide if np.isfinite(wide).all() else "the factor is not finite"
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    scaling = context.user(node.outputs[0], *OPERATORS)
-    if isinstance(scaling, str):
+    if isinstance(scaling := context.user(node.outputs[0], *OPERATORS), str):
         return scaling
     scale = factors(scaling, node.outputs[0], layer.axes, layer.channels[1], context)
-    if isinstance(scale, str):
-        return scale
+    return scale if isinstance(scale, str) else Found(layer, scaling, scale)
+
+
+def apply(found: Found, context: Context) -> None:
+    layer, scaling, scale = found
     weight = scale_outputs(layer.weight, scale, layer.groups, transposed=layer.transposed)
-    bias = None if layer.bias is None else rounded(layer.bias.astype(np.float64) * scale, layer.bias)
-    return _Match(layer, scaling, weight, bias)
+    held = layer.bias
+    bias = None if held is None else rounded(held.astype(np.float64) * scale, held)
+    put_back(layer, context, layer.node, scaling, weight=weight, bias=bias)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    made = put_back(found.layer, context, weight=found.weight, bias=found.bias)
-    context.replace([node, found.scaling], [made])
-
-
-RULE = matching(
-    "fold-scale",
-    "a constant that multiplies each channel goes into the weights",
-    ["ConvTranspose", "Conv"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("fold-scale", ("ConvTranspose", "Conv"), match, apply)

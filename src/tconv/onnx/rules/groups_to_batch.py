@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_grouped
+from tconv.onnx.rules.layer import LayerNode, read_grouped
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,50 +26,43 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer whose groups have the same weights, and one group of it."""
+
     layer: LayerNode
+    weight: Array
     attributes: dict[str, Any]
-    weight: Array  #: of one group
-    bias: Array | None  #: of one group
-    added: Array | None  #: behind, where it is not the same in every group
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
-    blocks = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
-    if not (blocks == blocks[:1]).all():
+    # Whether groups are equal is in their numbers, so they are read; two tell it of nearly all layers.
+    weight = layer.weight
+    blocks = weight.reshape(layer.groups, -1, *weight.shape[1:])
+    if not ((blocks[1] == blocks[0]).all() and (blocks == blocks[:1]).all()):
         return "its groups have different weights"
-    attributes = in_one_group(node, context)
-    if layer.bias is None:
-        return _Match(layer, attributes, blocks[0], None, None)
-    biases = layer.bias.reshape(layer.groups, -1)
-    if (biases == biases[:1]).all():
-        return _Match(layer, attributes, blocks[0], biases[0], None)
-    return _Match(layer, attributes, blocks[0], None, layer.bias.reshape(-1, *(1,) * layer.axes))
+    return Found(layer, blocks[0], in_one_group(node, context))
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    layer = found.layer
-    make = Maker(node, context, label(node))
+def apply(found: Found, context: Context) -> None:
+    layer, weight, attributes = found
+    bias = layer.bias
+    biases = None if bias is None else bias.reshape(layer.groups, -1)
+    alike = biases is None or (biases == biases[:1]).all()
+    make = Maker(layer.node, context)
     inputs, outputs = layer.channels
     kept = [0] * layer.axes  # to Reshape: the size that the axis of this number has
-    apart = make.add("Reshape", [node.inputs[0], make.constant([-1, inputs // layer.groups, *kept], "apart")])
-    numbers = [make.constant(found.weight, "weight")]
-    if found.bias is not None:
-        numbers.append(make.constant(found.bias, "bias"))
-    made = make.add(node.op_type, [apart, *numbers], **found.attributes)
+    shape = make.constant([-1, inputs // layer.groups, *kept], "apart")
+    apart = make.add("Reshape", [layer.node.inputs[0], shape])
+    numbers = [make.constant(weight, "weight")]
+    if biases is not None and alike:
+        numbers.append(make.constant(biases[0], "bias"))
+    made = make.add(layer.node.op_type, [apart, *numbers], **attributes)
     made = make.add("Reshape", [made, make.constant([-1, outputs, *kept], "together")])
-    if found.added is not None:
-        make.add("Add", [made, make.constant(found.added, "bias")])
-    context.replace([node], make.nodes)
+    if biases is not None and not alike:
+        make.add("Add", [made, make.constant(biases.reshape(-1, *(1,) * layer.axes), "bias")])
+    make.replace(layer.node)
 
 
-RULE = matching(
-    "groups-to-batch",
-    "groups of equal weights become one group on a larger batch",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("groups-to-batch", ("ConvTranspose",), match, apply)

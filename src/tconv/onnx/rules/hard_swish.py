@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.onnx.rules.layer import label, matching, other_input
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import other_input
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,29 +24,28 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """What is activated, and the four nodes that do it."""
+
     x: ir.Value
-    nodes: list[ir.Node]
+    nodes: tuple[ir.Node, ir.Node, ir.Node, ir.Node]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    x = next((value for value in node.inputs if context.constant(value) is None), None)
+def match(node: ir.Node, context: Context) -> Found | str:
+    x = next((value for value in node.inputs if context.constant_shape(value) is None), None)
     three = None if x is None else other_input(node, x)
     if x is None or _number(three, context) != 3:
         return "it does not add 3"
-    dtype = np.asarray(context.constant(three)).dtype
+    dtype = context.numbers(three).dtype
     if dtype not in (np.float32, np.float16):
         return f"it is in {dtype}, and the numbers of HardSigmoid are float32"
-    clip = context.user(node.outputs[0], "Clip")
-    if isinstance(clip, str):
+    if isinstance(clip := context.user(node.outputs[0], "Clip"), str):
         return clip
     if _bounds(clip, context) != (0, 6):
         return "what follows does not clip to 0 and 6"
-    first = context.user(clip.outputs[0], "Mul", "Div")
-    if isinstance(first, str):
+    if isinstance(first := context.user(clip.outputs[0], "Mul", "Div"), str):
         return first
-    second = context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul")
-    if isinstance(second, str):
+    if isinstance(second := context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul"), str):
         return second
     product, quotient = (first, second) if first.op_type == "Mul" else (second, first)
     before = clip.outputs[0] if product is first else first.outputs[0]
@@ -52,13 +53,13 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         return "the clipped value is not multiplied by what was clipped"
     if _number(quotient.inputs[1], context) != 6:
         return "the product is not divided by 6"
-    return _Match(x, [node, clip, first, second])
+    return Found(x, (node, clip, first, second))
 
 
 def _number(value: ir.Value | None, context: Context) -> float | None:
     """The value of a constant of one element and no axes that would widen what it meets."""
-    array = context.constant(value)
-    return None if array is None or array.size != 1 or array.ndim > 1 else float(array.reshape(-1)[0])
+    one = context.constant_shape(value) in ((), (1,))
+    return float(context.numbers(value).reshape(-1)[0]) if one else None
 
 
 def _bounds(clip: ir.Node, context: Context) -> tuple[float | None, float | None]:
@@ -69,13 +70,11 @@ def _bounds(clip: ir.Node, context: Context) -> tuple[float | None, float | None
     return _number(low, context), _number(high, context)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    name = label(node)
-    gate = context.make_node(
-        "HardSigmoid", [found.x], {"alpha": 1 / 6, "beta": 0.5}, like=f"{name}_HardSigmoid"
-    )
-    product = context.make_node("Mul", [found.x, gate.outputs[0]], like=f"{name}_Mul")
-    context.replace(found.nodes, [gate, product])
+def apply(found: Found, context: Context) -> None:
+    make = Maker(found.nodes[0], context)
+    gate = make.add("HardSigmoid", [found.x], alpha=1 / 6, beta=0.5)
+    make.add("Mul", [found.x, gate])
+    make.replace(*found.nodes)
 
 
-RULE = matching("hard-swish", "x clip(x + 3, 0, 6) / 6 becomes x HardSigmoid(x)", ["Add"], _match, _rewrite)
+RULE = Rule("hard-swish", ("Add",), match, apply)

@@ -71,7 +71,7 @@ def new_shape(
     return make.add("Concat", [make.constant(first, "lead"), found], axis=0)
 
 
-def cropped(make: Maker, value: ir.Value, crop: Sides) -> ir.Value:
+def cropped(make: Maker, value: ir.Value | None, crop: Sides) -> ir.Value | None:
     """`value` less so many cells at the ends of its spatial axes."""
     if not any(map(any, crop)):
         return value

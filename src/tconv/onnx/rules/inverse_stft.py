@@ -13,14 +13,17 @@ each frame is taken apart value by value; here it is moved in whole rows. Nothin
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from tconv.algebra.arrays import check_room
 from tconv.algebra.overlap import Frames, to_frames
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.interleaving import cropped
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
+from tconv.onnx.rules.layer import LayerNode, read_layer
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import read_options
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.options import Options, read_options
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -31,39 +34,42 @@ _LEAST_KERNEL = 32  # below, columns are too short for a matrix product to be wo
 _MOST_PIECES = 32
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer of one axis and one output channel a group, with its options."""
+
     layer: LayerNode
-    frames: Frames
+    options: Options
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     if layer.axes != 1:
         return f"it has {layer.axes} axes, not one"
-    outputs, kernel = layer.weight.shape[1:]
+    outputs, kernel = layer.shape[1:]
     if outputs != 1:
         return f"{outputs} output channels a group, not one"
     if kernel < _LEAST_KERNEL:
         return f"kernel {kernel} is short; from {_LEAST_KERNEL} on it is like an inverse STFT"
-    options = read_options(layer, context)
-    if isinstance(options, str):
+    if isinstance(options := read_options(layer, context), str):
         return options
     if options.dilation != (1,):
         return "a dilated kernel makes no frames"
-    frames = to_frames(layer.weight, options.stride[0], options.padding, layer.groups)
-    if frames.pieces > _MOST_PIECES:
-        return f"{frames.pieces} frames overlap; at most {_MOST_PIECES} are added one by one"
-    return _Match(layer, frames)
+    hop = options.stride[0]
+    pieces = -(-kernel // hop)
+    check_room(layer.shape[0] * pieces * hop, prod(layer.shape))
+    if pieces > _MOST_PIECES:
+        return f"{pieces} frames overlap; at most {_MOST_PIECES} are added one by one"
+    return Found(layer, options)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    layer, frames = found
-    make = Maker(node, context, label(node))
-    groups = layer.groups
-    columns = node.inputs[0]
+def apply(found: Found, context: Context) -> None:
+    layer, (stride, _, padding) = found
+    groups, bias = layer.groups, layer.bias
+    frames = to_frames(layer.weight, stride[0], padding, groups)
     matrix = frames.matrix[0] if groups == 1 else frames.matrix
+    make = Maker(layer.node, context)
+    columns = layer.node.inputs[0]
     if groups > 1:
         each = make.constant([0, groups, layer.channels[0] // groups, -1], "columns")
         columns = make.add("Reshape", [columns, each])
@@ -73,11 +79,11 @@ def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
     blocks = _added(make, product, 1 if groups == 1 else 2, frames, more)
     rank = 3 if groups == 1 else 4
     turned = make.add("Transpose", [blocks], perm=[*range(rank - 2), rank - 1, rank - 2])
-    line = make.add("Reshape", [turned, make.constant([0, groups, -1], "line")])
-    line = cropped(make, line, ((lo, hi + more * frames.hop),))
-    if layer.bias is not None:
-        make.add("Add", [line, make.constant(layer.bias[:, None], "bias")])
-    context.replace([node], make.nodes)
+    whole = make.add("Reshape", [turned, make.constant([0, groups, -1], "line")])
+    line = cropped(make, whole, ((lo, hi + more * frames.hop),))
+    if bias is not None:
+        make.add("Add", [line, make.constant(bias[:, None], "bias")])
+    make.replace(layer.node)
 
 
 def _added(make: Maker, product: ir.Value, axis: int, frames: Frames, more: int) -> ir.Value:
@@ -92,10 +98,4 @@ def _added(make: Maker, product: ir.Value, axis: int, frames: Frames, more: int)
     return make.add("Sum", moved) if len(moved) > 1 else moved[0]
 
 
-RULE = matching(
-    "inverse-stft",
-    "a layer shaped like an inverse STFT becomes a matrix product and overlap-add",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("inverse-stft", ("ConvTranspose",), match, apply)

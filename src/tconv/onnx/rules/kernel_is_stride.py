@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tconv.algebra.shuffle import to_subpixel
+from tconv.algebra.shuffle import phases
 from tconv.geometry.axis import reach
-from tconv.onnx.rules.conv_depth_to_space import PhasesApart, put_phases, with_phases
-from tconv.onnx.rules.layer import matching
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.conv_depth_to_space import Found, apply, with_phases
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -27,23 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-def _match(node: ir.Node, context: Context) -> PhasesApart | str:
-    found = with_phases(node, context)
-    if isinstance(found, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(found := with_phases(node, context), str):
         return found
-    layer, (stride, dilation, padding) = found
-    reaches = [reach(k, d) for k, d in zip(layer.weight.shape[2:], dilation, strict=True)]
+    layer, options = found
+    stride, dilation, _ = options
+    reaches = [reach(k, d) for k, d in zip(layer.kernel, dilation, strict=True)]
     if any(far > s for far, s in zip(reaches, stride, strict=True)):
         return f"its kernel reaches {tuple(reaches)} cells with strides {stride}, so its stamps overlap"
     # From the block that the first cell lies in; so is the kernel 1, whatever is cropped.
-    made = to_subpixel(layer.weight, stride, padding, dilation, layer.groups, cropped=True)
-    return PhasesApart(layer, made)
+    made = phases(layer.shape, *options.call, cropped=True)
+    return Found(layer, made, context.spatial(node.inputs[0], layer.axes))
 
 
-RULE = matching(
-    "kernel-is-stride",
-    "a layer whose stamps do not overlap becomes a 1x1 convolution and DepthToSpace",
-    ["ConvTranspose"],
-    _match,
-    put_phases,
-)
+RULE = Rule("kernel-is-stride", ("ConvTranspose",), match, apply)

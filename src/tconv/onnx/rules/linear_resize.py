@@ -9,17 +9,18 @@ these copies are cropped. align_corners stretches by (f n - 1)/(n - 1), which is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tconv.algebra.arrays import check_room
-from tconv.algebra.resize import Resize, linear_resize
-from tconv.onnx.rules.layer import label, matching
+from tconv.algebra.resize import Lines, resize_lines
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import transposed_attributes
 from tconv.onnx.rules.resizing import OPERATORS, centred, read_resizing
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -27,18 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A Resize, its channels and their type, and the padding and layer that it becomes."""
+
+    node: ir.Node
     channels: int
-    made: Resize
     dtype: np.dtype[np.generic]
+    made: Lines
+    attributes: dict[str, Any]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    resizing = read_resizing(node, context)
-    if isinstance(resizing, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(resizing := read_resizing(node, context), str):
         return resizing
-    middle = centred(resizing)
-    if isinstance(middle, str):
+    if isinstance(middle := centred(resizing), str):
         return middle
     if len(resizing.factors) > 3:
         return f"it resizes {len(resizing.factors)} axes; at most 3 are known to a layer"
@@ -48,27 +51,20 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
     dtype = context.dtype(node.inputs[0])
     if dtype is None or dtype.kind != "f":
         return f"it resizes {'values of an unknown type' if dtype is None else dtype}"
-    made = linear_resize(resizing.factors, len(resizing.factors), centred=middle)
-    check_room(shape[1] * made.kernel.size, 1)
-    return _Match(shape[1], made, dtype)
+    made = resize_lines(resizing.factors, len(resizing.factors), centred=middle)
+    check_room(shape[1] * prod(made.shape), 1)
+    attributes = transposed_attributes(made.shape, made.stride, made.padding, shape[1])
+    return Found(node, shape[1], dtype, made, attributes)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    channels, made, dtype = found
-    make = Maker(node, context, label(node))
+def apply(found: Found, context: Context) -> None:
+    node, channels, dtype, made, attributes = found
+    kernel = np.broadcast_to(made.kernel, (channels, 1, *made.shape)).astype(dtype)
+    make = Maker(node, context)
     befores, behinds = zip(*made.edge, strict=True)
     padded = make.pad(node.inputs[0], [0, 0, *befores], [0, 0, *behinds], "edge")
-    kernel = np.broadcast_to(made.kernel, (channels, 1, *made.kernel.shape)).astype(dtype)
-    said = transposed_attributes(made.kernel.shape, made.stride, made.padding, channels)
-    assert not isinstance(said, str)
-    make.add("ConvTranspose", [padded, make.constant(kernel, "kernel")], **said)
-    context.replace([node], make.nodes)
+    make.add("ConvTranspose", [padded, make.constant(kernel, "kernel")], **attributes)
+    make.replace(node)
 
 
-RULE = matching(
-    "linear-resize",
-    "linear Resize becomes edge padding and a depthwise transposed convolution",
-    OPERATORS,
-    _match,
-    _rewrite,
-)
+RULE = Rule("linear-resize", OPERATORS, match, apply)

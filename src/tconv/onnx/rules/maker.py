@@ -1,13 +1,13 @@
-"""Nodes made one after the other in the place of another, as the model's opset spells them."""
+"""Nodes made one after the other in the place of others, as the model's opset spells them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.context import Context
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -16,24 +16,63 @@ __all__ = ["Maker"]
 
 
 class Maker:
-    """Makes nodes one after the other in the place of `node`."""
+    """Makes nodes beside `node`, after which they are named; they are in no graph until `replace`."""
 
-    def __init__(self, node: ir.Node, context: Context, like: str) -> None:
-        self.node, self.context, self.like = node, context, like
+    def __init__(self, node: ir.Node, context: Context) -> None:
+        self.node, self.context = node, context
+        self.like = node.name or str(node.outputs[0].name)
         self.opset = context.opset(node)
         self.nodes: list[ir.Node] = []
 
     def add(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: object) -> ir.Value:
         """The answer of a new node."""
-        made = self.context.make_node(op_type, inputs, attributes, like=f"{self.like}_{op_type}")
-        self.nodes.append(made)
+        return self._add(op_type, inputs, attributes, f"{self.like}_{op_type}").outputs[0]
+
+    def renew(
+        self, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any], op_type: str | None = None
+    ) -> ir.Value:
+        """The answer of a new node of the same name as `node`, and the same operator unless one is given."""
+        made = self._add(op_type or self.node.op_type, inputs, attributes, self.like)
+        made.name = self.node.name
         return made.outputs[0]
 
+    def _add(
+        self, op_type: str, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any], like: str
+    ) -> ir.Node:
+        import onnx_ir as ir
+
+        name = self.context.name(like)
+        out = ir.Value(name=self.context.name(f"{name}_out"))
+        self.nodes.append(ir.node(op_type, inputs, dict(attributes), outputs=[out], name=name))
+        return self.nodes[-1]
+
     def constant(self, array: np.typing.ArrayLike, what: str) -> ir.Value:
-        """A constant; whole numbers are int64, as operators want their sizes."""
-        found = np.asarray(array)
-        held = found.astype(np.int64) if found.dtype.kind == "i" else found
-        return self.context.make_constant(self.node, held, f"{self.like}_{what}")
+        """An array as a value for the new nodes; whole numbers are int64, as operators want their sizes.
+
+        It is an initializer, but a Constant node in a function, and where initializers are inputs, too.
+        """
+        import onnx_ir as ir
+
+        held = np.asarray(array)
+        name = self.context.name(f"{self.like}_{what}")
+        kept = np.ascontiguousarray(held.astype(np.int64) if held.dtype.kind == "i" else held)
+        tensor = ir.tensor(kept, name=name)
+        value = ir.Value(name=name, shape=ir.Shape(held.shape), type=ir.TensorType(tensor.dtype))
+        graph = self.node.graph
+        assert graph is not None
+        if self.context.in_function(self.node) or self.context.model.ir_version < 4:
+            said = {"value": tensor}
+            graph.insert_before(
+                self.node, ir.node("Constant", [], said, outputs=[value], name=self.context.name(name))
+            )
+        else:
+            value.const_value = tensor
+            graph.register_initializer(value)
+        return value
+
+    def replace(self, *old: ir.Node) -> None:
+        """Put the nodes made in the place of `old`, both in the order that data flows through them."""
+        self.context.replace(old, self.nodes)
 
     def pad(
         self, value: ir.Value | None, before: list[int], behind: list[int], mode: str = "constant"
@@ -44,12 +83,12 @@ class Maker:
             return self.add("Pad", [value], mode=mode, pads=pads)
         return self.add("Pad", [value, self.constant(pads, "pads")], mode=mode)
 
-    def split(self, value: ir.Value, axis: int, parts: int, length: int) -> list[ir.Value]:
+    def split(self, value: ir.Value | None, axis: int, parts: int, length: int) -> list[ir.Value]:
         """`value` in parts of one length along an axis."""
         import onnx_ir as ir
 
         lengths = [length] * parts
-        inputs: list[ir.Value] = [value]
+        inputs = [value]
         said: dict[str, int | list[int]] = {"axis": axis}
         if self.opset < 13:
             said["split"] = lengths

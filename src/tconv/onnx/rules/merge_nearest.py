@@ -17,72 +17,81 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
-from tconv.algebra.merge import Merged, merge_nearest
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
-from tconv.onnx.rules.options import read_options, transposed_attributes
+from tconv.algebra.merge import merge_nearest, merged_kernel
+from tconv.geometry.normalize import Sides
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode, read_layer
+from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import Options, read_options, transposed_attributes
 from tconv.onnx.rules.resizing import OPERATORS, read_resizing, repeats
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["RULE", "upsampled_convolution"]
+__all__ = ["RULE", "Upsampled", "upsampled_convolution"]
 
 
-class _Match(NamedTuple):
+class Upsampled(NamedTuple):
+    """A Resize that repeats, the convolution after it, and what both are in one layer but for its weights."""
+
+    resize: ir.Node
     conv: LayerNode
-    weight: Array
+    options: Options  #: of the convolution
+    factors: tuple[int, ...]
+    kernel: tuple[int, ...]
+    padding: Sides
+
+    @property
+    def weight(self) -> Array:
+        """The weights of the one layer, computed."""
+        _, dilation, padding = self.options
+        return merge_nearest(self.conv.weight, self.factors, padding, dilation, self.conv.groups).weight
+
+
+class Found(NamedTuple):
+    """Both layers, and the attributes of the one that they become."""
+
+    both: Upsampled
     attributes: dict[str, Any]
 
 
-def upsampled_convolution(node: ir.Node, context: Context) -> tuple[LayerNode, Merged] | str:
-    """The convolution after a Resize that repeats, and the layer that both are; or why they are not."""
-    resizing = read_resizing(node, context)
-    if isinstance(resizing, str):
+def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
+    """The convolution after a Resize that repeats, with the layer that both are; or why they are not."""
+    if isinstance(resizing := read_resizing(node, context), str):
         return resizing
     uneven = repeats(resizing)
     if uneven is not None:
         return uneven
-    following = context.user(node.outputs[0], "Conv")
-    if isinstance(following, str):
+    if isinstance(following := context.user(node.outputs[0], "Conv"), str):
         return following
-    conv = read_layer(following, context)
-    if isinstance(conv, str):
+    if isinstance(conv := read_layer(following, context), str):
         return f"the convolution after it: {conv}"
     if following.inputs[0] is not node.outputs[0] or node.outputs[0] in following.inputs[1:]:
         return "its answer is the weights of the convolution"
-    if conv.axes != len(resizing.factors):
-        return f"it resizes {len(resizing.factors)} axes of {conv.axes}"
-    options = read_options(conv, context)
-    if isinstance(options, str):
+    factors = resizing.factors
+    if conv.axes != len(factors):
+        return f"it resizes {len(factors)} axes of {conv.axes}"
+    if isinstance(options := read_options(conv, context), str):
         return f"the convolution after it: {options}"
     if set(options.stride) != {1}:
         return f"the convolution after it has stride {max(options.stride)}"
-    return conv, merge_nearest(conv.weight, resizing.factors, options.padding, options.dilation, conv.groups)
+    kernel, padding = merged_kernel(conv.shape, factors, options.padding, options.dilation)
+    return Upsampled(node, conv, options, factors, kernel, padding)
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    found = upsampled_convolution(node, context)
-    if isinstance(found, str):
-        return found
-    conv, merged = found
-    said = transposed_attributes(merged.weight.shape[2:], merged.stride, merged.padding, conv.groups)
-    return said if isinstance(said, str) else _Match(conv, merged.weight, said)
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(both := upsampled_convolution(node, context), str):
+        return both
+    return Found(both, transposed_attributes(both.kernel, both.factors, both.padding, both.conv.groups))
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    conv = found.conv.node
-    weight = context.make_constant(conv, found.weight, f"{label(conv)}_weight")
-    inputs = [node.inputs[0], weight, *conv.inputs[2:]]
-    made = context.make_node("ConvTranspose", inputs, found.attributes, like=label(conv))
-    made.name = conv.name
-    context.replace([node, conv], [made])
+def apply(found: Found, context: Context) -> None:
+    (resize, layer, *_), weight = found.both, found.both.weight
+    make = Maker(layer.node, context)
+    inputs = [resize.inputs[0], make.constant(weight, "weight"), *layer.node.inputs[2:]]
+    make.renew(inputs, found.attributes, "ConvTranspose")
+    make.replace(resize, layer.node)
 
 
-RULE = matching(
-    "merge-nearest",
-    "nearest upsampling and the convolution after it become one transposed convolution",
-    OPERATORS,
-    _match,
-    _rewrite,
-)
+RULE = Rule("merge-nearest", OPERATORS, match, apply)

@@ -9,14 +9,15 @@ ones gains more from this than from `merge_nearest`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from tconv.algebra.shuffle import to_subpixel
-from tconv.onnx.rules.conv_depth_to_space import PhasesApart, phase_nodes
-from tconv.onnx.rules.layer import matching
-from tconv.onnx.rules.merge_nearest import upsampled_convolution
+from tconv.algebra.shuffle import phases
+from tconv.onnx.rules import conv_depth_to_space
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.conv_depth_to_space import put_phases
+from tconv.onnx.rules.merge_nearest import Upsampled, upsampled_convolution
 from tconv.onnx.rules.resizing import OPERATORS
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,27 +25,28 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-def _match(node: ir.Node, context: Context) -> PhasesApart | str:
-    found = upsampled_convolution(node, context)
-    if isinstance(found, str):
-        return found
-    conv, merged = found
-    made = to_subpixel(merged.weight, merged.stride, merged.padding, 1, conv.groups, cropped=True)
-    short, long = made.weight.shape[2:], conv.weight.shape[2:]
-    if all(k >= before for k, before in zip(short, long, strict=True)):
-        return f"a kernel of {long} would become one of {short}"
-    return PhasesApart(conv, made)
+class Found(NamedTuple):
+    """Both layers as one, and the convolution whose channels are its phases."""
+
+    both: Upsampled
+    apart: conv_depth_to_space.Found
 
 
-def _rewrite(node: ir.Node, context: Context, found: PhasesApart) -> None:
-    nodes = phase_nodes(node.inputs[0], context, found)
-    context.replace([node, found.layer.node], nodes)
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(both := upsampled_convolution(node, context), str):
+        return both
+    conv = both.conv
+    made = phases((*conv.shape[:2], *both.kernel), both.factors, both.padding, cropped=True)
+    if all(k >= before for k, before in zip(made.kernel, conv.kernel, strict=True)):
+        return f"a kernel of {conv.kernel} would become one of {made.kernel}"
+    sizes = context.spatial(node.inputs[0], conv.axes)
+    return Found(both, conv_depth_to_space.Found(conv, made, sizes))
 
 
-RULE = matching(
-    "nearest-depth-to-space",
-    "nearest upsampling and the convolution after it become a smaller convolution and DepthToSpace",
-    OPERATORS,
-    _match,
-    _rewrite,
-)
+def apply(found: Found, context: Context) -> None:
+    both, apart = found
+    weight = apart.made.weight(both.weight, both.conv.groups)
+    put_phases(both.resize.inputs[0], context, apart, weight, both.resize, both.conv.node)
+
+
+RULE = Rule("nearest-depth-to-space", OPERATORS, match, apply)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tconv.errors import TconvError
 from tconv.geometry.normalize import Sides
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes
-from tconv.onnx.rules.layer import LayerNode
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.layer import LayerNode, read_layer
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Options", "conv_attributes", "read_options", "transposed_attributes"]
+__all__ = ["Options", "conv_attributes", "read_options", "read_with_options", "transposed_attributes"]
 
 
 class Options(NamedTuple):
@@ -23,19 +24,29 @@ class Options(NamedTuple):
     dilation: tuple[int, ...]
     padding: Sides
 
+    @property
+    def call(self) -> tuple[tuple[int, ...], Sides, tuple[int, ...]]:
+        """Stride, padding and dilation, in the order of the identities' arguments."""
+        return self.stride, self.padding, self.dilation
+
+
+def read_with_options(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | str:
+    """The layer at a node with its options, or the reason why one of both is not known."""
+    if isinstance(layer := read_layer(node, context), str):
+        return layer
+    options = read_options(layer, context)
+    return options if isinstance(options, str) else (layer, options)
+
 
 def read_options(layer: LayerNode, context: Context) -> Options | str:
     """The options of a layer, whatever auto_pad and output_shape say, or why they are not known."""
-    kernel = layer.weight.shape[2:]
-    return _transposed(layer, context) if layer.transposed else _conv(layer.node, kernel)
+    return _transposed(layer, context) if layer.transposed else _conv(layer.node, layer.kernel)
 
 
 def _transposed(layer: LayerNode, context: Context) -> Options | str:
-    told = read_attributes(layer.node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(layer.node, context), str):
         return told
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     ends = zip(pads, told.output_padding, strict=True)
     return Options(told.stride, told.dilation, tuple((lo, hi - more) for (lo, hi), more in ends))
@@ -71,16 +82,19 @@ def conv_attributes(
 
 def transposed_attributes(
     kernel: tuple[int, ...], stride: tuple[int, ...], padding: Sides, groups: int
-) -> dict[str, Any] | str:
-    """The attributes of a ConvTranspose, or the reason why ONNX cannot say them.
+) -> dict[str, Any]:
+    """The attributes of a ConvTranspose.
 
     ONNX takes no negative padding; behind, up to a stride less one can be said as output padding.
+
+    Raises:
+        TconvError: ONNX cannot say it.
     """
     extra = tuple(max(-hi, 0) for _, hi in padding)
     if any(lo < 0 for lo, _ in padding) or any(
         more >= s for more, s in zip(extra, stride, strict=True) if more
     ):
-        return f"it would need the padding {padding}, which ONNX cannot say"
+        raise TconvError(f"it would need the padding {padding}, which ONNX cannot say")
     said = _attributes(
         kernel, stride, (1,) * len(kernel), tuple((lo, max(hi, 0)) for lo, hi in padding), groups
     )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.onnx.rules.context import Context, Shape
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context, Shape
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -101,8 +101,7 @@ def read_resizing(node: ir.Node, context: Context) -> Resizing | str:
         return "it has antialias"
     if text("keep_aspect_ratio_policy", "stretch") != "stretch":
         return "it keeps the aspect ratio"
-    scales = _scales(node, context, opset)
-    if isinstance(scales, str):
+    if isinstance(scales := _scales(node, context, opset), str):
         return scales
     if len(scales) < 3 or scales[0] != 1 or scales[1] != 1:
         return "it resizes the batch or the channels"

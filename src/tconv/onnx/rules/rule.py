@@ -1,248 +1,71 @@
-"""What a rewrite rule is, and what it may ask about the model around a node.
+"""What a rewrite rule is: two functions, of which one looks and the other computes.
 
-How a rule is written (`fold_bias` is the example to copy): one file, whose docstring holds the algebra. A
-private ``_match(node, context)`` looks around the node and returns either all that the rewriting needs, or
-one short phrase that says what is missing. ``check`` returns that phrase or None, ``apply`` rewrites; both
-are named in ``RULE``, and ``tconv.onnx.rules.RULES`` has a line for it. ``check`` must be complete: where it
-returns None, ``apply`` succeeds, and the model's answers stay the same up to float rounding.
+How a rule is written (`fold_bias` is the example to copy): one file, whose docstring holds the algebra.
+``match(node, context)`` looks around the node and returns either a `Found`, frozen, with all that the
+rewriting needs, or one short phrase that says what is missing. It decides by shapes, attributes and whether
+values are constants, and reads numbers only where the answer depends on them. ``apply(found, context)``
+computes the new numbers, once, then makes nodes and puts them in the place of the old ones. `RULE` names
+both, and ``tconv.onnx.rules.RULES`` has a line for it. Where ``match`` finds something, ``apply`` succeeds,
+and the model's answers stay the same up to float rounding; the one exception is told at `Rule.rewrite`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import numpy as np
-
-from tconv.onnx.model import constant
+from tconv.errors import TconvError
+from tconv.onnx.rules.context import Context, refers
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Context", "Rule", "Shape"]
+__all__ = ["Rule"]
 
-Shape = tuple[int | str | None, ...]
-"""Sizes: a number, the name of a dynamic axis, or None for one that is not known."""
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[_Found]):
     """One exact rewriting.
 
     Attributes:
         name: as the report and the command spell it, such as "fold-bias".
-        what: one line for people.
         op_types: operators of ONNX's own domain at which it starts.
-        check: None where it fires at this node, else the reason why not, one short phrase.
-        apply: rewrites the model in place.
+        match: what there is to rewrite at this node, else the reason why nothing, one short phrase.
+        apply: rewrites the model in place. It computes all numbers before it changes anything.
     """
 
     name: str
-    what: str
-    op_types: frozenset[str]
-    check: Callable[[ir.Node, Context], str | None]
-    apply: Callable[[ir.Node, Context], None]
+    op_types: tuple[str, ...]
+    match: Callable[[ir.Node, Context], _Found | str]
+    apply: Callable[[_Found, Context], None]
 
+    def find(self, node: ir.Node, context: Context) -> _Found | str:
+        """What `match` says; never raises, since what the identities of `tconv.algebra` refuse is a reason.
 
-class Context:
-    """The model around a node: names, opset, constants, shapes, users; and the ways to change it."""
-
-    def __init__(self, model: ir.Model) -> None:
-        self.model = model
-        self._names: set[str] | None = None
-        self._twins: dict[ir.Value, ir.Value] | None = None
-        self._functions = {
-            graph: function
-            for function in model.functions.values()
-            for graph in (function.graph, *function.subgraphs())
-        }
-
-    def nodes(self) -> Iterator[tuple[str, ir.Node]]:
-        """Every node with its place: "graph", "graph/IF/then_branch", "function DOMAIN::NAME"."""
-        yield from _nodes("graph", self.model.graph)
-        for function in self.model.functions.values():
-            yield from _nodes(f"function {function.domain}::{function.name}", function.graph)
-
-    def opset(self, node: ir.Node) -> int:
-        """The version of ONNX's own operators where the node is."""
-        function = self._function(node)
-        imports = (self.model if function is None else function).opset_imports
-        return int(imports.get("", imports.get("ai.onnx", 1)))
-
-    def in_function(self, node: ir.Node) -> bool:
-        """Whether the node is in the body of a function, which holds no initializers."""
-        return self._function(node) is not None
-
-    def _function(self, node: ir.Node) -> ir.Function | None:
-        return None if node.graph is None else self._functions.get(node.graph)
-
-    def constant(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
-        """The array of an initializer or of a Constant node, also through Identity; else None."""
-        return constant(value)
-
-    def shape(self, value: ir.Value | None) -> Shape | None:
-        """What the file and shape inference know of a value's sizes; None if not even their number."""
-        if value is None:
-            return None
-        twin = self._twin(value)
-        return (None if twin is None else _sizes(twin)) or _sizes(value)
-
-    def dtype(self, value: ir.Value | None) -> np.dtype[Any] | None:
-        """What the file and inference know of a value's type; None if that is nothing."""
-        if value is None:
-            return None
-        twin = self._twin(value)
-        found = (None if twin is None else twin.dtype) or value.dtype
-        return None if found is None else np.dtype(found.numpy())
-
-    def _twin(self, value: ir.Value) -> ir.Value | None:
-        """The value of a copy of the model in which shapes and types were inferred."""
-        if self._twins is None:
-            self._twins = _inferred(self.model)
-        return self._twins.get(value)
-
-    def user(self, value: ir.Value, *op_types: str) -> ir.Node | str:
-        """The only node that reads a value, if it is one of these operators; else the reason why not.
-
-        With that, the value can be done away with: it is no output of its graph, and nobody else sees it.
+        So is an opset in which operators that rules write mean something else: before 7 Add does not
+        broadcast and Reshape or Split take their numbers otherwise; before 9 Constant, which a function has
+        in place of initializers, holds no integers.
         """
-        if value.is_graph_output():
-            return "its answer is an output of the model"
-        readers = {use.node for use in value.uses()}
-        if len(readers) != 1:
-            return "nothing reads its answer" if not readers else f"{len(readers)} nodes read its answer"
-        (reader,) = readers
-        producer = value.producer()
-        if producer is not None and reader.graph is not producer.graph:
-            return "its answer is read inside a branch or loop"
-        if reader.domain or reader.op_type not in op_types:
-            name = f"{reader.domain}.{reader.op_type}".lstrip(".")
-            return f"followed by {name}, not by {' or '.join(op_types)}"
-        return "an attribute is a parameter of its function" if refers(reader) else reader
+        if refers(node):
+            return "an attribute is a parameter of its function"
+        opset, oldest = context.opset(node), 9 if context.in_function(node) else 7
+        if opset < oldest:
+            return f"opset {opset} is older than {oldest}"
+        try:
+            return self.match(node, context)
+        except TconvError as fault:
+            return str(fault)
 
-    def name(self, like: str) -> str:
-        """A name that nothing in the model has, beginning with `like`."""
-        if self._names is None:
-            self._names = set(_all_names(self))
-        made, number = like, 0
-        while made in self._names:
-            number += 1
-            made = f"{like}_{number}"
-        self._names.add(made)
-        return made
+    def rewrite(self, found: _Found, context: Context) -> str | None:
+        """Apply the rule to what was found; if new numbers are beyond their dtype, the reason, and no change.
 
-    def make_constant(self, node: ir.Node, array: np.ndarray[Any, Any], like: str) -> ir.Value:
-        """An array as a value that `node` and its neighbours can read; an initializer outside functions."""
-        import onnx_ir as ir
-
-        name = self.name(like)
-        tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-        shape, kind = ir.Shape(array.shape), ir.TensorType(tensor.dtype)
-        graph = node.graph
-        assert graph is not None
-        if self.in_function(node) or self.model.ir_version < 4:  # where initializers are inputs, too
-            value = ir.Value(name=name, shape=shape, type=kind)
-            graph.insert_before(
-                node, ir.node("Constant", [], {"value": tensor}, outputs=[value], name=self.name(name))
-            )
-        else:
-            value = ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
-            graph.register_initializer(value)
-        return value
-
-    def make_node(
-        self,
-        op_type: str,
-        inputs: Sequence[ir.Value | None],
-        attributes: dict[str, Any] | None = None,
-        *,
-        like: str,
-    ) -> ir.Node:
-        """A node with one output, both with new names; it is in no graph until `replace` puts it there."""
-        import onnx_ir as ir
-
-        name = self.name(like)
-        out = ir.Value(name=self.name(f"{name}_out"))
-        return ir.node(op_type, inputs, attributes or {}, outputs=[out], name=name)
-
-    def replace(self, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
-        """Put `new` in the place of `old`, both in the order that data flows through them.
-
-        The last of `new` takes over from the last of `old`: the answer's name, users, being an output.
+        Half precision may overflow so. It is known only when the numbers are computed.
         """
-        import onnx_ir as ir
-
-        last = old[-1]
-        assert last.graph is not None
-        ir.convenience.replace_nodes_and_values(
-            last.graph, last, list(old), list(new), [last.outputs[0]], [new[-1].outputs[0]]
-        )
-        for op_type in {node.op_type for node in old}:
-            gone, come = ([node for node in nodes if node.op_type == op_type] for nodes in (old, new))
-            if len(gone) == len(come) == 1:  # the layer keeps its name, which is how people know it
-                come[0].name, gone[0].name = gone[0].name, None
-        self._twins = None
-
-    def changed(self) -> None:
-        """Infer shapes anew: called by a rule that changes a node otherwise than by `replace`."""
-        self._twins = None
-
-
-def refers(node: ir.Node) -> bool:
-    """Whether an attribute is a parameter of the function around it, hence not known here."""
-    return any(attribute.is_ref() for attribute in node.attributes.values())
-
-
-def _nodes(place: str, graph: ir.Graph) -> Iterator[tuple[str, ir.Node]]:
-    for node in tuple(graph):
-        yield place, node
-        for name, inner in _inner(node):
-            yield from _nodes(f"{place}/{node.name or node.op_type}/{name}", inner)
-
-
-def _inner(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
-    """The graphs inside a node: branches of If, bodies of Loop and Scan."""
-    import onnx_ir as ir
-
-    for name, attribute in node.attributes.items():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield name, attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            for i, graph in enumerate(attribute.as_graphs()):
-                yield f"{name}{i}", graph
-
-
-def _all_names(context: Context) -> Iterator[str]:
-    for graph in (*context.model.graphs(), *context._functions):
-        yield from (value.name or "" for value in graph.inputs)
-        yield from graph.initializers
-    for _, node in context.nodes():
-        yield node.name or ""
-        yield from (value.name or "" for value in node.outputs)
-
-
-def _sizes(value: ir.Value) -> Shape | None:
-    if value.shape is None:
+        try:
+            self.apply(found, context)
+        except TconvError as fault:
+            return str(fault)
         return None
-    return tuple(size if isinstance(size, int) else size.value for size in value.shape)
-
-
-def _values(model: ir.Model) -> Iterable[ir.Value]:
-    yield from model.graph.inputs
-    for _, node in Context(model).nodes():
-        yield from node.outputs
-
-
-def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
-    """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
-    from onnx_ir.passes.common import ShapeInferencePass
-
-    from tconv.onnx.model import quiet
-
-    copy = model.clone()
-    with quiet():
-        ShapeInferencePass(check_type=False, strict_mode=False)(copy)
-    return dict(zip(_values(model), _values(copy), strict=True))

@@ -22,10 +22,11 @@ from tconv.algebra.arrays import Array
 from tconv.algebra.separable import split_axes
 from tconv.geometry.normalize import Sides
 from tconv.onnx.attributes import Attributes
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import label, matching, read_layer
+from tconv.onnx.rules.layer import read_layer
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,38 +34,55 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, what it says, and its filters apart."""
+
+    node: ir.Node
     told: Attributes
     pads: Sides
-    parts: list[tuple[Array, set[int]]]  #: weights, and the axes on which they act
+    parts: tuple[tuple[Array, frozenset[int]], ...]  #: weights, and the axes on which they act
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
     if layer.groups != layer.channels[0]:
         groups = "one group" if layer.groups == 1 else f"{layer.groups} groups"
         return f"it has {groups} for {layer.channels[0]} channels"
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     # From the last axis to the first, so that the layer that makes the most cells adds whole rows at a time.
     wide = [axis for axis, k in enumerate(told.kernel) if k > 1][::-1]
     if len(wide) < 2:
         return "its kernel lies along one axis"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     written(told, pads)  # refuses what its parts could not say either
+    # Whether filters are outer products is in their numbers, so that they are taken apart here.
     lines = split_axes(layer.weight)
     # Axes with a single tap, which may still have a stride, go with the layer that comes last.
-    last = {*range(told.axes)} - {*wide[:-1]}
-    parts = [(lines[axis], {axis}) for axis in wide[:-1]]
-    return _Match(told, pads, [*parts, (reduce(np.multiply, (lines[axis] for axis in last)), last)])
+    last = frozenset(range(told.axes)).difference(wide[:-1])
+    parts = [(lines[axis], frozenset([axis])) for axis in wide[:-1]]
+    product = reduce(np.multiply, (lines[axis] for axis in sorted(last)))
+    return Found(node, told, pads, (*parts, (product, last)))
 
 
-def _only(told: Attributes, axes: set[int], groups: int) -> Attributes:
+def apply(found: Found, context: Context) -> None:
+    node, told, pads, parts = found
+    make = Maker(node, context)
+    value = node.inputs[0]
+    for number, (line, axes) in enumerate(parts):
+        # The first layer makes out/groups channels of each; from then on each has its own line.
+        weight = line if number == 0 else line.reshape(-1, 1, *line.shape[2:])
+        own = tuple(pair if axis in axes else (0, 0) for axis, pair in enumerate(pads))
+        inputs = [value, make.constant(weight, f"weight{number}")]
+        if number == len(parts) - 1:
+            inputs += node.inputs[2:]
+        value = make.add(node.op_type, inputs, **written(_only(told, axes, weight.shape[0]), own))
+    make.replace(node)
+
+
+def _only(told: Attributes, axes: frozenset[int], groups: int) -> Attributes:
     """The options of these axes; the others are as if they were not there."""
 
     def of(values: tuple[int, ...], other: int) -> tuple[int, ...]:
@@ -80,25 +98,4 @@ def _only(told: Attributes, axes: set[int], groups: int) -> Attributes:
     )
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    make = Maker(node, context, label(node))
-    told, pads, parts = found
-    value = node.inputs[0]
-    for number, (line, axes) in enumerate(parts):
-        # The first layer makes out/groups channels of each; from then on each has its own line.
-        weight = line if number == 0 else line.reshape(-1, 1, *line.shape[2:])
-        own = tuple(pair if axis in axes else (0, 0) for axis, pair in enumerate(pads))
-        inputs = [value, make.constant(weight, f"weight{number}")]
-        if number == len(parts) - 1:
-            inputs += node.inputs[2:]
-        value = make.add(node.op_type, inputs, **written(_only(told, axes, weight.shape[0]), own))
-    context.replace([node], make.nodes)
-
-
-RULE = matching(
-    "split-depthwise",
-    "a layer with a group for each channel and separable filters becomes one layer an axis",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("split-depthwise", ("ConvTranspose",), match, apply)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import in_one_group
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_grouped
+from tconv.onnx.rules.layer import LayerNode, read_grouped
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,28 +25,28 @@ __all__ = ["RULE"]
 _MOST = 16
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer of several groups, and the attributes of each group's layer."""
+
     layer: LayerNode
-    attributes: dict[str, Any]  #: of each group's layer
+    attributes: dict[str, Any]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_grouped(node, context)
-    if isinstance(layer, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_grouped(node, context), str):
         return layer
     if layer.groups > _MOST:
         return f"its {layer.groups} groups would be more than {_MOST} layers"
-    return _Match(layer, in_one_group(node, context))
+    return Found(layer, in_one_group(node, context))
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    make = Maker(node, context, label(node))
+def apply(found: Found, context: Context) -> None:
     layer, attributes = found
-    groups = layer.groups
-    assert node.inputs[0] is not None  # read_grouped has seen to it
-    parts = make.split(node.inputs[0], 1, groups, layer.channels[0] // groups)
+    node, groups, bias = layer.node, layer.groups, layer.bias
     weights = np.split(layer.weight, groups)
-    biases = None if layer.bias is None else np.split(layer.bias, groups)
+    biases = None if bias is None else np.split(bias, groups)
+    make = Maker(node, context)
+    parts = make.split(node.inputs[0], 1, groups, layer.channels[0] // groups)
     made = []
     for g, (part, weight) in enumerate(zip(parts, weights, strict=True)):
         inputs = [part, make.constant(weight, f"weight{g}")]
@@ -53,7 +54,7 @@ def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
             inputs.append(make.constant(biases[g], f"bias{g}"))
         made.append(make.add(node.op_type, inputs, **attributes))
     make.add("Concat", made, axis=1)
-    context.replace([node], make.nodes)
+    make.replace(node)
 
 
-RULE = matching("split-groups", "each group becomes a layer of its own", ["ConvTranspose"], _match, _rewrite)
+RULE = Rule("split-groups", ("ConvTranspose",), match, apply)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tconv.algebra.merge import Convolution, split_nearest
+from tconv.algebra.merge import Convolution, split_nearest, tolerated
 from tconv.errors import TconvError
-from tconv.onnx.rules.layer import LayerNode, label, matching, read_layer
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import conv_attributes, read_options
+from tconv.onnx.rules.options import Options, conv_attributes, read_with_options
 from tconv.onnx.rules.resizing import resized
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,49 +24,51 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, and the convolution that makes it after nearest upsampling."""
+
     layer: LayerNode
     conv: Convolution
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
-        return layer
-    options = read_options(layer, context)
-    if isinstance(options, str):
-        return options
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(found := read_with_options(node, context), str):
+        return found
+    layer, options = found
     if set(options.stride) == {1}:
         return "stride 1 repeats nothing"
     if set(options.dilation) != {1}:
         return "a dilated kernel holds no repetition"
-    kernel = layer.weight.shape[2:]
-    if any(k < s for k, s in zip(kernel, options.stride, strict=True)):
-        return f"kernel {kernel} is shorter than the stride {options.stride}"
+    if any(k < s for k, s in zip(layer.kernel, options.stride, strict=True)):
+        return f"kernel {layer.kernel} is shorter than the stride {options.stride}"
     try:
-        conv = split_nearest(layer.weight, options.stride, options.padding, layer.groups)
+        conv = _divided(layer, options)
     except TconvError:
         return "its kernel is no product of repeating and a convolution"
     if min(map(min, conv.padding)) < 0:
         return f"the convolution would need the padding {conv.padding}, which ONNX cannot say"
-    return _Match(layer, conv)
+    return Found(layer, conv)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
+def _divided(layer: LayerNode, options: Options) -> Convolution:
+    """The convolution; whether there is one is known only from the quotient, so that it is computed here.
+
+    One filter is tried before all: those of nearly every trained layer do not factor.
+    """
+    weight, (stride, _, padding) = layer.weight, options
+    tolerance = tolerated(weight)
+    split_nearest(weight[:1, :1], stride, padding, tolerance=tolerance)
+    return split_nearest(weight, stride, padding, layer.groups, tolerance=tolerance)
+
+
+def apply(found: Found, context: Context) -> None:
     layer, conv = found
-    make = Maker(node, context, label(node))
-    repeated = resized(make, node.inputs[0], conv.factor, "nearest")
-    axes = layer.axes
+    make = Maker(layer.node, context)
+    repeated = resized(make, layer.node.inputs[0], conv.factor, "nearest")
     weight = make.constant(conv.weight, "weight")
-    said = conv_attributes(conv.weight.shape[2:], (1,) * axes, conv.padding, layer.groups)
-    make.add("Conv", [repeated, weight, *node.inputs[2:]], **said)
-    context.replace([node], make.nodes)
+    said = conv_attributes(conv.weight.shape[2:], (1,) * layer.axes, conv.padding, layer.groups)
+    make.add("Conv", [repeated, weight, *layer.node.inputs[2:]], **said)
+    make.replace(layer.node)
 
 
-RULE = matching(
-    "split-nearest",
-    "a transposed convolution that is one becomes nearest upsampling and a convolution",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("split-nearest", ("ConvTranspose",), match, apply)

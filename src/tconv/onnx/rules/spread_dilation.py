@@ -8,12 +8,16 @@ them with zero: for runtimes that have no dilation in this layer.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tconv.algebra.arrays import check_room
 from tconv.algebra.zeros import spread_dilation
+from tconv.geometry.axis import reach
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
-from tconv.onnx.rules.layer import Restated, matching, read_layer, restate
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.layer import LayerNode, put_back, read_layer
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,28 +25,34 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-def _match(node: ir.Node, context: Context) -> Restated | str:
-    layer = read_layer(node, context)
-    if isinstance(layer, str):
+class Found(NamedTuple):
+    """A layer, its dilation, and its attributes without it."""
+
+    layer: LayerNode
+    dilation: tuple[int, ...]
+    attributes: dict[str, Any]
+
+
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(layer := read_layer(node, context), str):
         return layer
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+    if isinstance(told := read_attributes(node, context), str):
         return told
     # The dilation of an axis with a single tap says nothing, and would still be more than a runtime takes.
     if set(told.dilation) == {1}:
         return "it has no dilation"
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
-    weight = spread_dilation(layer.weight, told.dilation)
-    plain = replace(told, kernel=weight.shape[2:], dilation=(1,) * told.axes)
-    return Restated(layer, weight, written(plain, pads))
+    kernel = tuple(reach(k, d) for k, d in zip(layer.kernel, told.dilation, strict=True))
+    check_room(prod(layer.shape[:2]) * prod(kernel), prod(layer.shape))
+    plain = replace(told, kernel=kernel, dilation=(1,) * told.axes)
+    return Found(layer, told.dilation, written(plain, pads))
 
 
-RULE = matching(
-    "spread-dilation",
-    "a dilated kernel is stored with zeros between its taps",
-    ["ConvTranspose"],
-    _match,
-    restate,
-)
+def apply(found: Found, context: Context) -> None:
+    layer, dilation, attributes = found
+    weight = spread_dilation(layer.weight, dilation)
+    put_back(layer, context, layer.node, weight=weight, attributes=attributes)
+
+
+RULE = Rule("spread-dilation", ("ConvTranspose",), match, apply)

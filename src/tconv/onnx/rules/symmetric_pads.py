@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.geometry.normalize import Sides
+from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.interleaving import cropped
-from tconv.onnx.rules.layer import label, matching
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,35 +22,31 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A layer, its attributes with equal pads, and what is then to be cropped."""
+
+    node: ir.Node
     attributes: dict[str, Any]
     crop: Sides
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
-    told = read_attributes(node, context)
-    if isinstance(told, str):
+def match(node: ir.Node, context: Context) -> Found | str:
+    if isinstance(told := read_attributes(node, context), str):
         return told
-    pads = pads_of(told)
-    if isinstance(pads, str):
+    if isinstance(pads := pads_of(told), str):
         return pads
     if all(lo == hi for lo, hi in pads):
         return "its pads are equal at both ends"
     both = [min(lo, hi) for lo, hi in pads]
     crop = tuple((lo - m, hi - m) for (lo, hi), m in zip(pads, both, strict=True))
-    return _Match(written(told, tuple((m, m) for m in both)), crop)
+    return Found(node, written(told, tuple((m, m) for m in both)), crop)
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    make = Maker(node, context, label(node))
+def apply(found: Found, context: Context) -> None:
+    node = found.node
+    make = Maker(node, context)
     cropped(make, make.add(node.op_type, node.inputs, **found.attributes), found.crop)
-    context.replace([node], make.nodes)
+    make.replace(node)
 
 
-RULE = matching(
-    "symmetric-pads",
-    "pads that differ at the two ends become equal ones and a Slice",
-    ["ConvTranspose"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("symmetric-pads", ("ConvTranspose",), match, apply)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tconv.algebra.resize import linear_resize
-from tconv.onnx.rules.layer import label, matching, read_layer
+from tconv.algebra.resize import resize_lines
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.layer import read_layer
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import read_options
 from tconv.onnx.rules.resizing import resized
-from tconv.onnx.rules.rule import Context
+from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,42 +26,43 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
-class _Match(NamedTuple):
+class Found(NamedTuple):
+    """A Pad, and the layer after it with its factors."""
+
+    pad: ir.Node
     layer: ir.Node
     factors: tuple[int, ...]
 
 
-def _match(node: ir.Node, context: Context) -> _Match | str:
+def match(node: ir.Node, context: Context) -> Found | str:
     if context.opset(node) < 11:
         return "Resize has half-pixel centres from opset 11 on"
     if node.attributes.get_string("mode", "constant") != "edge":
         return "it pads otherwise than by the edge"
-    following = context.user(node.outputs[0], "ConvTranspose")
-    if isinstance(following, str):
+    if isinstance(following := context.user(node.outputs[0], "ConvTranspose"), str):
         return following
     if following.inputs[0] is not node.outputs[0]:
         return "its answer is the weights of the layer"
-    layer = read_layer(following, context)
-    if isinstance(layer, str):
+    if isinstance(layer := read_layer(following, context), str):
         return f"the layer after it: {layer}"
-    if layer.bias is not None and layer.bias.any():
+    bias = layer.bias
+    if bias is not None and bias.any():
         return "the layer after it has a bias"
     channels = layer.channels[0]
     if layer.groups != channels or layer.channels != (channels, channels):
         return "the layer after it is not depthwise"
-    options = read_options(layer, context)
-    if isinstance(options, str):
+    if isinstance(options := read_options(layer, context), str):
         return f"the layer after it: {options}"
     if max(options.stride) == 1 or set(options.dilation) != {1}:
         return "the layer after it does not upsample"
-    edges = _edges(node, context, layer.axes)
-    if isinstance(edges, str):
+    if isinstance(edges := _edges(node, context, layer.axes), str):
         return edges
-    wanted = linear_resize(options.stride, layer.axes)
-    if layer.weight.dtype.kind != "f":
-        return f"the layer after it has weights of {layer.weight.dtype}"
-    near = 4 * float(np.finfo(layer.weight.dtype).eps)
-    if layer.weight.shape[2:] != wanted.kernel.shape or np.abs(layer.weight - wanted.kernel).max() > near:
+    wanted = resize_lines(options.stride, layer.axes)
+    if layer.dtype.kind != "f":
+        return f"the layer after it has weights of {layer.dtype}"
+    # Whether filters are bilinear is in their numbers, so that those of the right size are read and compared.
+    near = 4 * float(np.finfo(layer.dtype).eps)
+    if layer.kernel != wanted.shape or np.abs(layer.weight - wanted.kernel).max() > near:
         return "the layer after it has another kernel than the bilinear one"
     for held, least, crop, need, f in zip(
         edges, wanted.edge, options.padding, wanted.padding, options.stride, strict=True
@@ -68,7 +70,7 @@ def _match(node: ir.Node, context: Context) -> _Match | str:
         for end in (0, 1):
             if held[end] < least[end] or crop[end] != need[end] + (held[end] - least[end]) * f:
                 return f"edges repeated {held} times and {crop} cropped are no resize"
-    return _Match(following, options.stride)
+    return Found(node, following, options.stride)
 
 
 def _edges(node: ir.Node, context: Context, axes: int) -> tuple[tuple[int, int], ...] | str:
@@ -93,16 +95,11 @@ def _edges(node: ir.Node, context: Context, axes: int) -> tuple[tuple[int, int],
     return pairs[2:]
 
 
-def _rewrite(node: ir.Node, context: Context, found: _Match) -> None:
-    make = Maker(node, context, label(found.layer))
-    resized(make, node.inputs[0], found.factors, "linear")
-    context.replace([node, found.layer], make.nodes)
+def apply(found: Found, context: Context) -> None:
+    pad, layer, factors = found
+    make = Maker(layer, context)
+    resized(make, pad.inputs[0], factors, "linear")
+    make.replace(pad, layer)
 
 
-RULE = matching(
-    "to-linear-resize",
-    "edge padding and a depthwise bilinear layer become a linear Resize",
-    ["Pad"],
-    _match,
-    _rewrite,
-)
+RULE = Rule("to-linear-resize", ("Pad",), match, apply)

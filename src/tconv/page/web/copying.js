@@ -21,11 +21,11 @@ function copyBySelection(text) {
   return done;
 }
 
-/** Let `button` copy what `text()` gives, and `say` how it went. */
+/** Let `button` copy what `text()` gives or promises, and `say` how it went. */
 export function copying(button, text, say) {
   const label = button.textContent;
   button.addEventListener("click", async () => {
-    const done = await copy(text());
+    const done = await copy(await text());
     button.focus();
     button.textContent = done ? "Copied" : "Not allowed";
     say(done ? "Copied." : "The browser does not allow copying here.");

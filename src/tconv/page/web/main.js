@@ -1,13 +1,14 @@
 // Where the page begins: one state, and the parts that show it.
 
 import { fromAddress, toAddress, wishes } from "./address.js";
+import { Calls } from "./calls.js";
 import { Controls } from "./controls.js";
 import { copying } from "./copying.js";
-import { Calls, showFacts } from "./panels.js";
+import { showFacts } from "./panels.js";
 import { Player } from "./player.js";
 import { problemIn } from "./spelling.js";
 import { Stage } from "./stage.js";
-import { DEFAULT, State } from "./state.js";
+import { State } from "./state.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -24,7 +25,7 @@ const controls = new Controls({ spatial: $("spatial"), channels: $("channels"), 
 const field = $("problem");
 new Stage(state, say);
 new Player(state);
-new Calls(state, say);
+if (!embedded) new Calls(state, say);
 
 function complain(message) {
   $("fault").textContent = message;
@@ -61,7 +62,7 @@ copying($("copy-link"), () => location.origin + location.pathname + toAddress(St
 function open() {
   const named = fromAddress(location.hash);
   if (named?.text !== undefined && state.propose(named.text)) return;
-  if (!state.geometry) keepingFault(() => state.propose(DEFAULT), named);
+  if (!state.geometry) keepingFault(() => state.propose(field.dataset.problem), named);
   else if (named?.fault) complain(named.fault);
 }
 

@@ -1,13 +1,10 @@
 // The cards below the stage: what the problem comes to.
 
-import { FRAMEWORKS } from "./calls/index.js";
-import { copying } from "./copying.js";
 import * as facts from "./facts.js";
-import { ProblemError } from "./spelling.js";
 
 const $ = (id) => document.getElementById(id);
 
-function element(name, className, ...children) {
+export function element(name, className, ...children) {
   const made = document.createElement(name);
   if (className) made.className = className;
   made.append(...children);
@@ -35,47 +32,6 @@ export function showFacts(state) {
   $("shapes").replaceChildren(...list(lines));
   $("sharing").textContent = sharing;
   showPhases(state);
-}
-
-/** A card for each framework, made once; `state` is asked for the problem when something is copied. */
-export class Calls {
-  constructor(state, say) {
-    this.cards = Object.entries(FRAMEWORKS).map(([name, { title, write }]) => {
-      const code = element("code", "");
-      const notes = element("div", "hint");
-      const button = element("button", "small", "Copy");
-      button.type = "button";
-      button.setAttribute("aria-label", `Copy the call for ${title}`);
-      copying(button, () => code.textContent, say);
-      const block = element("pre", "", code);
-      block.tabIndex = 0; // a long line is scrolled by keyboard too
-      block.setAttribute("aria-label", `${title} code`);
-      const card = element("article", "card call", element("div", "head", element("h3", "", title), button), block, notes);
-      card.dataset.framework = name;
-      return { card, code, notes, block, button, write };
-    });
-    $("calls").replaceChildren(...this.cards.map(({ card }) => card));
-    state.addEventListener("problem", () => this.show(state.geometry));
-  }
-
-  show(geometry) {
-    for (const { code, notes, block, button, write } of this.cards) {
-      const call = attempt(write, geometry);
-      block.hidden = button.hidden = !call.code;
-      code.textContent = call.code;
-      notes.replaceChildren(...call.notes.map((note) => element("p", "", `${note}.`)));
-    }
-  }
-}
-
-/** The call, or why there is none. */
-function attempt(write, geometry) {
-  try {
-    return write(geometry);
-  } catch (fault) {
-    if (!(fault instanceof ProblemError)) throw fault;
-    return { code: "", notes: [fault.message] };
-  }
 }
 
 function showPhases({ geometry, plane }) {

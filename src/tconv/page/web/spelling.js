@@ -11,7 +11,7 @@ const GRAMMAR =
 const NUMBER = "[0-9]{1,12}";
 const NUMBERS = `${NUMBER}(?:x${NUMBER})*`;
 const SIDES = `-?${NUMBER}(?::-?${NUMBER})?`;
-// letter -> [option, what may follow the letter, whether it is one an axis]
+// letter -> [option, what may follow the letter, whether it is one per axis]
 const WORDS = {
   n: ["batch", NUMBER, false],
   c: ["channels", `${NUMBER}>${NUMBER}`, false],
@@ -57,7 +57,7 @@ export function read(text) {
       found.set(name, new Array(axes).fill(entries[0]));
     } else if (entries.length !== axes) {
       throw new ProblemError(
-        `${shown(text)}: ${name} has ${entries.length} numbers and the input ${axes}; give one, or one an axis`,
+        `${shown(text)}: ${name} has ${entries.length} numbers and the input ${axes}; give one, or one per axis`,
       );
     }
   }

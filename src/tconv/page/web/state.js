@@ -7,8 +7,6 @@ import { ORDERS, dot, stamped, windowed } from "./maps.js";
 import { planeOf } from "./plane.js";
 import { ProblemError } from "./spelling.js";
 
-export const DEFAULT = "n1 c1>1 i4x4 k3 s2 p1 o1";
-
 /** grid -> the lattice whose cells it shows */
 export const LATTICE = { x: "coarse", u: "coarse", w: "tap", y: "fine", v: "fine" };
 export const EDITABLE = ["x", "w", "v"];

@@ -1,0 +1,205 @@
+"""The model around a node: what a rule may ask about it, and how it puts nodes in the place of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tconv.onnx.model import constant, constant_tensor
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["Context", "Shape", "refers"]
+
+Shape = tuple[int | str | None, ...]
+"""Sizes: a number, the name of a dynamic axis, or None for one that is not known."""
+
+
+class Context:
+    """The model around a node: opset, constants, shapes, users; new names, and nodes replaced."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.model = model
+        self._names: set[str] | None = None
+        self._twins: dict[ir.Value, ir.Value] | None = None
+        self._functions = {
+            graph: function
+            for function in model.functions.values()
+            for graph in (function.graph, *function.subgraphs())
+        }
+
+    def nodes(self) -> Iterator[tuple[str, ir.Node]]:
+        """Every node with its place: "graph", "graph/IF/then_branch", "function DOMAIN::NAME"."""
+        yield from _nodes("graph", self.model.graph)
+        for function in self.model.functions.values():
+            yield from _nodes(f"function {function.domain}::{function.name}", function.graph)
+
+    def opset(self, node: ir.Node) -> int:
+        """The version of ONNX's own operators where the node is."""
+        function = self._function(node)
+        imports = (self.model if function is None else function).opset_imports
+        return int(imports.get("", imports.get("ai.onnx", 1)))
+
+    def in_function(self, node: ir.Node) -> bool:
+        """Whether the node is in the body of a function, which holds no initializers."""
+        return self._function(node) is not None
+
+    def _function(self, node: ir.Node) -> ir.Function | None:
+        return None if node.graph is None else self._functions.get(node.graph)
+
+    def constant(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
+        """The array of an initializer or of a Constant node, also through Identity; else None."""
+        return constant(value)
+
+    def numbers(self, value: ir.Value | None) -> np.ndarray[Any, Any]:
+        """The array of a value that is known to be a constant."""
+        found = constant(value)
+        assert found is not None
+        return found
+
+    def constant_shape(self, value: ir.Value | None) -> tuple[int, ...] | None:
+        """The shape of a constant, whose numbers are not read; None if the value is none."""
+        tensor = constant_tensor(value)
+        return None if tensor is None else tuple(tensor.shape.numpy())
+
+    def sizes(self, value: ir.Value | None) -> tuple[int | None, ...]:
+        """The shape of a value, constant or not, None for each open size; () if nothing is known of it."""
+        known = self.constant_shape(value)
+        known_or_open = (self.shape(value) or ()) if known is None else known
+        return tuple(size if isinstance(size, int) else None for size in known_or_open)
+
+    def shape(self, value: ir.Value | None) -> Shape | None:
+        """What the file and shape inference know of a value's sizes; None if not even their number."""
+        if value is None:
+            return None
+        twin = self._twin(value)
+        return (None if twin is None else _sizes(twin)) or _sizes(value)
+
+    def spatial(self, value: ir.Value | None, axes: int) -> tuple[int | None, ...]:
+        """The sizes of so many spatial axes, None for each that is open."""
+        shape = self.shape(value) or (None,) * (2 + axes)
+        return tuple(size if isinstance(size, int) else None for size in shape[2:])
+
+    def dtype(self, value: ir.Value | None) -> np.dtype[Any] | None:
+        """What the file and inference know of a value's type; None if that is nothing."""
+        if value is None:
+            return None
+        twin = self._twin(value)
+        found = (None if twin is None else twin.dtype) or value.dtype
+        return None if found is None else np.dtype(found.numpy())
+
+    def _twin(self, value: ir.Value) -> ir.Value | None:
+        """The value of a copy of the model in which shapes and types were inferred."""
+        if self._twins is None:
+            self._twins = _inferred(self.model)
+        return self._twins.get(value)
+
+    def user(self, value: ir.Value, *op_types: str) -> ir.Node | str:
+        """The only node that reads a value, if it is one of these operators; else the reason why not.
+
+        With that, the value can be done away with: it is no output of its graph, and nobody else sees it.
+        """
+        if value.is_graph_output():
+            return "its answer is an output of the model"
+        readers = {use.node for use in value.uses()}
+        if len(readers) != 1:
+            return "nothing reads its answer" if not readers else f"{len(readers)} nodes read its answer"
+        (reader,) = readers
+        producer = value.producer()
+        if producer is not None and reader.graph is not producer.graph:
+            return "its answer is read inside a branch or loop"
+        if reader.domain or reader.op_type not in op_types:
+            name = f"{reader.domain}.{reader.op_type}".lstrip(".")
+            return f"followed by {name}, not by {' or '.join(op_types)}"
+        return "an attribute is a parameter of its function" if refers(reader) else reader
+
+    def name(self, like: str) -> str:
+        """A name that nothing in the model has, beginning with `like`."""
+        if self._names is None:
+            self._names = set(_all_names(self))
+        made, number = like, 0
+        while made in self._names:
+            number += 1
+            made = f"{like}_{number}"
+        self._names.add(made)
+        return made
+
+    def replace(self, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
+        """Put `new` in the place of `old`, both in the order that data flows through them.
+
+        The last of `new` takes over from the last of `old`: the answer's name, users, being an output.
+        """
+        import onnx_ir as ir
+
+        last = old[-1]
+        assert last.graph is not None
+        ir.convenience.replace_nodes_and_values(
+            last.graph, last, list(old), list(new), [last.outputs[0]], [new[-1].outputs[0]]
+        )
+        for op_type in {node.op_type for node in old}:
+            gone, come = ([node for node in nodes if node.op_type == op_type] for nodes in (old, new))
+            if len(gone) == len(come) == 1:  # the layer keeps its name, which is how people know it
+                come[0].name, gone[0].name = gone[0].name, None
+        self._twins = None
+
+
+def refers(node: ir.Node) -> bool:
+    """Whether an attribute is a parameter of the function around it, hence not known here."""
+    return any(attribute.is_ref() for attribute in node.attributes.values())
+
+
+def _nodes(place: str, graph: ir.Graph) -> Iterator[tuple[str, ir.Node]]:
+    for node in tuple(graph):
+        yield place, node
+        for name, inner in _inner(node):
+            yield from _nodes(f"{place}/{node.name or node.op_type}/{name}", inner)
+
+
+def _inner(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    """The graphs inside a node: branches of If, bodies of Loop and Scan."""
+    import onnx_ir as ir
+
+    for name, attribute in node.attributes.items():
+        if attribute.is_ref():
+            continue
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield name, attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            for i, graph in enumerate(attribute.as_graphs()):
+                yield f"{name}{i}", graph
+
+
+def _all_names(context: Context) -> Iterator[str]:
+    for graph in (*context.model.graphs(), *context._functions):
+        yield from (value.name or "" for value in graph.inputs)
+        yield from graph.initializers
+    for _, node in context.nodes():
+        yield node.name or ""
+        yield from (value.name or "" for value in node.outputs)
+
+
+def _sizes(value: ir.Value) -> Shape | None:
+    if value.shape is None:
+        return None
+    return tuple(size if isinstance(size, int) else size.value for size in value.shape)
+
+
+def _values(model: ir.Model) -> Iterable[ir.Value]:
+    yield from model.graph.inputs
+    for _, node in Context(model).nodes():
+        yield from node.outputs
+
+
+def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
+    """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
+    from onnx_ir.passes.common import ShapeInferencePass
+
+    from tconv.onnx.model import quiet
+
+    copy = model.clone()
+    with quiet():
+        ShapeInferencePass(check_type=False, strict_mode=False)(copy)
+    return dict(zip(_values(model), _values(copy), strict=True))
