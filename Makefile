@@ -9,6 +9,8 @@ BIN    := $(VENV)/bin
 SOURCE := $(shell find src core -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RUFF   := $(BIN)/ruff
+CLANG  := $(BIN)/clang-format
+CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 
 .PHONY: demo test test-frameworks lint format bench docs stubs sanitize coverage clean
 .DELETE_ON_ERROR:
@@ -16,8 +18,10 @@ RUFF   := $(BIN)/ruff
 demo: $(VENV)/.demo
 	$(BIN)/tconv demo --out runs/demo
 
+# Two processes share the files of tests; tests/conftest.py shares the processors between them.
+WORKERS ?= 2
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The conventions against each real framework, in an environment of their own: TensorFlow's pins clash with ours.
 PEERS := $(VENV)-frameworks
@@ -27,12 +31,14 @@ test-frameworks: $(PEERS)/.done
 lint: $(VENV)/.dev
 	$(RUFF) check .
 	$(RUFF) format --check .
+	$(CLANG) --dry-run --Werror $(CXX_SOURCE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev
 	$(RUFF) check --fix .
 	$(RUFF) format .
+	$(CLANG) -i $(CXX_SOURCE)
 
 bench: $(VENV)/.dev
 	$(BIN)/tconv bench
@@ -48,10 +54,11 @@ coverage: $(VENV)/.dev
 stubs: $(VENV)/.dev
 	$(BIN)/python -m nanobind.stubgen -m tconv._core -o src/tconv/_core.pyi
 
-# The kernels once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
+# The kernels once more, under AddressSanitizer and UndefinedBehaviorSanitizer; those of matrix registers too, which are
+# computed in software there.
 SANITIZED := build/sanitize/site
 sanitize: $(VENV)/.dev
-	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DTCONV_SANITIZE=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DTCONV_SANITIZE=ON -DTCONV_EMULATE_TILES=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
 		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja > /dev/null
 	$(BIN)/cmake --build build/sanitize
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
@@ -59,7 +66,8 @@ sanitize: $(VENV)/.dev
 	$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
-		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py
+		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
+		tests/core/test_matrix.py tests/planning/test_choice.py
 
 clean:
 	rm -rf build dist $(VENV) $(PEERS) docs/_build

@@ -1,14 +1,14 @@
-// The only file that sees Python. Pointers come as addresses or as objects with a buffer; tconv.ops and tconv.torch have checked
-// shapes, dtypes and contiguity before they come here.
+// What Python sees beside plans (bind_plan.cpp). Pointers come as addresses or as objects with a buffer;
+// tconv.ops and tconv.torch have checked shapes, dtypes and contiguity before they come here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <stdexcept>
 
+#include "bind_plan.hpp"
 #include "memory.hpp"
 #include "run.hpp"
 #include "table.hpp"
@@ -20,10 +20,7 @@ using namespace nb::literals;
 namespace {
 
 using tconv::Block;
-using tconv::Plan;
-using tconv::Problem;
 using tconv::Runner;
-using Triple = std::array<int64_t, 3>;
 
 // The address of an array's first number, held for the length of a call.
 class Address {
@@ -58,29 +55,6 @@ struct Packed {
   Block block;
 };
 
-Runner* make_runner(int map, int dtype, int algorithm, const std::string& isa, int64_t batch, int64_t groups,
-                    int64_t in_channels, int64_t out_channels, Triple input, Triple output, Triple kernel, Triple stride,
-                    Triple dilation, Triple lo, int rows, int vectors, int lanes, int parts, bool im2col, std::array<int64_t, 4> box,
-                    int64_t chunk, bool last, int64_t segments, int most_threads, int activation, double slope, double clamp_lo, double clamp_hi) {
-  Plan plan{};
-  Problem& p = plan.problem;
-  p.batch = batch, p.groups = groups, p.in_channels = in_channels, p.out_channels = out_channels;
-  for (size_t i = 0; i < 3; ++i) {
-    p.input[i] = input[i], p.output[i] = output[i], p.kernel[i] = kernel[i];
-    p.stride[i] = stride[i], p.dilation[i] = dilation[i], p.lo[i] = lo[i];
-  }
-  plan.map = static_cast<tconv::Map>(map);
-  plan.dtype = static_cast<tconv::DType>(dtype);
-  plan.algorithm = static_cast<tconv::Algorithm>(algorithm);
-  plan.isa = isa;
-  plan.rows = rows, plan.vectors = vectors, plan.lanes = static_cast<tconv::Lanes>(lanes), plan.parts = parts, plan.im2col = im2col;
-  for (size_t i = 0; i < 4; ++i) plan.box[i] = box[i];
-  plan.chunk = chunk, plan.last = last, plan.segments = segments, plan.most_threads = most_threads;
-  plan.activation = static_cast<tconv::Activation>(activation);
-  plan.slope = slope, plan.clamp_lo = clamp_lo, plan.clamp_hi = clamp_hi;
-  return new Runner(plan);
-}
-
 void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle bias, nb::handle target) {
   const Address s(source, false), b(bias, false), t(target, true);
   const Packed* packed = nullptr;
@@ -88,12 +62,12 @@ void run(const Runner& runner, nb::handle source, nb::handle weight, nb::handle 
     if (static_cast<int64_t>(packed->block.bytes()) != runner.packed_bytes())
       throw std::invalid_argument("these weights were packed for another plan");
     nb::gil_scoped_release release;
-    runner.run(s.get(), packed->block.as<void>(), b.get(), t.get());
+    runner.run({s.get(), packed->block.as<void>(), nullptr, b.get(), t.get()});
     return;
   }
   const Address w(weight, false);
   nb::gil_scoped_release release;
-  runner.run_unpacked(s.get(), w.get(), b.get(), t.get());
+  runner.run({s.get(), nullptr, w.get(), b.get(), t.get()});
 }
 
 Packed* pack(const Runner& runner, nb::handle weight) {
@@ -112,13 +86,16 @@ nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> empty(size_t bytes) {
 }
 
 // bfloat16 has no buffer and, in NumPy, no DLPack: its bits travel as uint16.
-nb::ndarray<nb::numpy, const uint16_t> bfloat16_bits(const nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>& array) {
+nb::ndarray<nb::numpy, const uint16_t> bfloat16_bits(
+    const nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>& array) {
   if (array.dtype() != nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1})
     throw nb::type_error("the array's dtype is not bfloat16");
   std::vector<size_t> shape(array.ndim());
   for (size_t i = 0; i < shape.size(); ++i) shape[i] = array.shape(i);
   auto* keep = new nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>(array);
-  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>*>(p); });
+  nb::capsule owner(keep, [](void* p) noexcept {
+    delete static_cast<nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>*>(p);
+  });
   return {array.data(), shape.size(), shape.data(), owner};
 }
 
@@ -126,15 +103,17 @@ nb::ndarray<nb::array_api> as_bfloat16(const nb::ndarray<uint16_t, nb::device::c
   std::vector<size_t> shape(bits.ndim());
   for (size_t i = 0; i < shape.size(); ++i) shape[i] = bits.shape(i);
   auto* keep = new nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>(bits);
-  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>*>(p); });
-  return nb::ndarray<nb::array_api>(bits.data(), shape.size(), shape.data(), owner, nullptr,
-                                    nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1});
+  nb::capsule owner(keep, [](void* p) noexcept {
+    delete static_cast<nb::ndarray<uint16_t, nb::device::cpu, nb::c_contig>*>(p);
+  });
+  return nb::ndarray<nb::array_api>(
+      bits.data(), shape.size(), shape.data(), owner, nullptr,
+      nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1});
 }
 
-// What a register tile can be, so that planning knows: [(rows, vectors), ...], of dot products [(rows, columns), ...],
-// and the numbers in a vector.
-template <class T>
-nb::dict describe(const tconv::KernelSet<T>& set) {
+// What a register tile can be, so that planning knows: [(rows, vectors), ...], of dot products [(rows,
+// columns), ...], and the numbers in a vector.
+template <class T> nb::dict describe(const tconv::KernelSet<T>& set) {
   nb::list tiles;
   for (int rows = 1; rows <= set.kMaxRows; ++rows)
     for (int vectors = 1; vectors <= set.kMaxVectors; ++vectors)
@@ -174,28 +153,39 @@ NB_MODULE(_core, m) {
   m.doc() = "Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.";
   nb::class_<Packed>(m, "Packed", "Weights in the order in which a plan reads them.")
       .def_prop_ro("nbytes", [](const Packed& p) { return p.block.bytes(); });
+  tconv::bind_plan(m);
   nb::class_<Runner>(m, "Runner", "A plan made ready to run.")
-      .def_prop_ro("kernel", [](const Runner& r) { return tconv::kernel_name(r.plan()); }, "Name of the kernel.")
+      .def(nb::init<const tconv::Plan&>(), "plan"_a)
+      .def_prop_ro(
+          "kernel", [](const Runner& r) { return tconv::kernel_name(r.plan()); }, "Name of the kernel.")
       .def_prop_ro("workspace_bytes", &Runner::workspace_bytes, "Scratch memory of each thread.")
       .def_prop_ro("shared_bytes", &Runner::shared_bytes, "Scratch memory of all threads together.")
-      .def_prop_ro("packed_bytes", &Runner::packed_bytes, "Size of the packed weights; 0 if they are read as they are.")
+      .def_prop_ro("packed_bytes", &Runner::packed_bytes,
+                   "Size of the packed weights; 0 if they are read as they are.")
       .def("pack", &pack, "weight"_a, "Packs a weight array once, for many runs.")
       .def("run", &run, "source"_a, "weight"_a, "bias"_a.none(), "target"_a,
            "Runs the map. Each argument is an address or a contiguous buffer; weight may be Packed.");
-  m.def("make_runner", &make_runner, nb::kw_only(), "map"_a, "dtype"_a, "algorithm"_a, "isa"_a, "batch"_a, "groups"_a,
-        "in_channels"_a, "out_channels"_a, "input"_a, "output"_a, "kernel"_a, "stride"_a, "dilation"_a, "lo"_a,
-        "rows"_a, "vectors"_a, "lanes"_a, "parts"_a, "im2col"_a, "box"_a, "chunk"_a, "last"_a, "segments"_a, "most_threads"_a, "activation"_a, "slope"_a, "clamp_lo"_a,
-        "clamp_hi"_a, "Freezes a plan; the fields are those of plan.hpp.");
-  m.def("empty", &empty, "nbytes"_a, nb::sig("def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]"), "An uninitialised array of bytes from the cache of blocks.");
-  m.def("bfloat16_bits", &bfloat16_bits, "array"_a, nb::sig("def bfloat16_bits(array: typing.Any) -> numpy.typing.NDArray[numpy.uint16]"), "The bits of a contiguous bfloat16 array that speaks DLPack.");
-  m.def("as_bfloat16", &as_bfloat16, "bits"_a, nb::sig("def as_bfloat16(bits: numpy.typing.NDArray[numpy.uint16]) -> typing.Any"), "The same memory as an array of bfloat16 that speaks DLPack.");
+  m.def("empty", &empty, "nbytes"_a, nb::sig("def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]"),
+        "An uninitialised array of bytes from the cache of blocks.");
+  m.def("bfloat16_bits", &bfloat16_bits, "array"_a,
+        nb::sig("def bfloat16_bits(array: typing.Any) -> numpy.typing.NDArray[numpy.uint16]"),
+        "The bits of a contiguous bfloat16 array that speaks DLPack.");
+  m.def("as_bfloat16", &as_bfloat16, "bits"_a,
+        nb::sig("def as_bfloat16(bits: numpy.typing.NDArray[numpy.uint16]) -> typing.Any"),
+        "The same memory as an array of bfloat16 that speaks DLPack.");
   m.def("empty_cache", &tconv::empty_cache, "Gives all kept blocks of memory back to the system.");
   m.def("cached_bytes", &tconv::cached_bytes, "Bytes kept for the next call.");
-  m.def("instruction_sets", &instruction_sets, nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"), "What this CPU runs, best first.");
+  m.def("instruction_sets", &instruction_sets,
+        nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"),
+        "What this CPU runs, best first.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
-  m.def("set_team", [](uintptr_t parallel, uintptr_t most) {
+  m.def(
+      "set_team",
+      [](uintptr_t parallel, uintptr_t most) {
         tconv::set_team({reinterpret_cast<decltype(tconv::Team::parallel)>(parallel),
                          reinterpret_cast<decltype(tconv::Team::most)>(most)});
-      }, "parallel"_a, "most"_a, "Runs on a framework's OpenMP team: addresses of GOMP_parallel and omp_get_max_threads; 0, 0 ends it.");
+      },
+      "parallel"_a, "most"_a,
+      "Runs on a framework's OpenMP team: addresses of GOMP_parallel and omp_get_max_threads; 0, 0 ends it.");
   m.def("set_num_threads", &tconv::set_num_threads, "count"_a, "Sets the threads that a run uses.");
 }

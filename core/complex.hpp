@@ -1,5 +1,5 @@
-// Complex numbers by real ones. A map on complex channels is a real map on twice as many, in which the real part of each
-// channel is followed by its imaginary part:
+// Complex numbers by real ones. A map on complex channels is a real map on twice as many, in which the real
+// part of each channel is followed by its imaginary part:
 //
 //   (y_re, y_im) = (x_re, x_im) [ w_re  w_im ]
 //                               [-w_im  w_re ]
@@ -7,23 +7,20 @@
 // No map conjugates.
 #pragma once
 
-#include "plan.hpp"
+#include "method.hpp"
 
 namespace tconv {
+
+// Whether its numbers are complex and not left to the reference.
+bool is_complex(const Plan& plan);
 
 // The real plan by which a plan of complex numbers is carried out; others stay as they are.
 Plan real_plan(Plan plan);
 
-// Complex planes to real ones, re and im by turns, and back. T is the type of a part.
-template <class T>
-void split_planes(const Plan& plan, const T* from, int64_t planes, int64_t size, T* to);
-template <class T>
-void join_planes(const Plan& plan, const T* from, int64_t planes, int64_t size, T* to);
-
-// Complex weights to those of the real plan; the real plan's weight gradient to the complex one.
-template <class T>
-void split_weights(const Plan& plan, const T* from, T* to);
-template <class T>
-void join_gradient(const Plan& plan, const T* from, T* to);
+// `setup` and `method` are those of the real plan.
+int64_t complex_packed(const Setup& setup,
+                       const Method& method);  // bytes; real weights where `method` reads them as they are
+void pack_complex(const Setup& setup, const Method& method, const void* weight, void* packed);
+void run_complex(const Setup& setup, const Method& method, const Arrays& arrays);
 
 }  // namespace tconv

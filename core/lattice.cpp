@@ -58,7 +58,8 @@ bool Lattice::zeros_outside() const {
 }
 
 Lattice make_lattice(const Plan& plan, int axis, bool aligned) {
-  Lattice out = plan.map == Map::conv_transpose ? transposed(plan.problem, axis, aligned) : strided(plan.problem, axis);
+  Lattice out =
+      plan.map == Map::conv_transpose ? transposed(plan.problem, axis, aligned) : strided(plan.problem, axis);
   for (const auto& taps : out.target_taps)
     for (const Tap& tap : taps) {
       out.nearest = std::min(out.nearest, tap.distance);

@@ -14,34 +14,34 @@ int64_t gap(const Lattice& axis, int64_t box) {
   return shared ? std::max(axis.farthest, -axis.nearest) : axis.farthest - axis.nearest;
 }
 
-Panel make_window(const Plan& plan, const Layout& layout) {
-  const Lattice &z = layout.axis[0], &y = layout.axis[1], &x = layout.axis[2];
+// `run`: positions that are read together; rows are whole runs.
+Panel make_window(const Layout& at, int64_t run) {
+  const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
   Panel panel{};
-  panel.pitch[2] = plan.box[3] + gap(x, plan.box[3]);
-  panel.pitch[1] = panel.pitch[2] * (plan.box[2] + gap(y, plan.box[2]));
-  panel.pitch[0] = panel.pitch[1] * (plan.box[1] + gap(z, plan.box[1]));
+  panel.pitch[2] = at.box[3] + gap(x, at.box[3]);
+  panel.pitch[1] = panel.pitch[2] * (at.box[2] + gap(y, at.box[2]));
+  panel.pitch[0] = panel.pitch[1] * (at.box[1] + gap(z, at.box[1]));
   panel.first = -panel.offset(z.nearest, y.nearest, x.nearest);
-  const int64_t positions = panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
+  const int64_t positions = panel.position(at.box[0] - 1, at.box[1] - 1, at.box[2] - 1) + at.box[3];
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
-  // A weight gradient's matrix registers read rows of 32 positions.
-  const int64_t run = plan.parts && plan.map == Map::weight_gradient ? 32 : layout.lanes;
   panel.row = round_up(panel.first + round_up(positions, run) + past, run);
   // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
-  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += run;
-  panel.channel = panel.row * layout.source_phase_count();
-  panel.dense = panel.first == 0 && panel.pitch[0] == plan.box[1] * plan.box[2] * plan.box[3];
-  for (const Lattice& axis : layout.axis)
-    panel.dense = panel.dense && axis.source_stride == 1 && axis.source_lo == 0 && axis.cells <= axis.source_size;
+  if (panel.row * at.size % 4096 == 0) panel.row += run;
+  panel.channel = panel.row * at.source_phase_count();
+  panel.dense = panel.first == 0 && panel.pitch[0] == at.box[1] * at.box[2] * at.box[3];
+  for (const Lattice& axis : at.axis)
+    panel.dense =
+        panel.dense && axis.source_stride == 1 && axis.source_lo == 0 && axis.cells <= axis.source_size;
   return panel;
 }
 
-Panel make_im2col(const Plan& plan, const Layout& layout) {
+Panel make_im2col(const Layout& at) {
   Panel panel{};
-  panel.pitch[2] = plan.box[3];
-  panel.pitch[1] = panel.pitch[2] * plan.box[2];
-  panel.pitch[0] = panel.pitch[1] * plan.box[1];
-  panel.row = round_up(panel.pitch[0] * plan.box[0], layout.lanes);
-  if (panel.row * computed_size(plan.dtype) % 4096 == 0) panel.row += layout.lanes;
+  panel.pitch[2] = at.box[3];
+  panel.pitch[1] = panel.pitch[2] * at.box[2];
+  panel.pitch[0] = panel.pitch[1] * at.box[1];
+  panel.row = round_up(panel.pitch[0] * at.box[0], at.lanes);
+  if (panel.row * at.size % 4096 == 0) panel.row += at.lanes;
   panel.channel = panel.row;
   return panel;
 }
@@ -61,10 +61,12 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
         for (const Tap& a : taps_z)
           for (const Tap& b : taps_y)
             for (const Tap& c : taps_x) {
-              const int64_t source_phase = (a.source_phase * phases_y + b.source_phase) * phases_x + c.source_phase;
+              const int64_t source_phase =
+                  (a.source_phase * phases_y + b.source_phase) * phases_x + c.source_phase;
               phase.offsets.push_back(source_phase * layout.window.row +
                                       layout.window.offset(a.distance, b.distance, c.distance));
-              phase.kernel.push_back((a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] + c.kernel);
+              phase.kernel.push_back((a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] +
+                                     c.kernel);
             }
         before += static_cast<int64_t>(phase.offsets.size());
         phases.push_back(std::move(phase));
@@ -75,25 +77,24 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
 // Gives every offset that some tap has its place among the distances, and the taps that place instead.
 void repeat_by_distance(Layout& layout) {
   std::vector<int64_t>& all = layout.distances;
-  for (const PhaseTaps& phase : layout.phases) all.insert(all.end(), phase.offsets.begin(), phase.offsets.end());
+  for (const PhaseTaps& phase : layout.phases)
+    all.insert(all.end(), phase.offsets.begin(), phase.offsets.end());
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
   for (PhaseTaps& phase : layout.phases)
-    for (int64_t& offset : phase.offsets) offset = std::lower_bound(all.begin(), all.end(), offset) - all.begin();
+    for (int64_t& offset : phase.offsets)
+      offset = std::lower_bound(all.begin(), all.end(), offset) - all.begin();
   for (int64_t& distance : all) distance += layout.window.first;
 }
 
-}  // namespace
-
-Layout make_layout(const Plan& plan) {
+// What every part has: lattices, boxes, the panel, and the taps of each phase. `run`: positions read
+// together.
+Layout make_common(const Plan& plan, const Cells& box, bool aligned, int vectors, int64_t run, bool im2col) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  const bool all = p.groups * (transposed ? p.out_channels : p.in_channels) > 1;  // see make_side
-  out.by_phase = plan.last && all && plan.lanes == Lanes::channels && plan.map != Map::weight_gradient;
-  bool share = plan.lanes != Lanes::positions;  // whether phases share a tile
-  for (int i = 0; out.by_phase && i < 3; ++i) share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
-  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, share);
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, aligned);
+  out.size = sums_size(plan);
   out.lanes = lanes_of(plan);
   out.source_channels = transposed ? p.in_channels : p.out_channels;
   out.target_channels = transposed ? p.out_channels : p.in_channels;
@@ -105,20 +106,82 @@ Layout make_layout(const Plan& plan) {
   out.row_stride = transposed ? out.kernel_cells : p.out_channels * out.kernel_cells;
   out.depth_stride = transposed ? p.out_channels * out.kernel_cells : out.kernel_cells;
 
-  const int64_t extent[4] = {p.batch, out.axis[0].cells, out.axis[1].cells, out.axis[2].cells};
-  for (int i = 0; i < 4; ++i) out.box[i] = plan.box[i], out.boxes[i] = ceil_div(extent[i], plan.box[i]);
-  out.window = make_window(plan, out);
+  out.box = box;
+  out.extent = {p.batch, out.axis[0].cells, out.axis[1].cells, out.axis[2].cells};
+  for (size_t i = 0; i < 4; ++i) out.boxes[i] = ceil_div(out.extent[i], box[i]);
+  out.window = make_window(out, run ? run : out.lanes);
   out.phases = make_phases(p, out);
-  if (plan.im2col) repeat_by_distance(out);
-  out.panel = plan.im2col ? make_im2col(plan, out) : out.window;
-  out.positions = out.panel.position(plan.box[0] - 1, plan.box[1] - 1, plan.box[2] - 1) + plan.box[3];
-  for (const PhaseTaps& phase : out.phases) out.taps += static_cast<int64_t>(phase.offsets.size());
+  if (im2col) repeat_by_distance(out);
+  out.panel = im2col ? make_im2col(out) : out.window;
+  out.positions = out.panel.position(box[0] - 1, box[1] - 1, box[2] - 1) + box[3];
+  out.tile_lanes = vectors * out.lanes;
+  if (source_size(plan) < out.size) {  // numbers are made aside before they are narrowed
+    const Lattice& x = out.axis[2];
+    out.line =
+        std::max({(box[3] + x.farthest - x.nearest) * x.source_stride, box[3] * x.target_stride, kRows});
+    if (out.target.position > 1)
+      out.line = std::max({out.line, x.target_stride * out.target_channels, out.target_channels});
+  }
+  return out;
+}
 
-  out.blocks = ceil_div(out.source_channels, 32);
-  out.depth = plan.parts ? plan.parts * out.blocks * 16 : out.source_channels;
-  out.staged = !plan.parts && !plan.im2col ? 0 : out.source.position > 1 ? 16 : 2;
-  out.tile_lanes = plan.vectors * out.lanes;
+// Whether the phases of the target share a tile.
+bool share_tile(const Problem& p, PhasesLanes lanes) {
+  bool share = lanes != PhasesLanes::positions;
+  for (size_t i = 0; lanes == PhasesLanes::by_phase && i < 3; ++i)
+    share = share && p.dilation[i] == 1 && p.kernel[i] % p.stride[i] == 0;
+  return share;
+}
+
+// Columns of channels, [phase][channel] where channels are last in the target, and their sums.
+void lay_columns(Layout& out, const PhasesPlan& part, bool share) {
+  const bool by_phase = part.lanes == PhasesLanes::by_phase;
   const int64_t phase_count = static_cast<int64_t>(out.phases.size());
+  out.phase_columns = !by_phase ? 0
+                    : share     ? out.target_channels
+                                : round_up(out.target_channels, out.tile_lanes);
+  out.columns = round_up(by_phase ? out.phase_columns * phase_count : out.rows, out.tile_lanes);
+  out.packed_group = (by_phase && !share ? out.phase_columns : out.columns) * out.source_channels * out.taps;
+  const int64_t of_task =
+      by_phase ? std::min(part.columns, out.columns) : std::min(part.channels * out.stacked, out.rows);
+  out.sums_pitch = round_up(of_task, out.tile_lanes) + out.lanes;
+  out.sums = out.positions * out.sums_pitch;
+  if (by_phase) out.chunks = ceil_div(out.columns, part.columns);
+  if (by_phase)
+    out.turned =
+        out.axis[2].target_stride * out.target_channels;  // a bias for every column of a row of phases
+}
+
+// Rows of channels, and their sums.
+void lay_rows(Layout& out, const PhasesPlan& part) {
+  const int64_t unit = part.parts ? 16 : 1;  // rows of a matrix register
+  out.packed_group = round_up(out.rows, unit) * out.depth * out.taps;
+  out.sums_pitch = round_up(out.positions, out.lanes);
+  if (out.sums_pitch * out.size % 2048 == 0) out.sums_pitch += out.lanes;
+  // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
+  int64_t rows = out.stacked > 1 ? std::min(part.channels * out.stacked, out.rows)
+                                 : static_cast<int64_t>(out.phases.size()) * part.rows;
+  if (out.store == Store::turned) {  // phase by phase, all channels of a task at once
+    out.together = part.groups;
+    rows = out.together * std::min(part.channels, out.target_channels) * out.stacked;
+    out.turned = rows / out.stacked * out.positions;
+  }
+  out.sums = round_up(rows, unit) * out.sums_pitch;
+}
+
+Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
+  const bool share = share_tile(plan.problem, part.lanes);
+  const bool rows = part.lanes == PhasesLanes::positions || part.lanes == PhasesLanes::stacked;
+  Layout out = make_common(plan, part.box, share, part.vectors, 0, part.im2col);
+  const bool last = out.target.position > 1;
+  out.store = rows                                ? last ? Store::turned : Store::interleaved
+            : part.lanes == PhasesLanes::by_phase ? Store::cells
+                                                  : Store::runs;
+  for (const PhaseTaps& phase : out.phases) out.taps += static_cast<int64_t>(phase.offsets.size());
+  const int64_t phase_count = static_cast<int64_t>(out.phases.size());
+  out.blocks = ceil_div(out.source_channels, 32);
+  out.depth = part.parts ? part.parts * out.blocks * 16 : out.source_channels;
+  out.staged = !part.parts && !part.im2col ? 0 : out.source.position > 1 ? 16 : 2;
   out.stacked = share ? phase_count : 1;
   if (out.stacked > 1) {
     for (const PhaseTaps& phase : out.phases)
@@ -128,59 +191,40 @@ Layout make_layout(const Plan& plan) {
   }
   out.rows = out.target_channels * out.stacked;
   out.together = 1;
-  out.chunks = ceil_div(out.target_channels, plan.chunk);
-  if (out.by_phase) {
-    out.phase_columns = share ? out.target_channels : round_up(out.target_channels, out.tile_lanes);
-    out.columns = round_up(out.phase_columns * phase_count, out.tile_lanes);
-    out.packed_group = (share ? out.columns : out.phase_columns) * out.source_channels * out.taps;
-    out.chunks = ceil_div(out.columns, plan.chunk);
-    out.sums_pitch = round_up(std::min(plan.chunk, out.columns), out.tile_lanes) + out.lanes;
-    out.sums = out.positions * out.sums_pitch;
-    out.turned = out.axis[2].target_stride * out.target_channels;  // a bias for every column of a row of phases
-  } else if (plan.lanes == Lanes::channels) {
-    out.columns = round_up(out.rows, out.tile_lanes);
-    out.packed_group = out.columns * out.source_channels * out.taps;
-    out.sums_pitch = round_up(std::min(plan.chunk * out.stacked, out.rows), out.tile_lanes) + out.lanes;
-    out.sums = out.positions * out.sums_pitch;
-  } else {
-    const int64_t unit = plan.parts ? 16 : 1;  // rows of a matrix register
-    out.packed_group = round_up(out.rows, unit) * out.depth * out.taps;
-    out.sums_pitch = round_up(out.positions, out.lanes);
-    if (out.sums_pitch * computed_size(plan.dtype) % 2048 == 0) out.sums_pitch += out.lanes;
-    // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
-    int64_t rows = out.stacked > 1 ? std::min(plan.chunk * out.stacked, out.rows) : phase_count * plan.rows;
-    if (out.target.position > 1) {  // stored phase by phase, all channels of a task at once
-      out.together = plan.parts ? 1 : std::clamp<int64_t>(plan.chunk / out.target_channels, 1, p.groups);
-      rows = std::min(plan.chunk, out.together * out.target_channels) * out.stacked;
-      out.turned = rows / out.stacked * out.positions;
-    }
-    rows = round_up(rows, unit);
-    out.sums = rows * out.sums_pitch;
-  }
+  if (part.lanes != PhasesLanes::by_phase) out.chunks = ceil_div(out.target_channels, part.channels);
+  if (rows) lay_rows(out, part);
+  else lay_columns(out, part, share);
+
   out.stage = out.staged * out.window.channel;
   out.copy = out.together * out.depth * out.panel.channel;
   for (PhaseTaps& phase : out.phases)
-    for (int64_t& offset : phase.offsets) offset *= plan.im2col ? out.copy : 1;
-  out.panel_size = out.copy * static_cast<int64_t>(plan.im2col ? out.distances.size() : 1);
-  if (dtype_size(plan.dtype) < computed_size(plan.dtype)) {
-    const Lattice& x = out.axis[2];
-    out.line = std::max({(plan.box[3] + x.farthest - x.nearest) * x.source_stride, plan.box[3] * x.target_stride, kRows});
-    if (out.target.position > 1) out.line = std::max({out.line, x.target_stride * out.target_channels, out.together * out.target_channels});
+    for (int64_t& offset : phase.offsets) offset *= part.im2col ? out.copy : 1;
+  out.panel_size = out.copy * static_cast<int64_t>(part.im2col ? out.distances.size() : 1);
+  if (out.line && last) out.line = std::max(out.line, out.together * out.target_channels);
+  if (weight_size(plan) < out.size && !part.parts)
     for (const PhaseTaps& phase : out.phases)
       out.weights = std::max(out.weights, static_cast<int64_t>(phase.offsets.size()) * out.source_channels *
-                                              (plan.lanes == Lanes::channels ? out.tile_lanes : plan.rows));
-    if (plan.parts || plan.map == Map::weight_gradient) out.weights = 0;
-  }
+                                              (rows ? part.rows : out.tile_lanes));
   return out;
 }
 
-Box box_at(const Plan& plan, const Layout& layout, int64_t index) {
-  const int64_t extent[4] = {plan.problem.batch, layout.axis[0].cells, layout.axis[1].cells, layout.axis[2].cells};
+}  // namespace
+
+Layout make_layout(const Plan& plan) {
+  if (const auto* part = std::get_if<PhasesPlan>(&plan.part)) return make_phases_layout(plan, *part);
+  if (const auto* part = std::get_if<DotsPlan>(&plan.part))
+    return make_common(plan, part->box, false, part->columns, 0, false);
+  const GradientPlan& part = std::get<GradientPlan>(plan.part);
+  // Matrix registers read rows of 32 positions.
+  return make_common(plan, part.box, false, part.vectors, part.parts ? 32 : 0, false);
+}
+
+Box box_at(const Layout& at, int64_t index) {
   Box box;
-  for (int i = 3; i >= 0; --i) {
-    box.begin[i] = index % layout.boxes[i] * plan.box[i];
-    box.size[i] = std::min(plan.box[i], extent[i] - box.begin[i]);
-    index /= layout.boxes[i];
+  for (size_t i = 4; i-- > 0;) {
+    box.begin[i] = index % at.boxes[i] * at.box[i];
+    box.size[i] = std::min(at.box[i], at.extent[i] - box.begin[i]);
+    index /= at.boxes[i];
   }
   return box;
 }

@@ -1,4 +1,5 @@
-// How a phases plan lies in memory: panels of input, panels of weights, and sums. Sizes count numbers, not bytes.
+// How a plan over boxes of cells lies in memory: panels of input, panels of weights, and sums. Sizes count
+// numbers, not bytes.
 #pragma once
 
 #include <vector>
@@ -8,24 +9,28 @@
 
 namespace tconv {
 
-// A panel of input is [source channel][source phase][position]. The positions are the cells of a box in row-major
-// order, each row longer than the box is wide by as much as the taps reach past its ends; the gaps hold zeros, or the
-// neighbouring box's cells. A tap is then one constant offset, and a vector of lanes runs on across the ends of rows.
+// A panel of input is [source channel][source phase][position]. The positions are the cells of a box in
+// row-major order, each row longer than the box is wide by as much as the taps reach past its ends; the gaps
+// hold zeros, or the neighbouring box's cells. A tap is then one constant offset, and a vector of lanes runs
+// on across the ends of rows.
 //
-// With im2col, [distance][source channel][position] instead, where the positions are the cells of a box without gaps, as
-// a tap of that distance reads them: more to pack, but small maps are half gaps.
+// With im2col, [distance][source channel][position] instead, where the positions are the cells of a box
+// without gaps, as a tap of that distance reads them: more to pack, but small maps are half gaps.
 struct Panel {
-  int64_t pitch[3];        // positions from a cell to its neighbour in batch, z, y
-  int64_t first;           // position of the box's first cell
-  int64_t row;             // positions of one channel and phase, with slack for a whole vector past the end
-  int64_t channel;         // positions of one channel, all phases
-  bool dense;              // every position is a cell that lies in the source: nothing needs to be zeroed first
+  int64_t pitch[3];  // positions from a cell to its neighbour in batch, z, y
+  int64_t first;     // position of the box's first cell
+  int64_t row;       // positions of one channel and phase, with slack for a whole vector past the end
+  int64_t channel;   // positions of one channel, all phases
+  bool dense;        // every position is a cell that lies in the source: nothing needs to be zeroed first
 
-  int64_t position(int64_t n, int64_t z, int64_t y) const { return n * pitch[0] + z * pitch[1] + y * pitch[2]; }
+  int64_t position(int64_t n, int64_t z, int64_t y) const {
+    return n * pitch[0] + z * pitch[1] + y * pitch[2];
+  }
   int64_t offset(int64_t z, int64_t y, int64_t x) const { return z * pitch[1] + y * pitch[2] + x; }
 };
 
-// What the taps of one phase of the target read (an offset into the panel) and multiply by (an element of the kernel).
+// What the taps of one phase of the target read (an offset into the panel) and multiply by (an element of the
+// kernel).
 struct PhaseTaps {
   std::vector<int64_t> offsets, kernel;
   int64_t before;  // taps of the phases before this one
@@ -33,52 +38,64 @@ struct PhaseTaps {
 
 constexpr int64_t kRows = 2048;  // numbers of rows that are stored together
 
-// Everything that follows from a plan and is the same at every run.
+// How the sums of `phases` reach the target; each has a file of its own, walk_*.cpp.
+//   interleaved  rows of channels, into rows of the target in which a channel's phases alternate
+//   turned       rows of channels, transposed, into runs of channels
+//   runs         columns of channels with their phases, into rows of the target
+//   cells        columns of [phase][channel], into the target as they lie
+enum class Store : int { interleaved, turned, runs, cells };
+
+// Everything that follows from a plan and is the same at every run. The first fields serve every part over
+// boxes.
 struct Layout {
   Lattice axis[3];
-  int lanes;                                  // numbers in a vector register
-  int64_t source_channels, target_channels;   // of one group
-  int64_t source_plane, target_plane;         // numbers of one channel of one batch item
+  int64_t size;                              // bytes of a number in panels and sums
+  int lanes;                                 // numbers in a vector register
+  int64_t source_channels, target_channels;  // of one group
+  int64_t source_plane, target_plane;        // numbers of one channel of one batch item
   Side source, target;
-  int64_t kernel_cells;                       // elements of one kernel
-  int64_t row_stride, depth_stride;           // in the weight array, from a target (source) channel to the next
+  int64_t kernel_cells;              // elements of one kernel
+  int64_t row_stride, depth_stride;  // in the weight array, from a target (source) channel to the next
 
-  int64_t box[4];                             // a full one's cells
-  int64_t boxes[4];                           // how many there are along batch, z, y, x
-  int64_t positions;                          // from a full box's first cell to its last, gaps counted
-  Panel panel;                                // what the tiles read
-  Panel window;                               // what is packed: the same, but with gaps and not repeated for im2col
-  std::vector<int64_t> distances;             // im2col: where in a window's row each of them begins
+  Cells box;                       // a full one's cells
+  Cells extent;                    // of the target's lattice
+  Cells boxes;                     // how many there are along each axis
+  int64_t positions;               // from a full box's first cell to its last, gaps counted
+  Panel panel;                     // what the tiles read
+  Panel window;                    // what is packed: the same, but with gaps and not repeated for im2col
+  std::vector<int64_t> distances;  // im2col: where in a window's row each of them begins
 
-  std::vector<PhaseTaps> phases;              // of the target, x fastest
-  int64_t stacked;                            // phases that count as channels: 1, or all of them
-  int64_t rows;                               // target channels x stacked
-  int64_t blocks;                             // of 32 source channels, where the tile is of matrix registers
-  int64_t depth;                              // rows of floats a panel holds: source channels, or parts x pairs of them
-  int64_t copy;                               // numbers from a distance of im2col to the next
-  int64_t panel_size;                         // of one task
-  int64_t staged;                             // source channels that are packed before they are cut in parts or copied
-  int64_t stage;                              // room for them
-  int64_t taps;                               // of all phases together, or of the stacked ones, which share them
+  std::vector<PhaseTaps> phases;  // of the target, x fastest
+  int64_t tile_lanes;             // vectors * lanes
+  int64_t line;                   // where numbers are computed wider than they lie in arrays: the longest row
+                                  // of an array that a box reads or writes
+  // For PhasesPlan alone:
+  Store store;
+  int64_t stacked;     // phases that count as channels: 1, or all of them
+  int64_t rows;        // target channels x stacked
+  int64_t blocks;      // of 32 source channels, where the tile is of matrix registers
+  int64_t depth;       // rows of floats a panel holds: source channels, or parts x pairs of them
+  int64_t copy;        // numbers from a distance of im2col to the next
+  int64_t panel_size;  // of one task
+  int64_t staged;      // source channels that are packed before they are cut in parts or copied
+  int64_t stage;       // room for them
+  int64_t taps;        // of all phases together, or of the stacked ones, which share them
 
-  int64_t tile_lanes;                         // vectors * lanes
-  int64_t columns;                            // Lanes::channels: rows, padded to whole tiles
-  int64_t packed_group;                       // packed weights of one group
-  int64_t chunks;                             // of target channels
-  int64_t sums_pitch;                         // positions: a row of sums; channels: the sums of one position
-  int64_t sums;                               // scratch of one task
-  // Where numbers are computed wider than they lie in arrays:
-  int64_t line;                               // the longest row of an array that a box reads or writes
-  int64_t weights;                            // the most packed weights that one tile reads
-  // Channels last:
-  bool by_phase;                              // Lanes::channels: columns are [phase][channel]
-  int64_t phase_columns;                      // ... so many a phase
-  int64_t together;                           // groups of one task
-  int64_t turned;                             // scratch of one task: sums of a phase as [position][channel], or biases
+  int64_t columns;        // runs, cells: padded to whole tiles
+  int64_t packed_group;   // packed weights of one group
+  int64_t chunks;         // of target channels, or of columns by phase
+  int64_t sums_pitch;     // interleaved, turned: a row of sums; else the sums of one position
+  int64_t sums;           // scratch of one task
+  int64_t weights;        // where they are narrower than sums: the most packed weights one tile reads
+  int64_t phase_columns;  // cells: of a phase; else 0
+  int64_t together;       // groups of one task
+  int64_t turned;         // scratch of one task: sums of a phase as [position][channel], or biases
 
+  bool by_phase() const { return store == Store::cells; }
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {
-    return static_cast<int64_t>(axis[0].source_phases.size() * axis[1].source_phases.size() * axis[2].source_phases.size());
+    return static_cast<int64_t>(axis[0].source_phases.size() * axis[1].source_phases.size() *
+                                axis[2].source_phases.size());
   }
 };
 
@@ -88,6 +105,6 @@ Layout make_layout(const Plan& plan);
 struct Box {
   int64_t begin[4], size[4];
 };
-Box box_at(const Plan& plan, const Layout& layout, int64_t index);
+Box box_at(const Layout& layout, int64_t index);
 
 }  // namespace tconv

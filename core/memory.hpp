@@ -1,7 +1,8 @@
 // Blocks of memory for outputs, packed weights and workspace, kept for the next call.
 //
-// A fresh large block costs a page fault every 4 KiB, which for memory-bound layers is more than the computing. Blocks
-// of 1 MiB and more are therefore aligned to huge pages, and a bounded number of bytes is kept instead of given back.
+// A fresh large block costs a page fault every 4 KiB, which for memory-bound layers is more than the
+// computing. Blocks of 1 MiB and more are therefore aligned to huge pages, and a bounded number of bytes is
+// kept instead of given back.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +12,9 @@ namespace tconv {
 
 constexpr size_t kHugePage = size_t{2} << 20;
 
-void* take_block(size_t bytes);   // 64-byte aligned; throws std::bad_alloc
+void* take_block(size_t bytes);  // 64-byte aligned; throws std::bad_alloc
 void give_block(void* block, size_t bytes) noexcept;
-void empty_cache() noexcept;      // gives all kept blocks back to the system
+void empty_cache() noexcept;  // gives all kept blocks back to the system
 size_t cached_bytes() noexcept;
 
 class Block {
@@ -29,8 +30,7 @@ class Block {
   ~Block() {
     if (data_) give_block(data_, bytes_);
   }
-  template <class T>
-  T* as() const { return static_cast<T*>(data_); }
+  template <class T> T* as() const { return static_cast<T*>(data_); }
   size_t bytes() const { return bytes_; }
 
  private:

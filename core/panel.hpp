@@ -19,15 +19,15 @@ struct Stretch {
   Stretch(const Lattice& x, const Box& box, int64_t phase)
       : origin(box.begin[3] * x.source_stride + phase - x.source_lo) {
     begin = std::max(x.nearest, -floor_div(origin, x.source_stride));
-    end = std::max(begin, std::min(box.size[3] + x.farthest, floor_div(x.source_size - 1 - origin, x.source_stride) + 1));
+    end = std::max(begin, std::min(box.size[3] + x.farthest,
+                                   floor_div(x.source_size - 1 - origin, x.source_stride) + 1));
   }
 };
 
-// Calls line(number of its first source phase, position of its cell 0, source index of its element 0) for each row of
-// cells that the taps of a box read and that lies in the source, once for every phase along z and y. Positions count from
-// the box's first cell.
-template <class Line>
-void each_source_line(const Layout& at, const Box& box, const Line& line) {
+// Calls line(number of its first source phase, position of its cell 0, source index of its element 0) for
+// each row of cells that the taps of a box read and that lies in the source, once for every phase along z and
+// y. Positions count from the box's first cell.
+template <class Line> void each_source_line(const Layout& at, const Box& box, const Line& line) {
   const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
   int64_t phase = 0;
   for (int64_t rz : z.source_phases)
@@ -46,8 +46,7 @@ void each_source_line(const Layout& at, const Box& box, const Line& line) {
 }
 
 // Rows of small maps are too short for a call.
-template <class T>
-inline void copy_row(const T* from, int64_t count, T* to) {
+template <class T> inline void copy_row(const T* from, int64_t count, T* to) {
   if (count > 32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
     return;
@@ -59,18 +58,19 @@ inline void copy_row(const T* from, int64_t count, T* to) {
 
 constexpr int64_t kAhead = 2;  // channels
 
-// Copies source channels into the rows of a panel, for one box. `line`: room for a row of the source, where it has to be
-// widened before it is dealt out.
-template <class S>
-class PanelPacker {
+// Copies source channels into the rows of a panel, for one box. `line`: room for a row of the source, where
+// it has to be widened before it is dealt out.
+template <class S> class PanelPacker {
  public:
   using T = typename Storage<S>::T;
-  PanelPacker(const Layout& layout, const KernelSet<T>& set, const Storage<S>& store, const Box& place, T* line)
+  PanelPacker(const Layout& layout, const KernelSet<T>& set, const Storage<S>& store, const Box& place,
+              T* line)
       : at(layout), kernels(set), storage(store), box(place), scratch(line) {
     const Lattice& x = at.axis[2];
     const int64_t phases = static_cast<int64_t>(x.source_phases.size());
     for (int64_t phase : x.source_phases) stretches.emplace_back(x, box, phase);
-    // Where all phases of a big stride are read, the cells that all of them find in the source are dealt out together.
+    // Where all phases of a big stride are read, the cells that all of them find in the source are dealt out
+    // together.
     if (stride > 2 && phases == stride && std::is_sorted(x.source_phases.begin(), x.source_phases.end())) {
       begin = stretches.front().begin, end = stretches.back().end;
       for (const Stretch& s : stretches) begin = std::max(begin, s.begin), end = std::min(end, s.end);
@@ -87,7 +87,8 @@ class PanelPacker {
   void pack(const S* source, int64_t channels, int64_t ahead, T* panel) const {
     for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.window.channel);
     if (at.source.position > 1) return turn(source, channels, panel);
-    for (int64_t d = 0; d < channels; ++d) copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.window.channel);
+    for (int64_t d = 0; d < channels; ++d)
+      copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.window.channel);
   }
 
   // The same for matrix registers, cut in parts at once: pairs of channels, `part` from one part to the next.
@@ -102,8 +103,8 @@ class PanelPacker {
         each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           if (d + 2 < channels) ask_for(even + index + 2 * at.source.channel);
           if (d + 3 < channels) ask_for(odd + index + 2 * at.source.channel);
-          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first, parts,
-                                     item + phase * at.window.row + position, part);
+          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first,
+                                     parts, item + phase * at.window.row + position, part);
         });
       }
     }
@@ -128,8 +129,9 @@ class PanelPacker {
         const S* line = source + (box.begin[0] + n) * at.source.batch + index * at.source.position;
         T* row = panel + at.window.first + at.window.position(n, 0, 0) + phase * at.window.row + position;
         for (const Stretch& s : stretches) {
-          storage.transpose(kernels, line + (s.origin + s.begin * stride) * at.source.position, stride * at.source.position, 1,
-                            channels, s.end - s.begin, row + s.begin, at.window.channel);
+          storage.transpose(kernels, line + (s.origin + s.begin * stride) * at.source.position,
+                            stride * at.source.position, 1, channels, s.end - s.begin, row + s.begin,
+                            at.window.channel);
           row += at.window.row;
         }
       });
@@ -143,16 +145,20 @@ class PanelPacker {
         if (past <= first) return;
         T* row = item + phase * at.window.row + position;
         if (ask) ask_for(from + index + kAhead * at.source.channel);
-        if (storage.narrow && stride == 1) return storage.gather(kernels, from + index + first, 1, past - first, row + stretches[0].begin);
+        if (storage.narrow && stride == 1)
+          return storage.gather(kernels, from + index + first, 1, past - first, row + stretches[0].begin);
         if constexpr (!Storage<S>::narrow)
           if (stride == 1) return copy_row(from + index + first, past - first, row + stretches[0].begin);
         const T* line = storage.loaded(from + index + first, past - first, scratch);
         if (end > begin)
-          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin, at.window.row);
+          kernels.deal(line + stretches[0].origin + begin * stride - first, stride, end - begin, row + begin,
+                       at.window.row);
         for (const Stretch& s : stretches) {
           const int64_t upto = end > begin ? begin : s.end, again = end > begin ? end : s.end;
-          if (s.begin < upto) kernels.gather(line + s.origin + s.begin * stride - first, stride, upto - s.begin, row + s.begin);
-          if (again < s.end) kernels.gather(line + s.origin + again * stride - first, stride, s.end - again, row + again);
+          if (s.begin < upto)
+            kernels.gather(line + s.origin + s.begin * stride - first, stride, upto - s.begin, row + s.begin);
+          if (again < s.end)
+            kernels.gather(line + s.origin + again * stride - first, stride, s.end - again, row + again);
           row += at.window.row;
         }
       });
@@ -166,24 +172,24 @@ class PanelPacker {
   T* scratch;
   const int64_t stride = at.axis[2].source_stride;
   std::vector<Stretch> stretches;
-  int64_t begin = 0, end = 0;                       // cells that are dealt out
+  int64_t begin = 0, end = 0;                        // cells that are dealt out
   int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
 };
 
 // im2col: what one tap's distance reads of a window's row.
-template <class T>
-void copy_cells(const Layout& at, int64_t distance, const T* window, T* row) {
+template <class T> void copy_cells(const Layout& at, int64_t distance, const T* window, T* row) {
   T* to = row;
   for (int64_t n = 0; n < at.box[0]; ++n)
     for (int64_t z = 0; z < at.box[1]; ++z)
-      for (int64_t y = 0; y < at.box[2]; ++y, to += at.box[3]) copy_row(window + distance + at.window.position(n, z, y), at.box[3], to);
+      for (int64_t y = 0; y < at.box[2]; ++y, to += at.box[3])
+        copy_row(window + distance + at.window.position(n, z, y), at.box[3], to);
   std::fill(to, row + at.panel.row, T(0));
 }
 
 // `rows`: for im2col, room for the windows of a few channels.
 template <class S, class T>
-void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source, int64_t channels,
-                const Box& box, T* panel, T* rows, T* line) {
+void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
+                int64_t channels, const Box& box, T* panel, T* rows, T* line) {
   const PanelPacker<S> packer(at, kernels, storage, box, line);
   if (at.distances.empty()) return packer.pack(source, channels, 0, panel);
   for (int64_t d = 0; d < channels; d += at.staged) {
@@ -191,15 +197,17 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
     packer.pack(source + d * at.source.channel, some, channels - d - some, rows);
     for (int64_t i = 0; i < some; ++i) {
       T* row = panel + (d + i) * at.panel.channel;
-      for (int64_t distance : at.distances) copy_cells(at, distance, rows + i * at.window.channel, row), row += at.copy;
+      for (int64_t distance : at.distances)
+        copy_cells(at, distance, rows + i * at.window.channel, row), row += at.copy;
     }
   }
 }
 
-// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few channels'.
+// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few
+// channels'.
 template <class S, class T>
-void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source, int parts,
-                const Box& box, T* panel, T* rows, T* line) {
+void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
+                int parts, const Box& box, T* panel, T* rows, T* line) {
   const PanelPacker<S> packer(at, kernels, storage, box, line);
   const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
   int64_t done = 0;
@@ -209,8 +217,8 @@ void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
     const int64_t channels = std::min(at.staged, depth - d);
     packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
     for (int64_t i = 0; i < channels; i += 2)
-      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row, parts,
-                                 panel + (d + i) / 2 * row, part);
+      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row,
+                                 parts, panel + (d + i) / 2 * row, part);
   }
   const int64_t pairs = ceil_div(depth, 2), blank = at.blocks * 16 - pairs;
   for (int64_t p = 0; p < parts; ++p) std::fill_n(panel + p * part + pairs * row, blank * row, T(0));

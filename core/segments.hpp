@@ -10,20 +10,15 @@
 
 namespace tconv {
 
-static inline int64_t weight_count(const Problem& p) {
-  return p.groups * p.in_channels * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
-}
-
 // Sums of all segments, but for the first where it is the gradient itself.
 static inline int64_t segments_beside(const Plan& plan) {
-  const bool narrow = dtype_size(plan.dtype) < computed_size(plan.dtype);
+  const bool narrow = target_size(plan) < sums_size(plan);
   return (plan.segments - !narrow) * weight_count(plan.problem);
 }
 
-// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, unless it is too narrow
-// for sums. The others are added to it in order.
-template <class S>
-class Segments {
+// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, unless it is
+// too narrow for sums. The others are added to it in order.
+template <class S> class Segments {
  public:
   using T = typename Storage<S>::T;
   Segments(const Plan& plan, const Storage<S>& storage, S* gradient)

@@ -1,5 +1,5 @@
-// Numbers as they lie in arrays (S) and as they are computed (T): halves are widened to float on the way in, and sums are
-// rounded once on the way out, to nearest, ties to even.
+// Numbers as they lie in arrays (S) and as they are computed (T): halves are widened to float on the way in,
+// and sums are rounded once on the way out, to nearest, ties to even.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,7 @@
 namespace tconv {
 
 // f32 and f64 are computed as they are: rows are made in place.
-template <class S>
-struct Storage {
+template <class S> struct Storage {
   using T = S;
   static constexpr bool narrow = false;
   explicit Storage(const std::string&) {}
@@ -34,14 +33,14 @@ struct Storage {
     kernels.transpose(from, from_stride, step, count, channels, to, to_stride);
   }
   // `scratch`: for `room` numbers, of at least one cell.
-  void finish_cells(const KernelSet<T>& kernels, const Plan& plan, const T* from, int64_t from_stride, int64_t count,
-                    int64_t channels, const T* bias, S* to, int64_t to_stride, T*, int64_t) const {
-    kernels.finish_cells(plan, from, from_stride, count, channels, bias, to, to_stride);
+  void finish_cells(const KernelSet<T>& kernels, const ActivationOf<T>& activation, const T* from,
+                    int64_t from_stride, int64_t count, int64_t channels, const T* bias, S* to,
+                    int64_t to_stride, T*, int64_t) const {
+    kernels.finish_cells(activation, from, from_stride, count, channels, bias, to, to_stride);
   }
 };
 
-template <class S>
-struct HalfStorage {
+template <class S> struct HalfStorage {
   using T = float;
   static constexpr bool narrow = true;
   explicit HalfStorage(const std::string& isa) : convert(converts_for<S>(isa)) {}
@@ -69,16 +68,19 @@ struct HalfStorage {
       for (int64_t i0 = 0; i0 < count; i0 += most) {
         const int64_t width = std::min(kChannels, channels - c0), cells = std::min(most, count - i0);
         for (int64_t c = 0; c < width; ++c)
-          convert.widen(from + (c0 + c) * from_stride + i0 * step, (cells - 1) * step + 1, block + c * kPitch);
+          convert.widen(from + (c0 + c) * from_stride + i0 * step, (cells - 1) * step + 1,
+                        block + c * kPitch);
         kernels.transpose(block, kPitch, step, cells, width, to + i0 * to_stride + c0, to_stride);
       }
   }
-  void finish_cells(const KernelSet<T>& kernels, const Plan& plan, const T* from, int64_t from_stride, int64_t count,
-                    int64_t channels, const T* bias, S* to, int64_t to_stride, T* scratch, int64_t room) const {
+  void finish_cells(const KernelSet<T>& kernels, const ActivationOf<T>& activation, const T* from,
+                    int64_t from_stride, int64_t count, int64_t channels, const T* bias, S* to,
+                    int64_t to_stride, T* scratch, int64_t room) const {
     const int64_t most = channels == to_stride ? std::max<int64_t>(1, room / channels) : 1;
     for (int64_t i = 0; i < count; i += most) {
       const int64_t cells = std::min(most, count - i);
-      kernels.finish_cells(plan, from + i * from_stride, from_stride, cells, channels, bias, scratch, channels);
+      kernels.finish_cells(activation, from + i * from_stride, from_stride, cells, channels, bias, scratch,
+                           channels);
       convert.narrow(scratch, cells * channels, to + i * to_stride);
     }
   }
@@ -87,20 +89,17 @@ struct HalfStorage {
   const ConvertSet<S>& convert;
 };
 
-template <>
-struct Storage<Half> : HalfStorage<Half> {
+template <> struct Storage<Half> : HalfStorage<Half> {
   using HalfStorage::HalfStorage;
   static float number(Half x) { return widened(x); }
 };
-template <>
-struct Storage<Brain> : HalfStorage<Brain> {
+template <> struct Storage<Brain> : HalfStorage<Brain> {
   using HalfStorage::HalfStorage;
   static float number(Brain x) { return widened(x); }
 };
 
 // A bias as it is computed; null where there is none.
-template <class S>
-struct WideBias {
+template <class S> struct WideBias {
   using T = typename Storage<S>::T;
   WideBias(const Storage<S>& storage, const S* bias, int64_t count) {
     if (bias && storage.narrow) room_.resize(static_cast<size_t>(count));
@@ -115,15 +114,13 @@ struct WideBias {
 };
 
 // Calls call(T{}) with the type of f32 or f64.
-template <class Call>
-void with_real(DType dtype, const Call& call) {
+template <class Call> void with_real(DType dtype, const Call& call) {
   if (dtype == DType::f32) call(float{});
   else call(double{});
 }
 
 // Calls call(S{}) with the type in which arrays of `dtype` lie.
-template <class Call>
-void with_storage(DType dtype, const Call& call) {
+template <class Call> void with_storage(DType dtype, const Call& call) {
   switch (dtype) {
     case DType::f32: return call(float{});
     case DType::f64: return call(double{});

@@ -11,21 +11,21 @@
 namespace tconv {
 
 // What the kernel files of one instruction set define, and how its two sets are filled from them.
-#define TCONV_INSTRUCTION_SET(isa)                                        \
-  void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);     \
-  void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
+#define TCONV_INSTRUCTION_SET(isa)                                             \
+  void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
+  void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);         \
   void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
-  void fill_convert_##isa(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16);      \
-  static IsaKernels isa##_kernels() {                                     \
-    static KernelSet<float> f32{};                                        \
-    static KernelSet<double> f64{};                                       \
-    static ConvertSet<Half> f16{};                                        \
-    static ConvertSet<Brain> bf16{};                                      \
-    fill_phases_##isa(f32, f64);                                          \
-    fill_dots_##isa(f32, f64);                                            \
-    fill_winograd_##isa(f32.winograd, f64.winograd);                      \
-    fill_convert_##isa(f16, bf16);                                        \
-    return {#isa, #isa, &f32, &f64, &f16, &bf16};                         \
+  void fill_convert_##isa(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16);     \
+  static IsaKernels isa##_kernels() {                                          \
+    static KernelSet<float> f32{};                                             \
+    static KernelSet<double> f64{};                                            \
+    static ConvertSet<Half> f16{};                                             \
+    static ConvertSet<Brain> bf16{};                                           \
+    fill_phases_##isa(f32, f64);                                               \
+    fill_dots_##isa(f32, f64);                                                 \
+    fill_winograd_##isa(f32.winograd, f64.winograd);                           \
+    fill_convert_##isa(f16, bf16);                                             \
+    return {#isa, #isa, &f32, &f64, &f16, &bf16};                              \
   }
 TCONV_INSTRUCTION_SET(baseline)
 #if defined(__x86_64__)
@@ -47,11 +47,15 @@ static IsaKernels amx_kernels() {
 }
 // The registers exist, and the system lets this process use them, which it must be asked for.
 static bool amx_allowed() {
+#if defined(TCONV_EMULATE_TILES)
+  return true;
+#else
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return false;
   if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return false;  // avx512_bf16
   constexpr long kAskForState = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+#endif
 }
 #endif
 
@@ -61,8 +65,9 @@ const std::vector<IsaKernels>& isa_kernels() {
     std::vector<IsaKernels> list;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
 #if defined(TCONV_AMX)
       if (amx_allowed()) list.push_back(amx_kernels());
 #endif
@@ -83,17 +88,18 @@ const IsaKernels& find_isa(const std::string& name) {
   throw std::invalid_argument("this CPU has no instruction set " + name);
 }
 
-template <>
-const KernelSet<float>& kernels_for<float>(const std::string& isa) { return *find_isa(isa).f32; }
-template <>
-const KernelSet<double>& kernels_for<double>(const std::string& isa) { return *find_isa(isa).f64; }
-template <>
-const ConvertSet<Half>& converts_for<Half>(const std::string& isa) { return *find_isa(isa).f16; }
-template <>
-const ConvertSet<Brain>& converts_for<Brain>(const std::string& isa) { return *find_isa(isa).bf16; }
+template <> const KernelSet<float>& kernels_for<float>(const std::string& isa) { return *find_isa(isa).f32; }
+template <> const KernelSet<double>& kernels_for<double>(const std::string& isa) {
+  return *find_isa(isa).f64;
+}
+template <> const ConvertSet<Half>& converts_for<Half>(const std::string& isa) { return *find_isa(isa).f16; }
+template <> const ConvertSet<Brain>& converts_for<Brain>(const std::string& isa) {
+  return *find_isa(isa).bf16;
+}
 
 int lanes_of(const Plan& plan) {
-  return plan.dtype == DType::f64 ? kernels_for<double>(plan.isa).lanes : kernels_for<float>(plan.isa).lanes;
+  return plan.operands.sums == DType::f64 ? kernels_for<double>(plan.isa).lanes
+                                          : kernels_for<float>(plan.isa).lanes;
 }
 
 namespace {
@@ -101,20 +107,28 @@ struct DTypeFacts {
   const char* name;
   int64_t size;
 };
-constexpr DTypeFacts kDTypes[static_cast<int>(DType::count)] = {
-    {"f32", 4}, {"f64", 8}, {"f16", 2}, {"bf16", 2}, {"c64", 8}, {"c128", 16}, {"i8", 1},
-    {"i16", 2}, {"i32", 4}, {"i64", 8}, {"u8", 1},   {"u16", 2}, {"u32", 4},   {"u64", 8}};
+constexpr DTypeFacts kFacts[kDTypes] = {{"f32", 4},   {"f64", 8}, {"f16", 2}, {"bf16", 2}, {"c64", 8},
+                                        {"c128", 16}, {"i8", 1},  {"i16", 2}, {"i32", 4},  {"i64", 8},
+                                        {"u8", 1},    {"u16", 2}, {"u32", 4}, {"u64", 8}};
 }  // namespace
 
-const char* dtype_name(DType dtype) { return kDTypes[static_cast<int>(dtype)].name; }
-int64_t dtype_size(DType dtype) { return kDTypes[static_cast<int>(dtype)].size; }
-int64_t computed_size(DType dtype) { return dtype == DType::f64 ? 8 : 4; }
+const char* dtype_name(DType dtype) { return kFacts[static_cast<int>(dtype)].name; }
+int64_t dtype_size(DType dtype) { return kFacts[static_cast<int>(dtype)].size; }
 
 std::string kernel_name(const Plan& plan) {
-  static constexpr const char* names[] = {"", "_phases_", "_winograd_", "_dots_"};
-  const std::string dtype = dtype_name(!plan.complex ? plan.dtype : plan.dtype == DType::f32 ? DType::c64 : DType::c128);
-  if (plan.algorithm == Algorithm::reference) return dtype + "_reference__baseline";
-  return dtype + names[static_cast<int>(plan.algorithm)] + std::to_string(plan.rows) + "x" + std::to_string(plan.vectors) + "__" + (plan.parts ? plan.isa : find_isa(plan.isa).vectors);
+  const std::string dtype = dtype_name(plan.operands.source);
+  const auto named = [&](const char* algorithm, int rows, int vectors, int parts) {
+    const std::string tile = std::to_string(rows) + "x" + std::to_string(vectors);
+    return dtype + algorithm + tile + "__" + (parts ? plan.isa : find_isa(plan.isa).vectors);
+  };
+  if (const auto* p = std::get_if<PhasesPlan>(&plan.part))
+    return named("_phases_", p->rows, p->vectors, p->parts);
+  if (const auto* p = std::get_if<WinogradPlan>(&plan.part))
+    return named("_winograd_", p->rows, p->vectors, 0);
+  if (const auto* p = std::get_if<DotsPlan>(&plan.part)) return named("_dots_", p->rows, p->columns, 0);
+  if (const auto* p = std::get_if<GradientPlan>(&plan.part))
+    return named("_phases_", p->rows, p->vectors, p->parts);
+  return dtype + "_reference__baseline";
 }
 
 }  // namespace tconv

@@ -1,186 +1,25 @@
 // Kernel name -> function, per dtype and instruction set.
 //
-// A name follows <dtype>_<algorithm>_<rows>x<vectors>__<isa>, such as f32_phases_14x2__avx512. The same string stands
-// in repr(plan) and in benchmark results.
+// A name follows <dtype>_<algorithm>_<rows>x<vectors>__<isa>, such as f32_phases_14x2__avx512. The same
+// string stands in repr(plan) and in benchmark results.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "half.hpp"
+#include "kernels/kernel_set.hpp"
 #include "plan.hpp"
 
 namespace tconv {
 
-// c[i * c_stride + j] (+)= sum over taps t and steps s of
-//   a[t * a_tap + a_on * offsets[t] + s * a_step + i] * b[t * b_tap + b_on * offsets[t] + s * b_step + j]
-// for i in [0, rows) and j in [0, vectors * lanes). One of the two operands is packed weights and walks on by itself;
-// the other is a panel of input, where `offsets` say how far each tap lies.
-template <class T>
-struct TileArgs {
-  const T *a, *b;
-  int64_t a_tap, a_on, a_step;
-  int64_t b_tap, b_on, b_step;
-  const int64_t* offsets;
-  int64_t taps, steps;
-  T* c;
-  int64_t c_stride;
-  bool accumulate;
-  int64_t ahead;  // how far ahead in `a` a line is asked for at every step, 0 where it is near
-};
-
-// A tile of dot products along whole vectors:
-//   c[i * c_stride + places[j]] (+)= sum over taps t and n in [0, steps * lanes) of
-//     a[i * a_row + t * a_tap + n] * b[columns[j] + offsets[t] + n]
-// for i in [0, rows) and j in [0, columns).
-template <class T>
-struct DotArgs {
-  const T *a, *b;
-  int64_t a_row, a_tap;
-  const int64_t *columns, *offsets;
-  int64_t taps, steps;
-  T* c;
-  int64_t c_stride;
-  const int64_t* places;
-  bool accumulate;
-};
-
-// c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
-//   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
-// for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of one float. A
-// number is the sum of its parts; see kernels/matrix.cpp.
-template <class T>
-struct MatrixArgs {
-  const T *a, *b;
-  int64_t b_row, b_part;
-  const int64_t* offsets;
-  int64_t taps, blocks;
-  T* c;
-  int64_t c_stride;
-  int64_t ahead;  // as above
-};
-
-// What follows the layer, in the numbers that it is computed in.
-template <class T>
-struct ActivationOf {
-  Activation what = Activation::none;
-  T slope = 0, lo = 0, hi = 0;
-};
-template <class T>
-ActivationOf<T> activation_of(const Plan& plan) {
-  return {plan.activation, static_cast<T>(plan.slope), static_cast<T>(plan.clamp_lo), static_cast<T>(plan.clamp_hi)};
+template <class T> ActivationOf<T> activation_of(const Plan& plan) {
+  const Epilogue& e = plan.epilogue;
+  return {e.activation, static_cast<T>(e.slope), static_cast<T>(e.clamp_lo), static_cast<T>(e.clamp_hi)};
 }
 
-// c[places[j] + i] (+)= sum over blocks k of 32 positions and p < 32 of a[row i][k][p] * b[k][p][column j]
-// for i in [0, 16 height) and those j in [0, 16 width) whose place is not negative. Both are bfloat16 numbers, two in the
-// place of one float: `a` [16 rows][k][part][row][32 positions], `b` [16 columns][part][k][pair of positions][column].
-template <class T>
-struct CorrelateArgs {
-  const T *a, *b;
-  int64_t a_tile, b_tile, b_part;  // from 16 rows or columns to the next, and from a part of b to the next
-  int64_t blocks;
-  T* c;
-  const int64_t* places;
-  bool accumulate;
-};
-
-// One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
-//   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
-// keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step` apart.
-template <class T>
-struct InterleaveArgs {
-  const T* sums;
-  int64_t phase_stride, phases, cells, skip, length;
-  T bias;
-  T* out;
-  ActivationOf<T> activation;
-  int64_t rows = 1, sums_step = 0, out_step = 0;
-};
-
-// One row of the target, made from cells of sums that lie `cell_stride` apart:
-//   out[x * phases + r] = activation(sums[x * cell_stride + r] + bias)
-template <class T>
-struct RunsArgs {
-  const T* sums;
-  int64_t cell_stride, phases, cells, skip, length;
-  T bias;
-  T* out;
-};
-
-// The transforms of F(3, 2); see kernels/winograd.cpp.
-template <class T>
-struct WinogradSet {
-  // to[i * pitch + t] = from[3 t + i], i in [0, 4): the windows of a row.
-  void (*deal)(const T* from, int64_t tiles, T* to, int64_t pitch);
-  // out[f * pitch + t]: the window of tile t, element (y, x) at lines[(4 y + x) * line_pitch + t], transformed along x
-  // and, if `tall`, along y. This and `output` work in whole vectors.
-  void (*input)(const T* lines, bool tall, int64_t line_pitch, int64_t tiles, T* out, int64_t pitch);
-  // out[y * row_pitch + x * column_pitch + t]: the outputs of tile t from its products.
-  void (*output)(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch, int64_t column_pitch);
-};
-
-// Matrix registers: `begin` and `end` stand around their use by a thread.
-template <class T>
-struct MatrixSet {
-  static constexpr int kMost = 3;
-  void (*begin)();
-  void (*end)();
-  using Tile = void (*)(const MatrixArgs<T>&);
-  Tile tile[3][kMost + 1][kMost + 1];  // [parts - 1][height][width] in registers; null where they do not suffice
-  using Correlate = void (*)(const CorrelateArgs<T>&);
-  Correlate correlate[3][kMost + 1][kMost + 1];  // likewise
-  // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for zeros.
-  void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
-  // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that lie `stride` apart and of
-  // which `kernels` are there, for e in [0, count), at most 16, whose place is not negative.
-  void (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to, const int64_t* places,
-                       int64_t part);
-  // 16 rows, from_stride apart, of so many blocks of 32 positions, as `a` and `b` of a CorrelateArgs have them.
-  void (*split_rows)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to);
-  void (*split_columns)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to, int64_t part);
-  // Pairs that begin one position later, made of the pairs of `count` positions, 16 columns; the last pair is half empty.
-  void (*shift_pairs)(const T* from, int64_t count, T* to);
-};
-
-template <class T>
-struct KernelSet {
-  static constexpr int kMaxRows = 16, kMaxVectors = 4;
-  int lanes;  // numbers of T in one vector register
-  void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where the registers do not suffice
-  static constexpr int kMaxDotRows = 4, kMaxDotColumns = 6;
-  void (*dots[kMaxDotRows + 1][kMaxDotColumns + 1])(const DotArgs<T>&);  // likewise
-  void (*interleave)(const InterleaveArgs<T>&);
-  void (*runs)(const RunsArgs<T>&);
-  // to[i] = from[i * stride]
-  void (*gather)(const T* from, int64_t stride, int64_t count, T* to);
-  // to[r * to_stride + i] = from[i * stride + r], i in [0, count), r in [0, stride)
-  void (*deal)(const T* from, int64_t stride, int64_t count, T* to, int64_t to_stride);
-  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels). Quick where from_stride
-  // or step is 1.
-  void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
-                    int64_t to_stride);
-  // to[i * to_stride + c] = from[i * from_stride + c] + bias[c], or without a bias where that is null; ranges likewise
-  void (*lay)(const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias, T* to, int64_t to_stride);
-  void (*activate)(T* row, int64_t count, const ActivationOf<T>& activation);
-  WinogradSet<T> winograd;
-  MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
-
-  void finish(const Plan& plan, T* row, int64_t count) const {
-    if (plan.activation != Activation::none) activate(row, count, activation_of<T>(plan));
-  }
-  // `lay`, then the activation.
-  void finish_cells(const Plan& plan, const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias,
-                    T* to, int64_t to_stride) const {
-    lay(from, from_stride, count, channels, bias, to, to_stride);
-    if (plan.activation != Activation::none)
-      for (int64_t i = 0; i < count; ++i) finish(plan, to + i * to_stride, channels);
-  }
-};
-
 // Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
-template <class T>
-class MatrixUse {
+template <class T> class MatrixUse {
  public:
   MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
     if (on) kernels.matrix.begin();
@@ -195,17 +34,6 @@ class MatrixUse {
   void (*end_)();
 };
 
-// Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.
-template <class S>
-struct ConvertSet {
-  void (*widen)(const S* from, int64_t count, float* to);
-  void (*narrow)(const float* from, int64_t count, S* to);
-};
-
-// Plain loops over one (batch, target channel) pair, or one weight for the gradient; any dtype, always there.
-using ReferenceKernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
-                                 const void* bias, void* target);
-
 struct IsaKernels {
   const char* isa;
   const char* vectors;  // whose vectors these are: its own, or those of a lesser instruction set
@@ -217,17 +45,18 @@ struct IsaKernels {
 
 const std::vector<IsaKernels>& isa_kernels();  // best first, only those that this CPU runs
 const IsaKernels& find_isa(const std::string& name);
-ReferenceKernel reference_kernel(DType dtype);
-int64_t reference_tasks(const Plan& plan);
 std::string kernel_name(const Plan& plan);
 const char* dtype_name(DType dtype);
 int64_t dtype_size(DType dtype);
-int64_t computed_size(DType dtype);  // of a number in panels and sums
+inline int64_t source_size(const Plan& plan) {
+  return dtype_size(plan.operands.source);
+}  // of a number in bytes
+inline int64_t weight_size(const Plan& plan) { return dtype_size(plan.operands.weight); }
+inline int64_t sums_size(const Plan& plan) { return dtype_size(plan.operands.sums); }  // in panels too
+inline int64_t target_size(const Plan& plan) { return dtype_size(plan.operands.target); }
 
-template <class T>
-const KernelSet<T>& kernels_for(const std::string& isa);
-template <class S>
-const ConvertSet<S>& converts_for(const std::string& isa);
+template <class T> const KernelSet<T>& kernels_for(const std::string& isa);
+template <class S> const ConvertSet<S>& converts_for(const std::string& isa);
 int lanes_of(const Plan& plan);  // numbers in a vector register
 
 }  // namespace tconv

@@ -29,13 +29,14 @@
 namespace tconv {
 namespace {
 
-// About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to be seen in a profile.
+// About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to be seen in a
+// profile.
 constexpr int kSpins = 2000;
 
 using Task = std::function<void(int64_t, int)>;
 
-// Tasks that lie side by side share a packed box, so each thread is given a stretch of them. Who is done takes from the
-// far end of another's stretch.
+// Tasks that lie side by side share a packed box, so each thread is given a stretch of them. Who is done
+// takes from the far end of another's stretch.
 class Stretch {
  public:
   void set(int64_t begin, int64_t end) { begin_ = begin, end_ = end; }
@@ -59,7 +60,8 @@ struct Job {
   std::atomic<bool> failed{false};
   std::fenv_t mode;  // the caller's: whether denormals are flushed must not depend on which thread computes
 
-  Job(const Task& what, int64_t tasks, int threads) : task(what), count(tasks), stretches(threads > 1 ? static_cast<size_t>(threads) : 0) {
+  Job(const Task& what, int64_t tasks, int threads)
+      : task(what), count(tasks), stretches(threads > 1 ? static_cast<size_t>(threads) : 0) {
     std::fegetenv(&mode);
     for (int64_t i = 0; i < static_cast<int64_t>(stretches.size()); ++i)
       stretches[static_cast<size_t>(i)].set(count * i / threads, count * (i + 1) / threads);
@@ -117,7 +119,8 @@ class Pool {
     generation_.fetch_add(1, std::memory_order_release);
     generation_.notify_all();
     job.work(0);
-    for (uint32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;) wait_for_change(pending_, left);
+    for (uint32_t left; (left = pending_.load(std::memory_order_acquire)) != 0;)
+      wait_for_change(pending_, left);
   }
 
  private:
@@ -149,8 +152,8 @@ Pool* pool = nullptr;
 std::atomic<int> chosen{0};
 thread_local bool inside = false;
 
-// A forked child has none of its parent's threads: it starts again with an empty pool. The old one is left alone,
-// since its locks may be held by threads that no longer exist.
+// A forked child has none of its parent's threads: it starts again with an empty pool. The old one is left
+// alone, since its locks may be held by threads that no longer exist.
 void after_fork_in_child() {
   pool = nullptr;
   team = nullptr;

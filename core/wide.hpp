@@ -10,23 +10,21 @@
 namespace tconv {
 
 struct Wide {
-  int64_t size[3];      // of y's panel
+  int64_t size[3];  // of y's panel
   int64_t x_panel, y_panel;
 
-  explicit Wide(const Plan& plan) {
-    const Problem& p = plan.problem;
+  Wide(const Problem& p, const Cells& box) {
     for (int i = 0; i < 3; ++i)
-      size[i] = (plan.box[i + 1] - 1) * p.stride[i] + p.dilation[i] * (p.kernel[i] - 1) + 1;
-    x_panel = plan.box[0] * plan.box[1] * plan.box[2] * plan.box[3] * p.in_channels;
-    y_panel = plan.box[0] * size[0] * size[1] * size[2];
+      size[i] = (box[i + 1] - 1) * p.stride[i] + p.dilation[i] * (p.kernel[i] - 1) + 1;
+    x_panel = box[0] * box[1] * box[2] * box[3] * p.in_channels;
+    y_panel = box[0] * size[0] * size[1] * size[2];
   }
 };
 
 // Copies one channel's part of y that a box reads, zeros where it reaches outside.
 template <class S, class T>
-void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Storage<S>& storage, const Wide& wide, const Box& box,
-                const S* y, const Side& side, T* to) {
-  const Problem& p = plan.problem;
+void copy_plane(const Problem& p, const KernelSet<T>& kernels, const Storage<S>& storage, const Wide& wide,
+                const Box& box, const S* y, const Side& side, T* to) {
   int64_t origin[3];
   for (int i = 0; i < 3; ++i) origin[i] = box.begin[i + 1] * p.stride[i] - p.lo[i];
   const int64_t begin = std::clamp<int64_t>(-origin[2], 0, wide.size[2]);
@@ -39,7 +37,8 @@ void copy_plane(const Plan& plan, const KernelSet<T>& kernels, const Storage<S>&
         const int64_t first = inside ? begin : wide.size[2], last = inside ? end : wide.size[2];
         std::fill(to, to + first, T(0));
         if (inside && last > first)
-          storage.gather(kernels, y + (box.begin[0] + n) * side.batch +
+          storage.gather(kernels,
+                         y + (box.begin[0] + n) * side.batch +
                              ((sz * p.output[1] + sy) * p.output[2] + origin[2] + first) * side.position,
                          side.position, last - first, to + first);
         std::fill(to + last, to + wide.size[2], T(0));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "setup.hpp"
 #include "storage.hpp"
 #include "table.hpp"
 #include "threads.hpp"
@@ -14,15 +15,13 @@ constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axi
 constexpr int kDepth = 16;  // source channels whose weights are transformed together
 
 // A row of numbers, one a source channel.
-template <class T>
-struct Row {
+template <class T> struct Row {
   T number[kDepth];
 };
 
-// The two taps of a phase, in the order of the window, the far one first, into the four products: G g, with halves for
-// the points 1 and -1. A null tap lies past the kernel's end.
-template <class T>
-void transform_taps(const Row<T>* far, const Row<T>* near, int64_t step, Row<T>* to) {
+// The two taps of a phase, in the order of the window, the far one first, into the four products: G g, with
+// halves for the points 1 and -1. A null tap lies past the kernel's end.
+template <class T> void transform_taps(const Row<T>* far, const Row<T>* near, int64_t step, Row<T>* to) {
   static constexpr Row<T> none{};
   if (!far) far = &none;
   if (!near) near = &none;
@@ -39,6 +38,8 @@ void transform_taps(const Row<T>* far, const Row<T>* near, int64_t step, Row<T>*
 
 Winograd make_winograd(const Plan& plan) {
   const Problem& p = plan.problem;
+  const WinogradPlan& part = std::get<WinogradPlan>(plan.part);
+  const Triple& box = part.tiles;
   Winograd out{};
   out.y = make_lattice(plan, 1, true);
   out.x = make_lattice(plan, 2, true);
@@ -52,15 +53,15 @@ Winograd make_winograd(const Plan& plan) {
   out.tiles[0] = p.batch;
   out.tiles[1] = ceil_div(out.y.cells, out.tile_rows);
   out.tiles[2] = ceil_div(out.x.cells, kTile);
-  const int64_t box[3] = {plan.box[0], plan.box[2], plan.box[3]};
-  for (int i = 0; i < 3; ++i) out.boxes[i] = ceil_div(out.tiles[i], box[i]);
+  for (size_t i = 0; i < 3; ++i) out.boxes[i] = ceil_div(out.tiles[i], box[i]);
 
   const auto one_tap = [&](int axis, int64_t phase) { return phase + p.stride[axis] >= p.kernel[axis]; };
   for (int64_t f = 0; f < out.frequencies; ++f) {
     std::vector<int64_t> active, place(static_cast<size_t>(out.phases), -1);
     for (int64_t r = 0; r < out.phases; ++r) {
       const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
-      const bool zero = (f % kPoints == 0 && one_tap(2, rx)) || (out.tall && f / kPoints == 0 && one_tap(1, ry));
+      const bool zero =
+          (f % kPoints == 0 && one_tap(2, rx)) || (out.tall && f / kPoints == 0 && one_tap(1, ry));
       if (zero) continue;
       place[static_cast<size_t>(r)] = static_cast<int64_t>(active.size());
       active.push_back(r);
@@ -73,49 +74,48 @@ Winograd make_winograd(const Plan& plan) {
 
   out.lanes = lanes_of(plan);
   out.pitch = round_up(box[0] * box[1] * box[2], out.lanes);
-  out.chunks = ceil_div(p.out_channels, plan.chunk);
+  out.chunks = ceil_div(p.out_channels, part.channels);
   out.inputs = out.frequencies * p.in_channels * out.pitch;
-  out.sums = out.products * std::min(plan.chunk, p.out_channels) * out.pitch;
+  out.sums = out.products * std::min(part.channels, p.out_channels) * out.pitch;
   out.source = make_side(plan, p.in_channels, p.input[1] * p.input[2]);
   out.target = make_side(plan, p.out_channels, p.output[1] * p.output[2]);
-  out.block = plan.last ? out.lanes : 1;
+  out.block = plan.last() ? out.lanes : 1;
   out.reach = kTile * box[2] + 1;
   out.lines = out.block * (out.source_rows * kWindow * out.pitch + out.reach);
   // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
   out.stored = (out.block * out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
   if (out.target.position > 1) out.turned = kTile * p.stride[2] * out.pitch * out.block;
-  if (dtype_size(plan.dtype) < computed_size(plan.dtype)) out.made = std::max(box[2] * kTile * p.stride[2], out.block);
+  if (source_size(plan) < sums_size(plan)) out.made = std::max(box[2] * kTile * p.stride[2], out.block);
   return out;
 }
 
-int64_t winograd_packed(const Plan& plan, const Winograd& at) {
-  const Problem& p = plan.problem;
-  return p.groups * p.in_channels * p.out_channels * at.products;
-}
+namespace {
 
-int64_t winograd_workspace(const Winograd& at) { return at.inputs + at.sums + at.lines + at.stored + at.turned + at.made; }
-
-// [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being a target
-// channel with one active phase.
-template <class S>
-void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* packed) {
+// [group][chunk of target channels][frequency][block of rows][source channel][row of the block], a row being
+// a target channel with one active phase.
+template <class S> void pack(const Setup& setup, const S* weight, void* packed) {
   using T = typename Storage<S>::T;
+  const Plan& plan = setup.plan;
+  const WinogradPlan& part = std::get<WinogradPlan>(plan.part);
+  const Winograd& at = setup.winograd;
   const Problem& p = plan.problem;
   const int64_t cells = p.kernel[1] * p.kernel[2], depth = p.in_channels, blocks = ceil_div(depth, kDepth);
   parallel_for(p.groups * at.chunks * blocks, plan.most_threads, [&](int64_t task, int) {
-    const int64_t group = task / blocks / at.chunks, first = task / blocks % at.chunks * plan.chunk;
+    const int64_t group = task / blocks / at.chunks, first = task / blocks % at.chunks * part.channels;
     const int64_t begin = task % blocks * kDepth, end = std::min(begin + kDepth, depth);
-    const int64_t count = std::min(plan.chunk, p.out_channels - first);
+    const int64_t count = std::min(part.channels, p.out_channels - first);
     T* chunk = static_cast<T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     std::vector<Row<T>> kernel(static_cast<size_t>(cells));
     Row<T> half[2][kPoints], full[kPoints * kPoints];
     for (int64_t c = 0; c < count; ++c) {
       for (int64_t d = begin; d < end; ++d) {
         const S* from = weight + ((group * depth + d) * p.out_channels + first + c) * cells;
-        for (int64_t k = 0; k < cells; ++k) kernel[static_cast<size_t>(k)].number[d - begin] = Storage<S>::number(from[k]);
+        for (int64_t k = 0; k < cells; ++k)
+          kernel[static_cast<size_t>(k)].number[d - begin] = Storage<S>::number(from[k]);
       }
       const auto tap = [&](int64_t ky, int64_t kx) {
-        return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[static_cast<size_t>(ky * p.kernel[2] + kx)] : nullptr;
+        return ky < p.kernel[1] && kx < p.kernel[2] ? &kernel[static_cast<size_t>(ky * p.kernel[2] + kx)]
+                                                    : nullptr;
       };
       for (int64_t r = 0; r < at.phases; ++r) {
         const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
@@ -131,10 +131,12 @@ void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* 
         for (int64_t f = 0; f < at.frequencies; ++f) {
           const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
           if (place < 0) continue;
-          const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size()), rows = count * active;
-          const int64_t row = c * active + place, block = row / plan.rows * plan.rows;
-          const int64_t step = std::min<int64_t>(plan.rows, rows - block);
-          T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth + begin * step + row - block;
+          const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size()),
+                        rows = count * active;
+          const int64_t row = c * active + place, block = row / part.rows * part.rows;
+          const int64_t step = std::min<int64_t>(part.rows, rows - block);
+          T* to = chunk + (at.before[static_cast<size_t>(f)] * count + block) * depth + begin * step + row -
+                  block;
           for (int64_t d = 0; d < end - begin; ++d) to[d * step] = full[f].number[d];
         }
       }
@@ -143,37 +145,45 @@ void pack_winograd(const Plan& plan, const Winograd& at, const S* weight, void* 
 }
 
 template <class S>
-void run_winograd(const Plan& plan, const Winograd& at, const S* source, const void* packed, const S* given_bias, S* target) {
+void run(const Setup& setup, const S* source, const void* packed, const S* given_bias, S* target) {
   using T = typename Storage<S>::T;
+  const Plan& plan = setup.plan;
+  const WinogradPlan& part = std::get<WinogradPlan>(plan.part);
+  const Winograd& at = setup.winograd;
   const Problem& p = plan.problem;
+  const ActivationOf<T> activation = activation_of<T>(plan);
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const Storage<S> storage(plan.isa);
   const WideBias<S> wide_bias(storage, given_bias, p.groups * p.out_channels);
   const T* bias = wide_bias.numbers;
   const int64_t depth = p.in_channels;
-  const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = plan.vectors * at.lanes;
+  const int64_t boxes = at.boxes[0] * at.boxes[1] * at.boxes[2], step = part.vectors * at.lanes;
   Workers workers(plan.most_threads);
 
   parallel_for(p.groups * boxes * at.chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker = workers[index];  // holds: which box of which group is transformed
-    T* inputs = worker.template memory<T>(static_cast<size_t>(winograd_workspace(at)) * sizeof(T));
+    T* inputs = worker.template memory<T>(static_cast<size_t>(setup.workspace));
     T *sums = inputs + at.inputs, *lines = sums + at.sums, *staged = lines + at.lines - at.block * at.reach;
-    T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch, *made = turned + at.turned;
+    T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch,
+      *made = turned + at.turned;
     if (worker.fresh()) {
       std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
       std::fill_n(zeros, at.pitch, T(0));
     }
 
     const int64_t group = task / at.chunks / boxes, b = task / at.chunks % boxes;
-    const int64_t n0 = b / at.boxes[2] / at.boxes[1] * plan.box[0], y0 = b / at.boxes[2] % at.boxes[1] * plan.box[2];
-    const int64_t x0 = b % at.boxes[2] * plan.box[3];
-    const int64_t batch = std::min(plan.box[0], at.tiles[0] - n0), rows = std::min(plan.box[2], at.tiles[1] - y0);
-    const int64_t width = std::min(plan.box[3], at.tiles[2] - x0), tiles = batch * rows * width;
+    const int64_t n0 = b / at.boxes[2] / at.boxes[1] * part.tiles[0],
+                  y0 = b / at.boxes[2] % at.boxes[1] * part.tiles[1];
+    const int64_t x0 = b % at.boxes[2] * part.tiles[2];
+    const int64_t batch = std::min(part.tiles[0], at.tiles[0] - n0),
+                  rows = std::min(part.tiles[1], at.tiles[1] - y0);
+    const int64_t width = std::min(part.tiles[2], at.tiles[2] - x0), tiles = batch * rows * width;
 
     if (worker.holds != task / at.chunks) {
       worker.holds = task / at.chunks;
       const int64_t left = x0 * kTile + at.first_x - 1, reach = width * kTile + 1;
-      const int64_t begin = std::clamp<int64_t>(-left, 0, reach), end = std::clamp<int64_t>(p.input[2] - left, begin, reach);
+      const int64_t begin = std::clamp<int64_t>(-left, 0, reach),
+                    end = std::clamp<int64_t>(p.input[2] - left, begin, reach);
       for (int64_t j = 0; j < at.block; ++j) {
         std::fill(staged + j * at.reach, staged + j * at.reach + begin, T(0));
         std::fill(staged + j * at.reach + end, staged + j * at.reach + reach, T(0));
@@ -188,21 +198,26 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
               T* line = lines + r * kWindow * at.pitch + (n * rows + ty) * width;
               if (sy < 0 || sy >= p.input[1]) {
                 for (int64_t j = 0; j < channels; ++j)
-                  for (int64_t i = 0; i < kWindow; ++i) std::fill_n(line + j * window + i * at.pitch, width, T(0));
+                  for (int64_t i = 0; i < kWindow; ++i)
+                    std::fill_n(line + j * window + i * at.pitch, width, T(0));
               } else {
-                const S* row = source + (n0 + n) * at.source.batch + group * at.source.group + d * at.source.channel;
-                storage.transpose(kernels, row + (sy * p.input[2] + left + begin) * at.source.position, at.source.position,
-                                  at.source.channel, channels, end - begin, staged + begin, at.reach);
+                const S* row =
+                    source + (n0 + n) * at.source.batch + group * at.source.group + d * at.source.channel;
+                storage.transpose(kernels, row + (sy * p.input[2] + left + begin) * at.source.position,
+                                  at.source.position, at.source.channel, channels, end - begin,
+                                  staged + begin, at.reach);
                 for (int64_t j = 0; j < channels; ++j)
                   kernels.winograd.deal(staged + j * at.reach, width, line + j * window, at.pitch);
               }
             }
         for (int64_t j = 0; j < channels; ++j)
-          kernels.winograd.input(lines + j * window, at.tall, at.pitch, tiles, inputs + (d + j) * at.pitch, depth * at.pitch);
+          kernels.winograd.input(lines + j * window, at.tall, at.pitch, tiles, inputs + (d + j) * at.pitch,
+                                 depth * at.pitch);
       }
     }
 
-    const int64_t first = task % at.chunks * plan.chunk, count = std::min(plan.chunk, p.out_channels - first);
+    const int64_t first = task % at.chunks * part.channels,
+                  count = std::min(part.channels, p.out_channels - first);
     const T* chunk = static_cast<const T*>(packed) + (group * p.out_channels + first) * depth * at.products;
     static constexpr int64_t kNoOffset = 0;
     TileArgs<T> tile{};
@@ -211,8 +226,8 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
     for (int64_t f = 0; f < at.frequencies; ++f) {
       const int64_t before = at.before[static_cast<size_t>(f)] * count;
       const int64_t height = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size()) * count;
-      for (int64_t i = 0; i < height; i += plan.rows) {
-        tile.a_step = std::min<int64_t>(plan.rows, height - i);
+      for (int64_t i = 0; i < height; i += part.rows) {
+        tile.a_step = std::min<int64_t>(part.rows, height - i);
         tile.a = chunk + (before + i) * depth;
         for (int64_t j = 0; j < tiles; j += step) {
           tile.b = inputs + f * depth * at.pitch + j;
@@ -237,10 +252,12 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
           const int64_t place = at.place[static_cast<size_t>(f)][static_cast<size_t>(r)];
           const int64_t active = static_cast<int64_t>(at.active[static_cast<size_t>(f)].size());
           products[f] =
-              place < 0 ? zeros : sums + (at.before[static_cast<size_t>(f)] * count + c * active + place) * at.pitch;
+              place < 0 ? zeros
+                        : sums + (at.before[static_cast<size_t>(f)] * count + c * active + place) * at.pitch;
         }
         const int64_t ry = r / p.stride[2], rx = r % p.stride[2];
-        kernels.winograd.output(products, at.tall, tiles, stored + (c - c0) * stored_channel + (ry * wide + rx) * at.pitch,
+        kernels.winograd.output(products, at.tall, tiles,
+                                stored + (c - c0) * stored_channel + (ry * wide + rx) * at.pitch,
                                 p.stride[1] * wide * at.pitch, p.stride[2] * at.pitch);
       }
       const int64_t channel = group * p.out_channels + first + c0;
@@ -251,15 +268,17 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
         for (int64_t row = 0; row < batch * rows; ++row) {
           const int64_t oy = (y0 + row % rows) * high + h - at.y.target_lo;
           if (oy < 0 || oy >= p.output[1]) continue;
-          S* out = target + (n0 + row / rows) * at.target.batch + oy * p.output[2] * at.target.position + channel;
+          S* out =
+              target + (n0 + row / rows) * at.target.batch + oy * p.output[2] * at.target.position + channel;
           for (int64_t x = 0; x < wide; ++x) {
             const int64_t begin = std::max<int64_t>(0, -floor_div(left + x, wide));
             const int64_t end = std::min(width, floor_div(p.output[2] - 1 - left - x, wide) + 1);
             if (begin < end)
-              storage.finish_cells(kernels, plan, turned + (x * at.pitch + row * width + begin) * channels, channels,
+              storage.finish_cells(kernels, activation,
+                                   turned + (x * at.pitch + row * width + begin) * channels, channels,
                                    end - begin, channels, bias ? bias + channel : nullptr,
-                                   out + (left + x + begin * wide) * at.target.position, wide * at.target.position, made,
-                                   at.made);
+                                   out + (left + x + begin * wide) * at.target.position,
+                                   wide * at.target.position, made, at.made);
           }
         }
       }
@@ -271,8 +290,8 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
             if (oy < 0 || oy >= p.output[1]) continue;
             S* out = plane + oy * p.output[2] + left + skip;
             T* row = storage.row(out, made);
-            kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width, skip,
-                                length, bias ? bias[channel] : T(0), row, activation_of<T>(plan)});
+            kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width,
+                                skip, length, bias ? bias[channel] : T(0), row, activation});
             storage.store(row, length, out);
           }
       }
@@ -280,12 +299,29 @@ void run_winograd(const Plan& plan, const Winograd& at, const S* source, const v
   });
 }
 
-#define TCONV_WINOGRAD(S)                                                     \
-  template void pack_winograd(const Plan&, const Winograd&, const S*, void*); \
-  template void run_winograd(const Plan&, const Winograd&, const S*, const void*, const S*, S*);
-TCONV_WINOGRAD(float)
-TCONV_WINOGRAD(double)
-TCONV_WINOGRAD(Half)
-TCONV_WINOGRAD(Brain)
+}  // namespace
+
+int64_t winograd_packed(const Setup& setup) {
+  const Problem& p = setup.plan.problem;
+  return p.groups * p.in_channels * p.out_channels * setup.winograd.products * sums_size(setup.plan);
+}
+
+int64_t winograd_workspace(const Setup& setup) {
+  const Winograd& at = setup.winograd;
+  return (at.inputs + at.sums + at.lines + at.stored + at.turned + at.made) * sums_size(setup.plan);
+}
+
+void pack_winograd(const Setup& setup, const void* weight, void* packed) {
+  with_storage(setup.plan.operands.weight,
+               [&](auto type) { pack(setup, static_cast<const decltype(type)*>(weight), packed); });
+}
+
+void run_winograd(const Setup& setup, const Arrays& arrays) {
+  with_storage(setup.plan.operands.source, [&](auto type) {
+    using S = decltype(type);
+    run(setup, static_cast<const S*>(arrays.source), arrays.packed, static_cast<const S*>(arrays.bias),
+        static_cast<S*>(arrays.target));
+  });
+}
 
 }  // namespace tconv

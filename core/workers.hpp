@@ -12,10 +12,10 @@ namespace tconv {
 // A block of workspace, taken when the thread's first task needs it, and what the last task left in it.
 class Worker {
  public:
-  template <class T>
-  T* memory(size_t bytes) {
+  template <class T> T* memory(size_t bytes) {
     fresh_ = !block_.bytes();
-    // From 64 KiB on a huge page: panels are read across their rows, each of which may be a small page of its own.
+    // From 64 KiB on a huge page: panels are read across their rows, each of which may be a small page of its
+    // own.
     if (fresh_) block_ = Block(bytes < (size_t{64} << 10) ? bytes : std::max(bytes, kHugePage));
     return block_.as<T>();
   }

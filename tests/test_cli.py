@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tconv.cli import MODULES, main, make_parser
+from tests.helpers import PATIENCE, started
 from tests.train.helpers import CLASSES, folder
 
 __all__ = ["folder"]
@@ -95,10 +96,10 @@ WRONG = [
     ("train x --out y --net fcn9s", "'fcn9s' is unknown; did you mean 'fcn8s'?"),
     ("train x --out y --backbone vgg", "'vgg' is unknown; did you mean 'vgg16'?"),
     ("train x --out y --upsampling lerned", "'lerned' is unknown; did you mean 'learned'?"),
-    ("train x --out y --epoch 3", "unknown argument '--epoch'; did you mean '--epochs'?"),
+    ("train x --out y --epoch 3", "argument '--epoch' is unknown; did you mean '--epochs'?"),
     ("train x", "the following arguments are required: --out"),
     ("train x --out y --batch many", "argument --batch: invalid int value: 'many'"),
-    ("train brian --out y", "data 'brian': no such folder, and no built-in data set; did you mean 'brain'?"),
+    ("train brian --out y", "is unknown as a folder or a built-in data set; did you mean 'brain'?"),
     ("train brain --out y --batch 0", "batch=0: must be at least 1"),
     ("train brain --out y --epochs 0", "epochs=0: must be at least 1"),
     ("train brain --out y --devices 0", "devices=0: must be at least 1"),
@@ -236,12 +237,12 @@ def test_ctrl_c_before_an_epoch_promises_none(folder: Path, tmp_path: Path) -> N
 def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     words = ["train", str(folder), "--out", str(out), "--epochs", "400", "--batch", "2", "--crop", "40"]
-    program = subprocess.Popen([sys.executable, "-m", "tconv", *words], stderr=subprocess.PIPE, text=True)
-    assert program.stderr is not None
-    for epoch in (1, 2):
-        assert program.stderr.readline().startswith(f"epoch {epoch}/400 ")
-    program.send_signal(signal.SIGINT)
-    _, notes = program.communicate(timeout=60)
+    with started("-m", "tconv", *words) as program:
+        assert program.stderr is not None
+        for epoch in (1, 2):
+            assert program.stderr.readline().startswith(f"epoch {epoch}/400 ")
+        program.send_signal(signal.SIGINT)
+        _, notes = program.communicate(timeout=PATIENCE)
     assert program.returncode == 130
     assert (
         notes.splitlines()[-1] == f"stopped; the finished epochs are in {out}, --resume continues from them"

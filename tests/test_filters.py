@@ -127,8 +127,8 @@ def test_factor_one_changes_nothing(name: str) -> None:
         (lambda: nearest(2, 4), "nearest filter of rank 4; 1, 2 or 3 would fit"),
         (lambda: bicubic(2, 0), "bicubic filter of rank 0"),
         (lambda: bicubic(True, 1), "factor=True is a bool"),
-        (lambda: filters.make("bilinaer", 2, 2), "no filter 'bilinaer'; did you mean bilinear"),
-        (lambda: options("sinc!", 2), "no filter 'sinc!'; there are nearest, bilinear, bicubic"),
+        (lambda: filters.make("bilinaer", 2, 2), "filter 'bilinaer' is unknown; did you mean 'bilinear'"),
+        (lambda: options("sinc!", 2), "filter 'sinc!' is unknown; nearest, bilinear, bicubic would fit"),
     ],
 )
 def test_bad_requests_are_refused(call, message: str) -> None:

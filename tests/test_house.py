@@ -64,6 +64,30 @@ def test_layers_hold() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
 
 
+def circles() -> list[set[str]]:
+    """Files that import each other in a loop; imports in functions and for type checkers count.
+
+    A package's face, which hands names on, is left out: what is imported through it is no tie inside.
+    """
+    import grimp
+
+    graph = grimp.build_graph("tconv", cache_dir=None)
+    files = {name for name in graph.modules if not graph.find_children(name)}
+    below = {name: graph.find_modules_directly_imported_by(name) & files for name in files}
+    reach = {name: set(others) for name, others in below.items()}
+    for middle in files:  # Warshall's closure
+        for name in files:
+            if middle in reach[name]:
+                reach[name] |= reach[middle]
+    loops = {frozenset(other for other in reach[name] if name in reach[other]) for name in files}
+    return [set(loop) for loop in loops if loop]
+
+
+def test_files_import_each_other_one_way() -> None:
+    pytest.importorskip("grimp", reason="grimp comes with import-linter")
+    assert circles() == []
+
+
 def test_files_keep_to_their_rooms() -> None:
     budgets = {".py": 350, ".cpp": 500, ".hpp": 500}
     too_long = {

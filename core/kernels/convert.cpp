@@ -1,7 +1,8 @@
-// Rows of sixteen-bit numbers to floats and back; compiled once per instruction set, like phases.cpp and by its rules.
+// Rows of sixteen-bit numbers to floats and back; compiled once per instruction set, like phases.cpp and by
+// its rules.
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -10,23 +11,22 @@
 namespace tconv {
 namespace {
 
-// n numbers in registers. Left to itself the compiler makes blocks so long that short rows go number by number.
-template <int n>
-struct Vectors {
+// n numbers in registers. Left to itself the compiler makes blocks so long that short rows go number by
+// number.
+template <int n> struct Vectors {
   typedef uint32_t Bits __attribute__((vector_size(4 * n), aligned(4), may_alias));
   typedef float Numbers __attribute__((vector_size(4 * n), aligned(4), may_alias));
   typedef uint16_t Short __attribute__((vector_size(2 * n), aligned(2), may_alias));
 };
 
-template <int n>
-inline void widen_block(const Brain* from, float* to) {
+template <int n> inline void widen_block(const Brain* from, float* to) {
   using V = Vectors<n>;
-  const auto bits = __builtin_convertvector(*reinterpret_cast<const typename V::Short*>(from), typename V::Bits);
+  const auto bits =
+      __builtin_convertvector(*reinterpret_cast<const typename V::Short*>(from), typename V::Bits);
   *reinterpret_cast<typename V::Bits*>(to) = bits << 16;
 }
 
-template <int n>
-inline void narrow_block(const float* from, Brain* to) {
+template <int n> inline void narrow_block(const float* from, Brain* to) {
   using V = Vectors<n>;
   const auto number = *reinterpret_cast<const typename V::Numbers*>(from);
   const auto bits = *reinterpret_cast<const typename V::Bits*>(from), half = bits >> 16;
@@ -34,8 +34,7 @@ inline void narrow_block(const float* from, Brain* to) {
   *reinterpret_cast<typename V::Short*>(to) = __builtin_convertvector(made, typename V::Short);
 }
 
-template <int n>
-inline void widen_block(const Half* from, float* to) {
+template <int n> inline void widen_block(const Half* from, float* to) {
 #if defined(__F16C__)
   _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
 #else
@@ -43,8 +42,7 @@ inline void widen_block(const Half* from, float* to) {
 #endif
 }
 
-template <int n>
-inline void narrow_block(const float* from, Half* to) {
+template <int n> inline void narrow_block(const float* from, Half* to) {
 #if defined(__F16C__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(_mm256_loadu_ps(from), 0));
 #else

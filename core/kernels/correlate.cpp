@@ -1,12 +1,12 @@
-// Tiles of weight gradients in matrix registers: sums over positions instead of channels. Parts and their products are
-// those of kernels/matrix.cpp.
+// Tiles of weight gradients in matrix registers: sums over positions instead of channels. Parts and their
+// products are those of kernels/matrix.cpp.
 //
-// Registers take the second operand, y, in pairs of positions. An element of the kernel is an offset into y: an even one
-// begins some pairs later, and for odd ones the pairs are there a second time, made one position later. So every load is
-// of whole lines.
+// Registers take the second operand, y, in pairs of positions. An element of the kernel is an offset into y:
+// an even one begins some pairs later, and for odd ones the pairs are there a second time, made one position
+// later. So every load is of whole lines.
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 #include "registers.hpp"
 #include "simd.hpp"
 
@@ -14,55 +14,46 @@ namespace tconv {
 namespace {
 
 // Registers: height * width of sums, then `height` of x, then `width` of y.
-template <int height, int width>
-struct Block {
+template <int height, int width> struct Block {
   static constexpr int kA = height * width, kB = kA + height;
   static_assert(kB + width <= 8);
   int64_t a_tile, b_tile;  // bytes
 
-  template <int i = 0>
-  inline __attribute__((always_inline)) void clear() const {
+  template <int i = 0> inline __attribute__((always_inline)) void clear() const {
     zero<i>();
     if constexpr (i + 1 < kA) clear<i + 1>();
   }
-  template <int i = 0>
-  inline __attribute__((always_inline)) void rows(const char* a) const {
+  template <int i = 0> inline __attribute__((always_inline)) void rows(const char* a) const {
     load<kA + i>(a + i * a_tile, 64);
     if constexpr (i + 1 < height) rows<i + 1>(a);
   }
-  template <int j = 0>
-  inline __attribute__((always_inline)) void columns(const char* b) const {
+  template <int j = 0> inline __attribute__((always_inline)) void columns(const char* b) const {
     load<kB + j>(b + j * b_tile, 64);
     if constexpr (j + 1 < width) columns<j + 1>(b);
   }
-  template <int i = 0>
-  inline __attribute__((always_inline)) void products() const {
+  template <int i = 0> inline __attribute__((always_inline)) void products() const {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i + 1 < kA) products<i + 1>();
   }
   // The same, and each register of one operand loaded anew as soon as it has been used.
-  template <int i = 0>
-  inline __attribute__((always_inline)) void products_then_rows(const char* a) const {
+  template <int i = 0> inline __attribute__((always_inline)) void products_then_rows(const char* a) const {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * a_tile, 64);
     if constexpr (i + 1 < kA) products_then_rows<i + 1>(a);
   }
-  template <int j = 0>
-  inline __attribute__((always_inline)) void products_then_columns(const char* b) const {
+  template <int j = 0> inline __attribute__((always_inline)) void products_then_columns(const char* b) const {
     constexpr int i = j % height, column = j / height;
     multiply<i * width + column, kA + i, kB + column>();
     if constexpr (i == height - 1) load<kB + column>(b + column * b_tile, 64);
     if constexpr (j + 1 < kA) products_then_columns<j + 1>(b);
   }
-  template <int i = 0>
-  inline __attribute__((always_inline)) void keep(float* sums) const {
+  template <int i = 0> inline __attribute__((always_inline)) void keep(float* sums) const {
     store<i>(sums + i * 256, 64);
     if constexpr (i + 1 < kA) keep<i + 1>(sums);
   }
 };
 
-template <int height, int width, int parts>
-void correlate(const CorrelateArgs<float>& args) {
+template <int height, int width, int parts> void correlate(const CorrelateArgs<float>& args) {
   using Vector = Simd<float>::Vector;
   const Block<height, width> of{args.a_tile * 4, args.b_tile * 4};
   const char *a = reinterpret_cast<const char*>(args.a), *b = reinterpret_cast<const char*>(args.b);
@@ -101,8 +92,7 @@ void correlate(const CorrelateArgs<float>& args) {
     }
 }
 
-template <int height, int width>
-void fill_tile(MatrixSet<float>& set) {
+template <int height, int width> void fill_tile(MatrixSet<float>& set) {
   set.correlate[0][height][width] = correlate<height, width, 1>;
   set.correlate[1][height][width] = correlate<height, width, 2>;
   set.correlate[2][height][width] = correlate<height, width, 3>;

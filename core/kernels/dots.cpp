@@ -1,45 +1,41 @@
-// Tiles of dot products: both operands are read along the reduction, whose lanes are added up at the end. This file is
-// compiled once per instruction set; see kernels/phases.cpp for what that asks of it.
+// Tiles of dot products: both operands are read along the reduction, whose lanes are added up at the end.
+// This file is compiled once per instruction set; see kernels/phases.cpp for what that asks of it.
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 #include "simd.hpp"
 
 namespace tconv {
 namespace {
 
-template <int... index>
-struct Numbers {};
-template <int count, int... index>
-struct NumbersBelow : NumbersBelow<count - 1, count - 1, index...> {};
-template <int... index>
-struct NumbersBelow<0, index...> {
+template <int... index> struct Numbers {};
+template <int count, int... index> struct NumbersBelow : NumbersBelow<count - 1, count - 1, index...> {};
+template <int... index> struct NumbersBelow<0, index...> {
   typedef Numbers<index...> Type;
 };
 
 // Lanes with the bit `side` take sums of pairs of v, the others of u. A pair is `side` apart.
-template <int side, class Vector, int... lane>
-inline Vector add_pairs(Vector u, Vector v, Numbers<lane...>) {
+template <int side, class Vector, int... lane> inline Vector add_pairs(Vector u, Vector v, Numbers<lane...>) {
   constexpr int lanes = sizeof...(lane);
   return __builtin_shufflevector(u, v, (lane & side ? lanes + lane : lane)...) +
          __builtin_shufflevector(u, v, (lane & side ? lanes + (lane ^ side) : lane ^ side)...);
 }
 
-// vectors[0], lane l: the sum over all lanes of vectors[l % group], once `side` has come from 1 to the number of lanes.
-template <class T, int group, int side>
-inline void add_lanes(typename Simd<T>::Vector* vectors) {
+// vectors[0], lane l: the sum over all lanes of vectors[l % group], once `side` has come from 1 to the number
+// of lanes.
+template <class T, int group, int side> inline void add_lanes(typename Simd<T>::Vector* vectors) {
   typedef typename NumbersBelow<Simd<T>::lanes>::Type Lanes;
   if constexpr (side < group) {
 #pragma GCC unroll 8
-    for (int i = 0; i < group / side / 2; ++i) vectors[i] = add_pairs<side>(vectors[2 * i], vectors[2 * i + 1], Lanes{});
+    for (int i = 0; i < group / side / 2; ++i)
+      vectors[i] = add_pairs<side>(vectors[2 * i], vectors[2 * i + 1], Lanes{});
   } else if constexpr (side < Simd<T>::lanes) {
     vectors[0] = add_pairs<side>(vectors[0], vectors[0], Lanes{});
   }
   if constexpr (side < Simd<T>::lanes) add_lanes<T, group, 2 * side>(vectors);
 }
 
-template <class T, int rows, int columns>
-void dots(const DotArgs<T>& args) {
+template <class T, int rows, int columns> void dots(const DotArgs<T>& args) {
   using Vector = typename Simd<T>::Vector;
   constexpr int lanes = Simd<T>::lanes, group = lanes < 8 ? lanes : 8;
   Vector sums[rows][columns];
@@ -72,7 +68,8 @@ void dots(const DotArgs<T>& args) {
     for (int j0 = 0; j0 < columns; j0 += group) {
       Vector some[group];
 #pragma GCC unroll 8
-      for (int j = 0; j < group; ++j) some[j] = j0 + j < columns ? sums[i][j0 + j < columns ? j0 + j : 0] : Vector{};
+      for (int j = 0; j < group; ++j)
+        some[j] = j0 + j < columns ? sums[i][j0 + j < columns ? j0 + j : 0] : Vector{};
       add_lanes<T, group, 1>(some);
       T* c = args.c + i * args.c_stride;
 #pragma GCC unroll 8
@@ -85,9 +82,9 @@ void dots(const DotArgs<T>& args) {
 }
 
 // The sums, a vector of each row and one of the other operand must fit the register file.
-template <class T, int rows, int columns>
-void fill_dots(KernelSet<T>& set) {
-  if constexpr (rows * columns + rows <= TCONV_ACCUMULATORS + 3) set.dots[rows][columns] = dots<T, rows, columns>;
+template <class T, int rows, int columns> void fill_dots(KernelSet<T>& set) {
+  if constexpr (rows * columns + rows <= TCONV_ACCUMULATORS + 3)
+    set.dots[rows][columns] = dots<T, rows, columns>;
   if constexpr (columns > 1) fill_dots<T, rows, columns - 1>(set);
   else if constexpr (rows > 1) fill_dots<T, rows - 1, KernelSet<T>::kMaxDotColumns>(set);
 }

@@ -1,45 +1,31 @@
 // Tiles in matrix registers (AMX): 16 x 16 sums of products of bfloat16 pairs.
 //
-// A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two such sums
-// the six largest are taken; the other three are together about 2^-23 of the product, as small as its rounding in float32
-// (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16 times as fast as vectors do, so six
-// products are still far ahead of one. Numbers below 2^-126 count as zero here, and those above bfloat16's largest,
-// 3.39e38, as infinity. A float16 is two parts, of which all four products are taken; a bfloat16 number its own only one.
+// A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two
+// such sums the six largest are taken; the other three are together about 2^-23 of the product, as small as
+// its rounding in float32 (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16
+// times as fast as vectors do, so six products are still far ahead of one. Numbers below 2^-126 count as zero
+// here, and those above bfloat16's largest, 3.39e38, as infinity. A float16 is two parts, of which all four
+// products are taken; a bfloat16 number its own only one.
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 #include "registers.hpp"
 
 namespace tconv {
 namespace {
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-constexpr TileConfig kConfig;  // in memory: the compiler does not know how much of it the instruction reads
-
-void begin() { asm volatile("ldtilecfg %0" ::"m"(kConfig)); }
-
-void end() { _tile_release(); }
-
 // Registers: height * width of sums, then `height` of weights, then `width` of the panel.
-template <int height, int width>
-struct Block {
+template <int height, int width> struct Block {
   static constexpr int kA = height * width, kB = kA + height;
   static_assert(kB + width <= 8);
 
-  template <int i = 0>
-  static inline __attribute__((always_inline)) void clear() {
+  template <int i = 0> static inline __attribute__((always_inline)) void clear() {
     zero<i>();
     if constexpr (i + 1 < kA) clear<i + 1>();
   }
-  template <int i = 0>
-  static inline __attribute__((always_inline)) void rows(const char* a) {
+  template <int i = 0> static inline __attribute__((always_inline)) void rows(const char* a) {
     load<kA + i>(a + i * kRegister, 64);
     if constexpr (i + 1 < height) rows<i + 1>(a);
   }
@@ -48,15 +34,13 @@ struct Block {
     load<kB + j>(b + j * 16, row_bytes);
     if constexpr (j + 1 < width) columns<j + 1>(b, row_bytes);
   }
-  template <int i = 0>
-  static inline __attribute__((always_inline)) void products() {
+  template <int i = 0> static inline __attribute__((always_inline)) void products() {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i + 1 < kA) products<i + 1>();
   }
-  // The same row by row, each register of weights loaded anew from `a` as soon as it has been used: a load waits for the
-  // products that read what was there before, and the other rows' products go on meanwhile.
-  template <int i = 0>
-  static inline __attribute__((always_inline)) void products_then_rows(const char* a) {
+  // The same row by row, each register of weights loaded anew from `a` as soon as it has been used: a load
+  // waits for the products that read what was there before, and the other rows' products go on meanwhile.
+  template <int i = 0> static inline __attribute__((always_inline)) void products_then_rows(const char* a) {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * kRegister, 64);
     if constexpr (i + 1 < kA) products_then_rows<i + 1>(a);
@@ -69,22 +53,19 @@ struct Block {
     if constexpr (i == height - 1) load<kB + column>(b + column * 16, row_bytes);
     if constexpr (j + 1 < kA) products_then_columns<j + 1>(b, row_bytes);
   }
-  template <int i = 0>
-  static inline __attribute__((always_inline)) void keep(float* c, int64_t stride) {
+  template <int i = 0> static inline __attribute__((always_inline)) void keep(float* c, int64_t stride) {
     store<i>(c + i / width * 16 * stride + i % width * 16, stride * 4);
     if constexpr (i + 1 < kA) keep<i + 1>(c, stride);
   }
 };
 
 // Asks for the lines of `height` registers to come.
-template <int height>
-inline __attribute__((always_inline)) void ask(const char* from) {
+template <int height> inline __attribute__((always_inline)) void ask(const char* from) {
 #pragma GCC unroll 32
   for (int i = 0; i < 16 * height; ++i) __builtin_prefetch(from + i * 64);
 }
 
-template <int height, int width, int parts>
-void tile(const MatrixArgs<float>& args) {
+template <int height, int width, int parts> void tile(const MatrixArgs<float>& args) {
   using Of = Block<height, width>;
   constexpr int64_t part = height * kRegister;
   const char* a = reinterpret_cast<const char*>(args.a);
@@ -117,13 +98,15 @@ void tile(const MatrixArgs<float>& args) {
   Of::keep(args.c, args.c_stride);
 }
 
-// Pairs of bfloat16, low[i] below high[i]: both are rounded to it, and what is rounded off them stays in them.
+// Pairs of bfloat16, low[i] below high[i]: both are rounded to it, and what is rounded off them stays in
+// them.
 inline __m512i round_off(__m512& low, __m512& high) {
-  const __m512i places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20,
-                                          4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i pairs = _mm512_permutexvar_epi16(places, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+  const __m512i places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7,
+                                          22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i pairs = _mm512_permutexvar_epi16(places, nearest(high, low));
   low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)));
-  high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000)))));
+  high = _mm512_sub_ps(
+      high, _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000)))));
   return pairs;
 }
 
@@ -132,12 +115,12 @@ void split_pairs(const float* even, const float* odd, int64_t count, int parts, 
     const __mmask16 mask = count - i < 16 ? static_cast<__mmask16>((1u << (count - i)) - 1) : 0xffff;
     __m512 low = _mm512_maskz_loadu_ps(mask, even + i);
     __m512 high = odd ? _mm512_maskz_loadu_ps(mask, odd + i) : _mm512_setzero_ps();
-    for (int p = 0; p < parts; ++p) _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
+    for (int p = 0; p < parts; ++p)
+      _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
   }
 }
 
-template <int height, int width>
-void fill_tile(MatrixSet<float>& set) {
+template <int height, int width> void fill_tile(MatrixSet<float>& set) {
   set.tile[0][height][width] = tile<height, width, 1>;
   set.tile[1][height][width] = tile<height, width, 2>;
   set.tile[2][height][width] = tile<height, width, 3>;
@@ -146,8 +129,8 @@ void fill_tile(MatrixSet<float>& set) {
 }  // namespace
 
 void fill_matrix(MatrixSet<float>& set) {
-  set.begin = begin;
-  set.end = end;
+  set.begin = configure;
+  set.end = release;
   fill_tile<1, 1>(set);
   fill_tile<1, 2>(set);
   fill_tile<1, 3>(set);

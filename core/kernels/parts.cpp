@@ -1,32 +1,35 @@
-// Numbers cut in bfloat16 parts, on their way into the panels that matrix registers read. What parts are: kernels/matrix.cpp.
+// Numbers cut in bfloat16 parts, on their way into the panels that matrix registers read. What parts are:
+// kernels/matrix.cpp.
 #include <immintrin.h>
 
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
+#include "registers.hpp"
 #include "simd.hpp"
 
 namespace tconv {
 namespace {
 
 // The parts of 32 numbers in order.
-template <int parts>
-inline void split(__m512 low, __m512 high, __m512i* to) {
+template <int parts> inline void split(__m512 low, __m512 high, __m512i* to) {
 #pragma GCC unroll 3
   for (int p = 0; p < parts; ++p) {
-    to[p] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+    to[p] = nearest(high, low);
     if (p + 1 == parts) break;
-    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(to[p])), 16)));
-    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(to[p], 1)), 16)));
+    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(
+                                 _mm512_cvtepu16_epi32(_mm512_castsi512_si256(to[p])), 16)));
+    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(
+                                   _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(to[p], 1)), 16)));
   }
 }
 
-template <int parts>
-void split_rows(const float* from, int64_t from_stride, int64_t blocks, float* to) {
+template <int parts> void split_rows(const float* from, int64_t from_stride, int64_t blocks, float* to) {
   for (int64_t k = 0; k < blocks; ++k, from += 32, to += parts * 256)
     for (int r = 0; r < 16; ++r) {
       __m512i made[parts];
-      split<parts>(_mm512_loadu_ps(from + r * from_stride), _mm512_loadu_ps(from + r * from_stride + 16), made);
+      split<parts>(_mm512_loadu_ps(from + r * from_stride), _mm512_loadu_ps(from + r * from_stride + 16),
+                   made);
 #pragma GCC unroll 3
       for (int p = 0; p < parts; ++p) _mm512_storeu_si512(to + p * 256 + r * 16, made[p]);
     }
@@ -36,7 +39,9 @@ template <int parts>
 void split_columns(const float* from, int64_t from_stride, int64_t blocks, float* to, int64_t part) {
   for (int64_t k = 0; k < blocks; ++k, from += 32, to += 256) {
     __m512i rows[16][parts];
-    for (int c = 0; c < 16; ++c) split<parts>(_mm512_loadu_ps(from + c * from_stride), _mm512_loadu_ps(from + c * from_stride + 16), rows[c]);
+    for (int c = 0; c < 16; ++c)
+      split<parts>(_mm512_loadu_ps(from + c * from_stride), _mm512_loadu_ps(from + c * from_stride + 16),
+                   rows[c]);
 #pragma GCC unroll 3
     for (int p = 0; p < parts; ++p) {
       Simd<float>::Vector pairs[16];  // moved as if they were floats
@@ -54,7 +59,8 @@ void split_rows_any(const float* from, int64_t from_stride, int64_t blocks, int 
   split(from, from_stride, blocks, to);
 }
 
-void split_columns_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to, int64_t part) {
+void split_columns_any(const float* from, int64_t from_stride, int64_t blocks, int parts, float* to,
+                       int64_t part) {
   const auto split = parts == 1 ? split_columns<1> : parts == 2 ? split_columns<2> : split_columns<3>;
   split(from, from_stride, blocks, to, part);
 }
@@ -69,17 +75,20 @@ void shift_pairs(const float* from, int64_t count, float* to) {
   }
 }
 
-// [element][number]: `count` elements, at most 16, of 16 kernels that lie `stride` apart, of which only `kernels` are there.
-inline void elements_of(const float* from, int64_t stride, int64_t kernels, int64_t count, Simd<float>::Vector* rows) {
+// [element][number]: `count` elements, at most 16, of 16 kernels that lie `stride` apart, of which only
+// `kernels` are there.
+inline void elements_of(const float* from, int64_t stride, int64_t kernels, int64_t count,
+                        Simd<float>::Vector* rows) {
   const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
   for (int d = 0; d < 16; ++d)
-    rows[d] = reinterpret_cast<Simd<float>::Vector>(_mm512_maskz_loadu_ps(d < kernels ? mask : 0, from + (d < kernels ? d : 0) * stride));
+    rows[d] = reinterpret_cast<Simd<float>::Vector>(
+        _mm512_maskz_loadu_ps(d < kernels ? mask : 0, from + (d < kernels ? d : 0) * stride));
   turn_square<float, 1>(rows);
 }
 
-// The same where `count` vectors hold 16 whole kernels: evens and odds are taken apart until an element is left.
-template <int count>
-inline void deal_out(__m512* rows) {
+// The same where `count` vectors hold 16 whole kernels: evens and odds are taken apart until an element is
+// left.
+template <int count> inline void deal_out(__m512* rows) {
   if constexpr (count > 1) {
     const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
@@ -95,8 +104,7 @@ inline void deal_out(__m512* rows) {
   }
 }
 
-template <int count>
-inline void elements_of_whole(const float* from, Simd<float>::Vector* rows) {
+template <int count> inline void elements_of_whole(const float* from, Simd<float>::Vector* rows) {
   __m512 some[count];
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) some[i] = _mm512_loadu_ps(from + 16 * i);
@@ -106,10 +114,12 @@ inline void elements_of_whole(const float* from, Simd<float>::Vector* rows) {
 }
 
 template <int parts>
-void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t count, float* to, const int64_t* places, int64_t part) {
-  // Kernels far apart are asked for early, the 32 that follow these; but not where all would have the same few places in
-  // the caches.
-  for (int64_t d = 32; stride >= 64 && stride % 1024 != 0 && d < 64; ++d) _mm_prefetch(from + d * stride, _MM_HINT_T1);
+void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t count, float* to,
+                  const int64_t* places, int64_t part) {
+  // Kernels far apart are asked for early, the 32 that follow these; but not where all would have the same
+  // few places in the caches.
+  for (int64_t d = 32; stride >= 64 && stride % 1024 != 0 && d < 64; ++d)
+    _mm_prefetch(from + d * stride, _MM_HINT_T1);
   Simd<float>::Vector rows[2][16];
   for (int half = 0; half < 2; ++half) {
     const float* own = from + 16 * half * stride;
@@ -128,8 +138,8 @@ void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t co
   }
 }
 
-void pack_kernels_any(const float* from, int64_t stride, int64_t kernels, int64_t count, int parts, float* to, const int64_t* places,
-                      int64_t part) {
+void pack_kernels_any(const float* from, int64_t stride, int64_t kernels, int64_t count, int parts, float* to,
+                      const int64_t* places, int64_t part) {
   const auto pack = parts == 1 ? pack_kernels<1> : parts == 2 ? pack_kernels<2> : pack_kernels<3>;
   pack(from, stride, kernels, count, to, places, part);
 }

@@ -1,20 +1,19 @@
 // The kernels of the algorithm `phases`. This file is compiled once per instruction set: TCONV_ISA names it,
 // TCONV_VECTOR_BYTES is its register width and TCONV_ACCUMULATORS how many registers may hold sums.
 //
-// Everything lives in an unnamed namespace and uses no library template, so that no code compiled for one instruction
-// set can be shared by the linker with another.
+// Everything lives in an unnamed namespace and uses no library template, so that no code compiled for one
+// instruction set can be shared by the linker with another.
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 #include "simd.hpp"
 
 namespace tconv {
 namespace {
 
-// The register tile: rows x vectors accumulators stay in registers over the whole reduction, so each sum is written
-// once. The compiler unrolls both loops and fuses multiply and add.
-template <class T, int rows, int vectors>
-void tile(const TileArgs<T>& args) {
+// The register tile: rows x vectors accumulators stay in registers over the whole reduction, so each sum is
+// written once. The compiler unrolls both loops and fuses multiply and add.
+template <class T, int rows, int vectors> void tile(const TileArgs<T>& args) {
   using Vector = typename Simd<T>::Vector;
   constexpr int lanes = Simd<T>::lanes;
   Vector sums[rows][vectors];
@@ -45,8 +44,7 @@ void tile(const TileArgs<T>& args) {
 }
 
 // `count` numbers, at least 1 and fewer than 2 * width, as two pieces that may overlap.
-template <class T, int width>
-inline void copy_some(const T* from, int64_t count, T* to) {
+template <class T, int width> inline void copy_some(const T* from, int64_t count, T* to) {
   if constexpr (width > 1) {
     if (count < width) return copy_some<T, width / 2>(from, count, to);
   }
@@ -57,8 +55,8 @@ inline void copy_some(const T* from, int64_t count, T* to) {
   __builtin_memcpy(to + count - width, second, sizeof second);
 }
 
-// A matrix turned, in squares held in registers: to[i * to_stride + c] = from[c * from_stride + i]. The last squares
-// overlap those before them.
+// A matrix turned, in squares held in registers: to[i * to_stride + c] = from[c * from_stride + i]. The last
+// squares overlap those before them.
 template <class T>
 void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, T* __restrict to,
           int64_t to_stride) {
@@ -89,7 +87,8 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
         T turned[lanes * lanes];
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) Simd<T>::store(turned + i * lanes, rows[i]);
-        for (int i = 0; i < lanes; ++i) copy_some<T, lanes / 2>(turned + i * lanes, width, out + i * to_stride);
+        for (int i = 0; i < lanes; ++i)
+          copy_some<T, lanes / 2>(turned + i * lanes, width, out + i * to_stride);
       }
     }
   }
@@ -100,8 +99,7 @@ struct Same {
   static constexpr bool changes = false;
   template <class T> T operator()(T x) const { return x; }
 };
-template <class Number>
-struct Clamp {  // relu among them
+template <class Number> struct Clamp {  // relu among them
   static constexpr bool changes = true;
   Number lo, hi;
   template <class T> T operator()(T x) const {
@@ -109,8 +107,7 @@ struct Clamp {  // relu among them
     return x > hi ? T{} + hi : x;
   }
 };
-template <class Number>
-struct Leaky {
+template <class Number> struct Leaky {
   static constexpr bool changes = true;
   Number slope;
   template <class T> T operator()(T x) const { return x < 0 ? x * slope : x; }
@@ -118,20 +115,26 @@ struct Leaky {
 
 // Two rows by turns, in vectors that shrink towards the end: rows of a few cells are common.
 template <class T, class Last, int... lane>
-inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, const Last& last, T* out, Indices<lane...>) {
+inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, const Last& last,
+                              T* out, Indices<lane...>) {
   constexpr int width = sizeof...(lane);
   typedef T Vector __attribute__((vector_size(width * sizeof(T)), aligned(sizeof(T)), may_alias));
   for (; x + width <= cells; x += width) {
-    const Vector a = last(*reinterpret_cast<const Vector*>(even + x) + bias), b = last(*reinterpret_cast<const Vector*>(odd + x) + bias);
-    *reinterpret_cast<Vector*>(out + 2 * x) = __builtin_shufflevector(a, b, ((lane & 1) * width + lane / 2)...);
-    *reinterpret_cast<Vector*>(out + 2 * x + width) = __builtin_shufflevector(a, b, ((lane & 1) * width + width / 2 + lane / 2)...);
+    const Vector a = last(*reinterpret_cast<const Vector*>(even + x) + bias),
+                 b = last(*reinterpret_cast<const Vector*>(odd + x) + bias);
+    *reinterpret_cast<Vector*>(out + 2 * x) =
+        __builtin_shufflevector(a, b, ((lane & 1) * width + lane / 2)...);
+    *reinterpret_cast<Vector*>(out + 2 * x + width) =
+        __builtin_shufflevector(a, b, ((lane & 1) * width + width / 2 + lane / 2)...);
   }
-  if constexpr (width > 2) return interleave_two(even, odd, x, cells, bias, last, out, typename Count<width / 2>::Type{});
+  if constexpr (width > 2)
+    return interleave_two(even, odd, x, cells, bias, last, out, typename Count<width / 2>::Type{});
   return x;
 }
 
 template <class T, int phases, class Last>
-void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, const Last& last, T* __restrict out) {
+void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t cells, T bias, const Last& last,
+                      T* __restrict out) {
   for (int64_t x = 0; x < cells; ++x)
 #pragma GCC unroll 6
     for (int r = 0; r < phases; ++r) out[x * phases + r] = last(sums[r * phase_stride + x] + bias);
@@ -139,7 +142,8 @@ void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t ce
 
 // One row, of which the cells [x, x + whole) are kept whole.
 template <class T, class Last>
-inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, const T* from, T* to, int64_t x, int64_t whole) {
+inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, const T* from, T* to, int64_t x,
+                           int64_t whole) {
   const int64_t phases = args.phases;
   const T bias = args.bias;
   const auto one = [&](int64_t index) {
@@ -155,7 +159,8 @@ inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, cons
   switch (phases) {
     case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, bias, last, out); break;
     case 2:
-      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, bias, last, out, typename Count<Simd<T>::lanes>::Type{});
+      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, bias, last, out,
+                                      typename Count<Simd<T>::lanes>::Type{});
            c < whole; ++c)
         out[2 * c] = last(sums[c] + bias), out[2 * c + 1] = last(sums[args.phase_stride + c] + bias);
       break;
@@ -174,8 +179,7 @@ inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, cons
   for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
 }
 
-template <class T, class Last>
-void interleave_rows(const InterleaveArgs<T>& args, const Last& last) {
+template <class T, class Last> void interleave_rows(const InterleaveArgs<T>& args, const Last& last) {
   const int64_t x = ceil_div(args.skip, args.phases), whole = (args.skip + args.length) / args.phases - x;
   for (int64_t y = 0; y < args.rows; ++y)
     interleave_row(args, last, args.sums + y * args.sums_step, args.out + y * args.out_step, x, whole);
@@ -188,8 +192,7 @@ void runs_whole(const T* __restrict sums, int64_t cell_stride, int64_t cells, T 
     for (int r = 0; r < phases; ++r) out[r] = sums[r] + bias;
 }
 
-template <class T>
-void runs(const RunsArgs<T>& args) {
+template <class T> void runs(const RunsArgs<T>& args) {
   const int64_t phases = args.phases;
   int64_t x = ceil_div(args.skip, phases);
   const int64_t whole = (args.skip + args.length) / phases - x;
@@ -217,8 +220,7 @@ void runs(const RunsArgs<T>& args) {
   for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
 }
 
-template <class T>
-void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to) {
+template <class T> void gather(const T* __restrict from, int64_t stride, int64_t count, T* __restrict to) {
   switch (stride) {
     case 1:
       for (int64_t i = 0; i < count; ++i) to[i] = from[i];
@@ -247,8 +249,8 @@ void deal(const T* __restrict from, int64_t stride, int64_t count, T* __restrict
 }
 
 template <class T>
-void lay(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, const T* __restrict bias,
-         T* __restrict to, int64_t to_stride) {
+void lay(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels,
+         const T* __restrict bias, T* __restrict to, int64_t to_stride) {
   constexpr int64_t lanes = Simd<T>::lanes;
   if (!bias && channels == from_stride && channels == to_stride) channels *= count, count = 1;
   if (channels == 0) return;
@@ -256,13 +258,13 @@ void lay(const T* __restrict from, int64_t from_stride, int64_t count, int64_t c
     if (channels < lanes) {
       if (bias)
         for (int64_t c = 0; c < channels; ++c) to[c] = from[c] + bias[c];
-      else
-        copy_some<T, lanes / 2>(from, channels, to);
+      else copy_some<T, lanes / 2>(from, channels, to);
       continue;
     }
     for (int64_t next = 0; next < channels; next += lanes) {
       const int64_t c = next + lanes > channels ? channels - lanes : next;
-      Simd<T>::store(to + c, bias ? Simd<T>::load(from + c) + Simd<T>::load(bias + c) : Simd<T>::load(from + c));
+      Simd<T>::store(to + c,
+                     bias ? Simd<T>::load(from + c) + Simd<T>::load(bias + c) : Simd<T>::load(from + c));
     }
   }
 }
@@ -281,26 +283,28 @@ void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int6
         for (int64_t c = 0; c < 16; ++c) to[i * to_stride + c0 + c] = from[(c0 + c) * from_stride + i * step];
     } else {
       for (int64_t i = 0; i < count; ++i)
-        for (int64_t c = 0; c < width; ++c) to[i * to_stride + c0 + c] = from[(c0 + c) * from_stride + i * step];
+        for (int64_t c = 0; c < width; ++c)
+          to[i * to_stride + c0 + c] = from[(c0 + c) * from_stride + i * step];
     }
   }
 }
 
-// exp(x) - 1 as 2^n p + (2^n - 1), with x = n log 2 + r and p the series of exp(r) - 1, |r| <= log(2) / 2. Past the bounds
-// of x the answer stays what it is there, and NaN stays NaN.
-template <class T>
-struct Exponential {
+// exp(x) - 1 as 2^n p + (2^n - 1), with x = n log 2 + r and p the series of exp(r) - 1, |r| <= log(2) / 2.
+// Past the bounds of x the answer stays what it is there, and NaN stays NaN.
+template <class T> struct Exponential {
   using Vector = typename Simd<T>::Vector;
   static constexpr bool single = sizeof(T) == 4;
-  static constexpr T kLeast = single ? T(-87) : T(-708), kMost = single ? T(88.9) : T(710);  // 2^n is infinite at the latter
-  Vector power, p;  // 2^n; exp(r) - 1
+  static constexpr T kLeast = single ? T(-87) : T(-708),
+                     kMost = single ? T(88.9) : T(710);  // 2^n is infinite at the latter
+  Vector power, p;                                       // 2^n; exp(r) - 1
 
   explicit Exponential(Vector x) {
     typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
     typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
     // log 2 in two pieces, of which n times the first is exact.
     const T high = single ? T(0.693145751953125) : T(0.69314718036912381649017333984375);
-    const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10), one_by_log2 = T(1.44269504088896340736);
+    const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10),
+            one_by_log2 = T(1.44269504088896340736);
     x = x < kLeast ? kLeast + Vector{} : x;
     x = x > kMost ? kMost + Vector{} : x;
     // Adding and taking away 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the whole number.
@@ -320,16 +324,15 @@ struct Exponential {
   }
 };
 
-template <class T>
-typename Simd<T>::Vector logistic(typename Simd<T>::Vector x) {
+template <class T> typename Simd<T>::Vector logistic(typename Simd<T>::Vector x) {
   const Exponential<T> e(-x);
   return T(1) / (T(1) + e.power * (T(1) + e.p));
 }
 
-// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too. f32: x P(x^2) / Q(x^2),
-// fitted so that its largest relative error up to 9.02, past which tanh rounds to 1, is least: 2^-25.5 before rounding.
-template <class T>
-typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
+// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too. f32: x
+// P(x^2) / Q(x^2), fitted so that its largest relative error up to 9.02, past which tanh rounds to 1, is
+// least: 2^-25.5 before rounding.
+template <class T> typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
   using Vector = typename Simd<T>::Vector;
   if constexpr (sizeof(T) == 4) {
     const Vector u = x * x;
@@ -347,12 +350,12 @@ typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
 }
 
 // The last vector overlaps the one before: it is read before that one is written.
-template <class T, class Function>
-void each_vector(T* row, int64_t count, const Function& function) {
+template <class T, class Function> void each_vector(T* row, int64_t count, const Function& function) {
   constexpr int lanes = Simd<T>::lanes;
   if (count >= lanes) {
     const auto last = function(Simd<T>::load(row + count - lanes));
-    for (int64_t i = 0; i + lanes < count; i += lanes) Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
+    for (int64_t i = 0; i + lanes < count; i += lanes)
+      Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
     Simd<T>::store(row + count - lanes, last);
   } else {
     T some[lanes] = {};
@@ -362,8 +365,7 @@ void each_vector(T* row, int64_t count, const Function& function) {
   }
 }
 
-template <class T>
-void activate(T* row, int64_t count, const ActivationOf<T>& last) {
+template <class T> void activate(T* row, int64_t count, const ActivationOf<T>& last) {
   const auto each = [&](auto function) {
     for (int64_t i = 0; i < count; ++i) row[i] = function(row[i]);
   };
@@ -377,8 +379,7 @@ void activate(T* row, int64_t count, const ActivationOf<T>& last) {
   }
 }
 
-template <class T>
-void interleave(const InterleaveArgs<T>& args) {
+template <class T> void interleave(const InterleaveArgs<T>& args) {
   const ActivationOf<T>& last = args.activation;
   switch (last.what) {
     case Activation::none: return interleave_rows(args, Same{});
@@ -391,23 +392,22 @@ void interleave(const InterleaveArgs<T>& args) {
   }
 }
 
-// Sums, a row of columns and one broadcast must fit the register file, 4 registers more than may hold sums; AVX-512
-// broadcasts from memory while it multiplies.
+// Sums, a row of columns and one broadcast must fit the register file, 4 registers more than may hold sums;
+// where TCONV_BROADCASTS is set, the broadcast comes from memory within the multiplication.
 constexpr bool fits(int rows, int vectors) {
-  return rows * vectors <= TCONV_ACCUMULATORS && (rows + 1) * vectors + (TCONV_VECTOR_BYTES < 64) <= TCONV_ACCUMULATORS + 4;
+  return rows * vectors <= TCONV_ACCUMULATORS &&
+         (rows + 1) * vectors + !TCONV_BROADCASTS <= TCONV_ACCUMULATORS + 4;
 }
 
 // Tiles that are always wider than high would load more than they multiply.
-template <class T, int rows, int vectors>
-void fill_tiles(KernelSet<T>& set) {
+template <class T, int rows, int vectors> void fill_tiles(KernelSet<T>& set) {
   if constexpr (fits(rows, vectors) && fits(vectors, vectors))
     set.tile[rows][vectors] = tile<T, rows, vectors>;
   if constexpr (vectors > 1) fill_tiles<T, rows, vectors - 1>(set);
   else if constexpr (rows > 1) fill_tiles<T, rows - 1, KernelSet<T>::kMaxVectors>(set);
 }
 
-template <class T>
-void fill_set(KernelSet<T>& set) {
+template <class T> void fill_set(KernelSet<T>& set) {
   set.lanes = Simd<T>::lanes;
   fill_tiles<T, KernelSet<T>::kMaxRows, KernelSet<T>::kMaxVectors>(set);
   set.interleave = interleave<T>;

@@ -1,43 +1,44 @@
-// Plain loops over the definition, for any dtype. The slowest kernel, and the one that is always there.
+// The definition of each map as loops over a target's cells.
 #include <algorithm>
 #include <cmath>
 #include <complex>
 #include <type_traits>
 
+#include "../reference.hpp"
 #include "../table.hpp"
+#include "../threads.hpp"
 
 namespace tconv {
 namespace {
 
-// Sum: what a reduction is kept in. Integers wrap in their own width, as in NumPy, so they are added unsigned, wide
-// enough that no product is promoted to a signed int.
-template <class T>
-struct Arithmetic {
-  using Sum = std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) > 4), uint64_t, uint32_t>, T>;
+// Sum: what a reduction is kept in. Integers wrap in their own width, as in NumPy, so they are added
+// unsigned, wide enough that no product is promoted to a signed int.
+template <class T> struct Arithmetic {
+  using Sum =
+      std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) > 4), uint64_t, uint32_t>, T>;
   static Sum load(T x) { return static_cast<Sum>(x); }
   static T store(Sum x) { return static_cast<T>(x); }
 };
-template <>
-struct Arithmetic<Half> {
+template <> struct Arithmetic<Half> {
   using Sum = float;
   static Sum load(Half x) { return widened(x); }
   static Half store(Sum x) { return narrowed(x, Half{}); }
 };
-template <>
-struct Arithmetic<Brain> {
+template <> struct Arithmetic<Brain> {
   using Sum = float;
   static Sum load(Brain x) { return widened(x); }
   static Brain store(Sum x) { return narrowed(x, Brain{}); }
 };
 
-template <class Sum>
-Sum apply(const Plan& plan, Sum x) {
+template <class Sum> Sum apply(const Plan& plan, Sum x) {
   if constexpr (std::is_floating_point_v<Sum>) {
-    switch (plan.activation) {
+    const Epilogue& e = plan.epilogue;
+    switch (e.activation) {
       case Activation::none: return x;
       case Activation::relu: return x < 0 ? Sum(0) : x;
-      case Activation::leaky_relu: return x < 0 ? x * Sum(plan.slope) : x;
-      case Activation::clamp: return x < Sum(plan.clamp_lo) ? Sum(plan.clamp_lo) : x > Sum(plan.clamp_hi) ? Sum(plan.clamp_hi) : x;
+      case Activation::leaky_relu: return x < 0 ? x * Sum(e.slope) : x;
+      case Activation::clamp:
+        return x < Sum(e.clamp_lo) ? Sum(e.clamp_lo) : x > Sum(e.clamp_hi) ? Sum(e.clamp_hi) : x;
       case Activation::tanh: return std::tanh(x);
       case Activation::sigmoid: return 1 / (1 + std::exp(-x));
     }
@@ -47,20 +48,22 @@ Sum apply(const Plan& plan, Sum x) {
 
 struct Strides {
   int64_t batch, group, channel, z, y, x;
-  Strides(const Plan& plan, const int64_t size[3], int64_t channels) {
+  Strides(const Plan& plan, const Triple& size, int64_t channels) {
     const Side side = make_side(plan, channels, size[0] * size[1] * size[2]);
     batch = side.batch, group = side.group, channel = side.channel;
     x = side.position, y = size[2] * x, z = size[1] * y;
   }
   // Of a channel that is counted over all groups of all batch items.
   int64_t place(const Problem& p, int64_t index, int64_t channels) const {
-    return index / (p.groups * channels) * batch + index / channels % p.groups * group + index % channels * channel;
+    return index / (p.groups * channels) * batch + index / channels % p.groups * group +
+           index % channels * channel;
   }
 };
 
 struct KernelStrides {
   int64_t channel, z, y;
-  explicit KernelStrides(const int64_t size[3]) : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
+  explicit KernelStrides(const Triple& size)
+      : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
 };
 
 // The coarse index along one axis that kernel element k joins to fine index u, or -1.
@@ -148,8 +151,7 @@ void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, con
       }
 }
 
-template <class T>
-void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw) {
+template <class T> void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw) {
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
@@ -174,7 +176,8 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
               for (int64_t ix = 0; ix < p.input[2]; ++ix) {
                 const int64_t ox = fine(p, 2, ix, kx);
                 if (ox < 0) continue;
-                sum += A::load(xn[iz * in.z + iy * in.y + ix * in.x]) * A::load(yn[oz * out.z + oy * out.y + ox * out.x]);
+                sum += A::load(xn[iz * in.z + iy * in.y + ix * in.x]) *
+                       A::load(yn[oz * out.z + oy * out.y + ox * out.x]);
               }
             }
           }
@@ -184,8 +187,10 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
 }
 
 template <class T>
-void kernel(const Plan& plan, int64_t task, const void* source, const void* weight, const void* bias, void* target) {
-  const T *s = static_cast<const T*>(source), *w = static_cast<const T*>(weight), *b = static_cast<const T*>(bias);
+void kernel(const Plan& plan, int64_t task, const void* source, const void* weight, const void* bias,
+            void* target) {
+  const T *s = static_cast<const T*>(source), *w = static_cast<const T*>(weight),
+          *b = static_cast<const T*>(bias);
   T* t = static_cast<T*>(target);
   switch (plan.map) {
     case Map::conv_transpose: return transposed_channel<T>(plan, task, s, w, b, t);
@@ -194,17 +199,29 @@ void kernel(const Plan& plan, int64_t task, const void* source, const void* weig
   }
 }
 
-}  // namespace
+// Loops over one (batch, target channel) pair, or one weight for the gradient.
+using Kernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
+                        const void* bias, void* target);
 
-ReferenceKernel reference_kernel(DType dtype) {
-  static constexpr ReferenceKernel table[static_cast<int>(DType::count)] = {
-      kernel<float>,   kernel<double>,  kernel<Half>,    kernel<Brain>,    kernel<std::complex<float>>,
-      kernel<std::complex<double>>,     kernel<int8_t>,  kernel<int16_t>,  kernel<int32_t>,
-      kernel<int64_t>, kernel<uint8_t>, kernel<uint16_t>, kernel<uint32_t>, kernel<uint64_t>};
+Kernel kernel_of(DType dtype) {
+  static constexpr Kernel table[kDTypes] = {kernel<float>,
+                                            kernel<double>,
+                                            kernel<Half>,
+                                            kernel<Brain>,
+                                            kernel<std::complex<float>>,
+                                            kernel<std::complex<double>>,
+                                            kernel<int8_t>,
+                                            kernel<int16_t>,
+                                            kernel<int32_t>,
+                                            kernel<int64_t>,
+                                            kernel<uint8_t>,
+                                            kernel<uint16_t>,
+                                            kernel<uint32_t>,
+                                            kernel<uint64_t>};
   return table[static_cast<int>(dtype)];
 }
 
-int64_t reference_tasks(const Plan& plan) {
+int64_t tasks_of(const Plan& plan) {
   const Problem& p = plan.problem;
   switch (plan.map) {
     case Map::conv_transpose: return p.batch * p.groups * p.out_channels;
@@ -212,6 +229,18 @@ int64_t reference_tasks(const Plan& plan) {
     case Map::weight_gradient: return p.groups * p.in_channels * p.out_channels;
   }
   return 0;
+}
+
+}  // namespace
+
+int64_t reference_workspace(const Setup&) { return 0; }
+
+void run_reference(const Setup& setup, const Arrays& arrays) {
+  const Plan& plan = setup.plan;
+  const Kernel kernel = kernel_of(plan.operands.source);
+  parallel_for(tasks_of(plan), plan.most_threads, [&](int64_t task, int) {
+    kernel(plan, task, arrays.source, arrays.weight, arrays.bias, arrays.target);
+  });
 }
 
 }  // namespace tconv

@@ -1,11 +1,11 @@
-// The vector register of the instruction set that the including file is compiled for. Included by kernel files only.
+// The vector register of the instruction set that the including file is compiled for. Included by kernel
+// files only.
 #pragma once
 
 namespace tconv {
 namespace {
 
-template <class T>
-struct Simd {
+template <class T> struct Simd {
   typedef T Vector __attribute__((vector_size(TCONV_VECTOR_BYTES)));
   typedef T Unaligned __attribute__((vector_size(TCONV_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
   static constexpr int lanes = TCONV_VECTOR_BYTES / sizeof(T);
@@ -14,12 +14,9 @@ struct Simd {
   static void store(T* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
 };
 
-template <int... index>
-struct Indices {};
-template <int count, int... index>
-struct Count : Count<count - 1, count - 1, index...> {};
-template <int... index>
-struct Count<0, index...> {
+template <int... index> struct Indices {};
+template <int count, int... index> struct Count : Count<count - 1, count - 1, index...> {};
+template <int... index> struct Count<0, index...> {
   typedef Indices<index...> Type;
 };
 
@@ -32,8 +29,7 @@ inline void swap_squares(Vector& upper, Vector& lower, Indices<lane...>) {
   lower = __builtin_shufflevector(u, l, (lane & side ? lanes + lane : lane + side)...);
 }
 
-template <class T, int side>
-inline void turn_square(typename Simd<T>::Vector* rows) {
+template <class T, int side> inline void turn_square(typename Simd<T>::Vector* rows) {
   if constexpr (side < Simd<T>::lanes) {
 #pragma GCC unroll 16
     for (int i = 0; i < Simd<T>::lanes; ++i)

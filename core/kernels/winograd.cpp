@@ -1,28 +1,26 @@
-// The transforms of the algorithm `winograd`; compiled once per instruction set, like phases.cpp and by its rules.
+// The transforms of the algorithm `winograd`; compiled once per instruction set, like phases.cpp and by its
+// rules.
 //
-// F(3, 2): three outputs of a two-tap correlation from four products (Lavin & Gray 2016, with the points 0, 1, -1 and
-// infinity). With d the window of four inputs and m the products:
+// F(3, 2): three outputs of a two-tap correlation from four products (Lavin & Gray 2016, with the points 0,
+// 1, -1 and infinity). With d the window of four inputs and m the products:
 //   B^T d = (d0 - d2, d1 + d2, d2 - d1, d3 - d1)      A^T m = (m0 + m1 - m2, m1 + m2, m1 - m2 + m3)
 #include <cstdint>
 
-#include "../table.hpp"
+#include "kernel_set.hpp"
 #include "simd.hpp"
 
 namespace tconv {
 namespace {
 
-template <class Vector>
-inline void window(const Vector d[4], Vector out[4]) {
+template <class Vector> inline void window(const Vector d[4], Vector out[4]) {
   out[0] = d[0] - d[2], out[1] = d[1] + d[2], out[2] = d[2] - d[1], out[3] = d[3] - d[1];
 }
 
-template <class Vector>
-inline void outputs(const Vector m[4], Vector out[3]) {
+template <class Vector> inline void outputs(const Vector m[4], Vector out[3]) {
   out[0] = m[0] + m[1] - m[2], out[1] = m[1] + m[2], out[2] = m[1] - m[2] + m[3];
 }
 
-template <class T>
-void deal(const T* __restrict from, int64_t tiles, T* __restrict to, int64_t pitch) {
+template <class T> void deal(const T* __restrict from, int64_t tiles, T* __restrict to, int64_t pitch) {
   for (int64_t t = 0; t < tiles; ++t)
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) to[i * pitch + t] = from[3 * t + i];
@@ -85,14 +83,12 @@ void winograd_input(const T* lines, bool tall, int64_t line_pitch, int64_t tiles
 }
 
 template <class T>
-void winograd_output(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch, int64_t column_pitch) {
+void winograd_output(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch,
+                     int64_t column_pitch) {
   (tall ? output<T, 4> : output<T, 1>)(products, tiles, out, row_pitch, column_pitch);
 }
 
-template <class T>
-WinogradSet<T> make_set() {
-  return {deal<T>, winograd_input<T>, winograd_output<T>};
-}
+template <class T> WinogradSet<T> make_set() { return {deal<T>, winograd_input<T>, winograd_output<T>}; }
 
 }  // namespace
 

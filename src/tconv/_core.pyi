@@ -2,7 +2,7 @@
 Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.
 """
 
-from collections.abc import Sequence
+import enum
 from typing import Any
 
 import numpy
@@ -15,8 +15,436 @@ class Packed:
     @property
     def nbytes(self) -> int: ...
 
+class DType(enum.Enum):
+    """Types of numbers."""
+
+    f32 = 0
+
+    f64 = 1
+
+    f16 = 2
+
+    bf16 = 3
+
+    c64 = 4
+
+    c128 = 5
+
+    i8 = 6
+
+    i16 = 7
+
+    i32 = 8
+
+    i64 = 9
+
+    u8 = 10
+
+    u16 = 11
+
+    u32 = 12
+
+    u64 = 13
+
+class Map(enum.Enum):
+    """The three maps on one Geometry."""
+
+    conv_transpose = 0
+
+    conv = 1
+
+    weight_gradient = 2
+
+class ArrayLayout(enum.Enum):
+    """
+    The order of axes of source and target; of x and y for the weight gradient.
+    """
+
+    channels_first = 0
+
+    channels_last = 1
+
+class Activation(enum.Enum):
+    """What follows the layer."""
+
+    none = 0
+
+    relu = 1
+
+    leaky_relu = 2
+
+    clamp = 3
+
+    tanh = 4
+
+    sigmoid = 5
+
+class Scale(enum.Enum):
+    """What sums are multiplied by; no kernel has one yet."""
+
+    none = 0
+
+    per_tensor = 1
+
+    per_channel = 2
+
+class Rounding(enum.Enum):
+    """How a sum becomes a number of the target; no kernel clips yet."""
+
+    nearest_even = 0
+
+    saturating = 1
+
+class PhasesLanes(enum.Enum):
+    """What the lanes of a tile of `phases` are."""
+
+    positions = 0
+
+    stacked = 1
+
+    channels = 2
+
+    by_phase = 3
+
+class GradientLanes(enum.Enum):
+    """What the lanes of a tile of a weight gradient are."""
+
+    x_channels = 0
+
+    y_channels = 1
+
+    y_phases = 2
+
+    kernel = 3
+
+class Problem:
+    """
+    A Geometry as the kernels see it: three axes (z, y, x), channels of one group.
+    """
+
+    def __init__(self, *, batch: int, groups: int, in_channels: int, out_channels: int, input: tuple[int, int, int], output: tuple[int, int, int], kernel: tuple[int, int, int], stride: tuple[int, int, int], dilation: tuple[int, int, int], lo: tuple[int, int, int]) -> None: ...
+
+    @property
+    def batch(self) -> int:
+        """Items."""
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input, of one group."""
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the output, of one group."""
+
+    @property
+    def input(self) -> tuple[int, int, int]:
+        """Size of the input."""
+
+    @property
+    def output(self) -> tuple[int, int, int]:
+        """Size of the output."""
+
+    @property
+    def kernel(self) -> tuple[int, int, int]:
+        """Size of the kernel."""
+
+    @property
+    def stride(self) -> tuple[int, int, int]:
+        """Strides."""
+
+    @property
+    def dilation(self) -> tuple[int, int, int]:
+        """Dilations."""
+
+    @property
+    def lo(self) -> tuple[int, int, int]:
+        """Padding before the first output cell; negative extends the output."""
+
+    def replace(self, **changes: Any) -> Problem:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class Operands:
+    """Types of numbers; the source of a weight gradient is x, its weight y."""
+
+    def __init__(self, *, source: DType, weight: DType, sums: DType, target: DType) -> None: ...
+
+    @property
+    def source(self) -> DType:
+        """Of the array that the map reads."""
+
+    @property
+    def weight(self) -> DType:
+        """Of the weights."""
+
+    @property
+    def sums(self) -> DType:
+        """In which products are added."""
+
+    @property
+    def target(self) -> DType:
+        """Of the array that the map writes."""
+
+    def replace(self, **changes: Any) -> Operands:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class Epilogue:
+    """
+    What happens to a sum on its way to the target: scale, bias, activation, rounding.
+    """
+
+    def __init__(self, *, scale: Scale, bias: DType, activation: Activation, slope: float, clamp_lo: float, clamp_hi: float, rounding: Rounding) -> None: ...
+
+    @property
+    def scale(self) -> Scale:
+        """What sums are multiplied by."""
+
+    @property
+    def bias(self) -> DType:
+        """Type of the bias, where a run is given one."""
+
+    @property
+    def activation(self) -> Activation:
+        """What follows."""
+
+    @property
+    def slope(self) -> float:
+        """Of leaky_relu."""
+
+    @property
+    def clamp_lo(self) -> float:
+        """Lower bound of clamp."""
+
+    @property
+    def clamp_hi(self) -> float:
+        """Upper bound of clamp."""
+
+    @property
+    def rounding(self) -> Rounding:
+        """How a sum becomes a number of the target."""
+
+    def replace(self, **changes: Any) -> Epilogue:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class PhasesPlan:
+    """conv_transpose and conv as an implicit matrix product per phase."""
+
+    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, prefetch: int) -> None: ...
+
+    @property
+    def lanes(self) -> PhasesLanes:
+        """What the lanes of a tile are."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile."""
+
+    @property
+    def vectors(self) -> int:
+        """Vectors, or matrix registers, of a row of a tile."""
+
+    @property
+    def parts(self) -> int:
+        """
+        Of a number in matrix registers, 1 to 3; 0: the tile is made of vectors.
+        """
+
+    @property
+    def im2col(self) -> bool:
+        """Whether the panel repeats its input for every distance of a tap."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """
+        Cells (batch, z, y, x) of the target's lattice that a task packs and computes.
+        """
+
+    @property
+    def channels(self) -> int:
+        """Of the target in one group, of a task; 0 for by_phase."""
+
+    @property
+    def columns(self) -> int:
+        """Phases times channels of a task, for by_phase; else 0."""
+
+    @property
+    def groups(self) -> int:
+        """That share a panel and are stored together."""
+
+    @property
+    def pack_by_task(self) -> bool:
+        """Whether tasks pack the weights that they multiply with."""
+
+    @property
+    def prefetch(self) -> int:
+        """Bytes by which packed weights are prefetched; 0: they are near."""
+
+    def replace(self, **changes: Any) -> PhasesPlan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class WinogradPlan:
+    """conv_transpose where phases have one or two taps, by F(3, 2)."""
+
+    def __init__(self, *, rows: int, vectors: int, tiles: tuple[int, int, int], channels: int) -> None: ...
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile of registers."""
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a row."""
+
+    @property
+    def tiles(self) -> tuple[int, int, int]:
+        """Tiles of outputs (batch, y, x) that a task transforms and computes."""
+
+    @property
+    def channels(self) -> int:
+        """Of the target in one group, of a task."""
+
+    def replace(self, **changes: Any) -> WinogradPlan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class DotsPlan:
+    """conv and the weight gradient as dot products."""
+
+    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int) -> None: ...
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile of dot products."""
+
+    @property
+    def columns(self) -> int:
+        """Columns of a tile of dot products."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Cells (batch, z, y, x) of x that a task reads or writes."""
+
+    @property
+    def x_channels(self) -> int:
+        """Channels of x of a task; 0: all."""
+
+    @property
+    def y_channels(self) -> int:
+        """Channels of y of a task; 0: all."""
+
+    def replace(self, **changes: Any) -> DotsPlan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class GradientPlan:
+    """The weight gradient as matrix products over positions."""
+
+    def __init__(self, *, lanes: GradientLanes, rows: int, vectors: int, parts: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int, stretches: int) -> None: ...
+
+    @property
+    def lanes(self) -> GradientLanes:
+        """What the lanes of a tile are."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile."""
+
+    @property
+    def vectors(self) -> int:
+        """Vectors, or matrix registers, of a row of a tile."""
+
+    @property
+    def parts(self) -> int:
+        """
+        Of a number in matrix registers, 1 to 3; 0: the tile is made of vectors.
+        """
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Cells (batch, z, y, x) of x that are packed at a time."""
+
+    @property
+    def x_channels(self) -> int:
+        """Channels of x of a task; 0: all."""
+
+    @property
+    def y_channels(self) -> int:
+        """Channels of y of a task; 0: all."""
+
+    @property
+    def stretches(self) -> int:
+        """Pieces of kernels' rows of a task, for lanes over the kernel; else 0."""
+
+    def replace(self, **changes: Any) -> GradientPlan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
+class Plan:
+    """
+    What all algorithms share, and the part of one; None: plain loops over the definition.
+    """
+
+    def __init__(self, *, problem: Problem, map: Map, layout: ArrayLayout, operands: Operands, epilogue: Epilogue, isa: str, segments: int, most_threads: int, part: PhasesPlan | WinogradPlan | DotsPlan | GradientPlan | None) -> None: ...
+
+    @property
+    def problem(self) -> Problem:
+        """What is asked."""
+
+    @property
+    def map(self) -> Map:
+        """Which map."""
+
+    @property
+    def layout(self) -> ArrayLayout:
+        """The order of the arrays' axes."""
+
+    @property
+    def operands(self) -> Operands:
+        """Types of numbers."""
+
+    @property
+    def epilogue(self) -> Epilogue:
+        """What happens to sums."""
+
+    @property
+    def isa(self) -> str:
+        """Which build of the kernels."""
+
+    @property
+    def segments(self) -> int:
+        """In how many sums, added in order, the reduction is cut."""
+
+    @property
+    def most_threads(self) -> int:
+        """More would cost more to wake than they save."""
+
+    @property
+    def part(self) -> None | PhasesPlan | WinogradPlan | DotsPlan | GradientPlan:
+        """How it is done."""
+
+    def replace(self, **changes: Any) -> Plan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
 class Runner:
     """A plan made ready to run."""
+
+    def __init__(self, plan: Plan) -> None: ...
 
     @property
     def kernel(self) -> str:
@@ -41,9 +469,6 @@ class Runner:
         """
         Runs the map. Each argument is an address or a contiguous buffer; weight may be Packed.
         """
-
-def make_runner(*, map: int, dtype: int, algorithm: int, isa: str, batch: int, groups: int, in_channels: int, out_channels: int, input: Sequence[int], output: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], lo: Sequence[int], rows: int, vectors: int, lanes: int, parts: int, im2col: bool, box: Sequence[int], chunk: int, last: bool, segments: int, most_threads: int, activation: int, slope: float, clamp_lo: float, clamp_hi: float) -> Runner:
-    """Freezes a plan; the fields are those of plan.hpp."""
 
 def empty(nbytes: int) -> numpy.typing.NDArray[numpy.uint8]:
     """An uninitialised array of bytes from the cache of blocks."""

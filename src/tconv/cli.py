@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import difflib
 import gc
 import importlib
 import os
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable, unknown
 
 __all__ = ["main", "make_parser"]
 
@@ -65,22 +64,21 @@ class Parser(argparse.ArgumentParser):
             self.description = head
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        print(f"{self.prog}: {printable(message)} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            names = [str(choice) for choice in action.choices]
-            raise argparse.ArgumentError(action, f"{value!r} is unknown; {_suggestion(str(value), names)}")
+            raise argparse.ArgumentError(action, str(unknown("", value, map(str, action.choices))))
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but for an unknown option the error names the closest known one."""
-        parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
             used = self.commands.get(getattr(parsed, "command", ""), self)
-            flag = next((word for word in unknown if word.startswith("-")), unknown[0])
+            flag = next((word for word in rest if word.startswith("-")), rest[0])
             known = [option for option in used._option_string_actions if option.startswith("--")]
-            used.error(f"unknown argument {flag!r}; {_suggestion(flag.split('=')[0], known)}")
+            used.error(str(unknown("argument", flag.split("=")[0], known)))
         return parsed
 
 
@@ -145,11 +143,6 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
 
 
-def _suggestion(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-
-
 def _fault(args: argparse.Namespace, message: str) -> int:
-    print(f"tconv {args.command}: {message}", file=sys.stderr)
+    print(f"tconv {args.command}: {printable(message)}", file=sys.stderr)
     return 2

@@ -16,7 +16,6 @@ array([0.75, 1.25, 1.75, 2.25, 2.75, 2.25])
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import reduce
 from types import MappingProxyType
 from typing import NamedTuple, SupportsIndex
@@ -24,8 +23,8 @@ from typing import NamedTuple, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from tconv.errors import TconvError
-from tconv.geometry.normalize import shown, whole
+from tconv.errors import TconvError, unknown
+from tconv.geometry.normalize import whole
 
 __all__ = ["FILTERS", "bicubic", "bilinear", "make", "nearest", "options"]
 
@@ -61,9 +60,7 @@ FILTERS: Mapping[str, Filter] = MappingProxyType(
 
 def _filter(name: str, factor: SupportsIndex) -> tuple[Filter, int]:
     if name not in FILTERS:
-        close = get_close_matches(str(name), FILTERS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(FILTERS)}"
-        raise TconvError(f"no filter {shown(name)}; {hint}")
+        raise unknown("filter", name, FILTERS)
     whole_factor = whole("factor", factor)
     if whole_factor < 1:
         raise TconvError(f"{name} filter for factor {whole_factor}; the factor must be at least 1")

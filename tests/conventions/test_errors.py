@@ -13,8 +13,8 @@ from tconv.geometry import Geometry
 
 TF = "tf.nn.conv2d_transpose(x"
 BAD = [
-    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, strid=2)", "no argument 'strid'; did you mean 'stride'"),
-    ("pytorch", "nn.Conv2d(8, 4, 3)", "unknown Conv2d"),
+    ("pytorch", "nn.ConvTranspose2d(8, 4, 3, strid=2)", "argument 'strid' is unknown; did you mean 'stride'"),
+    ("pytorch", "nn.Conv2d(8, 4, 3)", "call 'Conv2d' is unknown"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding='same')", "padding='same': .* only numbers"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, 3, padding_mode='reflect')", "PyTorch takes only 'zeros'"),
     ("pytorch", "nn.ConvTranspose2d(8, 4, kernel_size=k)", "kernel_size is 'k'; write the numbers"),
@@ -76,7 +76,7 @@ def test_bad_calls(framework: str, call: str, message: str) -> None:
         ({"input": 5, "channels": 7}, "8 input channels and 7 were asked for"),
         ({"input": 5, "channels": (1, 2, 3)}, r"input channels, or \(in, out\)"),
         ({"input": 5, "batch": -1}, "batch -1"),
-        ({"input": 5, "reading": "tensorflow"}, "none of pytorch's; it can be pytorch"),
+        ({"input": 5, "reading": "tensorflow"}, "is unknown for pytorch; pytorch would fit"),
     ],
 )
 def test_bad_company(options: dict, message: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from tconv import TconvError, views
 from tconv.geometry import Geometry
 from tconv.planning import LAYOUTS, Layout, MapName, Plan, isas, plan
-from tconv.planning.plans import MAPS
+from tconv.planning.problem import MAPS
 from tconv.testing import Arrays, assert_same
-from tests.core.test_kernels import DEFINITIONS, candidates, made, rounded, run, stored, values
+from tests.core.helpers import DEFINITIONS, candidates, made, parts, rounded, run, stored, values
 
 
 @pytest.mark.parametrize("code", ["f16", "bf16"])
@@ -48,12 +48,16 @@ def test_halves_are_float32_sums_rounded_once(code: str, layout: Layout) -> None
         wide = Arrays(*(values(code, array).astype(np.float32) for array in halves))
         for map, isa in itertools.product(MAPS, isas()):
             layer = map == "conv_transpose"
-            for fields in candidates(g, map, isa, layout, code):
-                if fields.get("parts") == 1:  # float32 has no such plan: see below
+            for candidate in candidates(g, map, isa, layout, code):
+                if parts(candidate) == 1:  # float32 has no such plan: see below
                     continue
-                fields["activation"] = ("leaky_relu", 0.1) if layer else None
+                after = ("leaky_relu", 0.1) if layer else None
                 half, full = (
-                    run(made(g, map, isa, fields, dtype), arrays, arrays.bias if layer else None)
+                    run(
+                        made(g, map, isa, candidate, dtype, layout, after),
+                        arrays,
+                        arrays.bias if layer else None,
+                    )
                     for dtype, arrays in ((code, halves), ("f32", wide))
                 )
                 assert_same(values(code, half), rounded(code, full))
@@ -62,7 +66,9 @@ def test_halves_are_float32_sums_rounded_once(code: str, layout: Layout) -> None
 def by_matrices(geometry: Geometry, map: MapName, layout: Layout) -> list[Plan]:
     """The plans of bfloat16 whose sums are made in matrix registers, where the CPU has them."""
     found = candidates(geometry, map, isas()[0], layout, "bf16")
-    plans = [made(geometry, map, isas()[0], fields, "bf16") for fields in found if fields.get("parts")]
+    plans = [
+        made(geometry, map, isas()[0], candidate, "bf16", layout) for candidate in found if parts(candidate)
+    ]
     if not plans:
         pytest.skip("this CPU has no matrix registers")
     return plans

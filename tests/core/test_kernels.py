@@ -11,121 +11,31 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tconv import _core, views
 from tconv.geometry import Geometry
-from tconv.planning import (
-    ALGORITHMS,
-    LAYOUTS,
-    Layout,
-    MapName,
-    Plan,
-    dots,
-    gradient,
-    isas,
-    phases,
-    plan,
-    winograd,
-)
+from tconv.planning import ALGORITHMS, LAYOUTS, Layout, MapName, isas, plan
 from tconv.planning.cost import machine
-from tconv.planning.plans import MAPS, Problem, real
-from tconv.testing import Arrays, assert_same, integer_arrays, load_cases
-
-CASES = load_cases()
-#: bfloat16 is unknown to NumPy: its bits travel as uint16.
-DTYPES = {
-    **{"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16},
-    **{"c64": np.complex64, "c128": np.complex128},
-}
-DEFINITIONS = {
-    "conv_transpose": lambda a, g: views.scatter(a.x, a.weight, g),
-    "conv": lambda a, g: views.gather(a.y, a.weight, g),
-    "weight_gradient": lambda a, g: views.correlate(a.x, a.y, g),
-}
-
-
-def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
-    """Numbers rounded to a dtype, to nearest, ties to even; bfloat16 as float32."""
-    if code != "bf16":
-        with np.errstate(over="ignore"):
-            return numbers.astype(DTYPES[code])
-    wide = numbers.astype(np.float64)
-    step = np.ldexp(1.0, np.maximum(np.frexp(wide)[1], -125) - 8)  # of 8 bits; the least normal one is 2^-126
-    kept = np.where(np.isfinite(wide), np.rint(wide / step) * step, wide)
-    return np.where(abs(kept) >= 2.0**128, np.copysign(np.inf, kept), kept).astype(np.float32)
-
-
-def whole_numbers(geometry: Geometry, code: str) -> Arrays:
-    """Small ones, complex where the dtype is."""
-    return integer_arrays(geometry, np.complex128 if code[0] == "c" else np.float64)
-
-
-def stored(code: str, numbers: np.ndarray) -> np.ndarray:
-    """Numbers as the engine takes them."""
-    values = rounded(code, numbers)
-    return (values.view(np.uint32) >> 16).astype(np.uint16) if code == "bf16" else values
-
-
-def values(code: str, made: np.ndarray) -> np.ndarray:
-    """The numbers that the engine made; bfloat16 as float32."""
-    return (made.astype(np.uint32) << 16).view(np.float32) if code == "bf16" else made
-
-
-def channels_last(array: np.ndarray) -> np.ndarray:
-    """A copy in that order."""
-    return np.ascontiguousarray(np.moveaxis(array, 1, -1))
-
-
-def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
-    """The plan's answer, in an array that starts as NaN so that a cell left unwritten shows."""
-    g = chosen.geometry
-    shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
-        chosen.map
-    ]
-    source = arrays.y if chosen.map == "conv" else arrays.x
-    weight = arrays.y if chosen.map == "weight_gradient" else arrays.weight
-    if chosen.layout == "channels_last":
-        source = channels_last(source)
-        if chosen.map == "weight_gradient":
-            weight = channels_last(weight)
-        else:
-            shape = (shape[0], *shape[2:], shape[1])
-    out = np.full(shape, 0x7FC0 if chosen.dtype == "bf16" else np.nan, arrays.x.dtype)
-    chosen.runner.run(source, weight, bias, out)
-    moved = chosen.layout == "channels_last" and chosen.map != "weight_gradient"
-    return np.moveaxis(out, -1, 1) if moved else out
-
-
-def candidates(
-    geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first", code: str = "f32"
-) -> Iterator[dict[str, Any]]:
-    """The fields of all plans that planning weighs, cheap or not."""
-    problem, code = real(Problem.of(geometry), code)
-    facts, last = machine(isa, code), layout == "channels_last"
-    if map == "weight_gradient":
-        found = gradient.candidates(problem, map, code, facts)
-    else:
-        found = phases.candidates(problem, map, code, facts, last)
-    for fields in found:
-        yield {"algorithm": "phases", "layout": layout, **fields}
-    if winograd.applies(problem, map, code):
-        for fields in winograd.candidates(problem, map, code, facts, last):
-            yield {"algorithm": "winograd", "layout": layout, **fields}
-    if dots.applies(problem, map, code):
-        for fields in dots.candidates(problem, map, code, facts):
-            yield {"algorithm": "dots", "layout": layout, **fields}
-
-
-def made(geometry: Geometry, map: MapName, isa: str, fields: dict[str, Any], code: str = "f32") -> Plan:
-    problem = Problem.of(geometry)
-    fields = {"activation": None, **fields}
-    return Plan(geometry=geometry, map=map, dtype=code, isa=isa, problem=problem, **fields)
+from tconv.planning.problem import MAPS, problem_of
+from tconv.testing import Arrays, assert_same, integer_arrays
+from tests.core.helpers import (
+    CASES,
+    DEFINITIONS,
+    DTYPES,
+    candidates,
+    lanes,
+    made,
+    rounded,
+    run,
+    stored,
+    values,
+    whole_numbers,
+    with_box,
+)
 
 
 @pytest.mark.parametrize(("name", "geometry"), CASES, ids=[name for name, _ in CASES])
@@ -135,7 +45,7 @@ def test_every_algorithm_is_the_definition(name: str, geometry: Geometry) -> Non
         arrays = Arrays(*(stored(code, array) for array in whole))
         expected = rounded(code, DEFINITIONS[map](whole, geometry))
         for algorithm, isa, layout in itertools.product(ALGORITHMS.values(), isas(), LAYOUTS):
-            if algorithm.applies(Problem.of(geometry), map, code) and geometry.batch:
+            if geometry.batch and algorithm.candidates(problem_of(geometry), map, code, isa, layout):
                 words = {"dtype": code, "algorithm": algorithm.name, "layout": layout, "isa": isa}
                 assert_same(values(code, run(plan(geometry, map, **words), arrays)), expected)
 
@@ -152,12 +62,12 @@ def test_every_candidate_and_odd_boxes_are_the_definition(name: str, geometry: G
     seen = set()
     for map, isa, layout in itertools.product(MAPS, isas(), LAYOUTS):
         expected = rounded(code, DEFINITIONS[map](whole, geometry))
-        for fields in candidates(geometry, map, isa, layout, code):
-            cut = {**fields, "box": tuple(draw.randint(1, size) for size in fields["box"])}
-            for one in (fields, cut):
-                chosen = made(geometry, map, isa, one, code)
+        for candidate in candidates(geometry, map, isa, layout, code):
+            cut = with_box(candidate, lambda size: draw.randint(1, size))
+            for one in (candidate, cut):
+                chosen = made(geometry, map, isa, one, code, layout)
                 assert_same(values(code, run(chosen, arrays)), expected)
-                seen.add(chosen.lanes)
+                seen.add(lanes(chosen))
     assert "positions" in seen
 
 
@@ -195,9 +105,9 @@ def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
         g = Geometry.parse(text)
         shapes = (g.input_shape, g.weight_shape, (g.out_channels,), g.output_shape)
         arrays = Arrays(*(rng.standard_normal(shape, np.float32) for shape in shapes))
-        for fields in candidates(g, map, isas()[0]):
-            chosen = made(g, map, isas()[0], fields)
-            kinds.add((chosen.algorithm, chosen.lanes))
+        for candidate in candidates(g, map, isas()[0]):
+            chosen = made(g, map, isas()[0], candidate)
+            kinds.add((chosen.algorithm, lanes(chosen)))
             _core.set_num_threads(1)
             alone = run(chosen, arrays).tobytes()
             for threads in (2, 3, 5):
@@ -237,8 +147,8 @@ def test_bias_and_activation_of_every_candidate(text: str, layout: Layout) -> No
     expected = views.scatter(arrays.x, arrays.weight, geometry)
     expected = np.maximum(expected + arrays.bias.reshape(-1, *(1,) * geometry.axes), 0)
     for isa in isas():
-        for fields in candidates(geometry, "conv_transpose", isa, layout):
-            chosen = replace(made(geometry, "conv_transpose", isa, fields), activation="relu")
+        for candidate in candidates(geometry, "conv_transpose", isa, layout):
+            chosen = made(geometry, "conv_transpose", isa, candidate, layout=layout, activation="relu")
             assert_same(run(chosen, arrays, arrays.bias), expected)
 
 

@@ -7,32 +7,16 @@ import pytest
 
 from tconv import views
 from tconv.geometry import Geometry
-from tconv.planning import MapName, Plan, correlate, isas, phases, plan
-from tconv.planning.cost import machine
-from tconv.planning.plans import Problem
+from tconv.planning import MapName, Plan, isas, plan
 from tconv.testing import Arrays, assert_same
-from tests.core.test_kernels import run
+from tests.core.helpers import candidates, made, parts, run
 
 pytestmark = pytest.mark.skipif("amx" not in isas(), reason="this CPU has no matrix registers")
 
 
 def in_registers(geometry: Geometry, map: MapName = "conv_transpose") -> Plan:
-    problem = Problem.of(geometry)
-    if map == "weight_gradient":
-        found = correlate.candidates(problem, "f32", machine("amx", "f32"))
-    else:
-        found = phases.candidates(problem, map, "f32", machine("amx", "f32"))
-    fields = min((f for f in found if f.get("parts")), key=lambda f: f["cost"])
-    return Plan(
-        geometry=geometry,
-        map=map,
-        dtype="f32",
-        algorithm="phases",
-        isa="amx",
-        activation=None,
-        problem=problem,
-        **fields,
-    )
+    found = (candidate for candidate in candidates(geometry, map, "amx") if parts(candidate))
+    return made(geometry, map, "amx", min(found, key=lambda candidate: candidate.cost))
 
 
 def arrays(x: np.ndarray, weight: np.ndarray) -> Arrays:

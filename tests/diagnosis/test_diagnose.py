@@ -179,7 +179,7 @@ def test_starting_values() -> None:
     assert drawn.std() == pytest.approx(np.sqrt(2 / (64 * 4)), rel=0.05)  # He: an output sums 64 * 4 products
     with pytest.raises(TconvError, match="no multiple of the stride"):
         diagnose("n1 c1>1 i8 k3 s2", np.ones((1, 1, 3))).fix("icnr")
-    with pytest.raises(TconvError, match=r"^fix 'icnn' is unknown; there are gains, bilinear"):
+    with pytest.raises(TconvError, match=r"^fix 'icnn' is unknown; did you mean 'icnr'"):
         report.fix("icnn")
 
 

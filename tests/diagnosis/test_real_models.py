@@ -15,6 +15,7 @@ from tconv.geometry import Geometry
 from tests.real_models.fetch import fetch
 
 onnx = pytest.importorskip("onnx", reason="most of the models are ONNX")
+pytest.importorskip("onnx_ir", reason="models are read with onnx-ir")
 runtime = pytest.importorskip("onnxruntime", reason="the layers are run with ONNX Runtime")
 torch = pytest.importorskip("torch", reason="one of the models is PyTorch's")
 

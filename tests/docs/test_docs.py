@@ -206,12 +206,12 @@ def test_the_page_is_embedded(browser: Any, address: str) -> None:
     tab.goto(f"{address}/play.html")
     tab.locator("iframe.play").scroll_into_view_if_needed()
     frame = tab.frame_locator("iframe.play")
-    frame.locator("#grid-y .lettering text").first.wait_for(timeout=10_000)
+    frame.locator("#grid-y .lettering text").first.wait_for(timeout=60_000)
     assert frame.locator("#grid-y .lettering text").count() == 36
     assert frame.locator("html.embedded").count() == 1
     for theme in ("dark", "light"):
         tab.evaluate("theme => { document.body.dataset.theme = theme; }", theme)
-        frame.locator(f"html[data-theme={theme}]").wait_for(timeout=10_000)
+        frame.locator(f"html[data-theme={theme}]").wait_for(timeout=60_000)
     links = tab.eval_on_selector_all("article a[href^='play/']", "a => a.map(link => link.href)")
     assert len(links) == 3
     for link in links:

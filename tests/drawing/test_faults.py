@@ -66,7 +66,7 @@ WRONG = [
         "the bilinear filter for stride 2x2 has a kernel of 4x4; k4x4 would fit",
     ),
     (["n1 c1>1 i5 k3 s1000000000", "--weights", "bilinear"], "k2000000000 would fit"),
-    ([SMALL, "--weights", "bilinaer"], "did you mean bilinear?"),
+    ([SMALL, "--weights", "bilinaer"], "did you mean 'bilinear'?"),
     ([SMALL, "--weights", "nowhere.npy"], "cannot read nowhere.npy: No such file"),
     ([SMALL, "--weights", "{cut}"], "is not a complete .npy file of numbers"),
     ([SMALL, "--weights", "{text}"], "is not a complete .npy file of numbers"),

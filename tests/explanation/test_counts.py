@@ -12,7 +12,7 @@ import pytest
 
 import tconv
 import tconv.drawing
-from tconv.explanation.document import Line
+from tconv.documents import Line
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.views import scatter

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tconv
+from tconv.documents import Code, Line, Matrix, Section
 from tconv.errors import TconvError
 from tconv.explanation import SECTIONS
-from tconv.explanation.document import Code, Line, Matrix, Section
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 from tconv.views import scatter
@@ -183,8 +183,8 @@ class TestCells:
             ({"output": (1,)}, "has 1 entries"),
             ({"output": "1,1"}, "must be an int"),
             ({"only": ["sise"]}, "did you mean 'size'?"),
-            ({"only": ["values"]}, "no section 'values'"),
-            ({"only": "size,values"}, "no section 'values'"),
+            ({"only": ["values"]}, "section 'values' is unknown; "),
+            ({"only": "size,values"}, "section 'values' is unknown; "),
             ({"values": "count"}, "values='count'; a pair of an input and a weight would fit"),
             ({"values": ["count"]}, "a pair of an input and a weight would fit"),
         ],
@@ -277,5 +277,5 @@ class TestElsewhere:
 def test_sections_in_the_order_of_the_page() -> None:
     explained = tconv.explain(Geometry.parse("n1 c1>1 i3 k3"))
     assert [part.name for part in explained.sections] == list(SECTIONS)
-    with pytest.raises(TconvError, match="no section 'sums'"):
+    with pytest.raises(TconvError, match="section 'sums' is unknown"):
         explained["sums"]

@@ -9,9 +9,9 @@ import pytest
 
 import tconv
 from tconv.cli import main
-from tconv.explanation import SECTIONS
-from tconv.explanation.document import Code, Explanation, Line, Matrix, Section, Strip, Table
-from tconv.explanation.text import grid, strip
+from tconv.documents import Code, Line, Matrix, Section, Strip, Table
+from tconv.documents.text import grid, strip
+from tconv.explanation import SECTIONS, Explanation
 from tconv.geometry import Geometry
 from tconv.testing import load_cases
 
@@ -203,8 +203,8 @@ class TestCommand:
         (["c1>1 i3 k3", "--output", "x"], "argument --output: cannot read 'x'"),
         (["c1>1 i3 k3", "--input-cell", "1,1"], "has 2 entries; give one int, or 1"),
         (["c1>1 i3 k3", "--only", "sise"], "did you mean 'size'?"),
-        (["c1>1 i3 k3", "--only", "values"], "no section 'values'"),
-        (["c1>1 i3 k3", "--only", ""], "no section ''"),
+        (["c1>1 i3 k3", "--only", "values"], "section 'values' is unknown"),
+        (["c1>1 i3 k3", "--only", ""], "section '' is unknown"),
         (["c1>1 i3 k3", "--values", "1,2", "ones"], "X has shape (2,); (1, 1, 3) would fit"),
         (["c1>1 i3 k3", "--values", "nan,1,2", "ones"], "X: cannot read 'nan,1,2'"),
         (["c1>1 i3 k3", "--input", "5"], "--input was given without --from"),
@@ -223,7 +223,7 @@ class TestCommand:
             "cannot read 'a'",
         ),
         (["--from", "keras", "Conv2DTranspose(8, 3)", "--input", "5x5", "--batch", "-1"], "batch"),
-        (["--from", "onnx", "ConvTranspose()", "--input", "5", "--reading", "x"], "'x' is none of onnx's"),
+        (["--from", "onnx", "ConvTranspose()", "--input", "5", "--reading", "x"], "='x' is unknown for onnx"),
     )
 
     @pytest.mark.parametrize(("words", "message"), WRONG, ids=[" ".join(words) for words, _ in WRONG])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import tconv
+from tconv.documents import Line, Matrix
 from tconv.errors import TconvError
-from tconv.explanation import steps, trace
-from tconv.explanation.document import Explanation, Line, Matrix
+from tconv.explanation import Explanation, steps, trace
 from tconv.explanation.numbers import read
 from tconv.geometry import Geometry
 from tconv.testing import integer_arrays, load_cases

@@ -8,12 +8,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tconv.geometry import Axis, Geometry
 
-FIXED = settings(derandomize=True, deadline=None, max_examples=300, database=None)
+FIXED = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=300,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # of drawing examples, on a busy machine
+)
 
 
 @st.composite

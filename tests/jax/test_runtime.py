@@ -23,6 +23,7 @@ from tconv.errors import TconvError  # noqa: E402
 from tconv.geometry import Geometry  # noqa: E402
 from tconv.jax import call_cache, ffi  # noqa: E402
 from tconv.testing import assert_same, integer_arrays  # noqa: E402
+from tests.helpers import PATIENCE  # noqa: E402
 
 #: Ours -> XLA's structure, and its names of our fields where they are others.
 STRUCTURES: dict[Any, tuple[str, dict[str, str]]] = {
@@ -115,12 +116,13 @@ def test_a_measured_plan_is_used() -> None:
 
 
 def child(code: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=100,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        timeout=PATIENCE,
+        env={**environment, "JAX_PLATFORMS": "cpu"},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

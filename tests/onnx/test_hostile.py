@@ -21,6 +21,7 @@ from onnx import TensorProto, helper
 from tconv import TconvError
 from tconv.cli import main
 from tconv.onnx import read
+from tests.helpers import PATIENCE
 from tests.onnx.helpers import layer, model_proto, refused, saved
 
 GB = 1 << 30
@@ -310,7 +311,7 @@ def limited(memory: int, *words: str) -> tuple[int, str, int]:
         [sys.executable, "-c", LIMITED, str(memory), *words],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
     *lines, peak = done.stderr.strip().splitlines()

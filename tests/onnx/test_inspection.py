@@ -96,7 +96,7 @@ def test_a_report_fits_a_terminal_of_80_columns() -> None:
     assert [line for line in lines if len(line) > 80] == []
     at = lines.index("generator.decoder.upsampling.0  256x128x16x16 float32")
     assert lines[at + 1].startswith("  n1 c256>128 i9x9 k16 s8 p4 o1  ")
-    assert lines[at - 2 : at] == ["layer  weights", "  problem" + lines[at - 1][9:]]
+    assert lines[at - 3 : at - 1] == ["layer  weights", "  problem" + lines[at - 2][9:]]
 
 
 def test_open_sizes_are_said_and_can_be_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,10 +115,10 @@ def test_open_sizes_are_said_and_can_be_set(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--size", "hight=5"], "no open axis 'hight'; did you mean height?"),
+        (["--size", "hight=5"], "open axis 'hight' is unknown; did you mean 'height'?"),
         (["--size", "height=0"], "NAME=VALUE such as height=640 would fit"),
         (["--size", "height"], "NAME=VALUE such as height=640 would fit"),
-        (["--input", "z=1x4x5x6"], "no input 'z'; there are x"),
+        (["--input", "z=1x4x5x6"], "input 'z' is unknown; x would fit"),
         (["--input", "1x4x5"], "input x is 1x4x?x6, not 1x4x5"),
         (["--input", "1x4x5x7"], "input x is 1x4x?x6, not 1x4x5x7"),
         (["--input", "x=axb"], "a shape such as x=1x3x640x640 would fit"),

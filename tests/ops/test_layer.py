@@ -14,6 +14,7 @@ import tconv
 from tconv import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import assert_same, integer_arrays, load_cases
+from tests.helpers import PATIENCE
 from tests.ops.helpers import layer_options
 
 CASES = dict(load_cases())
@@ -149,12 +150,15 @@ def test_a_forked_child_computes() -> None:
         with warnings.catch_warnings():
             # Python warns of forking where threads run; that it works all the same is the point here.
             warnings.filterwarnings("ignore", "This process.*is multi-threaded", DeprecationWarning)
-            children = [context.Process(target=_child, args=(x, weight, layer, results)) for _ in range(2)]
+            children = [
+                context.Process(target=_child, args=(x, weight, layer, results), daemon=True)
+                for _ in range(2)
+            ]
             for child in children:
                 child.start()
-        answers = [results.get(timeout=60) for _ in children]
+        answers = [results.get(timeout=PATIENCE) for _ in children]
         for child in children:
-            child.join(60)
+            child.join(PATIENCE)
             assert child.exitcode == 0
         for answer in answers:
             for actual in answer:

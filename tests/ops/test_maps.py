@@ -11,8 +11,8 @@ import pytest
 import tconv
 from tconv import TconvError, views
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS
-from tconv.planning.plans import Problem
+from tconv.planning import ALGORITHMS, isas
+from tconv.planning.problem import problem_of
 from tconv.testing import assert_same, integer_arrays, load_cases
 from tests.ops.helpers import layer_options, shared_options
 
@@ -78,7 +78,7 @@ def test_an_algorithm_can_be_asked_for(algorithm: str, code: str, dtype: type) -
                 views.correlate(x, y, g),
             ),
         ):
-            if ALGORITHMS[algorithm].applies(Problem.of(g), map, code):
+            if ALGORITHMS[algorithm].candidates(problem_of(g), map, code, isas()[0], "channels_first"):
                 assert_same(call(**options), expected)
                 computed += 1
             else:

@@ -9,7 +9,7 @@ import tconv
 from tconv import TconvError, planning, views
 from tconv.geometry import Geometry
 from tconv.planning import Plan
-from tconv.planning.plans import MAPS
+from tconv.planning.problem import MAPS
 from tconv.testing import assert_same, integer_arrays
 
 

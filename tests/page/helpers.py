@@ -59,7 +59,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
         "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
     )
     tab.on("pageerror", lambda fault: complaints.append(str(fault)))
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(60_000)
     tab.goto(address)
     yield tab
     context.close()

@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from importlib.resources import files
@@ -19,6 +17,7 @@ import pytest
 from tconv.cli import main
 from tconv.page import serving, site
 from tests import ROOT
+from tests.helpers import PATIENCE, started
 
 WEB = ROOT / "src/tconv/page/web"
 
@@ -109,16 +108,16 @@ def test_it_listens_on_this_machine_alone(port: int) -> None:
 
 
 def test_the_command_serves_until_it_is_stopped() -> None:
-    words = [sys.executable, "-m", "tconv", "page", "c1>1 i3x3 k4 s2 p1", "--no-open", "--json"]
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    link = json.loads(running.stdout.readline())["page"]
-    address, _, hash_ = link.partition("/#")
-    assert hash_ == "n1+c1%3E1+i3x3+k4+s2+p1"
-    answer, _ = get(int(address.rpartition(":")[2]), "/")
-    assert answer.status == 200
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=20)
+    words = ["-m", "tconv", "page", "c1>1 i3x3 k4 s2 p1", "--no-open", "--json"]
+    with started(*words) as running:
+        assert running.stdout is not None
+        link = json.loads(running.stdout.readline())["page"]
+        address, _, hash_ = link.partition("/#")
+        assert hash_ == "n1+c1%3E1+i3x3+k4+s2+p1"
+        answer, _ = get(int(address.rpartition(":")[2]), "/")
+        assert answer.status == 200
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE)
     assert (running.returncode, out, err) == (0, "", "Ctrl-C stops it\n")
 
 

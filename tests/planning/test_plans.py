@@ -13,9 +13,10 @@ import tconv
 from tconv import TconvError
 from tconv.geometry import Geometry
 from tconv.ops.call_cache import Options, planned_call
-from tconv.planning import ALGORITHMS, LAYOUTS, MapName, isas, plan
-from tconv.planning.plans import MAPS
-from tests.core.test_kernels import CASES, candidates, made
+from tconv.planning import LAYOUTS, MapName, isas, plan
+from tconv.planning.problem import MAPS
+from tconv.planning.records import RECORDS
+from tests.core.helpers import CASES, candidates, made
 
 
 def test_plans_say_what_they_do() -> None:
@@ -79,8 +80,8 @@ def test_workspace_stays_small(map: MapName, seed: int) -> None:
         for _ in range(100):
             geometry = drawn(draw)
             if map == "weight_gradient":
-                for fields in candidates(geometry, map, isa):
-                    runner = made(geometry, map, isa, fields).runner
+                for candidate in candidates(geometry, map, isa):
+                    runner = made(geometry, map, isa, candidate).runner
                     assert runner.workspace_bytes <= 8 << 20, geometry
                     assert runner.shared_bytes <= 16 << 20, geometry
             elif cell_bytes(geometry, map) > 1 << 20:
@@ -118,7 +119,9 @@ def test_packing_counts_where_it_is_done_at_every_call() -> None:
     once, always = (plan(g, isa="baseline", prepared=prepared) for prepared in (True, False))
     assert (once.algorithm, always.algorithm) == ("winograd", "phases")
     cheapest = plan(g, isa="baseline", algorithm="phases")
-    assert always.cost - cheapest.cost == pytest.approx(prod(g.weight_shape) * ALGORITHMS["phases"].packing)
+    assert always.cost - cheapest.cost == pytest.approx(
+        prod(g.weight_shape) * RECORDS["baseline"].pack_phases
+    )
     # The calls ask for the one and the other.
     layer = tconv.prepare(np.zeros(g.weight_shape, np.float32), stride=2, padding=1)
     asked = planned_call("conv_transpose", "f32", g.input_shape, g.weight_shape, Options(stride=2, padding=1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,10 +21,12 @@ _MADE: dict[str, Callable[[Path], onnx.ModelProto]] = {
 }
 
 
+@functools.cache
 def onnx_model(name: str, folder: Path) -> Path:
-    """The file of a model; the test is skipped if its package cannot be had."""
+    """The file of a model, converted once a process; the test is skipped if its package cannot be had."""
     if name not in _MADE:
         return fetch(name, folder)
     path = folder / f"{name}.onnx"
-    onnx.save(_MADE[name](folder), path)
-    return path
+    part = path.with_suffix(f".{os.getpid()}.part")  # another worker may be reading the one that is there
+    onnx.save(_MADE[name](folder), part)
+    return part.replace(path)

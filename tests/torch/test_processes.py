@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from tconv.torch import ConvTranspose1d, ConvTranspose2d, conv_transpose2d
+from tests.helpers import PATIENCE
 
 # Not ours: Python warns of every fork of a process with threads, PyTorch's workers among them, and JAX does
 # so once another test has imported it.
@@ -23,6 +25,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 class Upsampled(Dataset[tuple[Tensor, Tensor, int]]):
@@ -46,9 +56,9 @@ class Upsampled(Dataset[tuple[Tensor, Tensor, int]]):
 def test_workers_of_a_dataloader(start: str) -> None:
     data = Upsampled()
     # The parent's threads have worked before: a forked child has none of them.
-    assert torch.get_num_threads() >= 1
+    assert torch.get_num_threads() == 2
     expected = [data[i] for i in range(len(data))]
-    loader = DataLoader(data, batch_size=3, num_workers=2, multiprocessing_context=start, timeout=60)
+    loader = DataLoader(data, batch_size=3, num_workers=2, multiprocessing_context=start, timeout=PATIENCE)
     batches = list(loader)
     assert torch.equal(torch.cat([y for y, _, _ in batches]), torch.stack([y for y, _, _ in expected]))
     grads = torch.cat([grad for _, grad, _ in batches])
@@ -76,7 +86,11 @@ def worker(rank: int, folder: str) -> None:
     """Half of the batch: two steps, the gradients of each written down."""
     torch.set_num_threads(1)
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo",
+        init_method=f"file://{folder}/meet",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=PATIENCE),
     )
     model = DistributedDataParallel(net(), gradient_as_bucket_view=True)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -116,8 +130,8 @@ def test_tensors_in_shared_memory() -> None:
     x, weight = torch.ones(1, 2, 3, 3).share_memory_(), torch.ones(2, 1, 2, 2).share_memory_()
     context = mp.get_context("fork")
     queue = context.Queue()
-    process = context.Process(target=share, args=(x, weight, queue))
+    process = context.Process(target=share, args=(x, weight, queue), daemon=True)
     process.start()
-    assert queue.get(timeout=60) == "done"
+    assert queue.get(timeout=PATIENCE) == "done"
     process.join()
     assert not conv_transpose2d(x, weight).any()

@@ -12,13 +12,18 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from tconv.torch import conv_transpose2d, team  # noqa: E402
+from tests.helpers import PATIENCE  # noqa: E402
 
 LAYER: dict[str, Any] = {"stride": 2, "padding": 1}
 
 
 @pytest.fixture(autouse=True)
-def _joined_again() -> Iterator[None]:
+def _two_threads() -> Iterator[None]:
+    """Several, however many the processors are; and the engine joined again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     yield
+    torch.set_num_threads(before)
     team.join()
 
 
@@ -64,7 +69,7 @@ def test_a_forked_child_works_on_a_pool_of_its_own() -> None:
     queue = context.SimpleQueue()
     child = context.Process(target=_child, args=(x, weight, expected, queue))
     child.start()
-    child.join(60)
+    child.join(PATIENCE)
     child.kill()
     assert child.exitcode == 0
     assert queue.get() is True

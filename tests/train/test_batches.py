@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tconv.train.batches import (
@@ -38,7 +38,7 @@ class Stripes:
 AS_IS = Normalisation((0.0,), (1.0,))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(count=st.integers(1, 30), ranks=st.integers(1, 4), each=st.integers(1, 3), epoch=st.integers(0, 5))
 def test_an_epoch_shows_every_picture_in_full_batches(count: int, ranks: int, each: int, epoch: int) -> None:
     shares = []

@@ -17,9 +17,7 @@ from tconv.train.brain import BLOCKS, GAP, Brain
 from tconv.train.data import open_data, statistics
 from tconv.train.pictures import IGNORED, read_label, read_picture, size_of, to_channels
 from tests import ROOT
-from tests.train.helpers import CLASSES, COUNTS, folder, labelled, write_folder
-
-__all__ = ["folder"]
+from tests.train.helpers import CLASSES, COUNTS, labelled, write_folder
 
 
 @pytest.fixture

@@ -15,9 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from tconv import TconvError
 from tconv.train.checkpoint import read_checkpoint
 from tconv.train.run import fit
-from tests.train.helpers import COUNTS, SETTINGS, folder
-
-__all__ = ["folder"]
+from tests.train.helpers import COUNTS, SETTINGS
 
 
 class Witness(Callback):

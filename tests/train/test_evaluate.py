@@ -16,15 +16,7 @@ from tconv.train.data import open_data
 from tconv.train.evaluate import evaluate
 from tconv.train.measures import measures
 from tconv.train.pictures import IGNORED
-from tconv.train.run import fit
-from tests.train.helpers import CLASSES, SETTINGS, folder, write_folder
-
-__all__ = ["folder"]
-
-
-@pytest.fixture(scope="module")
-def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit(folder, tmp_path_factory.mktemp("runs") / "x", **{**SETTINGS, "epochs": 6, "lr": 1e-2}).last
+from tests.train.helpers import CLASSES, write_folder
 
 
 def test_the_confusion_matrix_is_counted_pixel_by_pixel(trained: Path, folder: Path) -> None:

@@ -18,15 +18,7 @@ from tconv.train.module import Segmenter
 from tconv.train.palette import palette
 from tconv.train.pictures import read_picture, to_channels
 from tconv.train.predict import Predicted, overlay, predict, scores
-from tconv.train.run import fit
-from tests.train.helpers import CLASSES, SETTINGS, folder
-
-__all__ = ["folder"]
-
-
-@pytest.fixture(scope="module")
-def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit(folder, tmp_path_factory.mktemp("runs") / "x", **{**SETTINGS, "epochs": 3, "lr": 1e-2}).last
+from tests.train.helpers import CLASSES
 
 
 def lively(**dials: Any) -> Segmenter:

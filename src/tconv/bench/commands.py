@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.files import check_file
 from tconv.geometry import Geometry
 
@@ -140,7 +141,7 @@ def _check(args: argparse.Namespace) -> list[str]:
     fitting = [n for n in ENGINES if n not in (ours, "tconv", "tconv-plain", "tconv-separate")]
     for name in peers:
         if name not in fitting:
-            raise TconvError(f"--peers {name!r} is unknown; {', '.join(fitting)} would fit")
+            raise unknown("--peers", name, fitting)
         for option in wanted:
             if name not in _CAPABLE[option] and (name != "tconv-unprepared" or args.grad):
                 raise TconvError(f"--{option}: {name} cannot; {', '.join(_CAPABLE[option])} would fit")
@@ -189,14 +190,18 @@ def _progress(names: list[str]) -> Iterator[Iterable[int]]:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from tconv.bench.report import Record, table
+    from tconv.bench.report import Record, document
+    from tconv.documents import markdown, terminal
 
     if args.chart:
         from tconv.bench.chart import check, draw
 
         check(args.chart)
     record = Record.read(args.earlier) if args.earlier else _measured(args)
-    print(json.dumps(record.as_json(), indent=1) if args.json else table(record))
+    if args.json:
+        print(json.dumps(record.as_json(), indent=1))
+    else:
+        terminal.show(document(record), plain=partial(markdown.render, readable=True))
     if args.chart:
         draw(record, args.chart)
     return 0

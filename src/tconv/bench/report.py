@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tconv.bench.turns import Result
+from tconv.documents import Document, Line, Section, Table, markdown
 from tconv.errors import TconvError
 
-__all__ = ["BEST", "Record", "best_peer", "machine", "ratios", "summary", "table"]
+__all__ = ["BEST", "Record", "best_peer", "document", "machine", "ratios", "summary", "table"]
 
 #: What the fastest peer of each layer is called beside the peers' names.
 BEST = "best peer"
@@ -118,14 +119,19 @@ def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, floa
 
 def table(record: Record) -> str:
     """The results as a Markdown table with the means, what failed, and the machine."""
+    return markdown.render(document(record), readable=True)
+
+
+def document(record: Record) -> Document:
+    """The results as a table with the means, what failed, and the machine."""
     results, engines, facts = record.results, record.engines, record.machine
     ours, others, roofed = engines[0], engines[1:], any(r.roof for r in results)
     several = len(_peers(engines)) > 1
     compared = ["best peer", "/ best"] if several else [f"/ {e}" for e in others]
-    head = ["layer", "problem", *(f"{e} ms" for e in engines), *compared, *["roof"] * roofed, "kernel"]
-    rows = [head]
+    head = ("layer", "problem", *(f"{e} ms" for e in engines), *compared, *["roof"] * roofed, "kernel")
+    rows = []
     for r in results:
-        mine, cells = r.seconds.get(ours), [r.name, f"`{r.problem}`"]
+        mine, cells = r.seconds.get(ours), [r.name, r.problem]
         cells += [f"{r.seconds[e] * 1e3:.3f}" if e in r.seconds else "-" for e in engines]
         if several:
             best = best_peer(r)
@@ -133,25 +139,26 @@ def table(record: Record) -> str:
         else:
             cells += [f"{r.seconds[e] / mine:.2f}" if mine and e in r.seconds else "" for e in others]
         cells += [f"{r.roof / mine:.0%}" if r.roof and mine else ""] * roofed
-        rows.append([*cells, r.notes.get(ours, "")])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+        rows.append((*cells, r.notes.get(ours, "")))
+    words = {"layer": "name", "problem": "code", "best peer": "words", "kernel": "words"}
+    kinds = tuple(words.get(name, "number") for name in head)
+    lines = []
     for engine, mean in summary(results, engines).items():
         found = ratios(results, ours, engine)
         against = f"the {BEST} of each layer" if engine == BEST else engine
         lines.append(
-            f"\ngeometric mean against {against}: {mean:.2f} times as fast "
+            f"geometric mean against {against}: {mean:.2f} times as fast "
             f"({sum(ratio < 1 for ratio in found)} of {len(found)} layers slower)"
         )
     lines += _remarks(results, engines)
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     asked = [f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}", facts["dtype"], *_asked(facts)]
-    lines.append(f"\n{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
+    lines.append(f"{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
     if "roofs" in facts:
         roofs = facts["roofs"]
-        lines.append(f"\nroof: {roofs['gflops']:g} Gflop/s, {roofs['gbytes']:g} GB/s ({roofs['how']})")
-    return "\n".join(lines)
+        lines.append(f"roof: {roofs['gflops']:g} Gflop/s, {roofs['gbytes']:g} GB/s ({roofs['how']})")
+    layers = Table("layers", head, tuple(rows), kinds=kinds)
+    return Document("", (Section("layers", "", (layers, *map(Line, lines))),))
 
 
 def _asked(facts: Mapping[str, Any]) -> list[str]:
@@ -175,7 +182,7 @@ def _remarks(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
             reason = error.removeprefix(f"{r.problem}: ")
             reasons.setdefault((engine, reason), []).append(r.name)
     lines = [
-        f"\n{engine} has no time for {_listed(names, len(results))}: {error}"
+        f"{engine} has no time for {_listed(names, len(results))}: {error}"
         for (engine, error), names in reasons.items()
     ]
     for engine in engines:
@@ -183,7 +190,7 @@ def _remarks(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
         shares = [float(share.split()[0]) for share in off if share]
         if shares:
             lines.append(
-                f"\n{engine}: {len(shares)} answers are not equal to ours, "
+                f"{engine}: {len(shares)} answers are not equal to ours, "
                 f"but within {max(shares):.0e} of the largest number"
             )
     return lines

@@ -20,8 +20,7 @@ from typing import Any
 
 from tconv.conventions import caffe, jax, keras, onnx, pytorch, tensorflow, tflite
 from tconv.conventions.answers import Call, CallContext, Reading
-from tconv.conventions.calls import near
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import shown, whole
 
@@ -50,7 +49,7 @@ READINGS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 
 def _find(framework: str) -> Any:
     if framework not in FRAMEWORKS:
-        raise TconvError(f"framework {shown(framework)} is unknown{near(str(framework), FRAMEWORKS)}")
+        raise unknown("framework", framework, FRAMEWORKS)
     return _TABLE[framework]
 
 
@@ -88,9 +87,7 @@ def read(
     """
     module = _find(framework)
     if reading is not None and reading not in module.READINGS:
-        raise TconvError(
-            f"reading={shown(reading)} is none of {framework}'s; it can be {', '.join(module.READINGS)}"
-        )
+        raise unknown("reading=", reading, module.READINGS, f" for {framework}")
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
         raise TconvError(f"channels={shown(channels)}; give the input channels, or (in, out)")

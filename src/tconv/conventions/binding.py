@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconv.conventions.answers import CallContext, Reading
-from tconv.conventions.calls import ABSENT, Function, Named, Parsed, Shaped, near
+from tconv.conventions.calls import ABSENT, Function, Named, Parsed, Shaped
 from tconv.conventions.weights import Layout
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import Padding, per_axis, shown, whole
 
@@ -29,7 +29,7 @@ __all__ = [
 def find(call: Parsed, functions: Mapping[str, Function]) -> Function:
     """The signature of the called function, whatever name it is imported by."""
     if call.last_name not in functions:
-        raise TconvError(f"{shown(call.text)}: unknown {call.last_name}{near(call.last_name, functions)}")
+        raise unknown(f"{shown(call.text)}: call", call.last_name, functions)
     return functions[call.last_name]
 
 
@@ -81,7 +81,7 @@ def word(bound: Mapping[str, Any], name: str, default: str, words: Sequence[str]
     value = default if bound[name] in (ABSENT, None) else bound[name]
     if value not in words:
         text = value.text if isinstance(value, Named) else value
-        raise TconvError(f"{name}={shown(text)} is unknown; it can be {', '.join(map(repr, words))}")
+        raise unknown(f"{name}=", text, words)
     return str(value)
 
 

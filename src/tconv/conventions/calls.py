@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry.normalize import shown
 
 __all__ = ["ABSENT", "Function", "Named", "Parsed", "Shaped", "parse"]
@@ -77,18 +76,11 @@ class Function:
         bound = dict(zip(positional, call.args, strict=False))
         for name, value in call.options.items():
             if name not in names:
-                raise TconvError(f"{call.name} has no argument {name!r}{near(name, names)}")
+                raise unknown(f"{call.name}: argument", name, names)
             if name in bound:
                 raise TconvError(f"{call.name} is given {name!r} twice, by position and by name")
             bound[name] = value
         return {name: bound.get(name, ABSENT) for name in names}
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """A suggestion, as the end of a sentence."""
-    names = list(names)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; it has {', '.join(names)}"
 
 
 def parse(text: str) -> Parsed:

@@ -8,11 +8,11 @@ from typing import Any
 from tconv.conventions.answers import Call, CallContext, Reading
 from tconv.conventions.binding import axes_of, finish, input_sizes, kernel_of, number, numbers, word
 from tconv.conventions.calls import ABSENT, Function, Parsed, parse
+from tconv.conventions.onnx_options import AUTO_PADS, ConvOptions
 from tconv.conventions.weights import Layout
 from tconv.conventions.windows import bridge, crops, full_sizes, pads, wanted
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.axis import reach
 from tconv.geometry.normalize import shown
 
 __all__ = ["READINGS", "layout", "read", "write"]
@@ -23,7 +23,6 @@ _ATTRIBUTES = (
     "X", "W", "B", "*", "auto_pad", "dilations", "group", "kernel_shape", "output_padding", "output_shape",
     "pads", "strides", "name",
 )  # fmt: skip
-_WORDS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
 def layout(geometry: Geometry) -> Layout:
@@ -66,48 +65,29 @@ def read(text: str, context: CallContext) -> Reading:
         numbers(bound, name, axes, least, least=least)
         for name, least in (("strides", 1), ("dilations", 1), ("output_padding", 0))
     )
-    sizes = input_sizes(context, axes)
-    how = word(bound, "auto_pad", "NOTSET", _WORDS)
+    how = word(bound, "auto_pad", "NOTSET", AUTO_PADS)
     if bound["pads"] is not ABSENT and how != "NOTSET":
         raise TconvError(f"{shown(text)}: pads and auto_pad={how!r} exclude each other; leave one out")
-    full = [(i - 1) * s + reach(k, d) for i, s, k, d in zip(sizes, stride, kernel, dilation, strict=True)]
-    reached = [f + o for f, o in zip(full, extra, strict=True)]
-    if bound["output_shape"] is not ABSENT:
-        target = numbers(bound, "output_shape", axes)
-        starts = [_start(r - m, how, context.reading, groups) for r, m in zip(reached, target, strict=True)]
-    elif how.startswith("SAME"):
-        target = tuple(i * s for i, s in zip(sizes, stride, strict=True))
-        if context.reading != "reference":  # where the kernel is shorter than the stride nothing is added
-            target = tuple(min(m, r) for m, r in zip(target, reached, strict=True))
-        starts = [_start(r - m, how, context.reading, 0) for r, m in zip(reached, target, strict=True)]
-    else:
+    wanted_shape = None if bound["output_shape"] is ABSENT else numbers(bound, "output_shape", axes)
+    flat = (0,) * 2 * axes
+    if wanted_shape is None and how == "NOTSET":
         flat = numbers(bound, "pads", 2 * axes, 0, least=0)
-        starts = list(flat[:axes])
-        target = tuple(r - lo - hi for r, lo, hi in zip(reached, starts, flat[axes:], strict=True))
+    said = ConvOptions(
+        kernel=kernel, stride=stride, dilation=dilation,
+        pads=tuple(zip(flat[:axes], flat[axes:], strict=True)), output_padding=extra, groups=groups,
+        auto_pad=how, output_shape=wanted_shape,
+    )  # fmt: skip
+    window = said.window(input_sizes(context, axes), context.reading)
     return finish(
         context,
         Layout("io" + "012"[:axes]),
         kernel=kernel,
         stride=stride,
-        padding=[(lo, f - lo - m) for f, lo, m in zip(full, starts, target, strict=True)],
+        padding=[(lo, hi - o) for (lo, hi), o in zip(window, extra, strict=True)],
         dilation=dilation,
         groups=groups,
         channels=(known_in, None if share is None else share * groups),
     )
-
-
-def _start(total: int, how: str, reading: str, sized_groups: int) -> int:
-    """How much of the `total` to crop is cropped at the start; `how` decides about the odd cell.
-
-    `sized_groups` is the number of groups if output_shape is given, else 0.  OpenVINO then puts the odd
-    cell at the start whatever auto_pad is, and with several groups it crops only at the end.
-    """
-    if reading == "openvino" and sized_groups > 1:
-        return 0
-    if reading != "reference":
-        total = max(total, 0)
-    upper = how == "SAME_UPPER" and not (reading == "openvino" and sized_groups)
-    return total // 2 if upper else total - total // 2
 
 
 def write(geometry: Geometry) -> Call:
@@ -120,20 +100,12 @@ def write(geometry: Geometry) -> Call:
         for (lo, hi), s, most in zip(want, g.stride, (size - 1 for size in full_sizes(g)), strict=True)
     ]
     after = bridge(given, want)
-    flat = [max(lo, 0) for lo, _ in given] + [max(hi, 0) for _, hi in given]
-    extra = [max(-hi, 0) for _, hi in given]
-    said = [f"kernel_shape={list(g.kernel)}"]
-    said += [
-        f"{name}={value}"
-        for name, value, default in (
-            ("strides", list(g.stride), 1),
-            ("pads", flat, 0),
-            ("output_padding", extra, 0),
-            ("dilations", list(g.dilation), 1),
-        )
-        if set(value) != {default}
-    ]
-    said += [f"group={g.groups}"] if g.groups > 1 else []
+    node = ConvOptions(
+        kernel=g.kernel, stride=g.stride, dilation=g.dilation, groups=g.groups, pads=tuple(given)
+    ).attributes()
+    usual = {"strides": [1] * g.axes, "pads": [0] * 2 * g.axes, "dilations": [1] * g.axes, "group": 1}
+    order = ("kernel_shape", "strides", "pads", "output_padding", "dilations", "group")
+    said = [f"{name}={node[name]}" for name in order if name in node and node[name] != usual.get(name)]
     attributes = ", ".join(said)
     steps = [
         (amount, kind) for amount, kind in ((pads(after), 1), (crops(after), -1)) if any(map(any, amount))

@@ -14,6 +14,6 @@ from __future__ import annotations
 
 from tconv.diagnosis.diagnose import Diagnosis, Examined, diagnose
 from tconv.diagnosis.findings import CODES, Finding
-from tconv.diagnosis.layers import ModelLayer
+from tconv.models import ModelLayer
 
 __all__ = ["CODES", "Diagnosis", "Examined", "Finding", "ModelLayer", "diagnose"]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable
 
 __all__ = ["add_parser"]
 
@@ -88,8 +88,11 @@ def add_parser(subparsers: Any) -> None:
 def _diagnose(args: argparse.Namespace) -> int:
     from tconv.diagnosis import diagnose
     from tconv.diagnosis.diagnose import TOLERANCE
+    from tconv.documents import html, terminal
     from tconv.files import write_aside
 
+    if args.html:
+        html.check()
     found = diagnose(
         args.what,
         problem=args.problem,
@@ -105,16 +108,16 @@ def _diagnose(args: argparse.Namespace) -> int:
         made = found.fix(args.how, seed=args.seed, names=names)
         found.write(args.fix, made)
         written = sorted(made)
-        print(f"wrote {args.fix}: {', '.join(written)}", file=sys.stderr)
+        print(printable(f"wrote {args.fix}: {', '.join(written)}"), file=sys.stderr)
     if args.html:
         page = found.html()
         with write_aside(args.html) as file:
             file.write(page.encode())
-        print(f"wrote {args.html}", file=sys.stderr)
+        print(printable(f"wrote {args.html}"), file=sys.stderr)
     if args.json:
         print(json.dumps({**found.as_dict(), "fixed": written}))
     else:
-        print(found)
+        terminal.show(found.document())
     return 1 if found.findings else 0
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from math import prod
 
 from tconv.diagnosis.findings import Finding
-from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, stepped
 from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
 from tconv.geometry.axis import reach
+from tconv.models.layer import ModelLayer
 from tconv.ops import plan
 from tconv.ops.arrays import CODES
 
@@ -34,7 +34,7 @@ def of_geometry(layer: ModelLayer, measures: Measures, tolerance: float) -> Iter
 
 def _even_kernels(layer: ModelLayer) -> str:
     """Kernels near the layer's that cover evenly, and the padding that keeps its output size."""
-    g = layer.geometry
+    g = layer.known
     made = []
     for k, s, o, (lo, hi) in zip(g.kernel, stepped(layer), g.output_padding, g.padding, strict=True):
         kernel = -(-k // s) * s
@@ -50,7 +50,7 @@ def _uneven(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     reached = taps[taps > 0]
     if reached.min() == reached.max():
         return
-    g = layer.geometry
+    g = layer.known
     said: dict[str, list[int]] = {}
     for a, (k, s, d) in enumerate(zip(g.kernel, stepped(layer), g.dilation, strict=True)):
         counts = sorted({len(phase.taps) for phase in Axis(1, k, s, 0, 0, 0, d).phases()})
@@ -76,7 +76,7 @@ def _axes(axes: list[int]) -> str:
 
 
 def _unreached(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
-    g = layer.geometry
+    g = layer.known
     empty = int((measures.taps == 0).sum())
     if layer.sized:
         reached = prod(axis.output - _bare(axis) for axis in map(g.axis, range(g.axes)))
@@ -126,7 +126,7 @@ def _taps_of_inputs(axis: Axis) -> list[int]:
 
 
 def _input_gradient(layer: ModelLayer) -> Iterator[Finding]:
-    g = layer.geometry
+    g = layer.known
     lines = [_taps_of_inputs(_shortened(g.axis(a))) for a in range(g.axes)]
     # Inputs that were left out of the lines reach outputs: those without influence are at the ends.
     alive = [size - sum(count == 0 for count in line) for size, line in zip(g.input, lines, strict=True)]
@@ -165,7 +165,7 @@ def _conv_gradient(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     if least == most:
         return
     empty = int((taps == 0).sum())
-    g = layer.geometry
+    g = layer.known
     said = f"{empty} of {taps.size} phases of the input are never read and get no gradient; " if empty else ""
     yield Finding(
         code="T104",
@@ -183,7 +183,7 @@ def _times(numbers: tuple[int, ...]) -> str:
 
 def at_skip(layer: ModelLayer, skip: tuple[int, ...]) -> Iterator[Finding]:
     """T301 for a layer whose output is joined with something of the spatial sizes `skip`."""
-    g = layer.geometry
+    g = layer.known
     if len(skip) != g.axes:
         raise TconvError(f"skip {_times(skip)} has {len(skip)} axes and {g} has {g.axes}; give one an axis")
     if min(skip) < 1:
@@ -217,7 +217,7 @@ def _to_meet(g: Geometry, skip: tuple[int, ...]) -> str:
 def of_plan(layer: ModelLayer) -> Iterator[Finding]:
     """T501."""
     dtype = "float32" if layer.weight is None else str(layer.weight.dtype)
-    g = layer.geometry
+    g = layer.known
     if layer.conv or not g.batch or dtype not in CODES:
         return
     chosen = plan(g, dtype=CODES[dtype])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,73 +11,36 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.diagnosis import coverage, structure, weights
+from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
-from tconv.diagnosis.layers import ModelLayer
-from tconv.diagnosis.measures import Measures, measure
-from tconv.diagnosis.readers import SUFFIXES, Source, read
-from tconv.errors import TconvError
+from tconv.diagnosis.measures import measure
+from tconv.diagnosis.report import document
+from tconv.documents import Document, html, text
+from tconv.errors import TconvError, clean, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import PerAxis, per_axis
+from tconv.models import SUFFIXES, Model, ModelLayer, read
 
 __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 
-#: The share of a constant's answer that may be a pattern: 1 % is 2.5 of 255 levels of grey.
-TOLERANCE = 0.01
-
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
-    """One layer and its numbers."""
-
-    layer: ModelLayer
-    measures: Measures
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        layer = self.layer
-        return {
-            "name": layer.name,
-            "problem": str(layer.geometry),
-            "sizes_known": layer.sized,
-            "dtype": None if layer.weight is None else str(layer.weight.dtype),
-            **self.measures.as_dict(),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(DiagnosisData):
     """What was looked at, and what was found; `str` is the report."""
 
-    source: str
-    layers: tuple[Examined, ...]  #: the transposed convolutions
-    findings: tuple[Finding, ...]  #: the gravest first
-    notes: tuple[str, ...] = ()  #: what was not looked at
-    tolerance: float = TOLERANCE
-    _read: Source | None = field(default=None, repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        return {
-            "source": self.source,
-            "tolerance": self.tolerance,
-            "notes": list(self.notes),
-            "layers": [entry.as_dict() for entry in self.layers],
-            "findings": [finding.as_dict() for finding in self.findings],
-        }
+    def document(self) -> Document:
+        """The report, for any renderer of `tconv.documents`."""
+        return document(self)
 
     def __str__(self) -> str:
         """The report as text."""
-        from tconv.diagnosis.report import text
-
-        return text(self)
+        return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything."""
-        from tconv.diagnosis.page import html
-
-        return html(self)
+        """The report as one page that asks no network for anything; needs Jinja2."""
+        return html.render(document(self, page=True))
 
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
         """New weights by the layers' names.
@@ -151,15 +114,15 @@ def diagnose(
     ('T201', 0.048)
     """
     if how not in FIXES:
-        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
+        raise unknown("fix", how, FIXES)
     if not 0 <= tolerance <= 1:
         raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
-    source = _source(what, weight, problem, layers or {}, input or {}, how)
-    return examine(source, str(what), skip=skip, tolerance=tolerance, how=how)
+    model = _model(what, weight, problem, layers or {}, input or {}, how)
+    return examine(model, str(what), skip=skip, tolerance=tolerance, how=how)
 
 
 def examine(
-    source: Source,
+    model: Model,
     what: str,
     *,
     skip: PerAxis | None = None,
@@ -167,30 +130,41 @@ def examine(
     how: str = "gains",
 ) -> Diagnosis:
     """The diagnosis of what was read, called `what`; the rest as in `diagnose`."""
-    if how in ("merge", "split") and not source.alone:
+    if how in ("merge", "split") and not model.alone:
         raise TconvError(
             f"{what}: {how} makes weights of another shape, for which a model has no place; a .npy has"
         )
-    checked = [before_reading(layer, how).checked() for layer in source.layers]
+    checked = [before_reading(layer, how).checked() for layer in model.layers if layer.geometry]
     # Convolutions of stride 1 are there for what stands around them alone.
-    strided = [layer for layer in checked if not layer.conv or max(layer.geometry.stride) > 1]
+    strided = [layer for layer in checked if not layer.conv or max(layer.known.stride) > 1]
     examined = [Examined(layer=layer, measures=measure(layer)) for layer in strided]
     found = [
         finding
         for entry in examined
         for finding in _of_layer(entry, tolerance, None if skip is None else skip)
     ]
-    if source.graph is not None:
+    if model.graph is not None:
         names = {layer.name for layer in checked}
-        found += [finding for finding in structure.of_graph(source.graph) if finding.layer in names]
+        found += [finding for finding in structure.of_graph(model.graph) if finding.layer in names]
     return Diagnosis(
         source=what,
         layers=tuple(entry for entry in examined if not entry.layer.conv),
         findings=in_order(found),
-        notes=source.notes,
+        notes=(*model.notes, *_unknown(model)),
         tolerance=tolerance,
-        _read=source,
+        _read=model,
     )
+
+
+def _unknown(model: Model) -> Iterator[str]:
+    """The transposed convolutions of which not all could be looked at, and why."""
+    whole = [layer for layer in model.layers if not layer.conv and layer.geometry is None]
+    yield from (f"not looked at: {clean(layer.name)} ({layer.why})" for layer in whole)
+    computed = [
+        clean(layer.name) for layer in model.layers if layer.weight is None and layer.geometry and layer.why
+    ]
+    if computed:
+        yield f"weights not looked at: {', '.join(computed)} (computed in the model, or an input)"
 
 
 def _of_layer(entry: Examined, tolerance: float, skip: PerAxis | None) -> Iterator[Finding]:
@@ -199,21 +173,21 @@ def _of_layer(entry: Examined, tolerance: float, skip: PerAxis | None) -> Iterat
     yield from weights.of_weights(layer, measures, tolerance)
     yield from coverage.of_plan(layer)
     if skip is not None and not layer.conv:
-        yield from coverage.at_skip(layer, per_axis("skip", skip, layer.geometry.axes))
+        yield from coverage.at_skip(layer, per_axis("skip", skip, layer.known.axes))
 
 
 def _geometry(problem: Geometry | str) -> Geometry:
     return problem if isinstance(problem, Geometry) else Geometry.parse(problem)
 
 
-def _source(
+def _model(
     what: Geometry | str | Path,
     weight: Any,
     problem: Geometry | str | None,
     layers: Mapping[str, Geometry | str | None],
     input: Mapping[str, tuple[int, ...]],
     how: str,
-) -> Source:
+) -> Model:
     is_file = isinstance(what, Path) or (
         isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or Path(what).is_file())
     )
@@ -231,4 +205,4 @@ def _source(
     assert not isinstance(what, Path)
     array = None if weight is None else np.asarray(weight)
     name = "layer" if array is None else "weight"
-    return Source(layers=(ModelLayer(name=name, geometry=_geometry(what), weight=array),), alone=True)
+    return Model(layers=(ModelLayer(name=name, geometry=_geometry(what), weight=array),), alone=True)

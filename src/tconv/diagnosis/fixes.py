@@ -11,10 +11,10 @@ import numpy as np
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import stepped
 from tconv.diagnosis.weights import one_tap
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
+from tconv.models.layer import ModelLayer
 
 __all__ = ["FIXES", "Fix", "before_reading", "fixed"]
 
@@ -34,15 +34,15 @@ def _held(layer: ModelLayer) -> Array:
 
 
 def _gains(layer: ModelLayer, _: np.random.Generator) -> Array:
-    return algebra.equal_phase_gains(_held(layer), stepped(layer), layer.geometry.dilation)
+    return algebra.equal_phase_gains(_held(layer), stepped(layer), layer.known.dilation)
 
 
 def _bilinear(layer: ModelLayer, _: np.random.Generator) -> Array:
-    return algebra.bilinear(layer.geometry.weight_shape).astype(_held(layer).dtype)
+    return algebra.bilinear(layer.known.weight_shape).astype(_held(layer).dtype)
 
 
 def _icnr(layer: ModelLayer, random: np.random.Generator) -> Array:
-    g = layer.geometry
+    g = layer.known
     if any(k % s for k, s in zip(g.kernel, g.stride, strict=True)) or set(g.dilation) != {1}:
         raise TconvError(
             f"{layer.name}: ICNR repeats one filter for all phases; in {g} the kernel is no multiple of the "
@@ -56,7 +56,7 @@ def _icnr(layer: ModelLayer, random: np.random.Generator) -> Array:
 
 
 def _split(layer: ModelLayer, _: np.random.Generator) -> Array:
-    g = layer.geometry
+    g = layer.known
     return algebra.split_nearest(_held(layer), g.stride, g.padding, g.groups).weight
 
 
@@ -80,11 +80,16 @@ def before_reading(layer: ModelLayer, how: str) -> ModelLayer:
     """
     if how != "merge":
         return layer
-    g = layer.geometry
+    g = layer.known
     weight = _held(layer)
     layer.check_numbers(weight)
     merged = algebra.merge_nearest(weight, g.stride, 0, 1, g.groups)
     return replace(layer, weight=merged.weight)
+
+
+def _wants(fix: Fix, layer: ModelLayer, found: bool) -> bool:
+    """Whether a layer is mended that is not asked for by name: one with weights of its own."""
+    return layer.weight is not None and (not fix.found or (found and not one_tap(layer)))
 
 
 def fixed(
@@ -96,14 +101,15 @@ def fixed(
 ) -> dict[str, Array]:
     """New weights for the layers that want it: `(layer, whether T201 was found)` each."""
     if how not in FIXES:
-        raise TconvError(f"fix {how!r} is unknown; there are {', '.join(FIXES)}")
-    for layer, _ in examined:
-        _held(layer)
+        raise unknown("fix", how, FIXES)
+    if all(layer.weight is None for layer, _ in examined):
+        for layer, _ in examined:
+            _held(layer)
     fix, random = FIXES[how], np.random.default_rng(seed)
     made = {
         layer.name: fix.make(layer, random)
         for layer, found in examined
-        if (layer.name in names if names else not fix.found or (found and not one_tap(layer)))
+        if (layer.name in names if names else _wants(fix, layer, found))
     }
     if not made:
         raise TconvError(

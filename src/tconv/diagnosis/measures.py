@@ -10,7 +10,7 @@ import numpy as np
 
 from tconv import algebra, filters
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
+from tconv.models.layer import ModelLayer
 
 __all__ = ["PICTURE", "Measures", "WeightMeasures", "measure", "nearest_images", "stepped"]
 
@@ -67,13 +67,13 @@ class Measures:
 
 def stepped(layer: ModelLayer) -> tuple[int, ...]:
     """The strides that make phases: 1 on an axis with one input, which no other input overlaps."""
-    g = layer.geometry
+    g = layer.known
     return tuple(s if i > 1 else 1 for s, i in zip(g.stride, g.input, strict=True))
 
 
 def measure(layer: ModelLayer) -> Measures:
     """Measure a layer whose weights were checked."""
-    g = layer.geometry
+    g = layer.known
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     inserted = pairs * int(np.prod([float(o) * k for o, k in zip(g.output, g.kernel, strict=True)]))
     overlapping = tuple(k if i > 1 else 1 for k, i in zip(g.kernel, g.input, strict=True))
@@ -87,7 +87,7 @@ def measure(layer: ModelLayer) -> Measures:
 
 
 def _weights(layer: ModelLayer, weight: Array) -> WeightMeasures:
-    g, stride = layer.geometry, stepped(layer)
+    g, stride = layer.known, stepped(layer)
     answer = algebra.constant_response(weight, stride, g.dilation, g.groups)
     each = [algebra.ripple(channel[None, None]) for channel in answer]
     return WeightMeasures(

@@ -10,7 +10,6 @@ import numpy as np
 
 from tconv import algebra
 from tconv.algebra.arrays import Array
-from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import Measures, stepped
 from tconv.drawing import Picture, draw
 from tconv.drawing.grid import Grid, cell_size, number
@@ -20,6 +19,7 @@ from tconv.drawing.picture import framed
 from tconv.drawing.shapes import Block, Shape, arrow, beside
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
+from tconv.models.layer import ModelLayer
 
 __all__ = ["answers", "coverage", "responses"]
 
@@ -32,7 +32,7 @@ _FEW = 8  # inputs along an axis where coverage is shown
 
 def coverage(layer: ModelLayer) -> Picture:
     """The coverage of a layer of one channel and few inputs, of the same kernel, stride and padding."""
-    g = layer.geometry
+    g = layer.known
     few = tuple(min(size, _FEW) for size in g.input)
     return draw(replace(g, batch=1, in_channels=1, out_channels=1, groups=1, input=few), "coverage")
 
@@ -40,7 +40,7 @@ def coverage(layer: ModelLayer) -> Picture:
 def answers(layer: ModelLayer, measures: Measures, after: Array | None) -> Picture:
     """What the least flat output channel makes of ones in every input channel, and what it would make."""
     assert measures.weights is not None
-    g, worst = layer.geometry, measures.weights.worst
+    g, worst = layer.known, measures.weights.worst
     values = [_laid(g, measures.weights.channels[worst])]
     if after is not None:
         flat = algebra.constant_response(after, stepped(layer), g.dilation, g.groups)
@@ -94,7 +94,7 @@ def responses(layer: ModelLayer, after: Array | None) -> list[tuple[str, Picture
     Raises:
         TconvError: a kernel that is too large to be seen.
     """
-    g = replace(layer.geometry, batch=1)
+    g = replace(layer.known, batch=1)
     if prod(g.kernel) > _TAPS:
         raise TconvError(
             f"{g}: filters of {prod(g.kernel)} taps would make the page heavy; at most {_TAPS} are shown, "

@@ -1,141 +1,107 @@
-"""A diagnosis as text."""
+"""A diagnosis as a document."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from textwrap import wrap
-from typing import TYPE_CHECKING
 
-from tconv.diagnosis.findings import CODES, Finding
-from tconv.diagnosis.text import clean
+from tconv.diagnosis.data import DiagnosisData, Examined
+from tconv.diagnosis.figures import figures
+from tconv.diagnosis.findings import CODES, SEVERITIES, Finding
+from tconv.documents import Document, Entries, Findings, Item, Line, Section, Table, Tally, counted, together
+from tconv.errors import clean
 
-if TYPE_CHECKING:
-    from tconv.diagnosis.diagnose import Diagnosis, Examined
+__all__ = ["document", "findings", "lead", "titled"]
 
-__all__ = [
-    "COLUMNS",
-    "WIDTH",
-    "cells",
-    "counted",
-    "headline",
-    "of_code",
-    "problem",
-    "table",
-    "text",
-    "together",
-]
-
-WIDTH = 80
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
+TERMS = (
+    ("Taps:", "how many weights an output sums in each phase, away from the borders."),
+    ("Pattern:", "the part of the answer to a constant that varies from phase to phase."),
+    (
+        "Images:",
+        "the part of the output's power in copies of the input's spectrum, for inputs whose neighbours "
+        "correlate by 0.95.",
+    ),
+    ("Multiplications:", "those that reach an output."),
+)
 
 
-def text(diagnosis: Diagnosis) -> str:
-    """Headline, a table of the layers, the findings by code."""
-    lines = [headline(diagnosis), ""]
-    rows = [COLUMNS, *(cells(entry) for entry in diagnosis.layers)]
-    lines += table(rows)
-    if not all(entry.layer.sized for entry in diagnosis.layers):
-        lines += [
-            "",
-            *_wrapped(
-                "~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)", ""
-            ),
-        ]
-    for note in diagnosis.notes:
-        lines += ["", *_wrapped(note, "")]
-    for code, group in groupby(diagnosis.findings, key=lambda finding: finding.code):
-        lines += ["", *of_code(code, list(group))]
-    return "\n".join(lines)
-
-
-def headline(diagnosis: Diagnosis) -> str:
-    """What was looked at, and how much was found.
+def document(diagnosis: DiagnosisData, *, page: bool = False) -> Document:
+    """The layers, then the findings by code; for a `page` with pictures, and what the columns mean.
 
     >>> from tconv.diagnosis import diagnose
-    >>> headline(diagnose("n1 c1>1 i8 k3 s2"))
-    'n1 c1>1 i8 k3 s2: 1 transposed convolution, 1 finding'
+    >>> document(diagnose("n1 c1>1 i8 k3 s2")).lead
+    '1 transposed convolution, 1 finding'
     """
-    layers = counted(len(diagnosis.layers), "transposed convolution")
-    return f"{clean(diagnosis.source, 300)}: {layers}, {counted(len(diagnosis.findings), 'finding')}"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 finding`, `2 findings`, `no finding`."""
-    return f"{number or 'no'} {noun}{'s' if number > 1 else ''}"
-
-
-def problem(entry: Examined) -> str:
-    """The spelling, with ~ where sizes stand in."""
-    return f"{'' if entry.layer.sized else '~'}{entry.layer.geometry}"
-
-
-def cells(entry: Examined) -> tuple[str, ...]:
-    """One row of the table: name, problem, taps of a phase, pattern, images, multiplications."""
-    measures, found = entry.measures, entry.measures.weights
-    least, most = int(measures.taps.min()), int(measures.taps.max())
-    return (
-        clean(entry.layer.name),
-        problem(entry),
-        str(most) if least == most else f"{least} to {most}",
-        "" if found is None or measures.taps.size == 1 else f"{found.ripple:.1%}",
-        "" if found is None or measures.taps.size == 1 else f"{found.images:.1%}",
-        f"{'' if entry.layer.sized else '~'}{measures.multiplications:,}",
+    found = tuple(findings(diagnosis.findings))
+    sections = [Section("layers", "", tuple(_layers(diagnosis, page)))]
+    if page:
+        found = found or (Line("Nothing found."),)
+        sections += [Section("findings", "Findings", found), *_pictures(diagnosis)]
+    else:
+        sections += [Section("findings", "", found)]
+    return Document(
+        titled(diagnosis.source, page),
+        tuple(sections),
+        lead(len(diagnosis.layers), len(diagnosis.findings)),
+        "tconv diagnose",
     )
 
 
-def table(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
-    """Lines with aligned columns: the first, of `words`, to the left, those of numbers to the right.
-
-    What is wider than a terminal has the first column, and the words after the second, in lines of their own.
-
-    >>> table([("layer", "problem", "weights", "share"), ("up", "n1 c1>1 i3 k3", "1x1x3", "5%")], words=3)
-    ['layer  problem        weights  share', 'up     n1 c1>1 i3 k3  1x1x3       5%']
-    """
-    lines = _aligned(rows, words)
-    if max(map(len, lines)) <= WIDTH:
-        return lines
-    below = _aligned([(row[1], *row[words:]) for row in rows], 1)
-    pairs = zip(rows, below, strict=True)
-    return [line for row, rest in pairs for line in ("  ".join([row[0], *row[2:words]]), f"  {rest}")]
+def titled(source: str, page: bool) -> str:
+    """What was looked at; on a page the name of the file alone."""
+    return clean(source.replace("\\", "/").rpartition("/")[2] if page else source, 300)
 
 
-def _aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+def lead(layers: int, found: int) -> str:
+    """How much there is."""
+    return f"{counted(layers, 'transposed convolution')}, {counted(found, 'finding')}"
 
 
-def of_code(code: str, findings: Sequence[Finding]) -> list[str]:
-    """Title, meaning, evidence and fixes of the findings of one code."""
-    lines = [f"{code} {CODES[code].severity}: {CODES[code].title}"]
-    lines += _wrapped(CODES[code].meaning, "  ")
-    alike = together(findings)
-    fixes = {fix for _, _, fix in alike}
-    for names, text, fix in alike:
-        lines += _wrapped(f"{names}: {text}", "  - ", "    ")
-        if len(fixes) > 1:
-            lines += _wrapped(f"fix: {fix}", "    ")
-    if len(fixes) == 1:
-        lines += _wrapped(f"fix: {findings[0].fix}", "  ")
-    return lines
+def _layers(diagnosis: DiagnosisData, page: bool) -> Iterator[Item]:
+    if page:
+        many = Counter(finding.severity for finding in diagnosis.findings)
+        yield Tally(
+            tuple((str(many[name]), name + "s" * (many[name] != 1), f"var(--{name})") for name in SEVERITIES)
+        )
+    kinds = ("name", "code", *["number"] * 4)
+    yield Table("layers", COLUMNS, tuple(_row(entry) for entry in diagnosis.layers), kinds=kinds)
+    if page:
+        yield Entries(TERMS, terms=True)
+    if not all(entry.layer.sized for entry in diagnosis.layers):
+        yield Line("~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)")
+    yield from map(Line, diagnosis.notes)
 
 
-def together(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
-    """(names, text, fix) of findings of one code: layers of which the same is said stand together."""
-    names: dict[tuple[str, str], list[str]] = {}
-    for finding in findings:
-        names.setdefault((finding.text, finding.fix), []).append(clean(finding.layer))
-    return [(", ".join(of_layer), text, fix) for (text, fix), of_layer in names.items()]
+def _row(entry: Examined) -> tuple[str, ...]:
+    """One row of the table: name, problem, taps of a phase, pattern, images, multiplications."""
+    measures, found = entry.measures, entry.measures.weights
+    least, most = int(measures.taps.min()), int(measures.taps.max())
+    guessed = "" if entry.layer.sized else "~"
+    return (
+        clean(entry.layer.name),
+        f"{guessed}{entry.layer.known}",
+        str(most) if least == most else f"{least} to {most}",
+        "" if found is None or measures.taps.size == 1 else f"{found.ripple:.1%}",
+        "" if found is None or measures.taps.size == 1 else f"{found.images:.1%}",
+        f"{guessed}{measures.multiplications:,}",
+    )
 
 
-def _wrapped(sentence: str, first: str, then: str | None = None) -> Iterable[str]:
-    return wrap(
-        sentence, WIDTH, initial_indent=first, subsequent_indent=first if then is None else then,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+def _pictures(diagnosis: DiagnosisData) -> Iterator[Section]:
+    items = tuple(figures(diagnosis))
+    if items:
+        yield Section("pictures", "Pictures", items)
+
+
+def findings(found: Sequence[Finding]) -> Iterator[Item]:
+    """The findings of each code: title, meaning, evidence and fixes."""
+    for code, group in groupby(found, key=lambda finding: finding.code):
+        alike = together(group, lambda finding: finding.layer, lambda finding: (finding.text, finding.fix))
+        fixes = {fix for _, (_, fix) in alike}
+        entries = tuple((names, text, fix) for names, (text, fix) in alike)
+        kind = CODES[code]
+        yield Findings(
+            code, kind.severity, kind.title, kind.meaning, entries, fixes.pop() if len(fixes) == 1 else ""
+        )

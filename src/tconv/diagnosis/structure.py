@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from tconv import algebra
 from tconv.diagnosis.findings import Finding
-from tconv.diagnosis.graph import Graph, Node
-from tconv.diagnosis.text import clean
+from tconv.errors import clean
 from tconv.geometry import Geometry
+from tconv.models.graph import Graph, Node
 
 __all__ = ["of_graph"]
 
@@ -72,14 +72,14 @@ def _norm(graph: Graph, node: Node) -> Iterator[Finding]:
         after = graph.only_user(bias)
     if after is None or after.kind != "norm" or not all(name in graph.constants for name in after.inputs[1:]):
         return
-    groups = layer.geometry.groups
+    groups = layer.known.groups
     between = ", after the bias," if bias is not None else ""
     yield Finding(
         code="T403" if groups > 1 else "T402",
         layer=layer.name,
-        text=f"followed{between} by {clean(after.name)}, {layer.geometry.out_channels} channels"
+        text=f"followed{between} by {clean(after.name)}, {layer.known.out_channels} channels"
         + (f" in {groups} groups" if groups > 1 else ""),
-        evidence={"norm": after.name, "groups": groups, "channels": layer.geometry.out_channels},
+        evidence={"norm": after.name, "groups": groups, "channels": layer.known.out_channels},
         fix="tconv.algebra.fold_batchnorm(weight, bias, ..., groups=...) gives one layer of the same answer",
     )
 
@@ -93,7 +93,7 @@ def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
     stride, padding, dilation = (after.options[name] for name in ("stride", "padding", "dilation"))
     if set(stride) != {1} or layer.weight is None or len(stride) != len(node.options["factor"]):
         return
-    g = layer.geometry
+    g = layer.known
     merged = algebra.merge_nearest(layer.weight, node.options["factor"], padding, dilation, g.groups)
     small = tuple(max(1, size // f) for size, f in zip(g.output, merged.stride, strict=True))
     one = Geometry.make(

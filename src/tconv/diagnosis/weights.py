@@ -9,15 +9,15 @@ import numpy as np
 from tconv import algebra
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.findings import Finding
-from tconv.diagnosis.layers import ModelLayer
 from tconv.diagnosis.measures import PICTURE, Measures, WeightMeasures, nearest_images, stepped
+from tconv.models.layer import ModelLayer
 
 __all__ = ["of_weights", "one_tap"]
 
 
 def one_tap(layer: ModelLayer) -> bool:
     """Whether each phase has one tap, so that equal gains leave nearest upsampling."""
-    g = layer.geometry
+    g = layer.known
     return int(algebra.phase_taps(g.kernel, stepped(layer), g.dilation).max()) == 1
 
 
@@ -45,7 +45,7 @@ def of_weights(layer: ModelLayer, measures: Measures, tolerance: float) -> Itera
 
 
 def _evidence(layer: ModelLayer, found: WeightMeasures, weight: Array) -> tuple[dict[str, object], float]:
-    g = layer.geometry
+    g = layer.known
     flat = algebra.equal_phase_gains(weight, stepped(layer), g.dilation)
     size = float(np.linalg.norm(weight.ravel().astype(complex)))
     moved = float(np.linalg.norm((np.asarray(flat) - weight).ravel().astype(complex))) / size if size else 0.0

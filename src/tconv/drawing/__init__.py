@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from math import prod
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -33,7 +32,7 @@ from tconv.drawing.stamp import stamp
 from tconv.drawing.svg import svg
 from tconv.drawing.weights import load, pairs
 from tconv.drawing.zeros import zeros
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 
 __all__ = ["THEMES", "VIEWS", "Picture", "Theme", "View", "draw", "gif", "load", "png", "svg"]
@@ -85,9 +84,7 @@ def draw(
     26
     """
     if view not in VIEWS:
-        close = get_close_matches(view, VIEWS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(VIEWS)}"
-        raise TconvError(f"view {view!r} is unknown; {hint}")
+        raise unknown("view", view, VIEWS)
     chosen = VIEWS[view]
     if weights is not None and not chosen.weights:
         able = " and ".join(name for name, other in VIEWS.items() if other.weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from tconv import filters
 from tconv.drawing.picture import sizes
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.files import read_npy
 from tconv.geometry import Geometry
 
@@ -40,9 +39,7 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
         return result
     path = Path(name)
     if not path.suffix and not path.exists():
-        close = get_close_matches(name, filters.FILTERS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"FILE.npy, {' or '.join(filters.FILTERS)} would fit"
-        raise TconvError(f"weights {name!r}: no such filter or file; {hint}")
+        raise unknown("weights", name, [*filters.FILTERS, "FILE.npy"], " as a filter or file")
     return read_npy(path)
 
 

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
 
 import numpy.typing as npt
 
-from tconv.errors import TconvError
+from tconv.documents import Section
+from tconv.errors import TconvError, unknown
 from tconv.explanation import cells, counts, frameworks, sizes
-from tconv.explanation.document import Explanation, Section
 from tconv.explanation.numbers import read
 from tconv.explanation.request import Request
+from tconv.explanation.result import Explanation
 from tconv.explanation.steps import STEPS
 from tconv.explanation.trace import Trace
 from tconv.geometry import Geometry
@@ -97,7 +97,5 @@ def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:
     wanted = only.split(",") if isinstance(only, str) else only
     for name in wanted:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise TconvError(f"no section {shown(name)} in this explanation; {hint}")
+            raise unknown("section", name, known)
     return [name for name in known if name in wanted or ("values" in wanted and name.startswith("values-"))]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import gcd, prod
 
-from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip, Table
+from tconv.documents import Cell, Item, Line, Matrix, Section, Strip, Table
 from tconv.explanation.request import TAPS, Request, alike, at, lettered, listed, tap_name
 from tconv.geometry import Geometry, Phase
 

@@ -77,6 +77,7 @@ def _channels(text: str) -> int | tuple[int, int]:
 
 
 def _explain(args: argparse.Namespace) -> int:
+    from tconv.documents import terminal
     from tconv.explanation import explain
     from tconv.geometry import Geometry
 
@@ -104,8 +105,10 @@ def _explain(args: argparse.Namespace) -> int:
         explanation = replace(explanation, sections=(found, *explanation.sections))
     if args.json:
         print(json.dumps(explanation.data(), indent=1))
+    elif args.markdown:
+        print(explanation.markdown())
     else:
-        print(explanation.markdown() if args.markdown else explanation.text())
+        terminal.show(explanation.document())
     return 0
 
 

@@ -8,8 +8,8 @@ from itertools import groupby
 from math import gcd, inf, prod
 from typing import NamedTuple
 
+from tconv.documents import Cell, Item, Line, Matrix, Section, Strip, Table
 from tconv.explanation.cells import kernel_letters, slices
-from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip, Table
 from tconv.explanation.request import TAPS, Request, alike, lettered, listed, tap_name
 from tconv.geometry import Axis, Geometry
 

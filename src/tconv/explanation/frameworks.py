@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tconv import conventions
+from tconv.documents import Code, Item, Line, Section
 from tconv.errors import TconvError
-from tconv.explanation.document import Code, Item, Line, Section
 from tconv.explanation.request import Request
 
 __all__ = ["frameworks", "reading"]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from tconv.documents import Item, Line, Section, Table
 from tconv.errors import TconvError
-from tconv.explanation.document import Item, Line, Section, Table
 from tconv.explanation.request import Request, alike
 from tconv.geometry import Axis, Geometry
 from tconv.geometry.normalize import padding_pairs

@@ -14,11 +14,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from tconv.documents import Item, Line, Matrix, Section, Strip, Table
+from tconv.documents.cells import shown
 from tconv.explanation.counts import READABLE, transposed
-from tconv.explanation.document import Item, Line, Matrix, Section, Strip, Table
 from tconv.explanation.numbers import Array, Exact
 from tconv.explanation.request import alike, at, listed
-from tconv.explanation.text import shown
 from tconv.explanation.trace import Trace, given, rounded, values
 from tconv.geometry.axis import reach
 from tconv.views import VIEWS, gather

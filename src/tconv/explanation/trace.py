@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tconv.documents import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.cells import slices
-from tconv.explanation.document import Cell, Item, Line, Matrix, Section, Strip
 from tconv.explanation.numbers import Array, Exact, Numbers
 from tconv.explanation.request import Request, at
 from tconv.geometry import Geometry

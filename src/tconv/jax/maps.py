@@ -15,7 +15,7 @@ from tconv.ops.arrays import CODES
 from tconv.ops.call_cache import Options, geometry_of, moved_first
 from tconv.ops.execute import check_layout
 from tconv.planning import Activation, Layout, MapName
-from tconv.planning.plans import activation_code
+from tconv.planning.problem import parse_activation
 
 __all__ = ["conv", "conv_transpose"]
 
@@ -110,7 +110,7 @@ def conv(
 
 def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options) -> jax.Array:
     check_layout(options.layout)
-    activation_code(options.activation)
+    parse_activation(options.activation)
     given = {"input": source, "weight": weight} | ({} if bias is None else {"bias": bias})
     operands = [_array(name, value) for name, value in given.items()]
     _check_dtypes({name: array.dtype.name for name, array in zip(given, operands, strict=True)})

@@ -22,7 +22,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
 from tconv.nets.backbones import PLANS, Backbone
 from tconv.nets.grid import Grid
@@ -188,8 +188,4 @@ def _crop(x: Tensor, front: int, size: torch.Size) -> Tensor:
 
 def _check(dial: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, names, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(names)} would fit"
-        raise TconvError(f"FCN: {dial}={name!r} is unknown; {hint}")
+        raise unknown(f"FCN: {dial}=", name, names)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable
 
 __all__ = ["add_parser"]
 
@@ -60,9 +60,12 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> int:
+    from tconv.documents import html, terminal
     from tconv.files import write_aside
     from tconv.onnx.inspection import inspect
 
+    if args.html:
+        html.check()
     if args.model.suffix in _TORCH:
         raise TconvError(
             f"{str(args.model)!r:.300} is PyTorch's; an .onnx file would fit, or from Python "
@@ -79,8 +82,11 @@ def _inspect(args: argparse.Namespace) -> int:
         page = found.html()
         with write_aside(args.html) as file:
             file.write(page.encode())
-        print(f"wrote {args.html}", file=sys.stderr)
-    print(json.dumps(found.as_dict()) if args.json else found)
+        print(printable(f"wrote {args.html}"), file=sys.stderr)
+    if args.json:
+        print(json.dumps(found.as_dict()))
+    else:
+        terminal.show(found.document())
     return 0
 
 

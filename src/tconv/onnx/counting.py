@@ -8,21 +8,22 @@ report names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from tconv.geometry.axis import Axis, reach
-from tconv.onnx.convolutions import Transposed, sizes_of, walk
+from tconv.errors import TconvError
+from tconv.models import ModelLayer
+from tconv.models.convolutions import conv_products
+from tconv.models.onnx import options
+from tconv.models.onnx.nodes import sizes_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Work", "conv_products", "count"]
-
-_MOST_TAPS = 1 << 20  # looked at one by one along an axis
+__all__ = ["Work", "count"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +41,9 @@ class Work:
         return dict(vars(self))
 
 
-def count(model: ir.Model, layers: list[Transposed]) -> tuple[Work, ...]:
+def count(model: ir.Model, layers: Iterable[ModelLayer]) -> tuple[Work, ...]:
     """The work of a model by operator, the most first; `layers` are its transposed convolutions."""
-    exact = {layer.node: layer.geometry.macs_exact if layer.geometry else None for layer in layers}
+    exact = {layer.node: layer.known.macs_exact if layer.sized else None for layer in layers}
     found: dict[str, list[int | None]] = {}
     unknown: dict[str, int] = {}
     for node, _ in walk(model):
@@ -81,71 +82,24 @@ def _input(node: ir.Node, index: int) -> ir.Value | None:
     return node.inputs[index] if index < len(node.inputs) else None
 
 
-def _ints(node: ir.Node, name: str, default: list[int]) -> list[int]:
-    attribute = node.attributes.get(name)
-    value = None if attribute is None or attribute.is_ref() else attribute.value
-    if not isinstance(value, list | tuple) or len(value) != len(default):
-        return default
-    return [int(entry) for entry in value]
-
-
 def _conv(weight: int) -> Callable[[ir.Node], int | None]:
     def counted(node: ir.Node) -> int | None:
         x, w = _whole(_input(node, 0)), _whole(_input(node, weight))
         y = _whole(node.outputs[0]) if node.outputs else None
         if x is None or w is None or y is None or not len(x) == len(w) == len(y) > 2:
             return None
-        axes = len(w) - 2
-        kernel = w[2:]
-        stride = _ints(node, "strides", [1] * axes)
-        dilation = _ints(node, "dilations", [1] * axes)
-        if min(*stride, *dilation) < 1 or max(kernel) > _MOST_TAPS:
+        if any(attribute.is_ref() for attribute in node.attributes.values()):
             return None
-        starts = _starts(node, x[2:], kernel, stride, dilation)
-        return conv_products(x, w, y, stride, starts, dilation)
+        try:
+            told = options.read(node, w, x[2:])
+        except TconvError:
+            return None
+        if told is None or told.pads is None:
+            return None
+        starts = [lo for lo, _ in told.pads]
+        return conv_products(x, w, y, told.stride, starts, told.dilation)
 
     return counted
-
-
-def conv_products(
-    x: Sequence[int],
-    w: Sequence[int],
-    y: Sequence[int],
-    stride: Sequence[int],
-    starts: Sequence[int],
-    dilation: Sequence[int],
-) -> int:
-    """Multiplications of a convolution, from the shapes of input, weights and output.
-
-    The weights' is (out, in/groups, *kernel); `starts` is what is padded before each axis.
-
-    >>> conv_products((1, 1, 4), (1, 1, 3), (1, 1, 4), [1], [1], [1])  # 4*3 less the 2 that fall on padding
-    10
-    """
-    taps = 1
-    for before, after, k, s, d, lo in zip(x[2:], y[2:], w[2:], stride, dilation, starts, strict=True):
-        # Backwards, y is the input and x the output of a transposed convolution with the same pairs.
-        axis = Axis(after, k, s, lo, 0, 0, d)
-        taps *= axis._replace(output_padding=before - axis.smallest_output).products()
-    return y[0] * w[0] * w[1] * taps
-
-
-def _starts(
-    node: ir.Node, sizes: tuple[int, ...], kernel: tuple[int, ...], stride: list[int], dilation: list[int]
-) -> list[int]:
-    """How much is padded before each axis of a convolution."""
-    axes = len(kernel)
-    attribute = node.attributes.get("auto_pad")
-    how = "NOTSET" if attribute is None or attribute.is_ref() else attribute.value
-    if how == "VALID":
-        return [0] * axes
-    if how in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [
-            max(0, (-(-size // s) - 1) * s + reach(k, d) - size)
-            for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True)
-        ]
-        return [total // 2 if how == "SAME_UPPER" else total - total // 2 for total in totals]
-    return _ints(node, "pads", [0] * 2 * axes)[:axes]
 
 
 def _matmul(second: int) -> Callable[[ir.Node], int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tconv.onnx.convolutions import name_of
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rules import RULES, Context
 
 if TYPE_CHECKING:

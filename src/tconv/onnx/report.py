@@ -1,59 +1,121 @@
-"""An inspection as text, and as JSON."""
+"""An inspection as a document, and as JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from itertools import groupby
-from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
 
-from tconv.diagnosis.report import WIDTH, counted, of_code, table
-from tconv.diagnosis.text import clean
+from tconv.diagnosis.figures import drawn, figures
+from tconv.diagnosis.report import findings, lead, titled
+from tconv.documents import Document, Entries, Item, Line, Section, Table, counted, together
+from tconv.drawing import Picture, draw
+from tconv.errors import clean
+from tconv.geometry import Geometry
+from tconv.onnx.inspected import Inspected, InspectionData
 from tconv.onnx.rewriting.goals import SPEED
-from tconv.onnx.runtimes import size
+from tconv.onnx.runtimes import RUNTIMES, size
 
-if TYPE_CHECKING:
-    from tconv.onnx.inspection import Inspected, Inspection
-
-__all__ = ["COLUMNS", "as_dict", "cells", "headline", "text", "together", "total"]
+__all__ = ["as_dict", "document"]
 
 COLUMNS = ("layer", "problem", "weights", "multiplications", "share", "in", "out", "columns")
+TERMS = (
+    ("Weights:", "in, out/groups, kernel."),
+    ("Multiplications:", "those that reach an output; share: their part of the model's."),
+    ("In, out:", "the maps."),
+    (
+        "Columns:",
+        "the buffer of one group of one image that a runtime needs which computes by GEMM and col2im.",
+    ),
+)
+_MOST_DRAWN = 6  # problems
+_FEW = 3  # inputs of a drawing along an axis
 
 
-def text(found: Inspection) -> str:
-    """Headline, the table of layers, who computes them how, rewritings, the findings by code."""
-    lines = [headline(found), *wrap(about(found), WIDTH), ""]
-    if not found.layers:
-        return "\n".join([*lines[:-1], *_noted(found)])
-    lines += table([COLUMNS, *(cells(found, layer) for layer in found.layers)], words=3)
-    lines += ["", *wrap(total(found), WIDTH)]
-    lines += [*_noted(found), "", "Who computes it how"]
-    for names, told in together(found.layers, lambda layer: tuple(layer.runtimes.items())):
-        lines += _hanging(names, 2)
-        for name, what in told:
-            lines += _hanging(f"{name + ':':<14}{what}", 4, 18)
-    if found.rewritable:
-        lines += ["", "What tconv rewrite could do, each exactly"]
-        lines += [line for names, rules in rewritings(found) for line in _hanging(f"{names}: {rules}", 2)]
-    if found.diagnosis is not None:
-        for code, group in groupby(found.diagnosis.findings, key=lambda finding: finding.code):
-            lines += ["", *of_code(code, list(group))]
-    return "\n".join(lines)
+def document(found: InspectionData, *, page: bool = False) -> Document:
+    """The layers, who computes them how, rewritings, findings by code; for a `page` with drawings.
 
-
-def headline(found: Inspection) -> str:
-    """What was looked at, and how much there is.
-
-    >>> from tconv.onnx.inspection import Inspection
-    >>> headline(Inspection(source="m.onnx", about={}, layers=(), work=(), diagnosis=None))
-    'm.onnx: no transposed convolution, no finding'
+    >>> document(InspectionData(source="m.onnx", about={}, layers=(), work=(), diagnosis=None)).lead
+    'no transposed convolution, no finding'
     """
-    many = len(found.diagnosis.findings) if found.diagnosis else 0
-    layers = counted(len(found.layers), "transposed convolution")
-    return f"{clean(found.source, 300)}: {layers}, {counted(many, 'finding')}"
+    told = found.diagnosis.findings if found.diagnosis else ()
+    sections = [Section("layers", "", tuple(_layers(found, page)))]
+    if found.layers:
+        sections.append(Section("runtimes", "Who computes it how", (_runtimes(found),)))
+        if found.rewritable:
+            could = Entries(tuple(rewritings(found)))
+            sections.append(Section("rewritings", "What tconv rewrite could do, each exactly", (could,)))
+    listed = tuple(findings(told))
+    if page:
+        sections.append(Section("findings", "Findings", listed or (Line("Nothing found."),)))
+        sections += _drawings(found)
+    else:
+        sections.append(Section("findings", "", listed))
+    return Document(
+        titled(found.source, page), tuple(sections), lead(len(found.layers), len(told)), "tconv inspect"
+    )
 
 
-def about(found: Inspection) -> str:
+def _layers(found: InspectionData, page: bool) -> Iterator[Item]:
+    yield Line(about(found))
+    if found.layers:
+        kinds = ("name", "code", "words", *["number"] * 5)
+        rows = tuple(cells(found, layer) for layer in found.layers)
+        yield Table("layers", COLUMNS, rows, kinds=kinds)
+        yield Line(total(found))
+        if page:
+            yield Entries(TERMS, terms=True)
+    for names, why in together(found.layers, lambda layer: layer.name, lambda layer: layer.why):
+        if why:
+            yield Line(f"{names}: {why}")
+    yield from map(Line, found.notes)
+
+
+def _runtimes(found: InspectionData) -> Table:
+    """Who computes it how: a row for layers of which the same is said."""
+    alike = together(found.layers, lambda layer: layer.name, lambda layer: tuple(layer.runtimes.items()))
+    rows = tuple((names, *dict(told).values()) for names, told in alike if told)
+    kinds = ("name", *["words"] * len(RUNTIMES))
+    return Table("runtimes", ("layer", *RUNTIMES), rows, kinds=kinds, stacked=True)
+
+
+def _drawings(found: InspectionData) -> Iterator[Section]:
+    """Each kind of layer, on a few inputs: its stamps, and how many taps reach an output."""
+    problems: dict[Geometry, list[str]] = {}
+    for layer in found.layers:
+        if layer.layer.geometry is not None:
+            problems.setdefault(_small(layer.layer.geometry), []).append(clean(layer.name))
+    items: list[Item] = [
+        drawn(partial(_views, geometry), ", ".join(names))
+        for geometry, names in list(problems.items())[:_MOST_DRAWN]
+    ]
+    if len(problems) > _MOST_DRAWN:
+        items.append(Line(f"{counted(len(problems) - _MOST_DRAWN, 'more kind')} of layer, not drawn."))
+    if items:
+        yield Section("drawings", "The layers as drawings", tuple(items))
+    pictures = tuple(figures(found.diagnosis)) if found.diagnosis else ()
+    if pictures:
+        yield Section("pictures", "Pictures", pictures)
+
+
+def _views(geometry: Geometry) -> list[tuple[str, Picture]]:
+    return [
+        (f"{geometry}, one channel: each input stamps its multiple of the kernel", draw(geometry, "stamp")),
+        ("How many taps reach each output", draw(geometry, "coverage")),
+    ]
+
+
+def _small(g: Geometry) -> Geometry:
+    """The same layer of one channel, with as few inputs as leave something after cropping."""
+    one = replace(g, batch=1, in_channels=1, out_channels=1, groups=1)
+    few = [min(size, _FEW) for size in g.input]
+    for a, ((lo, hi), s) in enumerate(zip(g.padding, g.stride, strict=True)):
+        few[a] = min(g.input[a], max(few[a], (lo + hi) // s + 1))
+    return replace(one, input=tuple(few))
+
+
+def about(found: InspectionData) -> str:
     """Opset, nodes, inputs in one line."""
     known = dict(found.about)
     inputs = ", ".join(f"{name} {shape}" for name, shape in known.pop("inputs", {}).items())
@@ -61,7 +123,7 @@ def about(found: Inspection) -> str:
     return "; ".join([*said, f"inputs {inputs}"] if inputs else said)
 
 
-def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
+def cells(found: InspectionData, layer: Inspected) -> tuple[str, ...]:
     """One row of the table."""
     memory, share = layer.memory, found.share(layer)
     most = "" if found.whole else "<= "
@@ -75,7 +137,7 @@ def cells(found: Inspection, layer: Inspected) -> tuple[str, ...]:
     )
 
 
-def total(found: Inspection) -> str:
+def total(found: InspectionData) -> str:
     """All multiplications of the model, and whose they are."""
     if not found.multiplications and not found.whole:
         return "Multiplications of the model: not known without the sizes of its inputs."
@@ -85,19 +147,13 @@ def total(found: Inspection) -> str:
     return f"Multiplications of the model{known}: {found.multiplications:,}: {whose or 'none'}."
 
 
-def together(layers: Any, said: Any) -> list[tuple[str, Any]]:
-    """(names, what is said of them): layers of which the same is said stand together."""
-    names: dict[Any, list[str]] = {}
-    for layer in layers:
-        names.setdefault(said(layer), []).append(clean(layer.name))
-    return [(", ".join(of_one), told) for told, of_one in names.items() if told]
-
-
-def rewritings(found: Inspection) -> list[tuple[str, str]]:
+def rewritings(found: InspectionData) -> list[tuple[str, str]]:
     """(nodes, rules that fire there), transposed convolutions first."""
     speed = {rule for rules in SPEED.values() for rule in rules}
     rows = []
-    for names, rules in together(found.layers, lambda layer: layer.fires):
+    for names, rules in together(found.layers, lambda layer: layer.name, lambda layer: layer.fires):
+        if not rules:
+            continue
         parts = [
             f"{goal} {', '.join(chosen)}"
             for goal, chosen in (
@@ -116,20 +172,7 @@ def rewritings(found: Inspection) -> list[tuple[str, str]]:
     return rows or [("nothing", "no rule fits")]
 
 
-def _noted(found: Inspection) -> list[str]:
-    why = [(names, told) for names, told in together(found.layers, lambda layer: layer.why)]
-    notes = [f"{names}: {told}" for names, told in why] + list(found.notes)
-    return [line for note in notes for line in ["", *wrap(note, WIDTH)]]
-
-
-def _hanging(sentence: str, indent: int, then: int | None = None) -> list[str]:
-    return wrap(
-        sentence, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (then or indent + 2),
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-
-
-def as_dict(found: Inspection) -> dict[str, Any]:
+def as_dict(found: InspectionData) -> dict[str, Any]:
     """All of it, for JSON; names are as the file has them."""
     return {
         "source": found.source,

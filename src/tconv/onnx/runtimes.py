@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from tconv.geometry import Geometry
 from tconv.planning import plan
-from tconv.planning.plans import DTYPES
+from tconv.planning.problem import DTYPES
 
 __all__ = ["RUNTIMES", "columns", "of_layer", "size"]
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tconv import _core
-from tconv.errors import TconvError
-from tconv.geometry.normalize import shown
+from tconv.errors import TconvError, unknown
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.call_cache import PlannedCall
 from tconv.planning import LAYOUTS, Plan
@@ -36,7 +35,7 @@ class Ready(NamedTuple):
 def check_layout(layout: Any) -> None:
     """Refuse an unknown layout."""
     if not isinstance(layout, str) or layout not in LAYOUTS:
-        raise TconvError(f"layout={shown(layout)} is unknown; {', '.join(LAYOUTS)} would fit")
+        raise unknown("layout=", layout, LAYOUTS)
 
 
 def same_dtype(first: str, a: Operand, second: str, b: Operand) -> None:

@@ -41,6 +41,11 @@ _HEADERS = {
 #: Names under which this machine calls itself, whatever port a tunnel makes of ours. A page of another site
 #: whose name is made to lead here (DNS rebinding) asks under its own.
 _HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE | re.ASCII)
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST: b"This is no address; the page is at /\n",
+    HTTPStatus.NOT_FOUND: b"There is no such file; the page is at /\n",
+    HTTPStatus.MISDIRECTED_REQUEST: b"The page answers under 127.0.0.1 and localhost only\n",
+}
 _PATIENCE = 10  # seconds that a client may take for a request, and for an answer
 
 
@@ -81,25 +86,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _found(self) -> tuple[HTTPStatus, str, bytes]:
         """Status, suffix and content of what is asked for."""
+        status = HTTPStatus.NOT_FOUND
         if not all(_HOSTS.fullmatch(host) for host in self.headers.get_all("Host", [])):
-            return (
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "",
-                b"The page answers under 127.0.0.1 and localhost only\n",
-            )
-        try:
-            asked = urlsplit(self.path)
-        except ValueError:  # http://[
-            return HTTPStatus.BAD_REQUEST, "", b"This is no address; the page is at /\n"
-        name = asked.path.removeprefix("/") or "index.html"
-        if name == "calls.json":
+            status = HTTPStatus.MISDIRECTED_REQUEST
+        else:
             try:
-                return HTTPStatus.OK, ".json", answer(asked.query)
+                asked = urlsplit(self.path)
+                name = asked.path.removeprefix("/") or "index.html"
+                if name == "calls.json":
+                    return HTTPStatus.OK, ".json", answer(asked.query)
+                if name in self.files:
+                    return HTTPStatus.OK, PurePosixPath(name).suffix, self.files[name]
             except TconvError as fault:
                 return HTTPStatus.BAD_REQUEST, ".json", json.dumps({"error": str(fault)}).encode()
-        if name in self.files:
-            return HTTPStatus.OK, PurePosixPath(name).suffix, self.files[name]
-        return HTTPStatus.NOT_FOUND, "", b"There is no such file; the page is at /\n"
+            except ValueError:  # http://[
+                status = HTTPStatus.BAD_REQUEST
+        return status, "", _REFUSALS[status]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing: the terminal shows only the address."""

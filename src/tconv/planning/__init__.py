@@ -1,8 +1,8 @@
-"""The choice: which algorithm computes a map on a Geometry, and with which tile, box and chunk.
+"""The choice: which algorithm computes a map on a Geometry, and with which tile and box.
 
-An algorithm is a line in `ALGORITHMS`: whether it applies, and what it would cost. Adding one is adding a
-line here and a kernel in core/. Nothing here touches an array, and nothing here looks at the number of
-threads.
+An algorithm is a line in `ALGORITHMS` (`algorithms`): whether it applies, and what it would cost. Adding
+one is adding a line there and a kernel in core/. Nothing here touches an array, and nothing here looks at the
+number of threads.
 
 >>> from tconv.geometry import Geometry
 >>> plan(Geometry.parse("n1 c256>64 i64x64 k2 s2"), isa="baseline").algorithm
@@ -12,28 +12,27 @@ threads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 from math import prod
-from types import MappingProxyType
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from tconv import _core
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
-from tconv.planning import dots, gradient, phases, winograd
-from tconv.planning.cost import BYTES, MOST_WORKSPACE, THREAD_CYCLES, Machine, machine
-from tconv.planning.plans import (
+from tconv.planning.algorithms import ALGORITHMS, Algorithm
+from tconv.planning.cost import MOST_WORKSPACE, machine
+from tconv.planning.plans import Candidate, Plan
+from tconv.planning.problem import (
     DTYPES,
     LAYOUTS,
     MAPS,
     Activation,
     Layout,
     MapName,
-    Plan,
-    Problem,
-    activation_code,
+    parse_activation,
+    problem_of,
     real,
 )
 
@@ -42,6 +41,7 @@ __all__ = [
     "LAYOUTS",
     "Activation",
     "Algorithm",
+    "Candidate",
     "Layout",
     "MapName",
     "Plan",
@@ -51,83 +51,8 @@ __all__ = [
 ]
 
 
-#: Fields of a Plan.
-Fields: TypeAlias = dict[str, Any]
-
 #: What a plan is asked for.
 Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Algorithm:
-    """A way to compute a map."""
-
-    name: str
-    applies: Callable[[Problem, MapName, str], bool]
-    #: The plans to weigh: fields of each, the estimated `cost` in cycles among them.
-    candidates: Callable[[Problem, MapName, str, str, bool], Iterable[Fields]]
-    #: Cycles to pack one weight, where that is done at every call.
-    packing: float = 0.0
-
-
-def _reference(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
-    macs = _nominal(problem)
-    return [{"computed_macs": macs, "cost": macs * 8.0}]
-
-
-def _has_phases(problem: Problem, map: MapName, dtype: str) -> bool:
-    return real(problem, dtype)[1] in BYTES and problem.batch > 0
-
-
-def _has_winograd(problem: Problem, map: MapName, dtype: str) -> bool:
-    return winograd.applies(*_of_real(problem, map, dtype))
-
-
-def _has_dots(problem: Problem, map: MapName, dtype: str) -> bool:
-    return dots.applies(*_of_real(problem, map, dtype))
-
-
-def _of_real(problem: Problem, map: MapName, dtype: str) -> tuple[Problem, MapName, str]:
-    problem, dtype = real(problem, dtype)
-    return problem, map, dtype
-
-
-def _phases(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
-    problem, dtype = real(problem, dtype)
-    facts: Machine = machine(isa, dtype)
-    if map == "weight_gradient":
-        return gradient.candidates(problem, map, dtype, facts)
-    return phases.candidates(problem, map, dtype, facts, last)
-
-
-def _dots(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
-    problem, dtype = real(problem, dtype)
-    return dots.candidates(problem, map, dtype, machine(isa, dtype))
-
-
-def _winograd(problem: Problem, map: MapName, dtype: str, isa: str, last: bool) -> Iterable[Fields]:
-    problem, dtype = real(problem, dtype)
-    return winograd.candidates(problem, map, dtype, machine(isa, dtype), last)
-
-
-def _nominal(problem: Problem) -> int:
-    cells = kernel = 1
-    for i, k in zip(problem.input, problem.kernel, strict=True):
-        cells, kernel = cells * i, kernel * k
-    return problem.batch * problem.groups * problem.in_channels * problem.out_channels * cells * kernel
-
-
-ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
-    {
-        algorithm.name: algorithm
-        for algorithm in (
-            Algorithm("reference", lambda problem, map, dtype: True, _reference),
-            Algorithm("phases", _has_phases, _phases, packing=2.5),
-            Algorithm("winograd", _has_winograd, _winograd, packing=13.0),
-            Algorithm("dots", _has_dots, _dots),
-        )
-    }
-)
 
 
 @cache
@@ -233,7 +158,7 @@ def _question(
     isa: str | None,
     prepared: bool,
 ) -> Question:
-    activation_code(activation)  # says what is wrong with it, also where it could be no key
+    parse_activation(activation)  # says what is wrong with it, also where it could be no key
     if isinstance(activation, list):
         activation = tuple(activation)
     return geometry, map, dtype, algorithm, activation, layout, isa, prepared
@@ -242,6 +167,26 @@ def _question(
 @lru_cache(maxsize=4096)
 def _plan(*question: Any) -> Plan:
     return next(_plans(*question))
+
+
+def _weighed(
+    problem: _core.Problem,
+    map: MapName,
+    dtype: str,
+    names: tuple[str, ...],
+    layout: Layout,
+    isa: str,
+    packed: int,
+) -> list[Candidate]:
+    """What algorithms of these names weigh, the cheapest first; `packed`: weights packed at every call."""
+    facts = machine(isa, real(problem, dtype)[1])
+    options = [
+        candidate._replace(cost=candidate.cost + packed * a.packing(facts)) if packed else candidate
+        for a in (ALGORITHMS[name] for name in names)
+        for candidate in a.candidates(problem, map, dtype, isa, layout)
+    ]
+    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
+    return sorted(options, key=attrgetter("cost"))
 
 
 def _plans(
@@ -263,42 +208,41 @@ def _plans(
         ("isa", isa or isas()[0], isas()),
     ):
         if value not in known:
-            raise TconvError(f"{name}={value!r} is unknown; {', '.join(known)} would fit")
-    if activation_code(activation)[0] and (dtype[0] in "ciu" or map == "weight_gradient"):
+            raise unknown(f"{name}=", value, known)
+    kind = parse_activation(activation)[0]
+    if kind != _core.Activation.none and (dtype[0] in "ciu" or map == "weight_gradient"):
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
-    chosen_isa = isa or isas()[0]
-    problem = Problem.of(geometry)
-    applying = [a for a in ALGORITHMS.values() if a.applies(problem, map, dtype)]
-    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
+    problem, chosen_isa = problem_of(geometry), isa or isas()[0]
     # An empty batch leaves nothing to compute, by whatever algorithm.
-    if algorithm != "auto" and geometry.batch:
-        applying = [a for a in applying if a.name == algorithm]
-    options = [
-        {"algorithm": a.name, **fields, "cost": fields["cost"] + packed * a.packing}
-        for a in applying
-        for fields in a.candidates(problem, map, dtype, chosen_isa, layout == LAYOUTS[1])
-    ]
-    found, larger = False, list[Plan]()
-    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
-    for fields in sorted(options, key=lambda fields: float(fields["cost"])):
-        made = Plan(
-            geometry=geometry,
-            map=map,
+    names = tuple(ALGORITHMS) if algorithm == "auto" or not geometry.batch else (algorithm,)
+    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
+    weigh = partial(_weighed, problem, map, dtype, names, layout, chosen_isa, packed)
+
+    def made(candidate: Candidate) -> Plan:
+        return Plan.of(
+            *(candidate, geometry, map),
             dtype=dtype,
             isa=chosen_isa,
-            activation=activation,
             layout=layout,
+            activation=activation,
             problem=problem,
-            most_threads=min(1 << 10, max(1, int(fields["cost"] / THREAD_CYCLES))),
-            **fields,
+            others=weigh,
         )
-        if made.runner.workspace_bytes > MOST_WORKSPACE:
-            larger.append(made)
+
+    found, larger = False, list[Plan]()
+    for candidate in weigh():
+        one = made(candidate)
+        part = candidate.part
+        large = one.runner.workspace_bytes > MOST_WORKSPACE
+        if large and isinstance(part, _core.PhasesPlan) and part.pack_by_task:
+            one = made(candidate._replace(part=part.replace(pack_by_task=False)))
+        if one.runner.workspace_bytes > MOST_WORKSPACE:
+            larger.append(one)
             continue
-        if made.algorithm == "reference" and larger and not found:
+        if part is None and larger and not found:
             break
         found = True
-        yield made
+        yield one
     # Where the window of a single cell, over all channels, is larger: the least there is, before plain loops.
     if larger and not found:
         yield min(larger, key=lambda made: made.runner.workspace_bytes)

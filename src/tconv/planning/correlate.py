@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd, prod
-from typing import Any
 
-from tconv.planning.cost import (
-    BYTES,
-    MIN_TASKS,
-    MOST_PARTIAL,
-    MOST_WORKSPACE,
-    Machine,
-    matrix_cycles,
-    uneven,
-)
+from tconv._core import GradientLanes, GradientPlan, Problem
+from tconv.planning.cost import BYTES, MIN_TASKS, MOST_PARTIAL, MOST_WORKSPACE, Machine
 from tconv.planning.lattice import Box, Lattice
 from tconv.planning.phases import PARTS
-from tconv.planning.plans import Problem
+from tconv.planning.plans import Candidate
 
 __all__ = ["candidates"]
 
 #: Positions of a box that are tried.
 _POSITIONS = (128, 256, 512, 1024, 2048)
-
-#: Bytes of workspace that stay in the second-level cache.
-_NEAR = 2 << 20
-
-#: Cycles to lay one register of sums where they belong.
-_LAY = 20.0
-
-#: Cycles to bring a number of x and of y into its panel, in parts, and to begin a line of y; for y more where
-#: a stride is wide; to bring a number of the gradient to its place, and to add one of a further segment.
-_X, _Y, _WIDE, _LINE, _OUT, _ADD = 1.3, 2.7, 1.0, 5.0, 2.0, 0.7
 
 
 class _Sizes:
@@ -44,11 +26,12 @@ class _Sizes:
         lattice: Lattice,
         distances: list[int],
         box: Box,
-        stacked: bool,
+        lanes: GradientLanes,
         parts: int,
     ) -> None:
         """`distances`: how many each axis has from a cell to those that elements of the kernel read."""
-        self.parts = parts
+        self.parts, self.lanes = parts, lanes
+        stacked = lanes == GradientLanes.y_phases
         positions, panel = lattice.extent(box)
         self.positions = -(-positions // 32) * 32
         self.phases = prod(axis.source_phases for axis in lattice.axes)
@@ -73,7 +56,7 @@ class _Sizes:
         return x + y + sums + max(16 * self.positions, max(16, self.together) * self.row * self.phases) * 4
 
 
-def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[Candidate]:
     """The best box and cut for each tile."""
     if not machine.matrices or dtype not in PARTS:
         return
@@ -81,28 +64,30 @@ def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[
     boxes = {lattice.box(most, 1 << 62) for most in _POSITIONS}
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     distances = [len({j * d // s for j in range(k)}) for k, s, d in axes]
-    for stacked in (False, True):
+    for lanes in (GradientLanes.y_channels, GradientLanes.y_phases):
         sizes = [
-            (box, _Sizes(problem, lattice, distances, box, stacked, PARTS[dtype])) for box in sorted(boxes)
+            (box, _Sizes(problem, lattice, distances, box, lanes, PARTS[dtype])) for box in sorted(boxes)
         ]
-        if stacked and sizes[0][1].phases == 1:
+        if lanes == GradientLanes.y_phases and sizes[0][1].phases == 1:
             continue
         for height, width in machine.matrices:
-            found = [fields for box, size in sizes for fields in _cuts(problem, size, box, height, width)]
-            if found:
-                best = min(found, key=lambda fields: float(fields["cost"]))
-                yield {"lanes": "stacked" if stacked else "positions", **best}
+            cuts = (cut for box, size in sizes for cut in _cuts(problem, size, box, height, width, machine))
+            best = min(cuts, key=lambda cut: cut.cost, default=None)
+            if best:
+                yield best
 
 
-def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> Iterator[dict[str, Any]]:
+def _cuts(
+    problem: Problem, size: _Sizes, box: Box, height: int, width: int, machine: Machine
+) -> Iterator[Candidate]:
     """Segments and chunks for enough tasks."""
-    rows, boxes = -(-problem.in_channels // 16), size.boxes
+    rows, boxes, own = -(-problem.in_channels // 16), size.boxes, machine.record.correlate
     weights = problem.in_channels * problem.out_channels * size.kernel
     partial = problem.groups * weights * 4
     if rows < height:
         return
-    x = problem.in_channels * size.positions * _X
-    y = size.row * (_Y + _WIDE * (problem.stride[2] > 2)) + prod(box[:3]) * _LINE
+    x = problem.in_channels * size.positions * own.x
+    y = size.row * (own.y + own.wide * (problem.stride[2] > 2)) + prod(box[:3]) * own.line
     y *= problem.out_channels * size.phases
     seen = set[tuple[int, int]]()
     for wanted in (1, 2, 4, 8, MIN_TASKS):
@@ -124,23 +109,24 @@ def _cuts(problem: Problem, size: _Sizes, box: Box, height: int, width: int) -> 
             tiles = 0.0
             for h, h_count in _pieces(rows, height):
                 for w, w_count in _pieces(size.columns(chunk), width):
-                    one = matrix_cycles(h, w, size.parts) * size.positions / 32 + _LAY * h * w
+                    one = machine.matrix_cycles(h, w, size.parts) * size.positions / 32 + own.lay * h * w
                     tiles += one * h_count * w_count
-            past = max(0.0, memory / _NEAR - 1.0)
-            busy = tiles * size.shifts * chunks * (1.0 + 0.2 * min(2.0, past)) + y
+            past = max(0.0, memory / machine.record.caches.matrix - 1.0)
+            busy = tiles * size.shifts * chunks * (1.0 + own.crowded * min(2.0, past)) + y
             busy += x * (min(chunks, 2) if whole else chunks)
-            cycles = (busy * boxes + weights * _OUT + (segments - 1) * weights * _ADD) * problem.groups
-            cycles *= uneven(cycles, problem.groups * segments * chunks)
-            yield {
-                "rows": 16 * height,
-                "vectors": width,
-                "parts": size.parts,
-                "box": box,
-                "segments": segments,
-                "chunk": chunk,
-                "computed_macs": size.positions * boxes * weights * problem.groups,
-                "cost": cycles,
-            }
+            cycles = (busy * boxes + weights * own.out + (segments - 1) * weights * own.add) * problem.groups
+            cycles *= machine.uneven(cycles, problem.groups * segments * chunks)
+            part = GradientPlan(
+                lanes=size.lanes,
+                rows=16 * height,
+                vectors=width,
+                parts=size.parts,
+                box=box,
+                x_channels=0,
+                y_channels=chunk,
+                stretches=0,
+            )
+            yield Candidate(part, size.positions * boxes * weights * problem.groups, cycles, segments)
 
 
 def _pieces(extent: int, most: int) -> tuple[tuple[int, int], ...]:

@@ -8,35 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
 
-from tconv.planning.cost import (
-    BYTES,
-    MIN_TASKS,
-    MOST_PARTIAL,
-    MOST_WORKSPACE,
-    TASK_CYCLES,
-    Machine,
-    split,
-)
-from tconv.planning.lattice import Lattice
-from tconv.planning.plans import MapName, Problem
+from tconv._core import DotsPlan, Problem
+from tconv.planning.cost import BYTES, MOST_PARTIAL, MOST_WORKSPACE, Machine, split
+from tconv.planning.lattice import Box, Lattice
+from tconv.planning.plans import Candidate
+from tconv.planning.problem import MapName
 
 __all__ = ["applies", "candidates"]
 
-Box = tuple[int, int, int, int]
-
-#: Bytes of y's panel that stay in the second-level cache while x's pass.
-_NEAR = 768 << 10
-
-#: Cycles of a weight gradient measured against those counted.
-_MEASURED = 1.45
-
 #: Bytes of a vector register, the widest there is.
 _VECTOR = 64
-
-#: Bytes of a row of weights that stays in the first-level cache with those beside it.
-_ROW = 6 << 10
 
 
 def applies(problem: Problem, map: MapName, dtype: str) -> bool:
@@ -49,7 +31,7 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
     return map == "weight_gradient" or (map == "conv" and whole)
 
 
-def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[Candidate]:
     """All plans that are weighed."""
     weigh = _gradient if map == "weight_gradient" else _conv
     yield from weigh(problem, BYTES[dtype], machine)
@@ -61,22 +43,25 @@ def _tiles(machine: Machine) -> Iterator[tuple[int, int]]:
         yield rows, max(columns for r, columns in machine.dots if r == rows)
 
 
-def _cycles(steps: int, rows: int, most_rows: int, columns: int, most_columns: int) -> float:
+def _cycles(
+    machine: Machine, steps: int, rows: int, most_rows: int, columns: int, most_columns: int
+) -> float:
     """Cycles of all tiles of `rows` x `columns` dot products of `steps` vectors, the last tiles cut."""
-    total = 0.0
+    total, own = 0.0, machine.record.dots
     for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
         for c, c_count in ((most_columns, columns // most_columns), (columns % most_columns, 1)):
             if r and c:
-                step = max(r * c / 2, (r + 1.5 * c) / 2, 4.0)
-                total += (steps * step + 20.0 + 3.5 * r * c) * r_count * c_count
+                step = machine.tile_cycles(r, c)
+                total += (steps * step + own.call + own.add * r * c) * r_count * c_count
     return total
 
 
-def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[Candidate]:
     x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
     lattice, kernel = Lattice(problem, "weight_gradient", False, size), prod(problem.kernel)
+    own = machine.record.dots
     weights = x_channels * y_channels * kernel * groups * size
-    move = 1.2 if lattice.axes[2].source_phases <= 2 else 3.0  # cycles a number of y, on its way to its phase
+    move = own.move if lattice.axes[2].source_phases <= 2 else own.move_wide
     source_phases = prod(axis.source_phases for axis in lattice.axes)
     boxes = [lattice.box(min(most, (1 << 20) // (x_channels * size)), 1 << 62) for most in (512, 1024, 2048)]
     for box in sorted({*boxes, (1, 1, 1, 1)}):
@@ -88,33 +73,32 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[dict[st
         count, steps, lines = lattice.boxes(box), -(-positions // machine.lanes), prod(box[:3])
         for most_rows, most_columns in _tiles(machine):
             rows, columns = split(x_channels, most_rows), split(y_channels * kernel, most_columns)
-            chunk = max(1, min(y_channels, _NEAR // y_bytes))
-            busy = _cycles(steps, x_channels, rows, y_channels * kernel, columns)
-            busy += y_channels * (y_bytes / size * move + lines * source_phases * 12.0)
-            busy += (x_bytes / size * 0.2 + 200.0) * -(-y_channels // chunk) + x_channels * lines * 8.0
+            chunk = max(1, min(y_channels, machine.record.caches.plane // y_bytes))
+            busy = _cycles(machine, steps, x_channels, rows, y_channels * kernel, columns)
+            busy += y_channels * (y_bytes / size * move + lines * source_phases * own.line)
+            busy += (x_bytes / size * own.x + own.x_pass) * -(
+                -y_channels // chunk
+            ) + x_channels * lines * own.x_line
             cycles = busy * count * groups
-            wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
+            wanted = max(1, machine.wanted(cycles))
             segments = max(1, min(count, -(-wanted // groups), 1 + MOST_PARTIAL // weights))
             pieces = max(1, min(y_channels, -(-wanted // (groups * segments))))
             # A single task leaves other cores idle.
-            alone = 2.0 if wanted > 1 and groups * segments * pieces == 1 else 1.0
+            alone = own.alone if wanted > 1 and groups * segments * pieces == 1 else 1.0
             most = (MOST_WORKSPACE - x_bytes) // y_bytes
-            yield {
-                "rows": rows,
-                "vectors": columns,
-                "box": box,
-                "segments": segments,
-                "chunk": min(-(-y_channels // pieces), chunk, most),
-                "computed_macs": count * steps * machine.lanes * x_channels * y_channels * kernel * groups,
-                "cost": (cycles * alone + (segments - 1) * weights / size * 0.5) * _MEASURED,
-            }
+            channels = min(-(-y_channels // pieces), chunk, most)
+            cost = (cycles * alone + (segments - 1) * weights / size * own.segment) * own.measured
+            macs = count * steps * machine.lanes * x_channels * y_channels * kernel * groups
+            part = DotsPlan(rows=rows, columns=columns, box=box, x_channels=0, y_channels=channels)
+            yield Candidate(part, macs, cost, segments)
 
 
-def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, Any]]:
+def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[Candidate]:
     x_channels, y_channels, groups = problem.in_channels, problem.out_channels, problem.groups
     kernel_bytes = prod(problem.kernel) * size
     kernel_rows = problem.kernel[0] * problem.kernel[1]
-    some = max(1, min(y_channels, _ROW // kernel_bytes))  # channels of y in one sum
+    own, near = machine.record.dots, machine.record.caches.kernels
+    some = max(1, min(y_channels, near // kernel_bytes))  # channels of y in one sum
     extents = (problem.batch, *problem.input)
     seen = set()
     for most in (48, 128, 512):
@@ -126,27 +110,24 @@ def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[dict[str, A
             continue
         seen.add(box)
         boxes = prod(-(-e // b) for e, b in zip(extents, box, strict=True))
-        pieces_of_one = min(-(-kernel_bytes // _ROW), kernel_rows) if some == 1 else 1
+        pieces_of_one = min(-(-kernel_bytes // near), kernel_rows) if some == 1 else 1
         sums = -(-y_channels // some) * pieces_of_one
         steps = -(-y_channels * kernel_bytes // (size * machine.lanes * sums))
         for most_rows, most_columns in _tiles(machine):
             rows, columns = split(x_channels, most_rows), split(prod(box), most_columns)
-            busy = _cycles(steps, x_channels, rows, prod(box), columns) * sums
+            busy = _cycles(machine, steps, x_channels, rows, prod(box), columns) * sums
             # Weights come from beyond the second-level cache for every box.
-            busy += panel / size * y_channels * 0.3 + x_channels * y_channels * kernel_bytes * 0.03 + 300.0
+            weights = x_channels * y_channels * kernel_bytes * own.weight
+            busy += panel / size * y_channels * own.copy + weights + own.box
             cycles = busy * boxes * groups
-            wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
+            wanted = max(1, machine.wanted(cycles))
             units = -(-x_channels // rows)
             pieces = max(1, min(units, -(-wanted // (groups * boxes))))
-            yield {
-                "rows": rows,
-                "vectors": columns,
-                "box": box,
-                "segments": sums,
-                "chunk": -(-units // pieces) * rows,
-                "computed_macs": prod(extents) * x_channels * y_channels * kernel_bytes // size * groups,
-                "cost": cycles + (pieces - 1) * boxes * groups * panel / size * y_channels * 0.3,
-            }
+            macs = prod(extents) * x_channels * y_channels * kernel_bytes // size * groups
+            cost = cycles + (pieces - 1) * boxes * groups * panel / size * y_channels * own.copy
+            channels = -(-units // pieces) * rows
+            part = DotsPlan(rows=rows, columns=columns, box=box, x_channels=channels, y_channels=0)
+            yield Candidate(part, macs, cost, sums)
 
 
 def _rows(extents: tuple[int, ...], most: int) -> Box:

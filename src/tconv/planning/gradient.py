@@ -4,41 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import gcd, prod
-from typing import Any
 
+from tconv._core import GradientLanes, GradientPlan, Problem
 from tconv.planning import correlate
-from tconv.planning.cost import (
-    BYTES,
-    MIN_TASKS,
-    MOST_PARTIAL,
-    MOST_WORKSPACE,
-    PANELS,
-    TASK_CYCLES,
-    Machine,
-    split,
-)
-from tconv.planning.lattice import Lattice
-from tconv.planning.phases import tiles_cycles
-from tconv.planning.plans import MapName, Problem
+from tconv.planning.cost import BYTES, MOST_PARTIAL, MOST_WORKSPACE, Machine, split
+from tconv.planning.lattice import Box, Lattice
+from tconv.planning.plans import Candidate
+from tconv.planning.problem import MapName
 
 __all__ = ["candidates"]
 
-Box = tuple[int, int, int, int]
 
-#: Cycles to enter a register tile and to write its sums.
-_CALL = 100.0
-
-#: Cycles of a register tile here, against those of the same tile where panels are walked in order.
-_TURNED = 1.2
-
-#: Cycles measured against those counted.
-_MEASURED = 1.4
-
-#: Bytes of sums of one task that stay in the second-level cache beside its panels.
-_TASK_SUMS = 1 << 20
-
-
-def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[Candidate]:
     """All plans that are weighed."""
     yield from _over_channels(problem, dtype, machine)
     yield from correlate.candidates(problem, dtype, machine)
@@ -46,35 +23,44 @@ def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> 
         yield from _over_kernel(problem, dtype, machine)
 
 
-def _fields(
-    problem: Problem, box: Box, cycles: float, partial: int, split_channels: int, unit: int, most: int
-) -> dict[str, Any]:
-    """Segments and chunks for enough tasks; `partial`: bytes of the gradient, `most`: units in a chunk."""
-    boxes = _boxes(problem, box)
-    wanted = max(1, min(MIN_TASKS, int(cycles / TASK_CYCLES)))
+def _cut(
+    machine: Machine,
+    problem: Problem,
+    box: Box,
+    cycles: float,
+    partial: int,
+    split_channels: int,
+    unit: int,
+    most: int,
+) -> tuple[int, int, float]:
+    """Segments, units of a task times `unit`, and the cost; `partial`: bytes of the gradient.
+
+    `split_channels` are cut in units, of which a task takes at most `most`.
+    """
+    boxes, own = _boxes(problem, box), machine.record.gradient
+    wanted = max(1, machine.wanted(cycles))
     segments = max(1, min(boxes, -(-wanted // problem.groups), 1 + MOST_PARTIAL // partial))
     units = -(-split_channels // unit)
     pieces = max(1, min(units, -(-wanted // (problem.groups * segments))))
-    chunk = min(-(-units // pieces), most) * unit
-    cycles += (segments - 1) * partial * 0.12
-    return {"box": box, "segments": segments, "chunk": chunk, "cost": cycles * _MEASURED}
+    cycles += (segments - 1) * partial * own.segment
+    return segments, min(-(-units // pieces), most) * unit, cycles * own.measured
 
 
 def _boxes(problem: Problem, box: Box) -> int:
     return prod(-(-e // b) for e, b in zip((problem.batch, *problem.input), box, strict=True))
 
 
-def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
+def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[Candidate]:
     x_channels, y_channels = problem.in_channels, problem.out_channels
     taps, size, lanes = prod(problem.kernel), BYTES[dtype], machine.lanes
-    cells = prod(problem.input) * problem.batch
+    cells, own = prod(problem.input) * problem.batch, machine.record.gradient
     box = _box(problem, dtype, machine)
     lattice = Lattice(problem, "weight_gradient", False, size)
     y_panel = lattice.extent(box)[1] // size // y_channels + 3 * lanes * _phases(problem)  # of one channel
     # Both sides are turned, element by element, and so are the sums.
-    turned = cells * x_channels * 0.7 + y_panel * y_channels * 1.0 * _boxes(problem, box)
-    for lanes_over in ("channels", "positions"):  # y's channels, x's channels
-        y_lanes = lanes_over == "channels"
+    turned = cells * x_channels * own.turn_x + y_panel * y_channels * own.turn_y * _boxes(problem, box)
+    for over in (GradientLanes.y_channels, GradientLanes.x_channels):
+        y_lanes = over == GradientLanes.y_channels
         height, width = (x_channels, y_channels) if y_lanes else (y_channels, x_channels)
         y_pitch = -(-y_channels // lanes) * lanes if y_lanes else y_channels
         for vectors, most_rows in enumerate(machine.rows, 1):
@@ -82,51 +68,64 @@ def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[d
             columns = -(-width // lanes)
             padded = height * columns * lanes
             calls = -(-height // rows) * -(-columns // vectors) * taps * _boxes(problem, box)
-            cycles = tiles_cycles(height, rows, columns, vectors) * taps * cells * _TURNED + calls * _CALL
-            cycles = (cycles + turned + taps * padded * 1.5) * problem.groups
+            cycles = machine.tiles_cycles(height, rows, columns, vectors) * taps * cells * own.fed
+            cycles += calls * own.call
+            cycles = (cycles + turned + taps * padded * own.turn_sum) * problem.groups
             unit = rows if y_lanes else vectors * lanes  # channels of x
             unit_bytes = unit * (taps * y_pitch + prod(box)) * size
             room = MOST_WORKSPACE - y_panel * y_pitch * size
             if unit_bytes > room:
                 continue
-            most = max(1, min(_TASK_SUMS, room) // unit_bytes)
+            most = max(1, min(machine.record.caches.task_sums, room) // unit_bytes)
             weights = problem.groups * taps * x_channels * y_channels * size
-            yield {
-                "rows": rows,
-                "vectors": vectors,
-                "lanes": lanes_over,
-                "computed_macs": cells * taps * padded * problem.groups,
-                **_fields(problem, box, cycles, weights, x_channels, unit, most),
-            }
+            segments, channels, cost = _cut(machine, problem, box, cycles, weights, x_channels, unit, most)
+            part = GradientPlan(
+                lanes=over,
+                rows=rows,
+                vectors=vectors,
+                parts=0,
+                box=box,
+                x_channels=channels,
+                y_channels=0,
+                stretches=0,
+            )
+            yield Candidate(part, cells * taps * padded * problem.groups, cost, segments)
 
 
-def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[dict[str, Any]]:
-    cells, size = prod(problem.input) * problem.batch, BYTES[dtype]
+def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[Candidate]:
+    cells, size, own = prod(problem.input) * problem.batch, BYTES[dtype], machine.record.gradient
     kernel_rows = problem.kernel[0] * problem.kernel[1]
     columns = problem.kernel[2] // machine.lanes
     weights = problem.in_channels * problem.out_channels * kernel_rows * problem.kernel[2]
-    box = _wide_box(problem, dtype)
+    box = _wide_box(problem, dtype, machine)
     if _wide_numbers(problem, box) * size > MOST_WORKSPACE:
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
         rows = split(problem.in_channels, most_rows)
-        step = tiles_cycles(problem.in_channels, rows, columns, vectors) * problem.out_channels * kernel_rows
+        step = machine.tiles_cycles(problem.in_channels, rows, columns, vectors) * problem.out_channels
+        step *= kernel_rows
         calls = -(-problem.in_channels // rows) * -(-columns // vectors) * problem.out_channels * kernel_rows
         stretches = problem.out_channels * kernel_rows * -(-columns // vectors)
         # Sums larger than the second-level cache travel for every box.
-        far = 0.5 if weights * size <= 1 << 20 else 0.5 * _boxes(problem, box)
-        moved = weights * far + prod(problem.output) * problem.out_channels * problem.batch * 0.3
-        cycles = (step * cells * _TURNED + calls * _boxes(problem, box) * _CALL + moved) * problem.groups
-        yield {
-            "rows": rows,
-            "vectors": vectors,
-            "lanes": "kernel",
-            "computed_macs": cells * weights * problem.groups,
-            **_fields(
-                *(problem, box, cycles, problem.groups * weights * size),
-                *(stretches, 1, stretches),
-            ),
-        }
+        near = weights * size <= machine.record.caches.task_sums
+        far = own.wide_sum if near else own.wide_sum * _boxes(problem, box)
+        moved = weights * far + prod(problem.output) * problem.out_channels * problem.batch * own.wide_copy
+        cycles = step * cells * own.fed + calls * _boxes(problem, box) * own.call + moved
+        cycles *= problem.groups
+        segments, taken, cost = _cut(
+            machine, problem, box, cycles, problem.groups * weights * size, stretches, 1, stretches
+        )
+        part = GradientPlan(
+            lanes=GradientLanes.kernel,
+            rows=rows,
+            vectors=vectors,
+            parts=0,
+            box=box,
+            x_channels=0,
+            y_channels=0,
+            stretches=taken,
+        )
+        yield Candidate(part, cells * weights * problem.groups, cost, segments)
 
 
 def _wide_numbers(problem: Problem, box: Box) -> int:
@@ -144,9 +143,9 @@ def _phases(problem: Problem) -> int:
     return prod(min(k, s // gcd(s, d)) for k, s, d in axes)
 
 
-def _wide_box(problem: Problem, dtype: str) -> Box:
+def _wide_box(problem: Problem, dtype: str, machine: Machine) -> Box:
     """Cells whose x, all channels, and y, one channel, stay in the cache."""
-    most = PANELS[2] // BYTES[dtype]
+    most = machine.record.caches.panels[2] // BYTES[dtype]
     sizes = [1, 1, 1, 1]
 
     extents = (problem.batch, *problem.input)
@@ -173,7 +172,7 @@ def _box(problem: Problem, dtype: str, machine: Machine) -> Box:
     """Rows of cells of one or more batch items whose two transposed panels stay in the cache."""
     lanes, phases = machine.lanes, _phases(problem)
     pitch = problem.in_channels + lanes + (problem.out_channels + lanes) * phases
-    most = max(1, PANELS[1] // (pitch * BYTES[dtype]))  # cells
+    most = max(1, machine.record.caches.panels[1] // (pitch * BYTES[dtype]))  # cells
     sizes = [1, 1, 1, 1]
     margins = [
         d * (k - 1) // s for k, s, d in zip(problem.kernel, problem.stride, problem.dilation, strict=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd, prod
 from typing import TypeAlias
 
+from tconv._core import Problem
 from tconv.planning.cost import MOST_WORKSPACE, split
-from tconv.planning.plans import MapName, Problem
+from tconv.planning.problem import MapName
 
 __all__ = ["Box", "Lattice"]
 
@@ -72,27 +74,31 @@ class Lattice:
         self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
         self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
         self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
+        # What `extent`, which is asked some hundred times per plan, reads of the axes.
+        each = [(axis.cells, axis.gap, axis.margin) for axis in self.axes]
+        self._spans = (*each[0], *each[1], *each[2])
 
-    def extent(self, box: Box) -> tuple[int, int]:
+    def extent(self, box: Sequence[int]) -> tuple[int, int]:
         """Positions from a box's first cell to its last, and bytes of its panel."""
         if self.copies:
             positions = prod(box)
             return positions, -(-positions // 16) * 16 * self.copies * self.together * self.rows * self.size
-        z, y, x = self.axes
-        row = box[3] + (x.gap if box[3] >= x.cells else x.margin)
-        plane = row * (box[2] + (y.gap if box[2] >= y.cells else y.margin))
-        volume = plane * (box[1] + (z.gap if box[1] >= z.cells else z.margin))
-        positions = (box[0] - 1) * volume + (box[1] - 1) * plane + (box[2] - 1) * row + box[3]
-        return positions, (positions + z.margin * plane + y.margin * row + x.margin + 16) * self._bytes
+        cells_z, gap_z, margin_z, cells_y, gap_y, margin_y, cells_x, gap_x, margin_x = self._spans
+        n, z, y, x = box
+        row = x + (gap_x if x >= cells_x else margin_x)
+        plane = row * (y + (gap_y if y >= cells_y else margin_y))
+        volume = plane * (z + (gap_z if z >= cells_z else margin_z))
+        positions = (n - 1) * volume + (z - 1) * plane + (y - 1) * row + x
+        return positions, (positions + margin_z * plane + margin_y * row + margin_x + 16) * self._bytes
 
     def box(self, most_positions: int, most_bytes: int) -> Box:
         """Whole rows, as many as fit; part of one row where even that is too much."""
-        sizes = [1, 1, 1, 1]
+        sizes, extent = [1, 1, 1, 1], self.extent
         for axis in (3, 2, 1, 0):
             low, high = 1, self.extents[axis]
             while low < high:  # the largest that fits
                 sizes[axis] = (low + high + 1) // 2
-                positions, panel = self.extent((sizes[0], sizes[1], sizes[2], sizes[3]))
+                positions, panel = extent(sizes)
                 if positions <= most_positions and panel <= most_bytes:
                     low = sizes[axis]
                 else:
@@ -107,4 +113,5 @@ class Lattice:
 
     def boxes(self, box: Box) -> int:
         """How many boxes there are."""
-        return prod(-(-extent // size) for extent, size in zip(self.extents, box, strict=True))
+        (a, b, c, d), (n, z, y, x) = self.extents, box
+        return -(-a // n) * -(-b // z) * -(-c // y) * -(-d // x)

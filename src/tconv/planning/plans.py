@@ -1,201 +1,183 @@
-"""What a plan is: integers and names, fixed once, printed as a table that a person reads."""
+"""What a plan is: what the engine is told, and what it is expected to cost, printed as a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from numbers import Real
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from tconv import _core
 from tconv.errors import TconvError
-from tconv.geometry.normalize import shown
+from tconv.planning.problem import (
+    Activation,
+    Layout,
+    MapName,
+    epilogue_of,
+    operands_of,
+    problem_of,
+)
+from tconv.planning.records import RECORDS
 
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
 
-__all__ = [
-    "ACTIVATIONS",
-    "DTYPES",
-    "LAYOUTS",
-    "MAPS",
-    "Activation",
-    "Layout",
-    "MapName",
-    "Plan",
-    "Problem",
-    "activation_code",
-    "real",
-]
+__all__ = ["Candidate", "Part", "Plan", "algorithm_of"]
 
-MapName: TypeAlias = Literal["conv_transpose", "conv", "weight_gradient"]
-Layout: TypeAlias = Literal["channels_first", "channels_last"]
-Activation: TypeAlias = str | tuple[str | float, ...] | None
-
-#: The codes of core/plan.hpp, in its order.
-MAPS: tuple[MapName, ...] = ("conv_transpose", "conv", "weight_gradient")
-DTYPES = ("f32", "f64", "f16", "bf16", "c64", "c128", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
-LAYOUTS: tuple[Layout, ...] = ("channels_first", "channels_last")
-ACTIVATIONS = ("none", "relu", "leaky_relu", "clamp", "tanh", "sigmoid")
-_ALGORITHMS = ("reference", "phases", "winograd", "dots")
-_LANES = ("positions", "channels", "stacked", "kernel")
+#: How a map is computed; None: plain loops over the definition.
+Part: TypeAlias = _core.PhasesPlan | _core.WinogradPlan | _core.DotsPlan | _core.GradientPlan | None
 
 
-def activation_code(activation: Activation) -> tuple[int, float, float, float]:
-    """(code, slope, lo, hi) of an activation as users spell it.
+class Candidate(NamedTuple):
+    """A plan that is weighed."""
 
-    >>> activation_code(("leaky_relu", 0.2))
-    (2, 0.2, 0.0, 0.0)
+    part: Part
+    computed_macs: int
+    cost: float  #: cycles of one core
+    segments: int = 1
+
+
+def algorithm_of(part: Part) -> str:
+    """The name in `ALGORITHMS`."""
+    if part is None:
+        return "reference"
+    return {"WinogradPlan": "winograd", "DotsPlan": "dots"}.get(type(part).__name__, "phases")
+
+
+def tile_of(part: Part) -> tuple[int, int]:
+    """Rows and vectors, or columns of dot products."""
+    if part is None:
+        return 1, 1
+    return part.rows, part.columns if isinstance(part, _core.DotsPlan) else part.vectors
+
+
+def lanes_of(part: Part) -> str:
+    """What the lanes of a tile run over."""
+    if isinstance(part, _core.PhasesPlan | _core.GradientPlan):
+        return part.lanes.name
+    return "tiles" if isinstance(part, _core.WinogradPlan) else "the reduction"
+
+
+def task_of(part: Part) -> str:
+    """What one task computes."""
+    if isinstance(part, _core.WinogradPlan):
+        n, y, x = part.tiles
+        return f"batch {n}, tiles {y}x{x}; {part.channels} channels a task"
+    assert part is not None
+    n, z, y, x = part.box
+    if isinstance(part, _core.PhasesPlan):
+        apart = f", {part.groups} groups" if part.groups > 1 else ""
+        units = f"{part.columns} columns" if part.columns else f"{part.channels} channels{apart}"
+    elif isinstance(part, _core.GradientPlan) and part.stretches:
+        units = f"{part.stretches} stretches of kernels' rows"
+    else:
+        units = f"{part.x_channels or part.y_channels} channels of {'x' if part.x_channels else 'y'}"
+    return f"batch {n}, cells {z}x{y}x{x}; {units} a task"
+
+
+def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
+    """`core`, if there are kernels for its types of numbers and what follows its sums.
+
+    Raises:
+        TconvError: types that differ, a scale, or a rounding that no kernel has.
     """
-    parts = activation if isinstance(activation, tuple | list) and len(activation) else (activation,)
-    name, numbers = parts[0], parts[1:]
-    expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
-    unknown = name is not None and not (isinstance(name, str) and name in ACTIVATIONS[1:])
-    if unknown or len(numbers) != expected:
+    operands, epilogue = core.operands, core.epilogue
+    one, sums = operands.source, operands.source
+    if one in (_core.DType.f16, _core.DType.bf16):
+        sums = _core.DType.f32
+    told = (operands.source, operands.weight, operands.sums, operands.target, epilogue.bias)
+    if told != (one, one, sums, one, one):
+        words = zip(("source", "weight", "sums", "target", "bias"), told, strict=True)
+        found = ", ".join(f"{name} {dtype.name}" for name, dtype in words)
         raise TconvError(
-            f"activation={shown(activation)} is unknown; "
-            'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
+            f"{what}: no kernel for {found}; {one.name} for all, summed in {sums.name}, would fit"
         )
-    if not all(isinstance(number, Real) for number in numbers):
-        raise TconvError(f"activation={activation!r} needs numbers after the name")
-    try:
-        values = [float(number) for number in numbers]
-    except OverflowError:
-        raise TconvError(f"activation={shown(activation)}: numbers that a float can hold would fit") from None
-    if name == "leaky_relu":
-        return 2, values[0], 0.0, 0.0
-    if name == "clamp":
-        if not values[0] <= values[1]:
-            raise TconvError(f"activation={activation!r}: the lower bound must not exceed the upper one")
-        return 3, 0.0, values[0], values[1]
-    return (ACTIVATIONS.index(name) if isinstance(name, str) else 0), 0.0, 0.0, 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A Geometry as the kernels see it: three axes, channels of one group.
-
-    A Geometry with fewer axes gets leading ones of size 1. Where an axis has one input, the stride changes
-    nothing, and the size of an undilated kernel takes its place: every phase then has one tap instead of all.
-    """
-
-    batch: int
-    groups: int
-    in_channels: int
-    out_channels: int
-    input: tuple[int, int, int]
-    output: tuple[int, int, int]
-    kernel: tuple[int, int, int]
-    stride: tuple[int, int, int]
-    dilation: tuple[int, int, int]
-    lo: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, geometry: Geometry) -> Problem:
-        """The problem that the maps on `geometry` solve."""
-
-        axes = [
-            (i, o, k, k if i == d == 1 else s, d, lo)
-            for i, o, k, s, d, (lo, _) in zip(
-                geometry.input,
-                geometry.output,
-                geometry.kernel,
-                geometry.stride,
-                geometry.dilation,
-                geometry.padding,
-                strict=True,
-            )
-        ]
-        # Neighbouring axes over which one input stamps the whole kernel uncropped are one axis.
-        for a in range(len(axes) - 1, 0, -1):
-            if all(axis == (1, axis[2], axis[2], axis[2], 1, 0) for axis in axes[a - 1 : a + 1]):
-                k = axes[a - 1][2] * axes[a][2]
-                axes[a - 1 : a + 1] = [(1, k, k, k, 1, 0)]
-        axes[:0] = [(1, 1, 1, 1, 1, 0)] * (3 - len(axes))
-        columns = [(z, y, x) for z, y, x in zip(*axes, strict=True)]
-        return cls(
-            geometry.batch,
-            geometry.groups,
-            geometry.in_channels // geometry.groups,
-            geometry.out_channels // geometry.groups,
-            *columns,
-        )
-
-
-def real(problem: Problem, dtype: str) -> tuple[Problem, str]:
-    """The real problem and dtype by which complex numbers are computed; others stay as they are.
-
-    Each channel counts twice, with its real and with its imaginary part (core/complex.hpp).
-    """
-    if dtype[0] != "c":
-        return problem, dtype
-    twice = replace(problem, in_channels=2 * problem.in_channels, out_channels=2 * problem.out_channels)
-    return twice, {"c64": "f32", "c128": "f64"}[dtype]
+    if epilogue.scale != _core.Scale.none:
+        raise TconvError(f"{what}: no kernel scales its sums ({epilogue.scale.name}); none would fit")
+    if epilogue.rounding != _core.Rounding.nearest_even:
+        raise TconvError(f"{what}: no kernel rounds {epilogue.rounding.name}; nearest_even would fit")
+    return core
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """How one map on one Geometry is computed. `repr(plan)` shows it; `plan.runner` does it.
-
-    Fields of the register tile, the box and the chunk are explained in core/plan.hpp.
-    """
+    """How one map on one Geometry is computed. `repr(plan)` shows it; `plan.runner` does it."""
 
     geometry: Geometry
-    map: MapName
-    dtype: str
-    algorithm: str
-    isa: str
-    activation: Activation
-    problem: Problem
-    layout: Layout = "channels_first"  #: of source and target; of x and y for the weight gradient
-    rows: int = 1
-    vectors: int = 1
-    lanes: str = "positions"
-    parts: int = 0
-    im2col: bool = False
-    box: tuple[int, int, int, int] = (1, 1, 1, 1)
-    chunk: int = 1
-    segments: int = 1
-    most_threads: int = 1 << 10
+    activation: Activation  #: as the user spelled it
+    core: _core.Plan  #: what the engine is told; its fields are explained in core/plan.hpp
     computed_macs: int = 0
-    cost: float = 0.0
-    #: Ready to run; see _core.pyi.
-    runner: _core.Runner = field(init=False)
+    cost: float = 0.0  #: estimated cycles of one core
+    others: Callable[[], Iterable[Candidate]] = tuple  #: weighs all candidates again, the cheapest first
+    runner: _core.Runner = field(init=False)  #: ready to run
 
     def __post_init__(self) -> None:
-        """Hand the integers to the kernels."""
-        code, slope, lo, hi = activation_code(self.activation)
-        p = self.problem
-        runner = _core.make_runner(
-            map=MAPS.index(self.map),
-            dtype=DTYPES.index(self.dtype),
-            algorithm=_ALGORITHMS.index(self.algorithm),
-            isa=self.isa,
-            batch=p.batch,
-            groups=p.groups,
-            in_channels=p.in_channels,
-            out_channels=p.out_channels,
-            input=p.input,
-            output=p.output,
-            kernel=p.kernel,
-            stride=p.stride,
-            dilation=p.dilation,
-            lo=p.lo,
-            rows=self.rows,
-            vectors=self.vectors,
-            lanes=_LANES.index(self.lanes),
-            parts=self.parts,
-            im2col=self.im2col,
-            box=self.box,
-            chunk=self.chunk,
-            last=self.layout == "channels_last",
-            segments=self.segments,
-            most_threads=self.most_threads,
-            activation=code,
-            slope=slope,
-            clamp_lo=lo,
-            clamp_hi=hi,
+        """Make it ready to run.
+
+        Raises:
+            TconvError: no kernel has such operands or such an epilogue.
+        """
+        object.__setattr__(self, "runner", _core.Runner(checked(self.geometry, self.core)))
+
+    @classmethod
+    def of(
+        cls,
+        candidate: Candidate,
+        geometry: Geometry,
+        map: MapName,
+        *,
+        dtype: str,
+        isa: str,
+        layout: Layout = "channels_first",
+        activation: Activation = None,
+        problem: _core.Problem | None = None,
+        others: Callable[[], Iterable[Candidate]] = tuple,
+    ) -> Plan:
+        """The plan that a candidate stands for; `problem`: that of the geometry, where it is at hand."""
+        threads = int(candidate.cost / RECORDS[isa].tasks.thread)
+        core = _core.Plan(
+            problem=problem or problem_of(geometry),
+            map=_core.Map[map],
+            layout=_core.ArrayLayout[layout],
+            operands=operands_of(dtype),
+            epilogue=epilogue_of(activation, dtype),
+            isa=isa,
+            segments=candidate.segments,
+            most_threads=min(1 << 10, max(1, threads)),
+            part=candidate.part,
         )
-        object.__setattr__(self, "runner", runner)
+        return cls(
+            geometry=geometry,
+            activation=activation,
+            core=core,
+            computed_macs=candidate.computed_macs,
+            cost=candidate.cost,
+            others=others,
+        )
+
+    @property
+    def map(self) -> MapName:
+        """Which of the three maps."""
+        return cast(MapName, self.core.map.name)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the source's numbers."""
+        return self.core.operands.source.name
+
+    @property
+    def isa(self) -> str:
+        """The instruction set."""
+        return self.core.isa
+
+    @property
+    def layout(self) -> Layout:
+        """Of source and target; of x and y for the weight gradient."""
+        return cast(Layout, self.core.layout.name)
+
+    @property
+    def algorithm(self) -> str:
+        """A name in `ALGORITHMS`."""
+        return algorithm_of(self.core.part)
 
     @property
     def kernel(self) -> str:
@@ -203,31 +185,36 @@ class Plan:
         return self.runner.kernel
 
     @property
+    def alternatives(self) -> tuple[Candidate, ...]:
+        """The cheapest of another algorithm, of other lanes and of another tile, which were rejected."""
+        return nearest(self.core.part, self.others())
+
+    @property
     def packing(self) -> tuple[object, ...]:
         """Plans with equal packing read the same packed weights."""
-        p = self.problem
-        by_phase = self.lanes == "channels" and self.layout == "channels_last"
-        chunk = self.chunk if self.algorithm == "winograd" else None
-        return (
-            *(self.map, self.dtype, self.algorithm, self.isa),
-            *(self.rows, self.vectors, self.lanes, self.parts, by_phase, chunk, p.stride, p.kernel),
-        )
+        core, part = self.core, self.core.part
+        own: tuple[object, ...] = tile_of(part)
+        if isinstance(part, _core.PhasesPlan):
+            own = (*own, part.lanes, part.parts)
+        elif isinstance(part, _core.WinogradPlan):
+            own = (*own, part.channels)
+        problem = core.problem
+        return self.map, self.dtype, self.algorithm, self.isa, own, problem.stride, problem.kernel
 
     def __repr__(self) -> str:
         """The plan as a table."""
-        nominal = self.geometry.macs
+        part = self.core.part
         lines = [
             ("problem", str(self.geometry)),
             ("map", self.map if self.activation is None else f"{self.map}, then {self.activation}"),
             ("layout", self.layout),
             ("kernel", self.kernel),
-            ("multiplications", f"{nominal:,} nominal, {self.computed_macs:,} computed"),
+            ("multiplications", f"{self.geometry.macs:,} nominal, {self.computed_macs:,} computed"),
         ]
-        if self.algorithm != "reference":
-            n, z, y, x = self.box
+        if part is not None:
             lines += [
-                ("lanes", f"over {self.lanes}"),
-                ("box", f"batch {n}, cells {z}x{y}x{x}; {self.chunk} channels a task"),
+                ("lanes", f"over {lanes_of(part)}"),
+                ("box", task_of(part)),
                 (
                     "memory",
                     f"{self.runner.packed_bytes:,} B packed weights, "
@@ -237,5 +224,27 @@ class Plan:
                 ("estimate", f"{self.cost:,.0f} cycles of one core"),
             ]
             if self.map == "weight_gradient":
-                lines.append(("sums", f"{self.segments}, added in order"))
+                lines.append(("sums", f"{self.core.segments}, added in order"))
+        for name, other in zip(("rejected", "", ""), self.alternatives, strict=False):
+            lines.append((name, self._told(other)))
         return "\n".join(f"{name:<16}{value}" for name, value in lines)
+
+    def _told(self, other: Candidate) -> str:
+        rows, columns = tile_of(other.part)
+        how = "" if other.part is None else f" {rows}x{columns}, lanes over {lanes_of(other.part)}"
+        times = f", {other.cost / self.cost:.2f} times that" if self.cost else ""
+        return f"{algorithm_of(other.part)}{how}: {other.cost:,.0f} cycles{times}"
+
+
+def nearest(part: Part, others: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The cheapest of `others`, which are in order, of another algorithm, of other lanes, of another tile."""
+    own = algorithm_of(part), lanes_of(part), tile_of(part)
+    found: dict[int, Candidate] = {}
+    for other in others:
+        theirs = algorithm_of(other.part), lanes_of(other.part), tile_of(other.part)
+        kind = next((i for i in range(3) if theirs[i] != own[i]), None)
+        if kind is not None and kind not in found:
+            found[kind] = other
+            if len(found) == 3:
+                break
+    return tuple(sorted(found.values(), key=lambda candidate: candidate.cost))

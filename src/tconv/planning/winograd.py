@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
 
-from tconv.planning.cost import (
-    BYTES,
-    FED,
-    L2_SUMS,
-    LINE,
-    MIN_TASKS,
-    PANELS,
-    ROW,
-    TASK_CYCLES,
-    Machine,
-    split,
-    stream_cycles,
-)
-from tconv.planning.phases import tiles_cycles
-from tconv.planning.plans import MapName, Problem
+from tconv._core import Problem, WinogradPlan
+from tconv.planning.cost import BYTES, Machine, split
+from tconv.planning.plans import Candidate
+from tconv.planning.problem import MapName
 
 __all__ = ["applies", "candidates"]
-
-#: Its steps take less than those of `phases`: all phases of a frequency read the same panel.
-_FED = 0.8 * FED
 
 _TILE = 3  # cells of a tile along an axis that is transformed
 
@@ -57,26 +42,28 @@ def _products(problem: Problem) -> int:
 
 def candidates(
     problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Candidate]:
     """All plans that are weighed."""
-    size = BYTES[dtype]
+    size, record = BYTES[dtype], machine.record
+    own, panels, sums = record.winograd, record.caches.panels, record.caches.sums
+    fed = own.fed * record.phases.fed
     tall = problem.kernel[1] > 1
     cells = [
         -(-(o + lo % s) // s) for o, lo, s in zip(problem.output, problem.lo, problem.stride, strict=True)
     ]
-    tiles = (problem.batch, 1, -(-cells[1] // _TILE) if tall else cells[1], -(-cells[2] // _TILE))
+    tiles = (problem.batch, -(-cells[1] // _TILE) if tall else cells[1], -(-cells[2] // _TILE))
     frequencies = 16 if tall else 4
     products = _products(problem)
     depth, target = problem.in_channels, problem.out_channels
     packed = products * depth * target * size
     # What one number costs on its way through a transform, in cycles.
-    move_in, move_out = 0.4 + 10.0 / machine.lanes, 1.8
+    move_in, move_out = own.move_in + own.move_in_vector / machine.lanes, own.move_out
     if last:  # turned in squares of channels and positions; filled badly where a group has few channels
-        move_in += 0.3 * machine.lanes / min(machine.lanes, depth)
-        move_out += 0.6 * machine.lanes / min(machine.lanes, target)
+        move_in += own.turn_in * machine.lanes / min(machine.lanes, depth)
+        move_out += own.turn_out * machine.lanes / min(machine.lanes, target)
     seen = set()
     for vectors, most_rows in enumerate(machine.rows, 1):
-        for panel in PANELS:
+        for panel in panels:
             most = max(machine.lanes, panel // (frequencies * depth * size))
             box = _box(tiles, most)
             if (vectors, box) in seen:
@@ -84,46 +71,44 @@ def candidates(
             seen.add((vectors, box))
             boxes = prod(-(-t // b) for t, b in zip(tiles, box, strict=True))
             columns = -(-prod(box) // machine.lanes)
-            fits = max(1, L2_SUMS // (products * columns * machine.lanes * size))
+            fits = max(1, sums // (products * columns * machine.lanes * size))
             work = products * depth * target * prod(tiles) * problem.groups / machine.lanes / 2
-            wanted = min(MIN_TASKS, int(work / TASK_CYCLES)) or 1
+            wanted = machine.wanted(work) or 1
             chunk = split(target, min(fits, -(-target // -(-wanted // (boxes * problem.groups)))))
             if last and chunk < target:  # channels are stored a vector at a time
                 chunk = -(-chunk // machine.lanes) * machine.lanes
             per_frequency = products // frequencies
             rows = split(chunk * per_frequency, most_rows)
             step = (
-                tiles_cycles(chunk * per_frequency, rows, columns, vectors)
+                machine.tiles_cycles(chunk * per_frequency, rows, columns, vectors)
                 * frequencies
                 * -(-target // chunk)
             )
             held = frequencies * depth * prod(box) * size
-            busy = _FED * step * depth * (1.0 + 0.3 * min(1.0, max(0.0, held / PANELS[1] - 0.5)))
+            busy = fed * step * depth
+            busy *= 1.0 + own.crowded * min(1.0, max(0.0, held / panels[1] - 0.5))
             # Each row of tiles is dealt out from each row of the source that it reads.
-            busy += prod(box[:3]) * (4 if tall else 1) * depth * (0.6 * LINE + 0.9 * box[3])
+            line = own.line * record.phases.line + own.deal * box[2]
+            busy += box[0] * box[1] * (4 if tall else 1) * depth * line
             busy += depth * prod(box) * frequencies * move_in
             busy += target * prod(box) * products * move_out
-            busy += products * target / rows * -(-columns // vectors) * 40.0
+            busy += products * target / rows * -(-columns // vectors) * own.call
             # Each phase of a channel is transformed back, each row of the target laid.
             high = (_TILE if tall else 1) * problem.stride[1]
-            busy += target * (prod(problem.stride) * 100.0 + prod(box[:3]) * high * 2.0 * ROW)
-            cycles = (busy * boxes + 1.3 * stream_cycles(packed, boxes)) * problem.groups
-            yield {
-                "rows": rows,
-                "vectors": vectors,
-                "box": box,
-                "chunk": chunk,
-                "computed_macs": products * depth * target * prod(tiles) * problem.groups,
-                "cost": cycles,
-            }
+            rows_out = box[0] * box[1] * high * own.row * record.phases.row
+            busy += target * (prod(problem.stride) * own.phase + rows_out)
+            cycles = (busy * boxes + own.stream * machine.stream_cycles(packed, boxes)) * problem.groups
+            macs = products * depth * target * prod(tiles) * problem.groups
+            part = WinogradPlan(rows=rows, vectors=vectors, tiles=box, channels=chunk)
+            yield Candidate(part, macs, cycles)
 
 
-def _box(tiles: tuple[int, int, int, int], most: int) -> tuple[int, int, int, int]:
+def _box(tiles: tuple[int, int, int], most: int) -> tuple[int, int, int]:
     """Whole rows of tiles, as many as fit."""
-    sizes = [1, 1, 1, 1]
-    for axis in (3, 2, 0):
+    sizes = [1, 1, 1]
+    for axis in (2, 1, 0):
         sizes[axis] = split(tiles[axis], max(1, most))
         if sizes[axis] < tiles[axis]:
             break
         most //= sizes[axis]
-    return sizes[0], sizes[1], sizes[2], sizes[3]
+    return sizes[0], sizes[1], sizes[2]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tconv.planning import Activation
-from tconv.planning.plans import activation_code
+from tconv.planning.problem import parse_activation
 
 __all__ = ["activate", "checked", "fusible", "gradient"]
 
@@ -44,7 +44,7 @@ def checked(activation: Any) -> Activation:
     Raises:
         TconvError: an unknown name, or numbers that do not fit it.
     """
-    activation_code(activation)
+    parse_activation(activation)
     return tuple(activation) if isinstance(activation, list) else activation
 
 

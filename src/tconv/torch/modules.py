@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.geometry.normalize import padding_pairs, per_axis
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
@@ -43,7 +43,7 @@ class _Layer:
     ) -> None:  # fmt: skip
         words = ("zeros", *MODES)
         if padding_mode not in words:
-            raise TconvError(f"padding_mode={padding_mode!r} is unknown; {', '.join(words)} would fit")
+            raise unknown("padding_mode=", padding_mode, words)
         check_channels(*channels, groups)
         theirs = not isinstance(padding, str) and not nested(padding)
         super().__init__(  # type: ignore[call-arg]

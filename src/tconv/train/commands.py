@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tconv.documents import terminal
+from tconv.errors import printable
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
 from tconv.train.processes import is_first
 from tconv.train.settings import DEFAULTS, LEARNING_RATES, Settings
@@ -175,9 +177,8 @@ def _train(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     else:
-        print(
-            f"{run.best}  epoch {best['epoch']} of {len(run.rows)}  val mean IoU {best['val_mean_iou']:.4f}"
-        )
+        told = f"epoch {best['epoch']} of {len(run.rows)}  val mean IoU {best['val_mean_iou']:.4f}"
+        print(printable(f"{run.best}  {told}"))
     return 0
 
 
@@ -185,7 +186,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     from tconv.train.evaluate import evaluate
 
     found = evaluate(args.checkpoint, args.data, split=args.split)
-    print(json.dumps(found.as_dict()) if args.json else found)
+    if args.json:
+        print(json.dumps(found.as_dict()))
+    else:
+        terminal.show(found.document())
     return 0
 
 
@@ -203,7 +207,7 @@ def _predict(args: argparse.Namespace) -> int:
         }
         results.append({"image": str(found.image), **files, "shares": list(found.shares)})
         if not args.json:
-            print(f"{found.image}  {'  '.join(files.values())}", flush=True)
+            print(printable(f"{found.image}  {'  '.join(files.values())}"), flush=True)
     if args.json:
         print(json.dumps(results))
     return 0

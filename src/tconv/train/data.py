@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, unknown
 from tconv.files import check_file
 from tconv.train.pictures import Label, Picture, read_label, read_picture, size_of, to_channels
 
@@ -67,7 +66,7 @@ def open_data(name: str | Path) -> Data:
     >>> open_data("brian")
     Traceback (most recent call last):
     ...
-    tconv.errors.TconvError: data 'brian': no such folder, and no built-in data set; did you mean 'brain'?
+    tconv.errors.TconvError: data 'brian' is unknown as a folder or a built-in data set; did you mean 'brain'?
     """
     path = Path(name)
     if str(name) in BUILT_IN and not path.is_dir():
@@ -76,9 +75,7 @@ def open_data(name: str | Path) -> Data:
         return Brain()
     if path.is_dir():
         return Folder(path)
-    near = difflib.get_close_matches(str(name), BUILT_IN, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"built in: {', '.join(BUILT_IN)}"
-    raise TconvError(f"data {str(name)!r}: no such folder, and no built-in data set; {hint}")
+    raise unknown("data", str(name), BUILT_IN, " as a folder or a built-in data set")
 
 
 class Folder:

@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tconv.documents import Document, Section, Table, terminal
 from tconv.train.settings import Settings
 
 if TYPE_CHECKING:
     from tconv.train.comparison import Comparison, Variant
     from tconv.train.data import Data
 
-__all__ = ["SETTINGS", "UPSAMPLINGS", "add_parser", "as_dict", "demo", "table"]
+__all__ = ["SETTINGS", "UPSAMPLINGS", "add_parser", "as_dict", "demo", "document"]
 
 UPSAMPLINGS = ("learned", "bilinear", "nearest")
 
@@ -49,7 +50,10 @@ def add_parser(subparsers: Any) -> None:
 
 def _demo(args: argparse.Namespace) -> int:
     found = demo(args.out, epochs=args.epochs, seed=args.seed)
-    print(json.dumps(as_dict(found)) if args.json else table(found))
+    if args.json:
+        print(json.dumps(as_dict(found)))
+    else:
+        terminal.show(document(found))
     return 0
 
 
@@ -110,30 +114,18 @@ def _numbers(variant: Variant) -> dict[str, Any]:
     }
 
 
-def table(found: Comparison) -> str:
+def document(found: Comparison) -> Document:
     """One row per variant: mean IoU, IoU per class, pixel accuracy, and seconds per training step.
 
     The last column is the same network with PyTorch's own ConvTranspose2d, if it has a transposed
     convolution.
     """
-    rows = [
-        ["upsampling", "mean IoU", *found.data.classes, "pixel accuracy", "s/step", "s/step, PyTorch's op"]
-    ]
+    head = ("upsampling", "mean IoU", *found.data.classes, "pixel accuracy", "s/step", "s/step, PyTorch's op")
+    rows = []
     for variant in found.variants:
         m, theirs = variant.evaluation.measures, variant.step.pytorch_step
-        shares = [f"{value:.4f}" for value in (m.mean_iou, *m.iou, m.pixel_accuracy)]
-        rows.append(
-            [
-                variant.upsampling,
-                *shares,
-                f"{variant.step.step:.4f}",
-                "-" if theirs is None else f"{theirs:.4f}",
-            ]
-        )
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(wide[0]), *(cell.rjust(w) for cell, w in zip(row[1:], wide[1:], strict=True))]
-        )
-        for row in rows
-    )
+        numbers = (m.mean_iou, *m.iou, m.pixel_accuracy, variant.step.step)
+        last = "-" if theirs is None else f"{theirs:.4f}"
+        rows.append((variant.upsampling, *(f"{value:.4f}" for value in numbers), last))
+    kinds = ("name", *["number"] * (len(head) - 1))
+    return Document("", (Section("variants", "", (Table("variants", head, tuple(rows), kinds=kinds),)),))

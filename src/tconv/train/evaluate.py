@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as lightning
 
+from tconv.documents import Document, Section, Table, text
 from tconv.errors import TconvError
 from tconv.train.batches import WholePictures, whole_pictures
 from tconv.train.checkpoint import WholeFiles, load_segmenter
@@ -52,20 +53,39 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def __str__(self) -> str:
+    def document(self) -> Document:
+        """The measures, then the classes with their rows of the confusion matrix."""
         found = self.measures
-        names = ("pixel accuracy", "mean accuracy", "mean IoU", "frequency-weighted IoU")
-        values = (found.pixel_accuracy, found.mean_accuracy, found.mean_iou, found.frequency_weighted_iou)
-        wide = max(len(name) for name in (*names, *self.classes))
+        measured = (
+            ("pixel accuracy", found.pixel_accuracy),
+            ("mean accuracy", found.mean_accuracy),
+            ("mean IoU", found.mean_iou),
+            ("frequency-weighted IoU", found.frequency_weighted_iou),
+        )
         digits = max(5, len(str(self.confusion.max())))
-        lines = [f"{name:<{wide}}  {value:.4f}" for name, value in zip(names, values, strict=True)]
-        lines += [
-            "",
-            f"{'class':<{wide}}  {'IoU':>6}  confusion (rows: truth; columns: prediction, same order)",
+        rows = [
+            (name, f"{iou:.4f}", " ".join(f"{count:>{digits}}" for count in row))
+            for name, iou, row in zip(self.classes, found.iou, self.confusion, strict=True)
         ]
-        for name, iou, row in zip(self.classes, found.iou, self.confusion, strict=True):
-            lines.append(f"{name:<{wide}}  {iou:6.4f}  {' '.join(f'{count:>{digits}}' for count in row)}")
-        return "\n".join(lines)
+        items = (
+            Table(
+                "measures",
+                ("measure", self.split),
+                tuple((name, f"{value:.4f}") for name, value in measured),
+                kinds=("name", "number"),
+            ),
+            Table(
+                "classes",
+                ("class", "IoU", "confusion (rows: truth; columns: prediction, same order)"),
+                tuple(rows),
+                kinds=("name", "number", "code"),
+            ),
+        )
+        return Document("", (Section("measures", "", items),))
+
+    def __str__(self) -> str:
+        """Both tables as text."""
+        return text.render(self.document())
 
 
 def evaluate(

@@ -61,9 +61,13 @@ def _uri(values: Bytes, table: Bytes | None = None) -> str:
 
 
 def curves(
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, log: bool = False
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    colours: Mapping[str, str],
+    *,
+    title: str,
+    log: bool = False,
 ) -> str:
-    """Lines (x, y) over epochs as an SVG element; line NAME has the CSS colour --NAME, all else currentColor.
+    """Lines (x, y) over epochs as an SVG element, in their CSS `colours`; all else is currentColor.
 
     Matplotlib has no CSS colours: each line is drawn in a placeholder colour that is then replaced.
     """
@@ -96,7 +100,7 @@ def curves(
     svg = re.sub(r' (xmlns(:xlink)?|width|height|version)="[^"]*"', "", root) + ">" + rest
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     for name, mark in marks.items():
-        svg = svg.replace(mark, f"var(--{name})")
+        svg = svg.replace(mark, colours[name])
     svg = svg.replace(ink, "currentColor")
     # Black text of matplotlib has no colour attribute, and paths are black by default.
     return svg.replace("<svg", f'<svg role="img" aria-label="{title}" fill="currentColor"', 1)

@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable
 from tconv.files import write_aside
 from tconv.train.processes import is_first
 
@@ -120,7 +120,7 @@ class EpochLog(Callback):
 def note(text: str) -> None:
     """Print one line on stderr, from the first of all processes only."""
     if is_first():
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def progress_bar() -> list[Callback]:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLANK", "palette"]
+from tconv.nets import UPSAMPLINGS
+
+__all__ = ["BLANK", "palette", "series"]
 
 BLANK = ("background", "void", "unlabelled")
 """Names of classes that are drawn black, and not drawn in an overlay."""
@@ -30,3 +32,8 @@ def palette(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
         rgb = (0.0, 0.0, 0.0) if name.lower() in BLANK else colorsys.hsv_to_rgb(hue, 0.75, value)
         colours.append([round(255 * part) for part in rgb])
     return np.array(colours, dtype=np.uint8)
+
+
+def series(upsampling: str) -> str:
+    """The CSS colour of a way of upsampling in a report, the same in every report."""
+    return f"var(--series-{UPSAMPLINGS.index(upsampling) % 6 + 1})"

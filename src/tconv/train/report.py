@@ -1,30 +1,42 @@
-"""The report of a comparison: one HTML page that holds all it shows and asks no network for anything."""
+"""The report of a comparison, as a document: what was measured, pictures, curves, filters, caveats."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 import torch
 
+from tconv.documents import (
+    Bars,
+    Document,
+    Entries,
+    Figures,
+    Item,
+    Legend,
+    Line,
+    Mark,
+    Section,
+    Table,
+    Tally,
+    html,
+)
 from tconv.files import write_aside
 from tconv.train.comparison import Comparison, Variant
 from tconv.train.figures import colours
-from tconv.train.report_pictures import WINDOW, closer_look, curve, filter_section, picture_row
+from tconv.train.palette import series
+from tconv.train.report_pictures import closer_look, curve, filters, picture_row
 
-__all__ = ["write_report"]
+__all__ = ["document", "write_report"]
 
 #: What has to be said about a built-in data set.
 CAVEATS = {
     "brain": (
-        "The pictures are axial slices of the MNI152 template: <em>one</em> brain, the average of 152 "
+        "The pictures are axial slices of the MNI152 template: one brain, the average of 152 "
         "people's, and made left-right symmetric. Nothing here says how well another person's scan would be "
         "labelled.",
         "Neighbouring slices look alike, so the splits are contiguous blocks with a gap of four slices on "
@@ -37,7 +49,7 @@ CAVEATS = {
         "while the settings were sought: differences of a few hundredths may be luck.",
         "The settings were found with learned upsampling, in some runs whose test results were seen, too. "
         "Other variants might gain from settings of their own.",
-    )
+    ),
 }
 
 
@@ -45,55 +57,35 @@ def write_report(comparison: Comparison, path: Path) -> None:
     """Write the page of a comparison.
 
     Raises:
-        TconvError: the file cannot be written.
+        TconvError: the file cannot be written, or Jinja2 is not installed.
     """
-    template = Template(files("tconv.train").joinpath("report.html").read_text(encoding="utf-8"))
-    variants = comparison.variants
-    page = template.substitute(
-        title="Learning to upsample",
-        lead=_lead(comparison),
-        tally="".join(
-            f"<li {_own(v.upsampling)}><b>{v.evaluation.measures.mean_iou:.3f}</b>"
-            f"<span>mean IoU, {escape(v.upsampling)}</span></li>"
-            for v in variants
-        ),
-        verdict=_verdict(variants),
-        table=_results(comparison),
-        bars=_bars(comparison),
-        columns=2 + len(variants),
-        classes=len(comparison.data.classes),
-        key=_legend(
-            (name, f"#{bytes(colour).hex()}")
-            for name, colour in zip(comparison.data.classes, colours(comparison.data.classes), strict=True)
-        ),
-        pictures="".join(picture_row(comparison, index) for index in range(len(comparison.shown))),
-        close=closer_look(comparison),
-        close_size=f"{WINDOW} &times; {WINDOW}",
-        lines=_legend((v.upsampling, f"var(--{v.upsampling})") for v in variants),
-        loss_curve=curve(variants, "train_loss", "Training loss by epoch", log=True),
-        iou_curve=curve(variants, "val_mean_iou", "Mean IoU on the validation split by epoch"),
-        filters=filter_section(comparison),
-        speed=_speed(variants),
-        speed_table=_speed_table(variants),
-        caveats="".join(
-            f"<li>{text}</li>" for text in (*CAVEATS.get(comparison.data.name, ()), _splits(comparison))
-        ),
-        settings=_settings(comparison),
-        footer=f"Made by <code>tconv demo</code>, version {version('tconv')}, in {comparison.seconds:.0f} s.",
-    )
+    page = html.render(document(comparison))
     with write_aside(path) as file:
         file.write(page.encode())
 
 
-def _own(name: str) -> str:
-    return f'style="--own: var(--{name})"'
-
-
-def _legend(entries: Iterable[tuple[str, str]]) -> str:
-    return "".join(
-        f'<span><i class="dot ringed" style="--own: {colour}"></i>{escape(name)}</span>'
-        for name, colour in entries
+def document(comparison: Comparison) -> Document:
+    """All that the page says."""
+    variants = comparison.variants
+    tally = tuple(
+        (f"{v.evaluation.measures.mean_iou:.3f}", f"mean IoU, {v.upsampling}", series(v.upsampling))
+        for v in variants
     )
+    sections = [
+        Section("tally", "", (Tally(tally),)),
+        Section("test", "On the test split", tuple(_test(comparison))),
+        Section("pictures", "Pictures", tuple(_pictures(comparison))),
+        Section("learning", "Learning", tuple(_learning(variants))),
+        *filters(comparison),
+        Section("step", "What a training step costs", (Line(_speed(variants)), _speed_table(variants))),
+        Section(
+            "caveats",
+            "The data, and what these numbers cannot say",
+            (Entries(tuple(("", text) for text in _caveats(comparison))),),
+        ),
+        Section("settings", "Settings", tuple(_settings(comparison))),
+    ]
+    return Document("Learning to upsample", tuple(sections), _lead(comparison), "tconv demo")
 
 
 def _lead(comparison: Comparison) -> str:
@@ -101,65 +93,88 @@ def _lead(comparison: Comparison) -> str:
     names = [v.upsampling for v in comparison.variants]
     net = settings["net"].replace("fcn", "FCN-")
     return (
-        f"One small {net} labels {escape(comparison.data.name)} pictures, trained {len(names)} times from "
+        f"One small {net} labels {comparison.data.name} pictures, trained {len(names)} times from "
         "scratch with nothing changed but the way its scores are brought back to full size: "
-        f"{', '.join(names[:-1])} or {names[-1]} upsampling. <em>Learned</em> means transposed "
+        f"{', '.join(names[:-1])} or {names[-1]} upsampling. Learned means transposed "
         "convolutions that start as bilinear interpolation."
     )
 
 
-def _verdict(variants: Sequence[Variant]) -> str:
-    ranked = sorted(variants, key=lambda v: -v.evaluation.measures.mean_iou)
-    best = ranked[0]
-    others = "; ".join(f"{v.upsampling} {v.evaluation.measures.mean_iou:.3f}" for v in ranked[1:])
-    return (
+def _test(comparison: Comparison) -> Iterator[Item]:
+    variants, classes = comparison.variants, comparison.data.classes
+    best, *others = sorted(variants, key=lambda v: -v.evaluation.measures.mean_iou)
+    told = "; ".join(f"{v.upsampling} {v.evaluation.measures.mean_iou:.3f}" for v in others)
+    yield Line(
         f"The highest mean IoU over the {best.evaluation.pictures} test pictures is "
-        f"{best.evaluation.measures.mean_iou:.3f}, with {best.upsampling} upsampling ({others})."
+        f"{best.evaluation.measures.mean_iou:.3f}, with {best.upsampling} upsampling ({told})."
     )
-
-
-def _results(comparison: Comparison) -> str:
-    columns = [
-        "mean IoU",
-        *(f"IoU {name}" for name in comparison.data.classes),
-        "pixel accuracy",
-        "parameters",
-    ]
-    found = [v.evaluation.measures for v in comparison.variants]
+    found = [v.evaluation.measures for v in variants]
     numbers = [tuple(round(share, 3) for share in (m.mean_iou, *m.iou, m.pixel_accuracy)) for m in found]
-    best = np.nan_to_num(np.asarray(numbers), nan=-1).max(axis=0)
-    rows = []
-    for variant, values in zip(comparison.variants, numbers, strict=True):
-        cells = "".join(
-            f"<td{' class=best' if value == top else ''}>{value:.3f}</td>"
-            for value, top in zip(values, best, strict=True)
+    tops = np.nan_to_num(np.asarray(numbers), nan=-1).max(axis=0)
+    rows: list[Sequence[str | Mark]] = [
+        (
+            *(
+                Mark(f"{value:.3f}", "best" if value == top else "")
+                for value, top in zip(values, tops, strict=True)
+            ),
+            f"{variant.parameters:,}",
         )
-        rows.append((variant.upsampling, f"{cells}<td>{variant.parameters:,}</td>"))
-    return _table(columns, rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[tuple[str, str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    body = "".join(
-        f'<tr><th scope="row"><i class="dot" {_own(name)}></i>{escape(name)}</th>{cells}</tr>'
-        for name, cells in rows
-    )
-    return (
-        f'<table><thead><tr><th scope="col">upsampling</th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
-
-
-def _bars(comparison: Comparison) -> str:
-    groups = []
-    for index, name in enumerate(comparison.data.classes):
-        bars = "".join(
-            f'<div class="bar"><span>{escape(v.upsampling)}</span>'
-            f'<i style="--own: var(--{v.upsampling}); --share: {100 * iou:.1f}%"></i><b>{iou:.3f}</b></div>'
-            for v in comparison.variants
-            if (iou := v.evaluation.measures.iou[index]) == iou
+        for variant, values in zip(variants, numbers, strict=True)
+    ]
+    columns = ("mean IoU", *(f"IoU {name}" for name in classes), "pixel accuracy", "parameters")
+    yield _table("results", columns, variants, rows)
+    yield Bars(
+        tuple(
+            (
+                f"IoU {name}",
+                tuple(
+                    (v.upsampling, iou, series(v.upsampling))
+                    for v in variants
+                    if (iou := v.evaluation.measures.iou[index]) == iou
+                ),
+            )
+            for index, name in enumerate(classes)
         )
-        groups.append(f"<div><h3>IoU {escape(name)}</h3>{bars}</div>")
-    return "".join(groups)
+    )
+    yield Line(
+        "IoU is the share of pixels on which truth and prediction agree, among those that either of them "
+        "gives to the class; the mean is over classes (Long, Shelhamer, Darrell 2015, section 5)."
+    )
+
+
+def _table(
+    name: str, columns: Sequence[str], variants: Sequence[Variant], rows: Sequence[Sequence[str | Mark]]
+) -> Table:
+    """A row for each variant, with its colour."""
+    named = tuple(
+        (Mark(v.upsampling, colour=series(v.upsampling)), *row) for v, row in zip(variants, rows, strict=True)
+    )
+    return Table(name, ("upsampling", *columns), named, kinds=("name", *["number"] * len(columns)))
+
+
+def _pictures(comparison: Comparison) -> Iterator[Item]:
+    classes = comparison.data.classes
+    yield Line(
+        "Slices of the test split, evenly spread over it; none was used for training or for choosing an "
+        "epoch. Under each prediction stands its mean IoU on that slice alone."
+    )
+    named = zip(classes, colours(classes), strict=True)
+    yield Legend(tuple((name, f"#{bytes(colour).hex()}") for name, colour in named))
+    yield from (picture_row(comparison, index) for index in range(len(comparison.shown)))
+    yield closer_look(comparison)
+
+
+def _learning(variants: Sequence[Variant]) -> Iterator[Item]:
+    yield Legend(tuple((v.upsampling, series(v.upsampling)) for v in variants))
+    loss = "Training loss: cross-entropy a pixel, logarithmic scale."
+    kept = "Mean IoU on the validation split; the best epoch's weights are kept."
+    yield Figures(
+        (
+            curve(variants, "train_loss", "Training loss by epoch", loss, log=True),
+            curve(variants, "val_mean_iou", "Mean IoU on the validation split by epoch", kept),
+        ),
+        layout="pairs",
+    )
 
 
 def _speed(variants: Sequence[Variant]) -> str:
@@ -170,33 +185,36 @@ def _speed(variants: Sequence[Variant]) -> str:
     for v in variants:
         if v.step.pytorch_step is not None and v.step.pytorch_upsampling is not None:
             text += (
-                " With <code>torch.nn.ConvTranspose2d</code> in place of this project's layers, a step "
-                f"of the {escape(v.upsampling)} variant takes {v.step.pytorch_step / v.step.step:.2f} times "
+                " With torch.nn.ConvTranspose2d in place of this project's layers, a step "
+                f"of the {v.upsampling} variant takes {v.step.pytorch_step / v.step.step:.2f} times "
                 f"as long, its upsampling {v.step.pytorch_upsampling / v.step.upsampling:.2f} times."
             )
     return text
 
 
-def _speed_table(variants: Sequence[Variant]) -> str:
-    columns = ["step", "step, PyTorch's op", "upsampling", "upsampling, PyTorch's op", "training in all"]
+def _speed_table(variants: Sequence[Variant]) -> Table:
+    columns = ("step", "step, PyTorch's op", "upsampling", "upsampling, PyTorch's op", "training in all")
     rows = []
     for v in variants:
         times = (v.step.step, v.step.pytorch_step, v.step.upsampling, v.step.pytorch_upsampling)
-        cells = "".join(f"<td>{'&ndash;' if t is None else f'{1000 * t:.2f} ms'}</td>" for t in times)
-        rows.append((v.upsampling, f"{cells}<td>{v.seconds:.0f} s</td>"))
-    return _table(columns, rows)
+        rows.append([*("" if t is None else f"{1000 * t:.2f} ms" for t in times), f"{v.seconds:.0f} s"])
+    return _table("steps", columns, variants, rows)
 
 
-def _splits(comparison: Comparison) -> str:
+def _caveats(comparison: Comparison) -> Iterator[str]:
+    yield from CAVEATS.get(comparison.data.name, ())
     counts = ", ".join(f"{len(comparison.data.split(name))} {name}" for name in ("train", "val", "test"))
-    return f"Pictures: {counts}."
+    yield f"Pictures: {counts}."
 
 
-def _settings(comparison: Comparison) -> str:
-    settings = {name: value for name, value in comparison.settings.items() if name != "upsampling"}
-    shown: Mapping[str, object] = {
+def _settings(comparison: Comparison) -> Iterator[Item]:
+    yield Line(
+        "All variants share everything but the upsampling: the network, the first weights of all other "
+        "layers (one seed), the order of the pictures, the learning rate and the number of epochs."
+    )
+    shown: dict[str, object] = {
         "data": comparison.data.name,
-        **settings,
+        **{name: value for name, value in comparison.settings.items() if name != "upsampling"},
         "optimiser": "AdamW; its rate rises over a twentieth of the steps, then falls along half a cosine",
         "loss": "cross-entropy, averaged over pixels",
         "threads": torch.get_num_threads(),
@@ -204,14 +222,8 @@ def _settings(comparison: Comparison) -> str:
         "versions": ", ".join(
             f"{name} {version(name)}" for name in ("tconv", "torch", "pytorch-lightning", "numpy")
         ),
+        "time": f"{comparison.seconds:.0f} s in all",
     }
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td class="text">{_plain(value)}</td></tr>'
-        for name, value in shown.items()
-    )
-    return f"<table><tbody>{rows}</tbody></table>"
-
-
-def _plain(value: object) -> str:
     words = {"None": "none", "True": "yes", "False": "no"}
-    return words.get(str(value), escape(str(value)))
+    rows = tuple((name, words.get(str(value), str(value))) for name, value in shown.items())
+    yield Table("settings", ("setting", "value"), rows, kinds=("name", "words"))

@@ -1,53 +1,58 @@
-"""The pictures of a report, as HTML: test pictures, curves, and filters before and after learning."""
+"""The pictures of a report: test pictures, curves, and filters before and after learning."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tconv.documents import Figure, Figures, Line, Section, Tiles
 from tconv.train.comparison import Comparison, Filters, Shown, Variant, Weights
 from tconv.train.figures import curves, filter_tile, label_uri, picture_uri
+from tconv.train.palette import series
 
-__all__ = ["WINDOW", "closer_look", "curve", "filter_section", "picture_row"]
+__all__ = ["closer_look", "curve", "filters", "picture_row"]
 
 #: The side, in pixels, of the enlarged window.
 WINDOW = 72
 
 
-def picture_row(comparison: Comparison, index: int) -> str:
+def picture_row(comparison: Comparison, index: int) -> Figures:
+    """A picture, its truth, and the labels of every variant."""
     shown, classes = comparison.shown[index], comparison.data.classes
-    name = escape(shown.name)
     cells = [
-        _figure(picture_uri(shown.picture), f"Test picture {shown.name}", f"input, {name}"),
-        _figure(label_uri(shown.truth, classes), f"True labels of {shown.name}", "truth"),
+        Figure(picture_uri(shown.picture), f"input, {shown.name}", f"Test picture {shown.name}"),
+        Figure(label_uri(shown.truth, classes), "truth", f"True labels of {shown.name}"),
     ]
     for variant in comparison.variants:
         labels, iou = variant.labels[index], variant.iou_of(index, shown)
         alt = f"Labels of {shown.name} with {variant.upsampling} upsampling, mean IoU {iou:.3f}"
-        cells.append(_figure(label_uri(labels, classes), alt, f"{escape(variant.upsampling)} {iou:.3f}"))
-    return f'<div class="row">{"".join(cells)}</div>'
+        cells.append(Figure(label_uri(labels, classes), f"{variant.upsampling} {iou:.3f}", alt))
+    return Figures(tuple(cells), layout="row")
 
 
-def closer_look(comparison: Comparison) -> str:
+def closer_look(comparison: Comparison) -> Figures:
+    """A window of one picture, where edges are."""
     index = len(comparison.shown) // 2
     shown, classes = comparison.shown[index], comparison.data.classes
     window = _window(shown)
     parts = [
-        _figure(
-            picture_uri(shown.picture[window]),
-            f"A part of test picture {shown.name}",
-            f"input, {escape(shown.name)}",
+        Figure(
+            picture_uri(shown.picture[window]), f"input, {shown.name}", f"A part of test picture {shown.name}"
         ),
-        _figure(label_uri(shown.truth[window], classes), "True labels of this part", "truth"),
+        Figure(label_uri(shown.truth[window], classes), "truth", "True labels of this part"),
     ]
     for variant in comparison.variants:
         alt = f"Labels of this part with {variant.upsampling} upsampling"
-        parts.append(
-            _figure(label_uri(variant.labels[index][window], classes), alt, escape(variant.upsampling))
-        )
-    return "".join(parts)
+        parts.append(Figure(label_uri(variant.labels[index][window], classes), variant.upsampling, alt))
+    return Figures(
+        tuple(parts),
+        "A closer look",
+        f"The same window of {WINDOW} × {WINDOW} pixels in one slice. The network's last map of scores has "  # noqa: RUF001
+        "one cell for 8 × 8 pixels: nearest-neighbour shows the cells, bilinear rounds them off, and a "  # noqa: RUF001
+        "learned filter can place edges inside them.",
+        layout="wide",
+    )
 
 
 def _window(shown: Shown) -> tuple[slice, slice]:
@@ -63,14 +68,16 @@ def _window(shown: Shown) -> tuple[slice, slice]:
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
-def curve(variants: Sequence[Variant], column: str, title: str, *, log: bool = False) -> str:
+def curve(variants: Sequence[Variant], column: str, title: str, caption: str, *, log: bool = False) -> Figure:
+    """A column of the log over the epochs."""
     lines = {
         v.upsampling: ([r["epoch"] for r in v.run.rows], [r[column] for r in v.run.rows]) for v in variants
     }
-    return curves(lines, title=title, log=log)
+    colours = {v.upsampling: series(v.upsampling) for v in variants}
+    return Figure(curves(lines, colours, title=title, log=log), caption)
 
 
-def filter_section(comparison: Comparison) -> str:
+def filters(comparison: Comparison) -> Iterator[Section]:
     """Every upsampling filter before and after training; nothing if no variant learns any."""
     panels = []
     for variant in comparison.variants:
@@ -78,32 +85,26 @@ def filter_section(comparison: Comparison) -> str:
             largest = float(max(np.abs(each.before).max(), np.abs(each.after).max()))
             for when, weights in (("before", each.before), ("after", each.after)):
                 panels.append(_tiles(each, when, weights, largest, comparison.data.classes))
-    if not panels:
-        return ""
-    return f"""<section>
-<h2>What the upsampling layers learned</h2>
-<p>Each tile is one filter: how a score of the class at the left contributes to the scores of the class
-above it. Before training, only the diagonal is not zero: bilinear interpolation, each class separately.
-After training, a class may contribute to the scores of another, and a filter may have edges. Red is positive,
-blue negative, white zero; before and after have the same scale.</p>
-<div class="filters">{"".join(panels)}</div>
-</section>"""
+    if panels:
+        told = Line(
+            "Each tile is one filter: how a score of the class at the left contributes to the scores of the "
+            "class above it. Before training, only the diagonal is not zero: bilinear interpolation, each "
+            "class separately. After training, a class may contribute to the scores of another, and a filter "
+            "may have edges. Red is positive, blue negative, white zero; before and after share one scale."
+        )
+        figures = Figures(tuple(panels), layout="pairs")
+        yield Section("filters", "What the upsampling layers learned", (told, figures))
 
 
-def _tiles(each: Filters, when: str, weights: Weights, largest: float, classes: Sequence[str]) -> str:
+def _tiles(each: Filters, when: str, weights: Weights, largest: float, classes: Sequence[str]) -> Tiles:
     size = weights.shape[-1]
-    cells = ["<span></span>", *(f"<span>{escape(name)}</span>" for name in classes)]
-    for source, name in enumerate(classes):
-        cells.append(f'<span class="side">{escape(name)}</span>')
-        for target in range(weights.shape[1]):
-            cells.append(f'<img src="{filter_tile(weights[source, target], largest)}" alt="">')
-    alt = f"Filters of layer {each.layer} {when} training"
-    return (
-        f'<figure><div class="tiles" role="img" aria-label="{escape(alt)}">{"".join(cells)}</div>'
-        f"<figcaption>{escape(each.layer.removesuffix('.up.weight'))}, {size} &times; {size} weights "
-        f"per filter, {when} training; full colour at &plusmn;{largest:.2f}</figcaption></figure>"
+    return Tiles(
+        tuple(classes),
+        tuple(
+            tuple(filter_tile(weights[a, b], largest) for b in range(weights.shape[1]))
+            for a in range(len(classes))
+        ),
+        f"{each.layer.removesuffix('.up.weight')}, {size} × {size} weights per filter, {when} training; "  # noqa: RUF001
+        f"full colour at ±{largest:.2f}",
+        f"Filters of layer {each.layer} {when} training",
     )
-
-
-def _figure(uri: str, alt: str, caption: str) -> str:
-    return f'<figure><img src="{uri}" alt="{escape(alt)}"><figcaption>{caption}</figcaption></figure>'

@@ -139,7 +139,7 @@ def test_a_race_is_run_in_turns() -> None:
 
 def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the limit lowered from 2 GB to 2 kB: tensors lie beside the model, before and after."""
-    monkeypatch.setattr("tconv.onnx.model.LARGEST", 2048)
+    monkeypatch.setattr("tconv.models.onnx.file.LARGEST", 2048)
     rng = np.random.default_rng(0)
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2, strides=[2])
     made = model([node], {"x": ["n", 32, "l"]}, ["y"], {"w": whole(rng, 32, 16, 3)})

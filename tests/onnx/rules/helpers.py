@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from tconv.onnx.rewriting.walker import apply_rules
 from tconv.onnx.rules import RULES
 from tests.onnx.helpers import Arrays, answers, model, op_types, whole
+from tests.onnx.sameness import same_layers_once
 
 OPSETS = (11, 13, 18, 26)  # from the first that is tested to the newest that ONNX Runtime 1.31 takes
 
@@ -99,6 +100,7 @@ def rewritten(made: ir.Model, rule: str, *feeds: Arrays, close: float = 0.0, fir
 
     With close=0 the answers must be equal bit for bit, else within that of the largest.
     """
+    same_layers_once(made)
     before = [answers(made, feed) for feed in feeds]
     inputs, outputs = ([value.name for value in values] for values in (made.graph.inputs, made.graph.outputs))
     steps = apply_rules(made, [RULES[rule]])
@@ -121,6 +123,7 @@ def operators(made: ir.Model) -> list[str]:
 
 def reasons(made: ir.Model, rule: str) -> list[str | None]:
     """Why the rule does not fire, at each node that it looks at; then the model has stayed as it was."""
+    same_layers_once(made)
     was = ir.to_proto(made).SerializeToString(deterministic=True)
     found = [step.reason for step in apply_rules(made, [RULES[rule]])]
     if None not in found:

@@ -128,7 +128,7 @@ def test_options_that_no_runtime_takes_are_left(rule: str) -> None:
         np.random.default_rng(0), 2, 2, channels=(2, 2), weight=weight, strides=[2, 2], dilations=[1, 1],
         output_padding=[5, 0],
     )  # fmt: skip
-    said = "it would need an output_padding of (5, 0) with strides (2, 2)"
+    said = "it would need an output_padding of (5, 0) with strides (2, 2), which ONNX cannot say"
     assert reasons(built(given), rule) == [said]
 
 

@@ -178,7 +178,7 @@ READ_TWICE = [helper.make_node("Relu", ["u"], ["z"])]
         ),
         (
             (2, 2), {}, {"pads": [0, 0, 0, 4]}, [],
-            "it would need the padding ((2, 2), (2, -2)), which ONNX cannot say",
+            "it would need an output_padding of (0, 2) with strides (2, 2), which ONNX cannot say",
         ),
         ((2, 2), {}, {}, READ_TWICE, "2 nodes read its answer"),
     ],

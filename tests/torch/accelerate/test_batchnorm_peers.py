@@ -72,7 +72,7 @@ def test_inductors_freezing_scales_inputs(case: tuple[int, int, int], wrong: boo
     from torch._inductor import config
 
     model, x = pair(*case, axes=1), torch.randn(2, case[0], 5)
-    with torch.no_grad(), config.patch(freezing=True), warnings.catch_warnings():
+    with torch.no_grad(), config.patch(freezing=True, compile_threads=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch._dynamo.reset()
         apart = off(torch.compile(model)(x), model(x))

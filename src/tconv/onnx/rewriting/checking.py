@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.errors import TconvError
-from tconv.onnx.convolutions import walk
-from tconv.onnx.model import constant
+from tconv.models.onnx.nodes import constant, walk
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.runner import Runner, Trouble
 

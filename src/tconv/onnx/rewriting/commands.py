@@ -7,12 +7,9 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tconv.errors import TconvError
-
-if TYPE_CHECKING:
-    from tconv.onnx.rewriting.report import Report
+from tconv.errors import TconvError, printable
 
 __all__ = ["add_parser"]
 
@@ -82,9 +79,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _rewrite(args: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from tconv.onnx.model import read
+    from tconv.documents import terminal
+    from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting.feeds import needed
     from tconv.onnx.rewriting.run import Refused, rewrite
 
@@ -94,9 +90,9 @@ def _rewrite(args: argparse.Namespace) -> int:
         raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit")
     files = [entry for entry in args.input if entry.endswith(".npz")]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
-    names = [str(value.name) for value in needed(read(args.model))] if said else []
-    notes = Console(stderr=True, highlight=False)
-    with notes.status("reading") as status:
+    model = read(args.model)
+    names = [str(value.name) for value in needed(model.onnx)] if said else []
+    with terminal.status("reading") as status:
         try:
             report = rewrite(
                 args.model,
@@ -107,22 +103,18 @@ def _rewrite(args: argparse.Namespace) -> int:
                 shapes=dict(_named(name, shape, names) for name, shape in said),
                 threads=args.workers,
                 seconds=args.seconds,
-                tell=status.update,
+                tell=status,
             )
         except Refused as refused:
-            print(f"tconv rewrite: {refused}", file=sys.stderr)
+            print(printable(f"tconv rewrite: {refused}"), file=sys.stderr)
             return 1
-    _tell(report, notes, args)
-    return 0
-
-
-def _tell(report: Report, notes: Any, args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps({**report.as_dict(), "written": str(args.out)}))
-        return
-    notes.print(report)
+        return 0
+    terminal.show(report.document(), sys.stderr)
     same = "" if report.done else ", the same model"
-    notes.print(f"wrote {args.out}{same}", markup=False)
+    print(printable(f"wrote {args.out}{same}"), file=sys.stderr)
+    return 0
 
 
 def _shape(entry: str) -> tuple[str, tuple[int, ...]]:

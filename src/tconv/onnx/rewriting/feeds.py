@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.diagnosis.text import clean
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
 from tconv.files import check_file
 from tconv.onnx.rewriting.runner import Arrays, Runner, Trouble
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tconv.errors import TconvError
-from tconv.onnx import attributes
-from tconv.onnx.attributes import Attributes
+from tconv.conventions.onnx_options import ConvOptions
+from tconv.errors import TconvError, unknown
+from tconv.models.onnx import options
 from tconv.onnx.rules import Context
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Capability:
     """
 
     what: str
-    asked: Callable[[Attributes], bool]
+    asked: Callable[[ConvOptions], bool]
     cures: tuple[str, ...]
 
 
@@ -141,9 +140,7 @@ def _named(name: str) -> Target:
     if name == "speed":
         raise TconvError("--for speed stands alone; first what a runtime lacks, then speed, would fit")
     if name not in TARGETS:
-        near = difflib.get_close_matches(name, ["speed", *TARGETS], 1)
-        fits = f"did you mean {near[0]!r}?" if near else f"known: speed, {', '.join(TARGETS)}"
-        raise TconvError(f"--for {name!r} is unknown; {fits}")
+        raise unknown("--for", name, ["speed", *TARGETS])
     return TARGETS[name]
 
 
@@ -151,7 +148,7 @@ def needs(node: ir.Node, context: Context) -> tuple[str, ...] | None:
     """Names of `CAPABILITIES` that a ConvTranspose asks for; None if its attributes are not known here."""
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return None
-    said = attributes.read(node, context.sizes(node.inputs[1]), None)
+    said = options.read(node, context.sizes(node.inputs[1]), None)
     if said is None:
         return None
     return tuple(name for name, entry in CAPABILITIES.items() if entry.asked(said))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tconv.diagnosis.text import clean
+from tconv.documents import Cell, Document, Line, Mark, Section, Table, text
+from tconv.errors import clean
 from tconv.onnx.rewriting.checking import Compared
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial
 from tconv.onnx.rewriting.walker import Step
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 __all__ = ["Report"]
 
@@ -61,118 +58,85 @@ class Report:
         made["compared"] = [{**dataclasses.asdict(entry), "fine": entry.fine} for entry in self.compared]
         return made
 
-    def __rich__(self) -> RenderableType:
-        from rich.console import Group
+    def __str__(self) -> str:
+        """The report as text."""
+        return text.render(self.document())
 
-        parts = [self._tried()] if self.trials else []
-        return Group(*parts, self._done(), *self._refused(), *self._told())
+    def document(self) -> Document:
+        """What was timed, what was done and what was not, and how it was checked."""
+        return Document("", tuple(self._sections()))
+
+    def _sections(self) -> Iterator[Section]:
+        if self.trials:
+            title = f"Timed in ONNX Runtime, {self._how()}"
+            yield Section("timed", title, (self._tried(), *map(Line, self._meant())))
+        if self.done:
+            places: dict[str, list[str]] = {}
+            for step in self.done:
+                places.setdefault(step.rule, []).append(_place(step))
+            rows = tuple((rule, len(names), clean(_some(names), 300)) for rule, names in places.items())
+            yield Section(
+                "rewritten", "Rewritten", (Table("rules", ("rule", "places", "layers"), rows, kinds=_KINDS),)
+            )
+        refused = Counter((step.rule, str(step.reason)) for step in self.steps if step.reason is not None)
+        if refused:
+            rows = tuple((rule, many, clean(reason, 300)) for (rule, reason), many in sorted(refused.items()))
+            table = Table("reasons", ("rule", "places", "why"), rows, kinds=_KINDS)
+            yield Section("not rewritten", "Not rewritten", (table,))
+        yield Section("notes", "", tuple(map(Line, self._told())))
 
     def _tried(self) -> Table:
-        table = _table(
-            f"Timed in ONNX Runtime, {self._how()}", "tried", "places", "before", "after", "gain", ""
-        )
+        rows: list[tuple[Cell, ...]] = []
         for trial in self.trials:
-            name, timed = _plain(" + ".join(map(str, trial.moves))), trial.timed
+            name, timed = clean(" + ".join(map(str, trial.moves)), 300), trial.timed
             if timed is None:
                 if trial.fired:
-                    table.add_row(name, str(trial.fired), "", "", "", _plain(trial.note))
+                    rows.append((name, trial.fired, "", "", "", clean(trial.note, 300)))
                 continue
-            said = "[green]kept[/]" if trial.kept else "not kept"
-            table.add_row(
-                name, str(trial.fired), _milli(timed.before), _milli(timed.after), f"{timed.gain:.2f}x", said
-            )
+            said = Mark("kept", "good") if trial.kept else "not kept"
+            rows.append((name, trial.fired, *_times(timed), said))
         if self.timed is not None:
-            said = "[green]the whole[/]" if self.done else "the whole: not kept"
-            table.add_row(
-                "[bold]result[/]", "", _milli(self.timed.before), _milli(self.timed.after),
-                f"[bold]{self.timed.gain:.2f}x[/]", said,
-            )  # fmt: skip
+            said = Mark("the whole", "good") if self.done else "the whole: not kept"
+            rows.append((Mark("result", "best"), "", *_times(self.timed), said))
+        kinds = ("words", *["number"] * 4, "words")
+        return Table("trials", ("tried", "places", "before", "after", "gain", ""), tuple(rows), kinds=kinds)
+
+    def _meant(self) -> Iterator[str]:
+        yield _MEANT
         fired = {trial.moves for trial in self.trials if trial.fired}
         nowhere = [str(t.moves[0]) for t in self.trials if not t.fired and t.moves not in fired]
-        table.caption = "\n".join(
-            [_MEANT, *([f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}."] if nowhere else [])]
-        )
-        return table
+        if nowhere:
+            yield f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}."
 
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
         return f"{threads}, {clean(self.feeds, 300)}"
 
-    def _done(self) -> Table | Text:
-        from rich.text import Text
-
+    def _told(self) -> Iterator[str]:
         if not self.done:
-            if self.goal == "speed":
-                return Text("Nothing was rewritten: no rewriting makes the whole model faster.")
-            return Text(f"Nothing was rewritten: it has nothing that {self.goal} takes away.")
-        table = _table("Rewritten", "rule", "places", "layers")
-        places: dict[str, list[str]] = {}
-        for step in self.done:
-            places.setdefault(step.rule, []).append(_place(step))
-        for rule, names in places.items():
-            table.add_row(rule, str(len(names)), _plain(_some(names)))
-        return table
-
-    def _refused(self) -> list[Table]:
-        reasons = Counter((step.rule, str(step.reason)) for step in self.steps if step.reason is not None)
-        if not reasons:
-            return []
-        table = _table("Not rewritten", "rule", "places", "why")
-        for (rule, reason), count in sorted(reasons.items()):
-            table.add_row(rule, str(count), _plain(reason))
-        return [table]
-
-    def _told(self) -> list[Text]:
-        from rich.text import Text
-
-        lines = list(self.notes)
+            why = f"it has nothing that {self.goal} takes away"
+            why = "no rewriting makes the whole model faster" if self.goal == "speed" else why
+            yield f"Nothing was rewritten: {why}."
+        yield from self.notes
         if self.compared:
             worst = max(self.compared, key=lambda entry: entry.error / (entry.largest or 1))
             inputs = len({entry.feeds for entry in self.compared})
-            lines.append(
+            yield (
                 f"Checked in ONNX Runtime on {inputs} {'set' if inputs == 1 else 'sets'} of inputs: largest "
                 f"difference {worst.error:.2g} in {clean(worst.output)!r}, whose largest value is "
                 f"{worst.largest:.3g} (allowed: {worst.allowed:.2g})."
             )
-        return [Text(line) for line in lines]
 
 
 _MEANT = (
     "Gain: the median over turns in which both models ran. "
     "Kept is what gains more than 5 %, in three turns of four."
 )
+_KINDS = ("name", "number", "words")
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-        box=box.SIMPLE,
-        pad_edge=False,
-    )
-    for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left", overflow="fold")
-    return table
-
-
-_NUMBERS = ("places", "before", "after", "gain")
-
-
-def _plain(text: str) -> str:
-    """A name or a reason out of a file, without what a terminal or rich would obey."""
-    from rich.markup import escape
-
-    return escape(clean(text, 300))
-
-
-def _milli(time: float) -> str:
-    return f"{time:.3g} ms"
+def _times(timed: Timed) -> tuple[str, str, str]:
+    return f"{timed.before:.3g} ms", f"{timed.after:.3g} ms", f"{timed.gain:.2f}x"
 
 
 def _place(step: Step) -> str:

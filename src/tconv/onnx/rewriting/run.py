@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.diagnosis.text import clean
-from tconv.errors import TconvError
-from tconv.onnx.model import files_beside, read, write
+from tconv.errors import TconvError, clean
+from tconv.models import Model
+from tconv.models.onnx.file import files_beside, write
+from tconv.models.onnx.nodes import name_of
+from tconv.models.onnx.reader import read
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
 from tconv.onnx.rewriting.goals import target
@@ -37,7 +39,7 @@ class Refused(TconvError):
 
 
 def rewrite(
-    source: str | PathLike[str],
+    source: str | PathLike[str] | Model,
     to: str | PathLike[str] | None = None,
     *,
     goal: str = "speed",
@@ -51,7 +53,7 @@ def rewrite(
     """Rewrite an ONNX model exactly, for speed or for what a runtime takes, and say what was done.
 
     Args:
-        source: the model's file, which is never changed.
+        source: the model's file, which is never changed; or what `tconv.models.onnx.reader` read of it.
         to: the file to write; None writes nothing.
         goal: "speed", or a name of `TARGETS`, or several with commas between.
         check: run both models in ONNX Runtime and refuse if answers differ; by how much they may is said
@@ -79,9 +81,9 @@ def rewrite(
     >>> [step.node for step in report.done], path.with_name("out.onnx").exists()
     (['up'], True)
     """
-    path, out = Path(source), None if to is None else Path(to)
     wanted = None if goal == "speed" else target(goal)
-    model = read(path)
+    read_ = source if isinstance(source, Model) else read(source)
+    path, out, model = Path(read_.source), None if to is None else Path(to), read_.onnx
     _check_apart(model, path, out)
     given = [_given(entry, i, model) for i, entry in enumerate(inputs)]
     sizes = {name: tuple(int(size) for size in shape) for name, shape in (shapes or {}).items()}
@@ -139,7 +141,7 @@ MADE_UP = (
 def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
     """The steps without refusals at other nodes than those that this package is about."""
     about = {
-        (where, node.name)
+        (where, name_of(node))
         for where, node in Context(made).nodes()
         if node.op_type in ("ConvTranspose", "Resize", "Upsample")
     }
@@ -231,7 +233,7 @@ def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
         place = (step.where, step.node)
 
         def here(_: Rule[Any], where: str, node: ir.Node, place: tuple[str, str] = place) -> bool:
-            return (where, node.name) == place
+            return (where, name_of(node)) == place
 
         apply_rules(made, [RULES[step.rule]], here)
     return made

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.errors import TconvError
-from tconv.onnx.model import write
+from tconv.models.onnx.file import write
 
 if TYPE_CHECKING:
     import onnx_ir as ir

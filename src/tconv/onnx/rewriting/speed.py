@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.rewriting.measuring import Timed, race
@@ -47,7 +48,7 @@ class Move:
         """Rewrite `model` in place."""
 
         def wanted(_: Rule[Any], where: str, node: ir.Node) -> bool:
-            return self.place is None or self.place == (where, node.name)
+            return self.place is None or self.place == (where, name_of(node))
 
         return apply_rules(model, self.rules, wanted)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tconv.diagnosis.text import clean
-from tconv.onnx.convolutions import name_of
+from tconv.errors import clean
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rewriting.goals import CAPABILITIES, Target, needs
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Context, Rule
@@ -53,7 +53,7 @@ def unmet(model: ir.Model, goal: Target, steps: list[Step]) -> list[str]:
             for step in steps
             if step.reason is not None
             and step.rule in cures
-            and (step.node, step.where) == (node.name, where)
+            and (step.node, step.where) == (name_of(node), where)
         }
         said = "; ".join(sorted(reasons)) or "no rule helps"
         lines.append(clean(f"{name_of(node)}{place} still has {what} ({said})", 1000))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tconv.errors import TconvError
+from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rules import Context, Rule
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Step(NamedTuple):
 
     Attributes:
         rule: its name.
-        node: the node's name, as it was when the rule looked at it.
+        node: the node's name, as it was when the rule looked at it, else that of its first output.
         where: "graph", or the branch, loop or function that holds it.
         reason: None where the rule fired, else why it did not.
     """
@@ -71,7 +72,7 @@ def _round(context: Context, rules: tuple[Rule[Any], ...], wanted: _Wanted) -> t
                 continue  # another operator, or a node that this rule took away a moment ago
             if not wanted(rule, where, node):
                 continue
-            name = node.name or node.op_type
+            name = name_of(node)
             found = rule.find(node, context)
             reason = found if isinstance(found, str) else rule.rewrite(found, context)
             (refused if reason else fired).append(Step(rule.name, name, where, reason))

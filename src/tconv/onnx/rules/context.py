@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.onnx.model import constant, constant_tensor
+from tconv.models.onnx.nodes import constant, constant_tensor, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,9 +33,7 @@ class Context:
 
     def nodes(self) -> Iterator[tuple[str, ir.Node]]:
         """Every node with its place: "graph", "graph/IF/then_branch", "function DOMAIN::NAME"."""
-        yield from _nodes("graph", self.model.graph)
-        for function in self.model.functions.values():
-            yield from _nodes(f"function {function.domain}::{function.name}", function.graph)
+        yield from ((where, node) for node, where in walk(self.model))
 
     def opset(self, node: ir.Node) -> int:
         """The version of ONNX's own operators where the node is."""
@@ -151,27 +149,6 @@ def refers(node: ir.Node) -> bool:
     return any(attribute.is_ref() for attribute in node.attributes.values())
 
 
-def _nodes(place: str, graph: ir.Graph) -> Iterator[tuple[str, ir.Node]]:
-    for node in tuple(graph):
-        yield place, node
-        for name, inner in _inner(node):
-            yield from _nodes(f"{place}/{node.name or node.op_type}/{name}", inner)
-
-
-def _inner(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
-    """The graphs inside a node: branches of If, bodies of Loop and Scan."""
-    import onnx_ir as ir
-
-    for name, attribute in node.attributes.items():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield name, attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            for i, graph in enumerate(attribute.as_graphs()):
-                yield f"{name}{i}", graph
-
-
 def _all_names(context: Context) -> Iterator[str]:
     for graph in (*context.model.graphs(), *context._functions):
         yield from (value.name or "" for value in graph.inputs)
@@ -197,7 +174,7 @@ def _inferred(model: ir.Model) -> dict[ir.Value, ir.Value]:
     """Each value's twin in a copy with shapes and types as ONNX infers them; the model keeps its own."""
     from onnx_ir.passes.common import ShapeInferencePass
 
-    from tconv.onnx.model import quiet
+    from tconv.models.onnx.nodes import quiet
 
     copy = model.clone()
     with quiet():

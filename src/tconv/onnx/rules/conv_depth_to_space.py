@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.shuffle import Phases, channels_last, phases
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.interleaving import block_size, cropped, interleaved
 from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, conv_attributes, read_with_options
+from tconv.onnx.rules.options import conv_attributes, read_with_options
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Found(NamedTuple):
     sizes: tuple[int | None, ...]
 
 
-def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, Options] | str:
+def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, ConvOptions] | str:
     """A layer that has more than one phase, with its options; else why it is none."""
     found = read_with_options(node, context)
     if not isinstance(found, str) and set(found[1].stride) == {1}:

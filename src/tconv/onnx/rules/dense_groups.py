@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tconv.algebra.arrays import check_room
 from tconv.algebra.zeros import dense_groups
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import LayerNode, put_back, read_grouped
+from tconv.onnx.rules.options import in_one_group
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

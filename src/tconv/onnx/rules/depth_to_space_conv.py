@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.shuffle import channels_first, check_subpixel, from_subpixel
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.onnx.rules.context import Context, refers
 from tconv.onnx.rules.interleaving import new_shape
 from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, read_with_options, transposed_attributes
+from tconv.onnx.rules.options import read_with_options, transposed_attributes
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Found(NamedTuple):
     """A convolution, and the DepthToSpace after it."""
 
     conv: LayerNode
-    options: Options
+    options: ConvOptions
     shuffle: ir.Node
     block: tuple[int, int]
     phases_first: bool  #: whether channels come in the order (phase, output)
@@ -61,12 +62,12 @@ def match(node: ir.Node, context: Context) -> Found | str:
 
 
 def apply(found: Found, context: Context) -> None:
-    layer, (_, dilation, padding), shuffle, block, phases_first, _ = found
+    layer, options, shuffle, block, phases_first, _ = found
     weight, bias = layer.weight, layer.bias
     if phases_first:
         weight = channels_first(weight, block)
         bias = None if bias is None else channels_first(bias, block)
-    weight, _, sides = from_subpixel(weight, block, padding, dilation, layer.groups)
+    weight, _, sides = from_subpixel(weight, block, options.padding, options.dilation, layer.groups)
     attributes = transposed_attributes(weight.shape[2:], block, sides, layer.groups)
     bias = _narrow(bias, block)
     conv = layer.node

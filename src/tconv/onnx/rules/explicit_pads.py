@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import pads_of, read_attributes, written
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

@@ -12,13 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.flip import flip_stride_one
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
-from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import conv_attributes
+from tconv.onnx.rules.options import conv_attributes, pads_of, read_attributes
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Found(NamedTuple):
     """A layer of stride 1, and what it says."""
 
     node: ir.Node
-    told: Attributes
+    told: ConvOptions
     pads: Sides
 
 

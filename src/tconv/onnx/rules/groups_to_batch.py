@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import LayerNode, read_grouped
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import in_one_group
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.arrays import check_room
 from tconv.algebra.overlap import Frames, to_frames
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.layer import LayerNode, read_layer
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, read_options
+from tconv.onnx.rules.options import read_options
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Found(NamedTuple):
     """A layer of one axis and one output channel a group, with its options."""
 
     layer: LayerNode
-    options: Options
+    options: ConvOptions
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
@@ -64,7 +65,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
 
 
 def apply(found: Found, context: Context) -> None:
-    layer, (stride, _, padding) = found
+    layer, (stride, padding, _) = found.layer, found.options.call
     groups, bias = layer.groups, layer.bias
     frames = to_frames(layer.weight, stride[0], padding, groups)
     matrix = frames.matrix[0] if groups == 1 else frames.matrix

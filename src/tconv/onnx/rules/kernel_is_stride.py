@@ -31,7 +31,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if isinstance(found := with_phases(node, context), str):
         return found
     layer, options = found
-    stride, dilation, _ = options
+    stride, dilation = options.stride, options.dilation
     reaches = [reach(k, d) for k, d in zip(layer.kernel, dilation, strict=True)]
     if any(far > s for far, s in zip(reaches, stride, strict=True)):
         return f"its kernel reaches {tuple(reaches)} cells with strides {stride}, so its stamps overlap"

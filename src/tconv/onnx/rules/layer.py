@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.onnx.model import constant, constant_tensor
+from tconv.models.onnx.nodes import constant, constant_tensor
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from tconv.algebra.arrays import check_room
 from tconv.algebra.resize import Lines, resize_lines
+from tconv.models.onnx.resize import OPERATORS, centred, read_resize
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.options import transposed_attributes
-from tconv.onnx.rules.resizing import OPERATORS, centred, read_resizing
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    if isinstance(resizing := read_resizing(node, context), str):
+    if isinstance(resizing := read_resize(node, context.shape(node.inputs[0]), context.opset(node)), str):
         return resizing
     if isinstance(middle := centred(resizing), str):
         return middle

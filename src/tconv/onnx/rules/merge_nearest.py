@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.merge import merge_nearest, merged_kernel
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
+from tconv.models.onnx.resize import OPERATORS, read_resize, repeats
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.layer import LayerNode, read_layer
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, read_options, transposed_attributes
-from tconv.onnx.rules.resizing import OPERATORS, read_resizing, repeats
+from tconv.onnx.rules.options import read_options, transposed_attributes
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Upsampled(NamedTuple):
 
     resize: ir.Node
     conv: LayerNode
-    options: Options  #: of the convolution
+    options: ConvOptions  #: of the convolution
     factors: tuple[int, ...]
     kernel: tuple[int, ...]
     padding: Sides
@@ -45,7 +46,7 @@ class Upsampled(NamedTuple):
     @property
     def weight(self) -> Array:
         """The weights of the one layer, computed."""
-        _, dilation, padding = self.options
+        _, padding, dilation = self.options.call
         return merge_nearest(self.conv.weight, self.factors, padding, dilation, self.conv.groups).weight
 
 
@@ -58,7 +59,7 @@ class Found(NamedTuple):
 
 def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
     """The convolution after a Resize that repeats, with the layer that both are; or why they are not."""
-    if isinstance(resizing := read_resizing(node, context), str):
+    if isinstance(resizing := read_resize(node, context.shape(node.inputs[0]), context.opset(node)), str):
         return resizing
     uneven = repeats(resizing)
     if uneven is not None:

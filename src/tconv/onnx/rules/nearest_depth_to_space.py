@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.shuffle import phases
+from tconv.models.onnx.resize import OPERATORS
 from tconv.onnx.rules import conv_depth_to_space
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.conv_depth_to_space import put_phases
 from tconv.onnx.rules.merge_nearest import Upsampled, upsampled_convolution
-from tconv.onnx.rules.resizing import OPERATORS
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

@@ -20,12 +20,12 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.algebra.separable import split_axes
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.geometry.normalize import Sides
-from tconv.onnx.attributes import Attributes
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.layer import read_layer
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import pads_of, read_attributes, written
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Found(NamedTuple):
     """A layer, what it says, and its filters apart."""
 
     node: ir.Node
-    told: Attributes
+    told: ConvOptions
     pads: Sides
     parts: tuple[tuple[Array, frozenset[int]], ...]  #: weights, and the axes on which they act
 
@@ -82,7 +82,7 @@ def apply(found: Found, context: Context) -> None:
     make.replace(node)
 
 
-def _only(told: Attributes, axes: frozenset[int], groups: int) -> Attributes:
+def _only(told: ConvOptions, axes: frozenset[int], groups: int) -> ConvOptions:
     """The options of these axes; the others are as if they were not there."""
 
     def of(values: tuple[int, ...], other: int) -> tuple[int, ...]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import in_one_group
 from tconv.onnx.rules.layer import LayerNode, read_grouped
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import in_one_group
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

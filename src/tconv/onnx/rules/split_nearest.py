@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tconv.algebra.merge import Convolution, split_nearest, tolerated
+from tconv.conventions.onnx_options import ConvOptions
 from tconv.errors import TconvError
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.layer import LayerNode
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import Options, conv_attributes, read_with_options
+from tconv.onnx.rules.options import conv_attributes, read_with_options
 from tconv.onnx.rules.resizing import resized
 from tconv.onnx.rules.rule import Rule
 
@@ -50,12 +51,12 @@ def match(node: ir.Node, context: Context) -> Found | str:
     return Found(layer, conv)
 
 
-def _divided(layer: LayerNode, options: Options) -> Convolution:
+def _divided(layer: LayerNode, options: ConvOptions) -> Convolution:
     """The convolution; whether there is one is known only from the quotient, so that it is computed here.
 
     One filter is tried before all: those of nearly every trained layer do not factor.
     """
-    weight, (stride, _, padding) = layer.weight, options
+    weight, (stride, padding, _) = layer.weight, options.call
     tolerance = tolerated(weight)
     split_nearest(weight[:1, :1], stride, padding, tolerance=tolerance)
     return split_nearest(weight, stride, padding, layer.groups, tolerance=tolerance)

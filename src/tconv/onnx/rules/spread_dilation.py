@@ -15,8 +15,8 @@ from tconv.algebra.arrays import check_room
 from tconv.algebra.zeros import spread_dilation
 from tconv.geometry.axis import reach
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.layer import LayerNode, put_back, read_layer
+from tconv.onnx.rules.options import pads_of, read_attributes, written
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tconv.geometry.normalize import Sides
 from tconv.onnx.rules.context import Context
-from tconv.onnx.rules.explicit import pads_of, read_attributes, written
 from tconv.onnx.rules.interleaving import cropped
 from tconv.onnx.rules.maker import Maker
+from tconv.onnx.rules.options import pads_of, read_attributes, written
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:

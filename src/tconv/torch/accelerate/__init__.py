@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 from torch.jit import ScriptModule
 
+from tconv.documents import terminal
 from tconv.errors import TconvError
 from tconv.torch.accelerate.choosing import measured
 from tconv.torch.accelerate.measuring import Example
@@ -78,7 +79,7 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
         done.notes.append("what torch.compile has taken runs part by part: Inductor fuses it")
     done.notes += _notes(model, bool(done.rows))
     if report:
-        print(done)
+        terminal.show(done.document())
     return done
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from torch.jit import ScriptModule
 
+from tconv.models.module import places
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.chains import NORMS, Chain
 from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, traced
@@ -99,10 +99,9 @@ def find(model: nn.Module) -> tuple[list[Row], list[Rewriting]]:
 class _Search:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.names: dict[nn.Module, list[str]] = {}
-        for name, module in model.named_modules(remove_duplicate=False):
-            if not isinstance(module, ScriptModule):  # compiled: nothing in it can be changed
-                self.names.setdefault(module, []).append(name or "(the model)")
+        self.names = {
+            module: [name or "(the model)" for name in names] for module, names in places(model).items()
+        }
         self.rows: dict[Any, Row] = {}
         self.placed: set[Any] = set()  #: layers and upsamplings that a line begins with
         self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 from types import TracebackType
 
 from torch import nn
 
+from tconv.documents import Document, Line, Section, Table, text
 from tconv.torch.accelerate.rewriting import Rewriting
 from tconv.torch.accelerate.rows import Row
 
 __all__ = ["Accelerated"]
-
-_WIDTH = 80  #: of sentences, where the table is no wider
 
 
 class Accelerated:
@@ -76,32 +74,28 @@ class Accelerated:
 
     def __str__(self) -> str:
         """A row a layer, below it what was not done and why; then the whole model."""
+        return text.render(self.document())
+
+    def document(self) -> Document:
+        """It as a report."""
         if not self.rows:
             none = f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
-            return "\n".join([none, *self.notes])
+            return Document("", (Section("layers", "", tuple(map(Line, [none, *self.notes]))),))
         timed = any(row.after is not None for row in self.rows)
-        lines = [["layer", "what", "done", *(["ms before", "after"] if timed else [])]]
-        for row in self.rows:
-            times = [_ms(row.before), _ms(row.after)] if timed else []
-            lines.append([row.name, row.what, ", ".join(row.done) or "-", *times])
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        head, *shown = [
-            "  ".join(
-                cell.rjust(width) if column > 2 else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        rule = "-" * max(map(len, [head, *shown]))
-        room, indent = max(len(rule), _WIDTH), " " * (widths[0] + 2)
-        body = [head, rule]
-        for row, first in zip(self.rows, shown, strict=True):
-            body.append(first)
-            for why in row.why:
-                body += _wrapped(f"why no more: {why}", room, indent)
-        for note in self._foot():
-            body += _wrapped(note, room)
-        return "\n".join(body)
+        table = Table(
+            "layers",
+            ("layer", "what", "done", *(["ms before", "after"] if timed else [])),
+            tuple(
+                (
+                    *(row.name, row.what, ", ".join(row.done) or "-"),
+                    *([_ms(row.before), _ms(row.after)] if timed else []),
+                )
+                for row in self.rows
+            ),
+            kinds=("name", "code", "words", *(["number", "number"] if timed else [])),
+            notes=tuple(tuple(f"why no more: {why}" for why in row.why) for row in self.rows),
+        )
+        return Document("", (Section("layers", "", (table, *map(Line, self._foot()))),))
 
     def _foot(self) -> list[str]:
         foot = []
@@ -113,14 +107,7 @@ class Accelerated:
             foot.append("times: medians in turns, in evaluation, without gradients")
         if self.apart is not None:
             foot.append(f"answers: apart by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
-        return ["", *foot, *self.notes] if foot or self.notes else []
-
-
-def _wrapped(sentence: str, room: int, indent: str = "") -> list[str]:
-    return wrap(
-        sentence, room, initial_indent=indent, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    ) or [""]  # fmt: skip
+        return [*foot, *self.notes]
 
 
 def _ms(seconds: float | None) -> str:

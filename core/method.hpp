@@ -1,0 +1,17 @@
+// How a plan is carried out: one line per algorithm.
+#pragma once
+
+#include "setup.hpp"
+
+namespace tconv {
+
+struct Method {
+  int64_t (*workspace)(const Setup&);  // bytes of one thread
+  int64_t (*packed)(const Setup&);     // bytes of packed weights; null: weights are read as they are
+  void (*pack)(const Setup&, const void* weight, void* packed);
+  void (*run)(const Setup&, const Arrays&);
+};
+
+const Method& method_of(const Plan& plan);
+
+}  // namespace tconv

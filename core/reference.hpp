@@ -1,0 +1,11 @@
+// Plain loops over the definition, any dtype: the slowest way, and the one that is always there.
+#pragma once
+
+#include "setup.hpp"
+
+namespace tconv {
+
+int64_t reference_workspace(const Setup& setup);
+void run_reference(const Setup& setup, const Arrays& arrays);
+
+}  // namespace tconv

@@ -1,0 +1,133 @@
+// What the four walkers of `phases` share: the arrays of a run, a task's part of them, tiles summed over a
+// box, sums stored cell by cell. A walker sums one task's box, whose input lies in the panel, and stores the
+// sums; which one a plan has says Layout::store.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "setup.hpp"
+#include "storage.hpp"
+#include "store.hpp"
+#include "table.hpp"
+#include "weights.hpp"
+
+namespace tconv {
+
+template <class S> struct Walk {
+  using T = typename Storage<S>::T;
+  const Plan& plan;
+  const PhasesPlan& part;
+  const Layout& at;
+  const KernelSet<T>& kernels;
+  const Storage<S>& storage;
+  ActivationOf<T> activation;
+  const void* packed;  // null: the tasks pack `weight`
+  const S* weight;
+  const T* bias;
+  S* target;
+  int64_t ahead;  // numbers of weights that are prefetched
+};
+
+template <class S> struct Task {
+  using T = typename Storage<S>::T;
+  int64_t group, together;  // the first group, and how many
+  int64_t begin, end;       // channels of the target, or columns by phase
+  Box box;
+  int64_t positions;  // from the box's first cell to its last
+  const T* cells;     // the box's first cell in the panel
+  T *sums, *turned, *line, *widened, *block;
+};
+
+template <class S> void walk_interleaved(const Walk<S>& walk, const Task<S>& task);
+template <class S> void walk_turned(const Walk<S>& walk, const Task<S>& task);
+template <class S> void walk_runs(const Walk<S>& walk, const Task<S>& task);
+template <class S> void walk_cells(const Walk<S>& walk, const Task<S>& task);
+
+#define TCONV_WALKER(walker)                                      \
+  template void walker(const Walk<float>&, const Task<float>&);   \
+  template void walker(const Walk<double>&, const Task<double>&); \
+  template void walker(const Walk<Half>&, const Task<Half>&);     \
+  template void walker(const Walk<Brain>&, const Task<Brain>&);
+
+// Sums the block of rows that begins with `first`, one phase of them unless they are stacked, over the
+// positions of the box; `g`: which group of the task.
+template <class S>
+void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first, int64_t phase_index,
+              typename Storage<S>::T* sums) {
+  using T = typename Storage<S>::T;
+  const PhasesPlan& part = walk.part;
+  const Layout& at = walk.at;
+  const PhaseTaps& phase = at.phases[static_cast<size_t>(phase_index)];
+  const int64_t depth = at.source_channels, taps = static_cast<int64_t>(phase.offsets.size());
+  const int64_t rows = std::min<int64_t>(part.rows, task.end * at.stacked - first);
+  const int64_t padded = part.parts ? round_up(rows, 16) : rows;
+  const int64_t place =
+      (task.group + g) * at.packed_group + first * at.depth * at.taps + phase.before * at.depth * padded;
+  TileArgs<T> tile{};
+  tile.a = !walk.packed ? task.block + phase.before * at.depth * padded
+         : part.parts   ? static_cast<const T*>(walk.packed) + place
+                        : walk.storage.loaded(static_cast<const S*>(walk.packed) + place, taps * depth * rows,
+                                              task.widened);
+  tile.a_step = rows, tile.a_tap = depth * rows;
+  tile.b_on = 1, tile.b_step = at.panel.channel;
+  tile.offsets = phase.offsets.data(), tile.taps = taps, tile.steps = depth;
+  tile.c_stride = at.sums_pitch;
+  tile.ahead = walk.ahead;
+  for (int64_t i = 0; i < task.positions; i += at.tile_lanes) {
+    tile.b = task.cells + g * at.depth * at.panel.channel + i;
+    tile.c = sums + i;
+    const int64_t vectors = ceil_div(std::min(at.tile_lanes, task.positions - i), at.lanes);
+    if (part.parts)
+      walk.kernels.matrix.tile[part.parts - 1][padded / 16][vectors](
+          {tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel, tile.offsets, taps, at.blocks,
+           tile.c, tile.c_stride, walk.ahead});
+    else walk.kernels.tile[rows][vectors](tile);
+  }
+}
+
+// Sums all columns of a task.
+template <class S> void sum_columns(const Walk<S>& walk, const Task<S>& task) {
+  using T = typename Storage<S>::T;
+  const Layout& at = walk.at;
+  const int64_t rows = walk.part.rows, depth = at.source_channels;
+  const bool by_phase = at.by_phase(), apart = by_phase && at.stacked == 1;  // tiles of one phase each
+  const int64_t apiece = by_phase ? 1 : at.stacked, begin = task.begin * apiece,
+                columns = task.end * apiece - begin;
+  TileArgs<T> tile{};
+  tile.steps = depth;
+  tile.a_on = 1, tile.a_step = at.panel.channel;
+  tile.b_tap = depth * at.tile_lanes, tile.b_step = at.tile_lanes;
+  tile.c_stride = at.sums_pitch;
+  const S* weights = static_cast<const S*>(walk.packed) + task.group * at.packed_group;
+  for (int64_t j = 0; j < columns; j += at.tile_lanes) {
+    const PhaseTaps& phase = at.phases[static_cast<size_t>(apart ? (begin + j) / at.phase_columns : 0)];
+    tile.taps = static_cast<int64_t>(phase.offsets.size());
+    tile.offsets = phase.offsets.data();
+    tile.b = walk.storage.loaded(weights + tile_offset(at, begin + j), tile.taps * tile.b_tap, task.widened);
+    const int64_t filled = apart ? at.target_channels - (begin + j) % at.phase_columns : columns - j;
+    const int64_t vectors = ceil_div(std::min(at.tile_lanes, filled), at.lanes);
+    for (int64_t i = 0; i < task.positions; i += rows) {
+      tile.a = task.cells + i;
+      tile.c = task.sums + i * at.sums_pitch + j;
+      walk.kernels.tile[std::min(rows, task.positions - i)][vectors](tile);
+    }
+  }
+}
+
+// Channels last: stores channels from c on of one phase, whose sums are [position][pitch].
+template <class S>
+void lay_phase(const Walk<S>& walk, const Task<S>& task, int64_t phase, int64_t c, int64_t channels,
+               const typename Storage<S>::T* from, int64_t pitch) {
+  const Layout& at = walk.at;
+  const int64_t first = task.group * at.target_channels + c,
+                step = at.axis[2].target_stride * at.target.position;
+  const TargetRows<S> rows{at};
+  rows.each_row_of(phase, task.box, [&](int64_t cell, int64_t position, int64_t count) {
+    S* out = walk.target + cell * at.target.position + task.group * at.target.group + c;
+    walk.storage.finish_cells(walk.kernels, walk.activation, from + position * pitch, pitch, count, channels,
+                              walk.bias ? walk.bias + first : nullptr, out, step, task.line, at.line);
+  });
+}
+
+}  // namespace tconv

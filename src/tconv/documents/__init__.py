@@ -1,0 +1,51 @@
+"""Reports as data, and four ways to print them: `text`, `markdown`, `html` and `data`; `terminal` shows one.
+
+Who reports makes a `Document`; how a table is aligned, coloured or escaped is said here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from tconv.documents.document import (
+    Bars,
+    Cell,
+    Code,
+    Document,
+    Entries,
+    Figure,
+    Figures,
+    Findings,
+    Item,
+    Legend,
+    Line,
+    Mark,
+    Matrix,
+    Section,
+    Strip,
+    Table,
+    Tally,
+    Tiles,
+)
+from tconv.documents.wording import counted, together
+
+__all__ = [
+    "Bars",
+    "Cell",
+    "Code",
+    "Document",
+    "Entries",
+    "Figure",
+    "Figures",
+    "Findings",
+    "Item",
+    "Legend",
+    "Line",
+    "Mark",
+    "Matrix",
+    "Section",
+    "Strip",
+    "Table",
+    "Tally",
+    "Tiles",
+    "counted",
+    "together",
+]

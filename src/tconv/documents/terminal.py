@@ -1,0 +1,136 @@
+"""A document on a terminal by rich, where both are there; plain text everywhere else.
+
+Nobody else asks whether a stream is a terminal, whether rich is installed, or whether colours are welcome.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
+
+from tconv.documents import text
+from tconv.documents.cells import shown
+from tconv.documents.document import Cell, Document, Item, Mark, Table
+from tconv.errors import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["show", "status"]
+
+_TONES = {"best": "bold", "good": "green", "error": "bold red", "warning": "yellow", "note": "blue"}
+
+
+def show(
+    document: Document, file: TextIO | None = None, plain: Callable[[Document], str] = text.render
+) -> None:
+    """Print a document to `file` (stdout): `plain` where that is no terminal, or where there is no rich."""
+    out = sys.stdout if file is None else file
+    if not out.isatty() or find_spec("rich") is None:
+        print(plain(document), file=out)
+        return
+    from rich.console import Console
+
+    # NO_COLOR asks for no colours; bold and the like are left out with them.
+    system = None if os.environ.get("NO_COLOR") else "auto"
+    console = Console(file=out, color_system=system, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+    blocks: list[list[_Part]] = []
+    if document.title:
+        blocks.append([_Styled(text.headline(document), "bold")])
+    for section in document.sections:
+        made = list(_blocks(section.items, console.width, bool(section.title)))
+        if section.title:
+            made[:1] = [[_Styled(section.title, "bold"), *(part for block in made[:1] for part in block)]]
+        blocks += made
+    for i, block in enumerate(blocks):
+        for part in [*[_Styled("")][: bool(i)], *block]:
+            if isinstance(part, _Laid):
+                _table(console, *part)
+            else:
+                _line(console, *part)
+
+
+@contextmanager
+def status(begin: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr that says what is going on, where that is a terminal; what is yielded changes it."""
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(begin) as shown_status:
+        yield lambda now: shown_status.update(Text(printable(now)))
+
+
+class _Styled(NamedTuple):
+    line: str
+    style: str = ""
+
+
+class _Laid(NamedTuple):
+    table: Table
+    indent: int
+
+
+_Part: TypeAlias = _Styled | _Laid
+
+
+def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[_Part]]:
+    """What is set apart by an empty line: tables for rich, findings in the colour of their severity, text."""
+    for kind, group in groupby(items, lambda item: "table" if _fits(item, width) else type(item).__name__):
+        if kind == "table":
+            for item in group:
+                if isinstance(item, Table):
+                    yield [_Laid(item, 2 * indented)]
+            continue
+        styled = _severity if kind == "Findings" else _Styled
+        lines = [styled(line) for line in text.body([*group], width, indented)]
+        if lines:
+            yield [*lines]
+
+
+def _severity(line: str) -> _Styled:
+    """A line of findings: the first, which names the severity, in its colour."""
+    names = (name for name in ("error", "warning", "note") if f" {name}: " in line)
+    return _Styled(line, "" if line.startswith(" ") else _TONES.get(next(names, ""), ""))
+
+
+def _fits(item: Item, width: int) -> bool:
+    """Whether rich can lay a table out without cutting names to pieces."""
+    if not isinstance(item, Table) or item.stacked or any(item.notes):
+        return False
+    return not item.kinds or text.fits(item, width - 4)
+
+
+def _line(console: Console, line: str, style: str = "") -> None:
+    """One line as it is; what is wider than the terminal is wrapped by the terminal."""
+    from rich.text import Text
+
+    console.print(Text(printable(line), style=style), soft_wrap=True)
+
+
+def _table(console: Console, item: Table, indent: int) -> None:
+    from rich import box
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for c, name in enumerate(item.columns):
+        right = item.kind(c) == "number"
+        made.add_column(Text(printable(name)), justify="right" if right else "left", overflow="fold")
+    for row in item.rows:
+        made.add_row(*(Text(shown(value), style=_tone(value)) for value in row))
+    console.print(Padding(made, (0, 0, 0, indent)))
+    if item.left_out:
+        _line(console, f"... and {item.left_out:,} more")
+
+
+def _tone(value: Cell) -> str:
+    return _TONES.get(value.tone, "") if isinstance(value, Mark) else ""

@@ -1,0 +1,93 @@
+"""What can be read, by the suffix of a file: NumPy arrays, state dicts, exported programs and ONNX.
+
+A reader takes a path and answers a `Model`. No pickled object is made and nothing of a file is run, whatever
+it holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tconv.errors import TconvError
+from tconv.files import check_file
+from tconv.geometry import Geometry
+from tconv.models.model import Model
+
+__all__ = ["SUFFIXES", "read"]
+
+
+class Format(NamedTuple):
+    """A kind of file: its name, the module that reads it, and which options it has a use for."""
+
+    name: str
+    module: str
+    takes: frozenset[str]
+
+
+#: What can be said beside a file.
+_OPTIONS = MappingProxyType(
+    {
+        "problem": "--problem",
+        "layers": "--layer NAME",
+        "problems": "--layer NAME=PROBLEM",
+        "input": "--input",
+    }
+)
+_STATE = Format("state dict", "state", frozenset({"layers", "problems"}))
+
+#: Suffix -> kind of file.
+SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {
+        ".npy": Format("single weight", "npy", frozenset({"problem"})),
+        ".pt": _STATE,
+        ".pth": _STATE,
+        ".ckpt": _STATE,
+        ".pt2": Format("program of torch.export", "pt2", frozenset({"layers"})),
+        ".onnx": Format("model in ONNX", "onnx.pick", frozenset({"layers", "input"})),
+    }
+)
+
+
+def read(
+    path: Path,
+    *,
+    layers: Mapping[str, Geometry | None],
+    problem: Geometry | None,
+    sizes: Mapping[str, tuple[int, ...]],
+) -> Model:
+    """Read a file by its suffix.
+
+    Args:
+        layers: names to look at, with their geometry where the format does not tell it; empty: all.
+        problem: the geometry of the one weight of a .npy.
+        sizes: shapes of a model's inputs, by name ("" if there is but one), in place of open ones.
+
+    Raises:
+        TconvError: no such file, an unknown suffix, a truncated file, no such layer, an option that such a
+            file has no use for.
+    """
+    check_file(path)
+    if not path.exists():
+        raise TconvError(f"{path}: no such file")
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise TconvError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(SUFFIXES)} can be read")
+    given = {
+        "problem": problem is not None,
+        "layers": bool(layers),
+        "problems": any(geometry is not None for geometry in layers.values()),
+        "input": bool(sizes),
+    }
+    for option, used in given.items():
+        if used and option not in kind.takes:
+            fits = " and ".join(_OPTIONS[name] for name in _OPTIONS if name in kind.takes)
+            raise TconvError(
+                f"{path} is a {kind.name}: {_OPTIONS[option]} has no use there; {fits} would fit"
+            )
+    module = importlib.import_module(f"tconv.models.{kind.module}")
+    found: Model = module.read(path, layers=layers, problem=problem, sizes=sizes)
+    return found

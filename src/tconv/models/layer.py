@@ -1,0 +1,117 @@
+"""A layer of a model: its geometry, its weights, and what of them is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tconv.algebra.arrays import Array
+from tconv.conventions.onnx_options import ConvOptions
+from tconv.errors import TconvError, clean
+from tconv.geometry import Geometry
+from tconv.geometry.normalize import Sides
+
+__all__ = ["STAND_IN", "ModelLayer", "Origin", "stand_in"]
+
+_PHASES, _LARGEST = 1 << 16, 1 << 20
+_FAR = 1e100  # squares of weights must stay finite
+STAND_IN = 16  # inputs an axis, where a model leaves the size open: enough to have an inside
+
+
+class Origin(NamedTuple):
+    """Where a layer stands in the file, whose functions are not written out."""
+
+    where: str = "graph"
+    name: str = ""  #: of the node
+    number: int = -1  #: among all nodes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelLayer:
+    """One transposed or ordinary convolution.
+
+    `geometry` always is that of a transposed convolution. Of an ordinary one (`conv`) it is the transpose:
+    the map that carries the gradient back to the convolution's input.
+    """
+
+    name: str  #: in ONNX no other layer has it
+    geometry: Geometry | None  #: None where not even the weights' shape is known
+    weight: Array | None = None  #: (in, out/groups, *kernel) of the geometry; None if computed, or an input
+    bias: Array | None = None
+    conv: bool = False
+    sized: bool = True  #: False: the model leaves sizes open and the geometry holds stand-ins
+    why: str = ""  #: what is not known, if anything
+    where: str = "graph"  #: or the branch, loop, function or module that holds it
+    input: tuple[int | None, ...] = ()  #: (batch, channels, *sizes) as far as known
+    options: ConvOptions | None = None  #: as ONNX says them; None of another format, or where not known
+    channels: tuple[int, int] | None = None  #: in and out, if the shape of the weights is known
+    dtype: str = ""  #: NumPy's name, or bfloat16; "" where neither weights nor input tell it
+    origin: Origin = field(default_factory=Origin)
+    node: Any = None  #: of onnx-ir, in the model whose sizes were inferred
+
+    def geometry_at(self, sizes: tuple[int, ...], batch: int = 1) -> Geometry:
+        """The problem of a transposed convolution in ONNX at input sizes of your choice.
+
+        Raises:
+            TconvError: the weights' shape is not known, or nothing is left of such an input.
+        """
+        if self.options is None or self.channels is None:
+            raise TconvError(f"{clean(self.name)}: {self.why}")
+        return self.options.geometry(self.channels, sizes, batch)
+
+    def checked(self) -> ModelLayer:
+        """This layer, if its weights are finite numbers of the right shape; bfloat16 becomes float32.
+
+        Raises:
+            TconvError: they are not; or more phases or taps than can be looked at one by one.
+        """
+        g = self.known
+        ends = [abs(end) for pair in g.padding for end in pair]
+        if prod(g.stride) > _PHASES or max(*g.kernel, *g.dilation, *ends) > _LARGEST:
+            raise TconvError(
+                f"{g}: too large to look at every phase and tap; strides of {_PHASES} in all, and kernels, "
+                f"dilations and paddings of {_LARGEST} would fit"
+            )
+        if self.weight is None:
+            return self
+        weight = self.weight.astype(np.float32) if self.weight.dtype.kind == "V" else self.weight
+        self.check_numbers(weight)
+        wanted, found = g.weight_shape, weight.shape
+        if found != wanted:
+            swapped = found[:2] == wanted[1::-1] and found[2:] == wanted[2:]
+            hint = "; its first two axes are exchanged, as in a convolution" if swapped else ""
+            raise TconvError(f"{self.name}: weight has shape {found} and {g} asks for {wanted}{hint}")
+        return replace(self, weight=weight)
+
+    @property
+    def known(self) -> Geometry:
+        """The geometry of a layer that has one."""
+        assert self.geometry is not None, self.name
+        return self.geometry
+
+    def check_numbers(self, weight: Array) -> None:
+        """Whether weights of this layer, of any shape, can be computed with.
+
+        Raises:
+            TconvError: they are no numbers, NaN, infinite or far too large.
+        """
+        if weight.dtype.kind not in "biufc":
+            raise TconvError(f"{self.name}: weight has dtype {weight.dtype}; numbers would fit")
+        bad = weight.size - int(np.isfinite(weight).sum())
+        if bad:
+            raise TconvError(f"{self.name}: {bad} of {weight.size} weights are NaN or infinite")
+        largest = float(np.abs(weight).max(initial=0))
+        if largest > _FAR:
+            raise TconvError(f"{self.name}: weights of up to {largest:.3g}; up to {_FAR:g} would fit")
+
+
+def stand_in(stride: tuple[int, ...], sides: Sides) -> tuple[int, ...]:
+    """Input sizes for a layer whose own are unknown: large enough that something is left after cropping.
+
+    >>> stand_in((2, 2), ((1, 1), (0, 40)))
+    (17, 36)
+    """
+    return tuple(STAND_IN + max(0, lo + hi) // max(s, 1) for s, (lo, hi) in zip(stride, sides, strict=True))

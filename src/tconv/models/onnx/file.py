@@ -1,0 +1,200 @@
+"""ONNX files: read once they have been checked, and written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tconv.errors import TconvError, said
+from tconv.files import aside, write_aside
+from tconv.models.onnx import guards
+from tconv.models.onnx.guards import LARGEST
+from tconv.models.onnx.nodes import FIXED, quiet, tensors, tensors_of, walk
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["files_beside", "in_one_piece", "read", "serialized", "write"]
+
+
+def read(path: str | os.PathLike[str]) -> ir.Model:
+    """The model in a file; tensors outside of it are found and measured, and read when they are used.
+
+    Raises:
+        TconvError: no such file, not an ONNX model, cut short, larger than a file of this format can be; a
+            cycle; sizes that disagree; an unknown opset; data that lies outside the model's folder or is not
+            there.
+
+    >>> import tempfile
+    >>> from onnx import helper, TensorProto as T
+    >>> x, y = (helper.make_tensor_value_info(name, T.FLOAT, ["n"]) for name in "xy")
+    >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    >>> path = Path(tempfile.mkdtemp(), "relu.onnx")
+    >>> _ = path.write_bytes(helper.make_model(graph).SerializeToString())
+    >>> [node.op_type for node in read(path).graph]
+    ['Relu']
+    """
+    import onnx_ir as ir
+
+    path = Path(path)
+    proto = guards.parse(path)
+    guards.check(proto, path)
+    try:
+        with quiet():
+            model = ir.serde.deserialize_model(proto)
+    except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
+        raise guards.unfit(path, fault) from fault
+    for tensor in tensors(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            tensor.base_dir = path.parent if path.parent.name else path.parent.absolute()
+    if model.ir_version < 4:
+        for value in model.graph.initializers.values():
+            value.meta[FIXED] = True
+    return model
+
+
+def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
+    """Write a model aside, then rename it.
+
+    Its tensors lie beside it, in `path` + ".data", if they did so before, or if the whole is over 2 GB, which
+    a file of this format cannot hold.
+
+    Raises:
+        TconvError: the file cannot be written, or its data would replace those of the model that was read.
+    """
+    path = Path(path)
+    sources = files_beside(model)
+    with _attributes_inside(model, path):
+        if files_beside(model) or sum(tensor.nbytes for tensor in tensors(model)) > LARGEST * 0.98:
+            _write_in_two(model, path, sources)
+            return
+        data = serialized(model, path)
+        with write_aside(path) as file:
+            file.write(data)
+
+
+def files_beside(model: ir.Model) -> set[Path]:
+    """The files beside a model that hold tensors of it."""
+    import onnx_ir as ir
+
+    return {Path(tensor.path) for tensor in tensors(model) if isinstance(tensor, ir.ExternalTensor)}
+
+
+@contextlib.contextmanager
+def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
+    """Tensors of attributes held in memory: where they lay is told from another folder than the new one's."""
+    import onnx_ir as ir
+
+    held = [
+        (node, attribute)
+        for node, _ in walk(model)
+        for attribute in node.attributes.values()
+        if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors_of(attribute))
+    ]
+    try:
+        for node, attribute in held:
+            inside = [_inside(tensor) for tensor in tensors_of(attribute)]
+            one = attribute.type == ir.AttributeType.TENSOR
+            node.attributes[attribute.name] = ir.Attr(
+                attribute.name, attribute.type, inside[0] if one else inside
+            )
+        yield
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, TconvError):
+            raise
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+    finally:
+        for node, attribute in held:
+            node.attributes[attribute.name] = attribute
+
+
+def serialized(model: ir.Model, path: Path) -> bytes:
+    """The bytes of a model that can be read again; `path` is its name in errors.
+
+    Raises:
+        TconvError: it cannot be written, or not be read again.
+    """
+    import onnx_ir as ir
+
+    try:
+        with quiet():
+            proto = ir.serde.serialize_model(model)
+            guards.check(proto, path, data=False)  # what could not be read again is not written
+            data: bytes = proto.SerializeToString()
+            return data
+    except TconvError:
+        raise
+    except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+
+
+def in_one_piece(model: ir.Model, path: Path) -> bytes:
+    """The bytes of a model, whose tensors are read and then held in it; `path` is its name in errors.
+
+    Raises:
+        TconvError: as `serialized`; tensors that cannot be read.
+    """
+    with _attributes_inside(model, path):
+        for graph in model.graphs():
+            for value in graph.initializers.values():
+                value.const_value = _inside(value.const_value)
+        return serialized(model, path)
+
+
+def _inside(tensor: Any) -> Any:
+    """A tensor in memory; onnx-ir's own way closes the file, whose bytes others may still look at."""
+    import onnx_ir as ir
+
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor
+    return ir.tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+
+
+def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
+    """The tensors of any size into one file, then the model that points there.
+
+    The model's file is renamed last, and one that it replaces goes first: at no moment does a model stand
+    beside data that are not its own.
+    """
+    import onnx_ir as ir
+
+    data = path.with_name(path.name + ".data")
+    part = aside(data)
+    if any(source.exists() and data.exists() and source.samefile(data) for source in sources):
+        raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
+    values = [
+        value
+        for graph in model.graphs()
+        for value in graph.initializers.values()
+        if value.const_value is not None
+        and (value.const_value.nbytes >= 1024 or isinstance(value.const_value, ir.ExternalTensor))
+    ]
+    kept = [value.const_value for value in values]
+    try:
+        with quiet():
+            made = ir.external_data.convert_tensors_to_external(
+                [tensor for tensor in kept if tensor is not None], path.parent or ".", part.name
+            )
+        for value, tensor in zip(values, made, strict=True):
+            value.const_value = ir.ExternalTensor(
+                data.name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name,
+                base_dir=path.parent,
+            )  # fmt: skip
+        text = serialized(model, path)
+        with write_aside(path) as file:
+            file.write(text)
+            if data.exists():
+                path.unlink(missing_ok=True)
+            os.replace(part, data)
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, TconvError):
+            raise
+        raise TconvError(f"cannot write {path}: {said(fault)}") from fault
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        for value, held in zip(values, kept, strict=True):
+            value.const_value = held

@@ -1,0 +1,74 @@
+"""How many numbers shape inference would carry along: each Concat adds up those of its inputs."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from tconv.errors import TconvError
+from tconv.models.onnx.calls import subgraphs
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["check_growth"]
+
+_MOST = 1_000_000  # numbers, beside those that the file itself holds
+_RANK = 64  # numbers in the shape of a value of unknown rank
+
+#: Operators through which ONNX's inference carries numbers, and Identity.
+_CARRYING = frozenset(
+    ["Add", "Cast", "Concat", "Gather", "Identity", "Mul", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze"]
+)
+
+Counts = MutableMapping[str, int]
+
+
+def check_growth(model: ModelProto, functions: Mapping[Any, Any]) -> None:
+    """Whether no shape grows beyond what inference can hold, as by a chain of Concats that double it.
+
+    Functions are followed at every call: `check_calls` has bounded how often.
+
+    Raises:
+        TconvError: one does.
+    """
+    counts: dict[str, int] = {}
+    most = _MOST + 4 * sum(_whole_numbers(tensor) for tensor in model.graph.initializer)
+    _follow(model.graph, counts, functions, most)
+
+
+def _whole_numbers(tensor: Any) -> int:
+    """How many numbers a tensor has that may be a shape: integers along one axis."""
+    integers = tensor.data_type in (tensor.INT32, tensor.INT64)
+    return prod(tensor.dims) if integers and len(tensor.dims) <= 1 else 0
+
+
+def _follow(body: Any, counts: Counts, functions: Mapping[Any, Any], most: int) -> None:
+    for tensor in getattr(body, "initializer", ()):
+        counts[tensor.name] = _whole_numbers(tensor)
+    for node in body.node:
+        for _, graph in subgraphs(node):
+            _follow(graph, ChainMap({}, counts), functions, most)
+        called = functions.get((node.domain, node.op_type, node.overload))
+        read = [counts.get(name, 0) for name in node.input]
+        if called is not None:
+            inside = dict(zip(called.input, read, strict=False))
+            _follow(called, inside, functions, most)
+            made = [inside.get(name, 0) for name in called.output]
+        else:
+            made = [_made(node, read)] * len(node.output)
+        if max(made, default=0) > most:
+            raise TconvError(f"a shape in it grows to more than {most:,} numbers")
+        counts.update(zip(node.output, made, strict=False))
+
+
+def _made(node: Any, read: Sequence[int]) -> int:
+    if node.op_type == "Shape":
+        return _RANK
+    if node.op_type == "Constant":
+        return sum(_whole_numbers(a.t) + len(a.ints) for a in node.attribute)
+    if node.op_type not in _CARRYING:  # a map that a shape made is no shape
+        return 0
+    return sum(read) if node.op_type == "Concat" else max(read, default=0)

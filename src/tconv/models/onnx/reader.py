@@ -1,0 +1,95 @@
+"""One reader of ONNX for every command: guarded, functions written out, sizes inferred, layers found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from tconv.algebra.arrays import Array
+from tconv.errors import said
+from tconv.models.layer import Origin
+from tconv.models.model import Model
+from tconv.models.onnx import file
+from tconv.models.onnx.kinds import graph_of
+from tconv.models.onnx.layers import ORIGIN, convolutions
+from tconv.models.onnx.nodes import name_of, quiet, walk
+from tconv.models.onnx.shapes import infer, set_sizes
+from tconv.models.onnx.weights import put
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+__all__ = ["of_ir", "read"]
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    input: Mapping[str, tuple[int, ...]] | None = None,
+) -> Model:
+    """The model in a file; `sizes` of axes and shapes of `input` are set where the file leaves them open.
+
+    Raises:
+        TconvError: a file that `tconv.models.onnx.file.read` refuses; weights, attributes and shapes that
+            contradict each other, those that inference finds included; names of sizes that are not there.
+    """
+    return of_ir(file.read(path), os.fspath(path), sizes=sizes, input=input)
+
+
+def of_ir(
+    held: ir.Model,
+    source: str,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    input: Mapping[str, tuple[int, ...]] | None = None,
+) -> Model:
+    """The Model of one that onnx-ir holds; it stays as it is."""
+    with quiet():
+        convolutions(held)  # says at once what is wrong with a layer, in the words of the file
+        sized = held.clone()
+        for index, (node, where) in enumerate(walk(sized)):
+            node.meta[ORIGIN] = Origin(where, name_of(node), index)
+        set_sizes(sized, sizes or {}, input or {})
+        sized, notes = _inlined(sized)
+        infer(sized)
+        layers = tuple(convolutions(sized))
+        graph = graph_of(sized, layers)
+
+    def save(to: IO[bytes], weights: Mapping[str, Array]) -> None:
+        changed = held.clone()
+        put(changed, {layer: weights[layer.name] for layer in layers if layer.name in weights})
+        to.write(file.in_one_piece(changed, Path(source)))
+
+    return Model(
+        source=source,
+        layers=layers,
+        graph=graph,
+        inputs={
+            str(value.name): tuple(
+                size if isinstance(size, int) else size.value for size in value.shape or ()
+            )
+            for value in held.graph.inputs
+            if value.const_value is None
+        },
+        save=save,
+        notes=notes,
+        onnx=held,
+        sized=sized,
+    )
+
+
+def _inlined(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
+    """The model with its functions written out wherever they are called, or why it could not be done."""
+    from onnx_ir.passes.common import InlinePass
+
+    if not model.functions:
+        return model, ()
+    copy = model.clone()
+    try:
+        InlinePass()(copy)
+    except (ValueError, NotImplementedError) as fault:  # another opset inside, for one
+        return model, (f"functions are not followed: {said(fault)}",)
+    return copy, ()

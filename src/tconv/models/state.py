@@ -1,0 +1,108 @@
+"""State dicts of PyTorch (.pt, .pth, .ckpt), read without running what a pickle may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tconv.algebra.arrays import Array
+from tconv.errors import TconvError, unknown
+from tconv.geometry import Geometry
+from tconv.models.layer import ModelLayer
+from tconv.models.model import Model
+
+__all__ = ["read"]
+
+
+def read(
+    path: Path,
+    *,
+    layers: Mapping[str, Geometry | None],
+    problem: Geometry | None,
+    sizes: Mapping[str, tuple[int, ...]],
+) -> Model:
+    """The named layers; a name is that of the layer (up.0) or of its weight (up.0.weight).
+
+    Weights inside dictionaries, as in a checkpoint's "state_dict", need no longer name.
+    """
+    import torch
+
+    try:
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as fault:  # the loader raises whatever the file makes it stumble over
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        raise TconvError(f"{path} is no whole state dict that can be read safely: {reason[:150]}") from fault
+    tensors = dict(_tensors(whole))
+    kernels = [name for name, tensor in tensors.items() if 3 <= tensor.dim() <= 5]
+    if not kernels:
+        raise TconvError(f"{path}: no tensor in it has the 3 to 5 axes of a convolution's weight")
+    if not layers:
+        # Even kernels first: among convolutions those are mostly the transposed ones.
+        likely = sorted(kernels, key=lambda name: min(size % 2 for size in tensors[name].shape[2:]))
+        shapes = [f"{name} {tuple(tensors[name].shape)}" for name in likely]
+        more = f" and {len(shapes) - 8} more" if len(shapes) > 8 else ""
+        raise TconvError(
+            f"{path}: a state dict does not tell strides; give --layer NAME=PROBLEM, with a name of "
+            f"{', '.join(shapes[:8])}{more}"
+        )
+    found, keys = [], {}
+    for name, geometry in layers.items():
+        if geometry is None:
+            raise TconvError(f"--layer {name}: a state dict does not tell strides; give {name}=PROBLEM")
+        keys[name] = _key(path, name, tensors, kernels)
+        found.append(ModelLayer(name=name, geometry=geometry, weight=_array(tensors[keys[name]])))
+
+    def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
+        made = {
+            keys[name]: torch.from_numpy(weight).to(tensors[keys[name]].dtype)
+            for name, weight in weights.items()
+        }
+        torch.save(_replaced(whole, made), file)
+
+    return Model(source=str(path), layers=tuple(found), save=save)
+
+
+def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every tensor in nested dictionaries, by its dotted name."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield prefix, value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield from _tensors(entry, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _replaced(value: Any, made: Mapping[str, Any], prefix: str = "") -> Any:
+    """`value` with other tensors at these dotted names."""
+    if prefix in made:
+        return made[prefix]
+    if not isinstance(value, dict):
+        return value
+    # A copy keeps the dictionary's own class and attributes, such as a state dict's _metadata.
+    copied = value.copy()
+    for key, entry in value.items():
+        copied[key] = _replaced(entry, made, f"{prefix}.{key}" if prefix else str(key))
+    return copied
+
+
+def _key(path: Path, name: str, tensors: Mapping[str, Any], kernels: list[str]) -> str:
+    for wanted in (name, f"{name}.weight"):
+        inside = [key for key in tensors if key == wanted or key.endswith(f".{wanted}")]
+        exact = wanted if wanted in tensors else None
+        if exact or len(inside) == 1:
+            return exact or inside[0]
+        if len(inside) > 1:
+            raise TconvError(f"{path}: {name!r} could be {' or '.join(inside[:4])}; give the whole name")
+    known = [key.removesuffix(".weight") for key in kernels]
+    raise unknown(f"{path}: layer", name, known)
+
+
+def _array(tensor: Any) -> Array:
+    import torch
+
+    # NumPy has no bfloat16; float32 holds all of its values.
+    held = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
+    array: Array = held.contiguous().numpy()
+    return array
