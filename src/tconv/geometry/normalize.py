@@ -38,6 +38,13 @@ def whole(name: str, value: object) -> int:
     return number
 
 
+def flag(name: str, value: object) -> bool:
+    """`value` if it is True or False; anything else is more likely a slip."""
+    if not isinstance(value, bool):
+        raise TconvError(f"{name}={shown(value)} is a {type(value).__name__}; True or False would fit")
+    return value
+
+
 def per_axis(name: str, value: object, axes: int) -> tuple[int, ...]:
     """One int for each axis, from one int for all of them or from one per axis."""
     if not isinstance(value, tuple | list):
