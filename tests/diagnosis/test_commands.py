@@ -136,7 +136,7 @@ BAD = [
     (["@half.npy", "--problem", EVEN, "--html", "@r.html"], "beyond float16"),
     (["@w.npy", "--problem", EVEN, "--html", "/"], "cannot write /: it is a folder"),
     (["@w.txt"], "unknown suffix '.txt'"),
-    (["@cut.pt", "--layer", f"up={EVEN}"], "no whole state dict"),
+    (["@cut.pt", "--layer", f"up={EVEN}"], "not a complete state dict"),
     (["@evil.pt", "--layer", f"up={EVEN}"], "that can be read safely"),
     (["@m.pt"], "give --layer NAME=PROBLEM, with a name of up.0.weight (2, 3, 4, 4)"),
     (["@m.pt", "--layer", "up.0"], "a state dict does not tell strides"),
@@ -151,7 +151,7 @@ BAD = [
         "split gives weights of another",
     ),
     (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge gives weights of another shape"),
-    (["@cut.pt2"], "no whole exported program"),
+    (["@cut.pt2"], "not a complete exported program"),
     (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
     (
         ["@w.npy", "--problem", EVEN, "--layer", "w"],
@@ -263,7 +263,7 @@ def test_of_a_program_cut_short_the_loader_logs_nothing(nonsense: Path) -> None:
     words = [sys.executable, "-m", "tconv", "diagnose", str(nonsense / "short.pt2")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "is no whole exported program" in done.stderr
+    assert "is not a complete exported program" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[Callable[[str, bytes], bytes | None], str]] = {
         lambda name, data: b'{"a": ' + b"9" * 9_000 + b"}" if name.endswith("model.json") else data,
         "digits",
     ),
-    "no JSON": (lambda name, data: b"\xff\xfe\x00" if name.endswith("model.json") else data, "no whole"),
+    "no JSON": (lambda name, data: b"\xff\xfe\x00" if name.endswith("model.json") else data, "not a complete"),
     "no graph": (lambda name, data: None if name.endswith("model.json") else data, "no record models/model"),
     "large JSON": (
         lambda name, data: b" " * ((1 << 25) + 1) if name.endswith("model.json") else data,
@@ -194,7 +194,7 @@ def test_a_broken_archive_is_refused_in_one_line(name: str, whole: Path, tmp_pat
     path = tmp_path / "m.pt2"
     path.write_bytes(change(whole.read_bytes()))
     assert path.read_bytes() != whole.read_bytes()
-    with pytest.raises(TconvError, match=f"no whole exported program: .*{said}"):
+    with pytest.raises(TconvError, match=f"not a complete exported program: .*{said}"):
         diagnose(path)
 
 
