@@ -192,7 +192,7 @@ class TestCells:
             tconv.explain(Geometry.parse("n1 c1>1 i5x5 k3 s2 p1"), **options)
 
     def test_no_geometry(self) -> None:
-        with pytest.raises(TconvError, match=r"explain\('n1 c1>1 i3 k3'\): no Geometry"):
+        with pytest.raises(TconvError, match=r"explain\('n1 c1>1 i3 k3'\): not a Geometry"):
             tconv.explain("n1 c1>1 i3 k3")  # type: ignore[arg-type]
 
 

@@ -79,13 +79,15 @@ def explain(
       All 16 outputs of the five are equal, without any rounding.
     """
     if not isinstance(geometry, Geometry):
-        raise TconvError(f"explain({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
-    asked = Request.of(geometry, output, input_cell)
-    makers: dict[str, Callable[[], Section]] = {name: partial(make, asked) for name, make in SECTIONS.items()}
+        raise TconvError(f"explain({shown(geometry)}): not a Geometry; tconv.Geometry.parse(text) makes one")
+    request = Request.of(geometry, output, input_cell)
+    makers: dict[str, Callable[[], Section]] = {
+        name: partial(make, request) for name, make in SECTIONS.items()
+    }
     if values is not None:
         if not isinstance(values, tuple | list) or len(values) != 2:
             raise TconvError(f"values={shown(values)}; a pair of an input and a weight would fit")
-        followed = Trace.of(asked, read(geometry, *values))
+        followed = Trace.of(request, read(geometry, *values))
         makers |= {name: partial(make, followed) for name, make in STEPS.items()}
     return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
 

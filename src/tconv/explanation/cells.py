@@ -50,9 +50,9 @@ def slices(
         )
 
 
-def cells(asked: Request) -> Section:
+def cells(request: Request) -> Section:
     """One output cell as a sum of products, and one input cell as a stamp."""
-    return Section("cells", "Cells and taps", (*_output(asked), *_input(asked)))
+    return Section("cells", "Cells and taps", (*_output(request), *_input(request)))
 
 
 def _channels(g: Geometry) -> str:
@@ -60,8 +60,8 @@ def _channels(g: Geometry) -> str:
     return "" if each == 1 else f", summed over the {each:,} input channels of its group"
 
 
-def _output(asked: Request) -> Iterator[Item]:
-    g, cell = asked.geometry, asked.output
+def _output(request: Request) -> Iterator[Item]:
+    g, cell = request.geometry, request.output
     if lettered(g):
         yield kernel_letters(g)
     rows = []
@@ -86,8 +86,8 @@ def _output(asked: Request) -> Iterator[Item]:
         yield Line(f"That is {count:,} of the {prod(g.kernel):,} taps{_channels(g)}; the bias is added once.")
 
 
-def _input(asked: Request) -> Iterator[Item]:
-    g, cell = asked.geometry, asked.input
+def _input(request: Request) -> Iterator[Item]:
+    g, cell = request.geometry, request.input
     yield Line(
         f"Input {at(cell)}: it stamps x[{at(cell)}] times the kernel on the output, along an axis tap t on "
         "output i * stride + t * dilation - lo. Where stamps overlap they add."
@@ -116,9 +116,9 @@ def _input(asked: Request) -> Iterator[Item]:
     )
 
 
-def phases(asked: Request) -> Section:
+def phases(request: Request) -> Section:
     """The polyphase decomposition: which taps belong to which of the interleaved outputs."""
-    g = asked.geometry
+    g = request.geometry
     count = prod(g.stride)
     split = "one phase with all taps"
     if count > 1:

@@ -99,9 +99,9 @@ def _runs(counts: Sequence[int]) -> str:
     return listed((f"{count} x {n}" if n > 1 else str(count) for count, n in runs), len(runs), 6) or "none"
 
 
-def coverage(asked: Request) -> Section:
+def coverage(request: Request) -> Section:
     """The coverage map and its checkerboard figure (Odena, Dumoulin, Olah 2016)."""
-    g = asked.geometry
+    g = request.geometry
     axes = [Along.of(g.axis(a)) for a in range(g.axes)]
     found = ranges(axes)
     items: list[Item] = [
@@ -168,9 +168,9 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
             yield Line(f"On {name} the kernel {k} is not a multiple of the stride {s}; {fit} would be even.")
 
 
-def work(asked: Request) -> Section:
+def work(request: Request) -> Section:
     """The multiplications, counted in three ways."""
-    g = asked.geometry
+    g = request.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     zeros = pairs * prod(g.output) * prod(g.kernel)
     exact = g.macs_exact
@@ -205,9 +205,9 @@ def readable(g: Geometry) -> bool:
     return lettered(g) and prod(g.output) <= READABLE[0] and prod(g.input) <= READABLE[1]
 
 
-def matrix(asked: Request) -> Section:
+def matrix(request: Request) -> Section:
     """The matrix C of the convolution, and its transpose."""
-    g = asked.geometry
+    g = request.geometry
     tall, wide = prod(g.output), prod(g.input)
     filled = prod(g.axis(a).products() for a in range(g.axes))
     items: list[Item] = [

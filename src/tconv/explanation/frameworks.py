@@ -12,19 +12,19 @@ from tconv.explanation.request import Request
 __all__ = ["frameworks", "reading"]
 
 
-def frameworks(asked: Request) -> Section:
+def frameworks(request: Request) -> Section:
     """A call to paste for each framework, with code around it for what the call cannot express."""
-    return Section("frameworks", "The same layer elsewhere", tuple(_calls(asked)))
+    return Section("frameworks", "The same layer elsewhere", tuple(_calls(request)))
 
 
-def _calls(asked: Request) -> Iterator[Item]:
+def _calls(request: Request) -> Iterator[Item]:
     yield Line(
         "Here x and w have each framework's layout; tconv.conventions.weight_to(framework, w, geometry) "
         "converts w."
     )
     for name in conventions.FRAMEWORKS:
         try:
-            call = conventions.write(name, asked.geometry)
+            call = conventions.write(name, request.geometry)
         except TconvError as refusal:
             yield Line(f"{name}: {refusal}")
         else:

@@ -17,9 +17,9 @@ __all__ = ["size", "zeros"]
 FORMULA = "output = (input - 1) * stride - lo - hi + dilation * (kernel - 1) + 1 + output_padding"
 
 
-def size(asked: Request) -> Section:
+def size(request: Request) -> Section:
     """The size formula (Dumoulin & Visin 2016, relationship 14, with dilation) and its numbers."""
-    g = asked.geometry
+    g = request.geometry
     axes = ", ".join(f"axis {a}" for a in range(g.axes))
     shapes = Table(
         "shapes",
@@ -123,9 +123,9 @@ def _fixes(g: Geometry) -> Iterator[tuple[str, str, str, str]]:
         yield name, "x".join(map(str, changed.output)), starts, str(changed)
 
 
-def zeros(asked: Request) -> Section:
+def zeros(request: Request) -> Section:
     """The recipe of Dumoulin & Visin 2016, chapter 4, with its numbers."""
-    g = asked.geometry
+    g = request.geometry
     recipe = g.zero_insertion()
     rows = []
     for a, (before, after) in enumerate(recipe.around):

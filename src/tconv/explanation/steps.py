@@ -207,7 +207,7 @@ def gradient(f: Trace) -> Section:
     slope = gather(pulse, f.weight.whole[:, None], g)[0]
     met = gather(pulse, np.ones(g.weight_shape, np.int64), g)[0] > 0
     if (slope * f.x.whole).sum() != made[f.cell]:
-        raise RuntimeError(f"{f.asked}: the derivative at {at(f.cell)} is not the output there")
+        raise RuntimeError(f"{f.requested}: the derivative at {at(f.cell)} is not the output there")
     return Section(
         "values-gradient",
         "4. The gradient of a convolution",
@@ -286,11 +286,11 @@ def phases(f: Trace) -> Section:
 
 def answer(f: Trace) -> Section:
     """The same output, computed in five ways."""
-    made = {name: f.numbers.through(view, f.asked) for name, view in VIEWS.items()}
+    made = {name: f.numbers.through(view, f.requested) for name, view in VIEWS.items()}
     first = made["scatter"]
     for name, found in made.items():
         if not np.array_equal(found.whole, first.whole):
-            raise RuntimeError(f"{f.asked}: the view {name} differs from the stamp")
+            raise RuntimeError(f"{f.requested}: the view {name} differs from the stamp")
     rows = tuple(
         (name, title, found.whole.size, found.total())
         for (name, found), title in zip(made.items(), TITLES, strict=True)

@@ -29,17 +29,17 @@ class Trace:
     cell: tuple[int, ...]
     x: Exact  # (c_in/g, *input)
     weight: Exact  # (c_in/g, *kernel)
-    asked: Geometry
+    requested: Geometry
     numbers: Numbers
 
     @classmethod
-    def of(cls, asked: Request, numbers: Numbers) -> Trace:
+    def of(cls, request: Request, numbers: Numbers) -> Trace:
         """Select them."""
-        g = asked.geometry
+        g = request.geometry
         each = g.in_channels // g.groups
         return cls(
             replace(g, batch=1, in_channels=each, out_channels=1, groups=1),
-            asked.output,
+            request.output,
             Exact(numbers.x.whole[0, :each], numbers.x.over),
             Exact(numbers.weight.whole[:each, 0], numbers.weight.over),
             g,
@@ -73,7 +73,7 @@ class Trace:
         """The output of the steps of `view`, which must equal the view's."""
         answer = VIEWS[view](self.x.whole[None], self.weight.whole[:, None], self.geometry)
         if not np.array_equal(made, answer[0, 0]):
-            raise RuntimeError(f"{self.asked}: the steps of {view} do not add up to its output")
+            raise RuntimeError(f"{self.requested}: the steps of {view} do not add up to its output")
         return Strip(tuple(values("output", "the output", made, self.over)))
 
     def channels(self, make: Callable[[int], Iterator[Matrix]]) -> Iterator[Item]:
@@ -109,7 +109,7 @@ def rounded(*arrays: Exact) -> Iterator[Line]:
 
 def given(f: Trace) -> Section:
     """The input and the weight."""
-    g = f.asked
+    g = f.requested
     items: list[Item] = []
     if g.batch * g.out_channels > 1:
         items.append(
