@@ -94,7 +94,7 @@ def test_an_earlier_run_is_printed_and_drawn_again(
     assert json.loads(capsys.readouterr().out) == record
     kept.write_text("{}", encoding="utf-8")
     assert main(["bench", "--from", str(kept)]) == 2
-    assert "run.json is no result" in capsys.readouterr().err
+    assert "run.json is not a result" in capsys.readouterr().err
 
 
 def test_a_chart_shows_every_layer_and_the_best_peer(

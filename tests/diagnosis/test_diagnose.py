@@ -213,8 +213,8 @@ def test_other_numbers_than_real_floats() -> None:
     ("weight", "words"),
     [
         (np.full((2, 3, 4), np.nan), "24 of 24 weights are NaN or infinite"),
-        (np.ones((2, 3, 5)), r"weight has shape \(2, 3, 5\) and n1 c2>3 i8 k4 s2 asks for \(2, 3, 4\)"),
-        (np.ones((3, 2, 4)), "its first two axes are exchanged, as in a convolution"),
+        (np.ones((2, 3, 5)), r"weight has shape \(2, 3, 5\) and n1 c2>3 i8 k4 s2 needs \(2, 3, 4\)"),
+        (np.ones((3, 2, 4)), "its first two axes are swapped, as in a convolution"),
         (np.full((2, 3, 4), "a"), "numbers would fit"),
     ],
 )

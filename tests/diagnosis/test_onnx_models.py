@@ -318,6 +318,6 @@ def test_a_tensor_of_another_length_than_its_shape(tmp_path: Path) -> None:
     onnx.save(broken, path)
     with pytest.raises(
         TconvError,
-        match=r"m\.onnx is no valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are",
+        match=r"m\.onnx is not a valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are",
     ):
         diagnose(path)

@@ -127,7 +127,7 @@ def test_nothing_to_do_writes_the_same_model(tmp_path: Path, capsys: pytest.Capt
         assert out.read_bytes() == path.read_bytes()
         assert "wrote" in (said := capsys.readouterr().err)
         why = {"speed": "no rewriting makes the whole model faster"}.get(
-            goal, f"it has nothing that {goal} takes away"
+            goal, f"it has nothing that {goal} removes"
         )
         assert f"Nothing was rewritten: {why}." in " ".join(said.split())
         assert ("timed with small generated inputs" in " ".join(said.split())) == (goal == "speed")
