@@ -304,5 +304,5 @@ class TestWhatIsTaken:
             np.save(path, np.ones((2, 2)))
             content = path.read_bytes()[:-8]
         path.write_bytes(content)
-        with pytest.raises(TconvError, match=r"x\.npy is no whole \.npy file"):
+        with pytest.raises(TconvError, match=r"x\.npy is not a complete \.npy file"):
             follow(TENSORFLOW, str(path), "ones")

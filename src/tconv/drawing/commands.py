@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, printable
 from tconv.geometry import Geometry
 
 __all__ = ["add_parser"]
@@ -75,7 +75,7 @@ def _draw(args: argparse.Namespace) -> int:
         return 0
     with write_aside(args.out) as file:
         file.write(content)
-    print(args.out)
+    print(printable(args.out))
     return 0
 
 
