@@ -44,7 +44,7 @@ def problem(
     weight: np.ndarray | None = None,
     **fixed: Sequence[int] | str,
 ) -> Problem:
-    """A layer that ONNX Runtime accepts, with random options except those given; numbers are small integers."""
+    """A layer that ONNX Runtime accepts, with random options except those given; small integers."""
     inputs, outputs = channels
     kernel = [int(k) for k in (rng.integers(1, 5, axes) if weight is None else weight.shape[2:])]
     drawn: dict[str, Any] = {"strides": rng.integers(1, 4, axes), "dilations": rng.integers(1, 3, axes)}
