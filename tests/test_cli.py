@@ -191,6 +191,49 @@ def test_a_reader_that_leaves_is_no_fault(trained: Path, folder: Path) -> None:
     assert (found.returncode, found.stderr) == (0, "")
 
 
+def test_a_second_run_into_a_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    words = [sys.executable, "-m", "tconv", "train", str(folder), "--out", str(out), "--epochs", "400"]
+    first = subprocess.Popen([*words, "--crop", "40"], stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
+    assert first.stderr.readline().startswith("epoch 1/400 ")
+    for more in ([], ["--resume"]):
+        second = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
+        said = f"tconv train: {out} is in use by another process; wait for it, or take another folder\n"
+        assert (second.returncode, second.stdout, second.stderr) == (2, "", said)
+    first.kill()
+    first.communicate()
+    free = subprocess.run([*words, "--crop", "41", "--resume"], capture_output=True, text=True, check=False)
+    assert "it was started with crop=40, not 41" in free.stderr  # let in, it reads what the first one left
+
+
+def test_a_full_disk_is_one_line_and_promises_nothing(folder: Path, tmp_path: Path) -> None:
+    """The second checkpoint is larger than what the system allows, as if the disk were full."""
+    out = tmp_path / "x"
+    words = ["train", str(folder), "--out", str(out), "--epochs", "4", "--batch", "2", "--crop", "40"]
+    code = (
+        "import resource, sys; from tconv.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)); sys.exit(main(sys.argv[1:]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    said = f"tconv train: cannot write {out / 'last.ckpt'}: File too large\n"
+    assert (found.returncode, found.stdout, found.stderr) == (2, "", said)
+    assert os.listdir(out) == []
+
+
+def test_ctrl_c_before_an_epoch_promises_none(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    words = ["train", str(folder), "--out", str(out), "--epochs", "4", "--batch", "2"]
+    code = (
+        "import os, signal, sys; from tconv.cli import main; from tconv.train.log import EpochLog\n"
+        "EpochLog.on_train_batch_end = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    said = f"stopped before the first epoch was finished; --resume starts {out} anew"
+    assert (found.returncode, found.stderr.splitlines()[-1]) == (130, said)
+
+
 def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "x"
     words = ["train", str(folder), "--out", str(out), "--epochs", "400", "--batch", "2", "--crop", "40"]

@@ -66,8 +66,10 @@ class FlushSubnormals {
 };
 
 // sums[m][n] += (sum over k of even a[m][k] * even b[k][n]) + (the same of odd ones), k in order, each step
-// one fused multiply and add in float32, rounded to nearest.
-template <int sums, int a, int b> __attribute__((noinline)) void multiply() {
+// one fused multiply and add in float32, rounded to nearest. Sanitizers would only slow it down: no address
+// in it depends on a plan.
+template <int sums, int a, int b>
+__attribute__((noinline, no_sanitize("address", "undefined"))) void multiply() {
   need_configured();
   uint32_t (&own)[8][16][16] = software_tiles.rows;
   const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000));

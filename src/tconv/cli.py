@@ -6,6 +6,8 @@ Exit status: 0 fine, 1 findings, 2 bad usage or bad input (one line on stderr), 
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -30,6 +32,9 @@ MODULES = (
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the exit status."""
 
+
+# Before it ends, Python would search all of PyTorch's objects for garbage, which takes more than a second.
+atexit.register(gc.freeze)
 
 HEAD = """\
 example:

@@ -25,7 +25,7 @@ def unknown(what: str, name: object, known: Iterable[str], also: str = "") -> Tc
     >>> print(unknown("layout=", "NHWC", ["channels_first", "channels_last"]))
     layout='NHWC' is unknown; channels_first, channels_last would fit
     """
-    asked, names = repr(name), list(known)
+    asked, names = " ".join(repr(name).split()), list(known)
     asked = asked if len(asked) <= 60 else f"{asked[:57]}..."
     near = get_close_matches(str(name)[:200], names, 1)
     more = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -14,15 +18,16 @@ import numpy.typing as npt
 
 from tconv.errors import TconvError
 
-__all__ = ["make_folder", "read_npy", "write_aside"]
+__all__ = ["alone", "aside", "check_file", "make_folder", "read_npy", "write_aside"]
 
 
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """Open ``path`` + ``.part`` for writing bytes and rename it to ``path`` once all bytes are on the disk.
+    """Open a file beside ``path`` for writing bytes and rename it to ``path`` once all bytes are on the disk.
 
-    A failure (a full disk, no permission, a killed process) leaves ``path`` as it was; only a
-    kill can leave the ``.part``, which the next writer of the same file overwrites.
+    A failure (a full disk, no permission, a killed process) leaves ``path`` as it was. Each writer has a
+    temporary file of its own: of several writers at once, the last one's file stays, whole. A file that a
+    killed process leaves behind ends in ``.part`` and is removed by the next writer of the same path.
 
     Raises:
         TconvError: the file cannot be written; the message names it and the system's reason.
@@ -36,21 +41,118 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """
     if not path.name:
         raise TconvError(f"cannot write {path}: it is a folder")
-    part = path.with_name(path.name + ".part")
+    part = aside(path)
     try:
-        with open(part, "wb") as raw:
+        _remove_abandoned(path)
+        with _opened(part) as raw:
             guarded = _Guarded(raw)
             yield guarded  # type: ignore[misc]
             guarded.check()
             raw.flush()
             os.fsync(raw.fileno())
-        os.replace(part, path)
+            os.replace(part, path)
+        _sync_folder(path.parent)
     except OSError as fault:
         part.unlink(missing_ok=True)
         raise TconvError(f"cannot write {path}: {fault.strerror or fault}") from fault
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def aside(path: Path) -> Path:
+    """A name beside ``path`` that nobody else writes to."""
+    return path.with_name(f"{_stem(path)}{secrets.token_hex(6)}.part")
+
+
+def _stem(path: Path) -> str:
+    """What all names beside ``path`` begin with, short enough for what follows."""
+    return f"{path.name.encode(errors='surrogateescape')[:200].decode(errors='ignore')}."
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed writers of ``path`` have left; a living one holds the lock of its file."""
+    pattern = re.compile(rf"{re.escape(_stem(path))}[0-9a-f]{{12}}\.part")
+    for name in filter(pattern.fullmatch, os.listdir(path.parent)):
+        part = path.with_name(name)
+        with contextlib.suppress(OSError), open(part, "rb") as file:
+            if _lock(file.fileno()):
+                part.unlink()
+
+
+def _opened(part: Path) -> IO[bytes]:
+    """A new file that is locked, for as long as it is open, to say that it is not abandoned."""
+    while True:
+        file = open(part, "xb")  # noqa: SIM115  # the caller closes it
+        # Before the lock another writer may have taken it for abandoned: then it is removed, or about to be.
+        if _lock(file.fileno()) is not False and part.exists():
+            return file
+        file.close()
+        part.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file for as long as it is open; False where another process has done so.
+
+    None where the file system has no locks, as some of a network: nobody knows who else is there.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a renaming outlive a power cut, where the file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; the system lets them in when this one ends, however it does.
+
+    Raises:
+        TconvError: another process works in it, or it cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as fault:
+        raise TconvError(f"cannot open the folder {folder}: {fault.strerror or fault}") from fault
+    try:
+        if _lock(descriptor) is False:
+            raise TconvError(f"{folder} is in use by another process; wait for it, or take another folder")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_file(path: Path) -> None:
+    """Whether ``path`` can be read to its end: a pipe could keep its reader waiting, a device never end.
+
+    Raises:
+        TconvError: it is no regular file. One that is not there passes: who opens it says so.
+
+    >>> check_file(Path("/dev/zero"))
+    Traceback (most recent call last):
+    ...
+    tconv.errors.TconvError: /dev/zero is no regular file; pipes and devices are not read
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISDIR(mode):
+        raise TconvError(f"{path} is a folder; a file would fit")
+    if not stat.S_ISREG(mode):
+        raise TconvError(f"{path} is no regular file; pipes and devices are not read")
 
 
 class _Guarded:
@@ -93,6 +195,7 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     >>> np.array(read_npy(path))
     array([1, 2])
     """
+    check_file(path)
     try:
         with open(path, "rb") as file:
             if file.read(6) != b"\x93NUMPY":  # np.load reads other kinds of file, too

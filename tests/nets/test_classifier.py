@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +141,58 @@ def test_other_networks_are_refused_by_what_they_lack(tmp_path: Path) -> None:
         read_vgg16(tmp_path / "other.h5", MEAN, DEVIATION)
     with pytest.raises(TconvError, match="cannot be read"):
         read_vgg16(tmp_path / "none", MEAN, DEVIATION)
+
+
+FIRST = "block1/layers/conv2d/vars"
+
+
+def _external(file: Any, name: str, secret: Path) -> None:
+    file.create_dataset(name, (2,), "f4", external=[(str(secret), 0, 8)])
+
+
+def _virtual(file: Any, name: str, secret: Path) -> None:
+    layout = h5py.VirtualLayout((2,), "f4")
+    layout[:] = h5py.VirtualSource(str(secret), "d", (2,))
+    file.create_virtual_dataset(name, layout)
+
+
+POINTING: dict[str, tuple[Callable[[Any, str, Path], None], str]] = {
+    "to another file": (
+        lambda f, n, s: f.__setitem__(n, h5py.ExternalLink(str(s), "/d")),
+        "points elsewhere",
+    ),
+    "by a soft link": (lambda f, n, s: f.__setitem__(n, h5py.SoftLink("/nowhere")), "points elsewhere"),
+    "to raw bytes": (_external, "lies in another file"),
+    "to a part of another file": (_virtual, "lies in another file"),
+    "to a group": (lambda f, n, s: f.create_group(n), "as numbers along 1 axes"),
+    "to text": (lambda f, n, s: f.__setitem__(n, "text"), "as numbers along 1 axes"),
+    "to more axes": (lambda f, n, s: f.__setitem__(n, [[1.0]]), "as numbers along 1 axes"),
+    "to a bomb": (
+        lambda f, n, s: f.create_dataset(n, (1 << 40,), "f4", chunks=(1 << 16,), compression="gzip"),
+        "of up to 2,359,296 numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", POINTING)
+def test_what_hdf5_does_not_hold_itself_is_not_read(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"8 bytes!")
+    change, said = POINTING[name]
+    path = keras_file(tmp_path / "w.h5")
+    with h5py.File(path, "a") as file:
+        del file[f"{FIRST}/1"]
+        change(file, f"{FIRST}/1", tmp_path / "secret")
+    with pytest.raises(TconvError, match=said):
+        read_vgg16(path, MEAN, DEVIATION)
+
+
+def test_a_group_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    path, other = keras_file(tmp_path / "w.h5"), keras_file(tmp_path / "other.h5")
+    with h5py.File(path, "a") as file:
+        del file["block1/layers"]
+        file["block1/layers"] = h5py.ExternalLink(str(other), "/block1/layers")
+    with pytest.raises(TconvError, match="points elsewhere"):
+        read_vgg16(path, MEAN, DEVIATION)
 
 
 def test_a_net_takes_what_fits(tmp_path: Path) -> None:

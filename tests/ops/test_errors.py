@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,6 +156,8 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: tconv.conv_weight_gradient(X, Y, kernel=3, groups=2),
         ["3 output", "2 groups"],
     ),
+    "weights without axes": (lambda: tconv.prepare(np.array(3, "f4")), ["weight has shape ()"]),
+    "no geometry": (lambda: tconv.prepare(W, geometry=True), ["geometry=True"]),  # type: ignore[arg-type]
     "threads": (lambda: tconv.set_num_threads(0), ["0 threads", "1 to 1024"]),
     "half a thread": (lambda: tconv.set_num_threads(1.5), ["1.5 threads"]),  # type: ignore[arg-type]
 }
@@ -182,6 +185,34 @@ def test_an_output_beyond_the_memory_is_refused(stride: int) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(TconvError, match="not enough memory"):
         tconv.prepare(W, stride=stride)(X)
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("activation", {}), ("activation", ["relu", []]), ("activation", ("clamp", 10**400, 0)),
+    ("activation", ("leaky_relu", -(10**400))), ("activation", np.zeros(0)), ("algorithm", []),
+    ("algorithm", {}), ("layout", []), ("layout", np.zeros(0)),
+])  # fmt: skip
+def test_a_name_of_another_type_is_one_clear_line(name: str, value: object) -> None:
+    options: dict[str, Any] = {name: value}
+    for call in (
+        lambda: tconv.conv_transpose(X, W, **options),
+        lambda: tconv.conv(Y, W, **options),
+        lambda: tconv.prepare(W, **options)(X),
+    ):
+        with pytest.raises(TconvError, match=f"^{name}=.* would fit$"):
+            call()
+
+
+def test_an_array_that_no_memory_holds_is_refused() -> None:
+    """No machine has 2**44 numbers, which a view claims of one."""
+    huge = np.broadcast_to(np.float32(1), (1 << 20, 1 << 20, 1 << 4))
+    for call in (
+        lambda: tconv.prepare(huge),
+        lambda: tconv.conv_transpose(of_x(1, 1 << 20, 4), huge),
+        lambda: tconv.prepare(of_x(1, 1, 2))(huge),
+    ):
+        with pytest.raises(TconvError, match="there is too little for a copy; a smaller one would fit"):
+            call()
 
 
 def test_torch_tensors_that_arrays_cannot_carry() -> None:

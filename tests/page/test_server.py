@@ -70,6 +70,18 @@ def test_nonsense_is_quiet_and_hurts_nobody(port: int, name: str, capfd: pytest.
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("query", [
+    "", "?", "?problem=", "?problem=%ff", "?problem=%00", "?problem=c1%3E1+i3+k0", "?a=b",
+    "?problem=x&problem=y", "?problem=c1%3E1+i3+k" + "9" * 9000, "?problem=c1%3E1+k2+i" + "9" * 400,
+    "?problem=" + "+i3" * 5000,
+])  # fmt: skip
+def test_a_problem_that_is_none_is_answered(port: int, query: str, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = ask(port, f"GET /calls.json{query} HTTP/1.0\r\n\r\n".encode())
+    assert status(answer) == 400
+    assert b'{"error": "' in answer
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("host", "found"), [
     (b"localhost", 200), (b"LOCALHOST:1", 200), (b"127.0.0.1:8000", 200), (b"[::1]:9", 200),
     (b"evil.example", 421), (b"localhost.evil.example", 421), (b"127.0.0.1.evil.example:80", 421), (b"", 421),

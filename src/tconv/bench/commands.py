@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tconv.errors import TconvError, unknown
+from tconv.files import check_file
 from tconv.geometry import Geometry
 
 __all__ = ["add_parser"]
@@ -102,6 +103,8 @@ def _problems(args: argparse.Namespace) -> list[tuple[str, Geometry]]:
                 raise TconvError(f"--new-lengths: {geometry} has {geometry.axes} axes; one would fit")
         return given
     source = args.suite or files("tconv.bench").joinpath("layers.txt")
+    if args.suite:
+        check_file(args.suite)
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

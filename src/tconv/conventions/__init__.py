@@ -47,8 +47,14 @@ READINGS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+def _checked(geometry: Geometry) -> Geometry:
+    if not isinstance(geometry, Geometry):
+        raise TconvError(f"{shown(geometry)} is no Geometry; tconv.Geometry.parse(text) makes one")
+    return geometry
+
+
 def _find(framework: str) -> Any:
-    if framework not in FRAMEWORKS:
+    if not isinstance(framework, str) or framework not in FRAMEWORKS:
         raise unknown("framework", framework, FRAMEWORKS)
     return _TABLE[framework]
 
@@ -86,7 +92,7 @@ def read(
     ((1, 0),)
     """
     module = _find(framework)
-    if reading is not None and reading not in module.READINGS:
+    if reading is not None and not (isinstance(reading, str) and reading in module.READINGS):
         raise unknown("reading=", reading, module.READINGS, f" for {framework}")
     pair = channels if isinstance(channels, tuple | list) else (channels, None)
     if len(pair) != 2:
@@ -116,7 +122,7 @@ def write(framework: str, geometry: Geometry) -> Call:
     y = layer(x)
     y = y[:, 1:, 1:]
     """
-    answer: Call = _find(framework).write(geometry)
+    answer: Call = _find(framework).write(_checked(geometry))
     return answer
 
 
@@ -128,7 +134,7 @@ def weight_to(framework: str, weight: Any, geometry: Geometry) -> Any:
     >>> weight_to("keras", np.zeros((4, 8, 3, 3)), Geometry.parse("n1 c4>8 i5x5 k3 s2 p0:1")).shape
     (3, 3, 8, 4)
     """
-    layout = _find(framework).layout(geometry)
+    layout = _find(framework).layout(_checked(geometry))
     return layout.to_theirs(weight, geometry)
 
 
@@ -138,5 +144,5 @@ def weight_from(framework: str, weight: Any, geometry: Geometry) -> Any:
     >>> weight_from("keras", np.zeros((3, 3, 8, 4)), Geometry.parse("n1 c4>8 i5x5 k3 s2 p0:1")).shape
     (4, 8, 3, 3)
     """
-    layout = _find(framework).layout(geometry)
+    layout = _find(framework).layout(_checked(geometry))
     return layout.from_theirs(weight, geometry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.measures import measure
 from tconv.diagnosis.report import document
 from tconv.documents import Document, html, text
-from tconv.errors import TconvError, clean, unknown
+from tconv.errors import TconvError, clean, said, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
-from tconv.geometry.normalize import PerAxis, per_axis
+from tconv.geometry.normalize import PerAxis, per_axis, shown
 from tconv.models import SUFFIXES, Model, ModelLayer, read
 
 __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
@@ -113,10 +114,13 @@ def diagnose(
     >>> found.code, round(found.evidence["ripple"], 3)
     ('T201', 0.048)
     """
-    if how not in FIXES:
+    if not isinstance(how, str) or how not in FIXES:
         raise unknown("fix", how, FIXES)
-    if not 0 <= tolerance <= 1:
-        raise TconvError(f"tolerance {tolerance}; 0 to 1 would fit")
+    if not isinstance(tolerance, Real) or not 0 <= tolerance <= 1:
+        raise TconvError(f"tolerance {shown(tolerance)}; 0 to 1 would fit")
+    for name, value in (("layers", layers), ("input", input)):
+        if value is not None and not isinstance(value, Mapping):
+            raise TconvError(f"{name}={shown(value)}; a dictionary by name would fit")
     model = _model(what, weight, problem, layers or {}, input or {}, how)
     return examine(model, str(what), skip=skip, tolerance=tolerance, how=how)
 
@@ -203,6 +207,9 @@ def _model(
     if layers or input or problem is not None:
         raise TconvError(f"{what} is a problem; problem, layers and input belong to files")
     assert not isinstance(what, Path)
-    array = None if weight is None else np.asarray(weight)
+    try:
+        array = None if weight is None else np.asarray(weight)
+    except ValueError as fault:
+        raise TconvError(f"weight={shown(weight)} is no array: {said(fault)}") from None
     name = "layer" if array is None else "weight"
     return Model(layers=(ModelLayer(name=name, geometry=_geometry(what), weight=array),), alone=True)

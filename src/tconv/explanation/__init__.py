@@ -95,7 +95,9 @@ def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:
     if only is None:
         return known
     wanted = only.split(",") if isinstance(only, str) else only
+    if not isinstance(wanted, list | tuple):
+        raise TconvError(f"only={shown(only)}; names of sections would fit: {', '.join(known)}")
     for name in wanted:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise unknown("section", name, known)
     return [name for name in known if name in wanted or ("values" in wanted and name.startswith("values-"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown, whole
 from tconv.geometry.options import Options
 
 __all__ = ["check"]
@@ -10,6 +11,7 @@ __all__ = ["check"]
 
 def check(g: Options) -> None:
     """Raise `TconvError` at the first thing that does not fit; the message spells the whole problem."""
+    _check_types(g)
     if not 1 <= g.axes <= 3:
         raise TconvError(f"{g}: the input has {g.axes} spatial axes; 1, 2 or 3 would fit")
     for name, values, least in (
@@ -36,6 +38,22 @@ def check(g: Options) -> None:
             )
     for a in range(g.axes):
         _check_output(g, a)
+
+
+def _check_types(g: Options) -> None:
+    """Whether every field is an int or a tuple of ints, as the arithmetic on them takes for granted."""
+    for name in ("batch", "in_channels", "out_channels", "groups"):
+        whole(name, getattr(g, name))
+    fields = {name: getattr(g, name) for name in ("input", "kernel", "stride", "output_padding", "dilation")}
+    sides = g.padding if isinstance(g.padding, tuple) else (g.padding,)
+    for name, values in (*fields.items(), *(("padding", pair) for pair in sides)):
+        if not isinstance(values, tuple):
+            raise TconvError(f"{name}={shown(values)}; a tuple would fit, as Geometry.make makes one of less")
+        for value in values:
+            whole(name, value)
+    for pair in sides:
+        if len(pair) != 2:
+            raise TconvError(f"padding={shown(g.padding)}; (lo, hi) for each axis would fit")
 
 
 def _check_axes(g: Options, name: str, values: tuple[int, ...], least: int) -> None:

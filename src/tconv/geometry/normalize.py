@@ -20,7 +20,7 @@ LIMIT = 2**31 - 1  # so that no product of two options leaves the 64-bit integer
 
 def shown(value: object) -> str:
     """`value` on one short line."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -36,6 +36,13 @@ def whole(name: str, value: object) -> int:
     if abs(number) > LIMIT:
         raise TconvError(f"{name}={number} is out of range; it must lie within -{LIMIT} and {LIMIT}")
     return number
+
+
+def flag(name: str, value: object) -> bool:
+    """`value` if it is True or False; anything else is more likely a slip."""
+    if not isinstance(value, bool):
+        raise TconvError(f"{name}={shown(value)} is a {type(value).__name__}; True or False would fit")
+    return value
 
 
 def per_axis(name: str, value: object, axes: int) -> tuple[int, ...]:

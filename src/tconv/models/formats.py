@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tconv.errors import TconvError
+from tconv.files import check_file
 from tconv.geometry import Geometry
 from tconv.models.model import Model
 
@@ -69,7 +70,8 @@ def read(
         TconvError: no such file, an unknown suffix, a truncated file, no such layer, an option that such a
             file has no use for.
     """
-    if not path.is_file():
+    check_file(path)
+    if not path.exists():
         raise TconvError(f"{path}: no such file")
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:

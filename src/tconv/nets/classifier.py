@@ -12,6 +12,7 @@ import pickle
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from tconv.errors import TconvError
+from tconv.files import check_file
 from tconv.nets.backbones import PLANS
 
 __all__ = ["read_vgg16"]
@@ -32,6 +34,9 @@ CONVOLUTIONS = tuple(
 FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 #: PyTorch's `classifier`, as convolutions: fc6 sees the 7x7 cells of a 224x224 picture.
 HEAD = {"fc6": ("classifier.0", (-1, 512, 7, 7)), "fc7": ("classifier.3", (-1, 4096, 1, 1))}
+
+
+_MOST = 3 * 3 * 512 * 512  #: numbers of VGG16's largest convolution
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
         TconvError: no such file, or it is neither of the two kinds.
     """
     path = Path(path)
+    check_file(path)
     try:
         with path.open("rb") as file:
             magic = file.read(8)
@@ -66,6 +72,11 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
     read = _from_keras if magic == b"\x89HDF\r\n\x1a\n" else _from_pytorch
     weights, scale = read(path)
     first, bias = weights["stage1.conv1.weight"], weights["stage1.conv1.bias"]
+    if first.dim() != 4 or first.shape[1] != 3 or bias.shape != first.shape[:1]:
+        shapes = f"{tuple(first.shape)} and {tuple(bias.shape)}"
+        raise TconvError(
+            f"weights {path}: the first convolution has {shapes}; (n, 3, k, k) and (n,) would fit"
+        )
     gain, offset = (torch.tensor(values).view(1, 3, 1, 1) for values in (scale.gain, scale.offset))
     mu, sigma = (torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1) for values in (mean, deviation))
     if mu.shape[1] not in (1, 3):
@@ -94,6 +105,8 @@ def _from_pytorch(path: Path) -> tuple[dict[str, Tensor], _Scale]:
     weights: dict[str, Tensor] = {}
     for name, (theirs, shape) in {**names, **HEAD}.items():
         weight, bias = (_tensor(path, content, f"{theirs}.{part}") for part in ("weight", "bias"))
+        if shape is not None and (not weight.dim() or weight.numel() % prod(shape[1:]) or not weight.numel()):
+            raise TconvError(f"weights {path}: {theirs} has shape {tuple(weight.shape)}, not that of VGG16")
         weights[f"{name}.weight"] = weight if shape is None else weight.reshape(shape)
         weights[f"{name}.bias"] = bias
     return weights, _PYTORCH
@@ -104,6 +117,31 @@ def _tensor(path: Path, content: Any, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise TconvError(f"weights {path}: not a state dict of PyTorch's VGG16 (it lacks {name!r})")
     return value.float()
+
+
+class _Unfit(Exception):
+    """Why a name of an HDF5 file is no plain array in it, to end a message with."""
+
+
+def _dataset(file: Any, name: str, axes: int) -> Tensor:
+    """The numbers of a dataset, if the file itself holds them: HDF5 can point into any other file."""
+    import h5py
+
+    at = file
+    for part in name.split("/"):
+        link = at.get(part, getlink=True) if isinstance(at, h5py.Group) else None
+        if link is None:
+            raise _Unfit
+        if not isinstance(link, h5py.HardLink):
+            raise _Unfit(", which points elsewhere")
+        at = at[part]
+    if not isinstance(at, h5py.Dataset) or at.dtype.kind != "f" or at.ndim != axes:
+        raise _Unfit(f" as numbers along {axes} axes")
+    if at.external or at.is_virtual:
+        raise _Unfit(", which lies in another file")
+    if at.size > _MOST:
+        raise _Unfit(f" of up to {_MOST:,} numbers")
+    return torch.from_numpy(at[()]).float()
 
 
 def _from_keras(path: Path) -> tuple[dict[str, Tensor], _Scale]:
@@ -121,9 +159,14 @@ def _from_keras(path: Path) -> tuple[dict[str, Tensor], _Scale]:
     with file:
         for stage, number in CONVOLUTIONS:
             group = f"block{stage}/layers/conv2d{f'_{number - 1}' if number > 1 else ''}/vars"
-            if f"{group}/0" not in file or f"{group}/1" not in file:
-                raise TconvError(f"weights {path}: not Keras's VGG16 convolutions (it lacks {group!r})")
-            kernel, bias = (torch.from_numpy(file[f"{group}/{part}"][()]).float() for part in (0, 1))
+            try:
+                kernel, bias = (_dataset(file, f"{group}/{part}", axes) for part, axes in ((0, 4), (1, 1)))
+            except _Unfit as fault:
+                raise TconvError(
+                    f"weights {path}: not Keras's VGG16 convolutions (it lacks {group!r}{fault})"
+                ) from None
+            except (OSError, RuntimeError, ValueError, TypeError) as fault:  # h5py has no class of its own
+                raise TconvError(f"weights {path}: a damaged HDF5 file; fetch it again") from fault
             weights[f"stage{stage}.conv{number}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
             weights[f"stage{stage}.conv{number}.bias"] = bias
     # The file's first convolution has its channels in the order BGR.

@@ -66,7 +66,13 @@ def operand(name: str, value: Any) -> Operand:
     code = CODES.get(value.dtype.name)
     if code is None or not value.dtype.isnative:
         raise TconvError(f"{name} has dtype {value.dtype}; {', '.join(CODES)} would fit")
-    array = np.ascontiguousarray(value)
+    try:
+        array = np.ascontiguousarray(value)
+    except MemoryError:
+        raise TconvError(
+            f"{name} of shape {value.shape} lies apart in memory, and there is too little for a copy; "
+            "a smaller one would fit"
+        ) from None
     if array.ndim != value.ndim:  # ascontiguousarray makes a scalar one-dimensional
         array = array.reshape(value.shape)
     return Operand(array.view(np.uint16) if code == "bf16" else array, code, package)

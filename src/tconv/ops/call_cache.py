@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.normalize import whole
+from tconv.geometry.normalize import shown, whole
 from tconv.planning import Activation, Layout, MapName, Plan, plan
 
 __all__ = [
@@ -56,6 +56,19 @@ class Options(NamedTuple):
         activation = options.activation
         activation = tuple(activation) if isinstance(activation, list) else activation
         return options._replace(activation=activation, **numbers)
+
+    def check(self) -> None:
+        """Say which option is no name, where a call could not be looked up.
+
+        Raises:
+            TconvError: an activation or an algorithm of a kind that nothing can be looked up by.
+        """
+        for name in ("activation", "algorithm"):
+            value = getattr(self, name)
+            try:
+                hash(value)
+            except TypeError:
+                raise TconvError(f"{name}={shown(value)} is unknown; a name would fit") from None
 
 
 def moved_first(shape: tuple[int, ...], axes: int) -> tuple[int, ...]:

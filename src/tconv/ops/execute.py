@@ -9,6 +9,7 @@ import numpy as np
 
 from tconv import _core
 from tconv.errors import TconvError, unknown
+from tconv.geometry.normalize import shown
 from tconv.ops.arrays import Array, Operand, allocate, operand, returned
 from tconv.ops.call_cache import PlannedCall
 from tconv.planning import LAYOUTS, Plan
@@ -34,7 +35,7 @@ class Ready(NamedTuple):
 
 def check_layout(layout: Any) -> None:
     """Refuse an unknown layout."""
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise unknown("layout=", layout, LAYOUTS)
 
 
@@ -117,5 +118,5 @@ def set_num_threads(count: int) -> None:
         TconvError: `count` is not an int from 1 to 1024.
     """
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
-        raise TconvError(f"{count!r} threads; an int from 1 to 1024 would fit")
+        raise TconvError(f"{shown(count)} threads; an int from 1 to 1024 would fit")
     _core.set_num_threads(count)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.normalize import Padding, PerAxis
+from tconv.geometry.normalize import Padding, PerAxis, shown
 from tconv.ops.arrays import Array, allocate, operand
 from tconv.ops.call_cache import Options, geometry_of, moved_last, planned_call
 from tconv.ops.execute import Ready, bias_operand, check_layout, execute, run_map
@@ -121,7 +121,14 @@ def prepare(
     check_layout(layout)
     weights = operand("weight", weight)
     axes = max(0, weights.array.ndim - 2)
+    if weights.array.ndim < 3:
+        shape = weights.array.shape
+        raise TconvError(
+            f"weight has shape {shape}; (in, out/groups, *kernel) with 1 to 3 kernel axes would fit"
+        )
     if geometry is not None:
+        if not isinstance(geometry, Geometry):
+            raise TconvError(f"geometry={shown(geometry)}; a Geometry would fit, as Geometry.parse makes one")
         if weights.array.shape != geometry.weight_shape:
             raise TconvError(
                 f"{geometry}: weight has shape {weights.array.shape}; {geometry.weight_shape} would fit"
@@ -136,11 +143,13 @@ def prepare(
         options = Options.of(
             stride, padding, output_padding, dilation, groups, output_size, activation, algorithm, layout
         )
+    options.check()
     # A trial with a large input reports faults of the options now and not at the first call.
     large = (1, weights.array.shape[0], *(1 << 15,) * axes)
     geometry_of("conv_transpose", large, weights.array.shape, options._replace(size=None))
     b = bias_operand(bias, weights.array.shape[1] * options.groups, weights)
-    own = weights.array.copy()
+    own = allocate("prepare", weights.array.shape, weights.array.dtype)
+    own[...] = weights.array
     layer = Layer(own, weights.code, None if b is None else b.copy(), options)
     if geometry is not None:
         shape = geometry.input_shape

@@ -34,7 +34,11 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options, ou
     same_dtype("input", x, "weight", w)
 
     def prepared(shape: tuple[int, ...]) -> Ready:
-        job = planned_call(map, x.code, shape, w.array.shape, options)
+        try:
+            job = planned_call(map, x.code, shape, w.array.shape, options)
+        except TypeError:
+            options.check()
+            raise
         return Ready(job, w.array, bias_operand(bias, job.channels, x))
 
     return run_map(source, x, prepared, out)
@@ -172,7 +176,11 @@ def conv_weight_gradient(
             fits = "(n, *input, c_in) and (n, *output, c_out)"
         raise TconvError(f"x has shape {x_shape} and y {y_shape}; {fits} would fit")
     options = Options.of(stride, padding, 0, dilation, groups, None, None, algorithm, layout)
-    job = planned_gradient(a.code, x_shape, y_shape, frozen("kernel", kernel), options)
+    try:
+        job = planned_gradient(a.code, x_shape, y_shape, frozen("kernel", kernel), options)
+    except TypeError:
+        options.check()
+        raise
     out = allocate(str(job.plan.geometry), job.shape, a.array.dtype)
     if x_shape[0] == 0:
         out[...] = 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from tconv import planning
 from tconv.geometry import Geometry
+from tconv.geometry.normalize import flag
 from tconv.ops.arrays import CODES, allocate
 from tconv.ops.call_cache import planned_call, planned_gradient
 from tconv.ops.execute import execute
@@ -61,7 +62,7 @@ def plan(
         "layout": layout,
         "isa": isa,
     }
-    if not measure or geometry.batch == 0:
+    if not flag("measure", measure) or getattr(geometry, "batch", 0) == 0:
         return planning.plan(geometry, map, prepared=prepared, **options)
     found = planning.measured(_seconds, geometry, map, **options)
     planned_call.cache_clear()  # which remember plans

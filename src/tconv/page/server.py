@@ -44,7 +44,7 @@ _HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE | 
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: b"This is no address; the page is at /\n",
     HTTPStatus.NOT_FOUND: b"There is no such file; the page is at /\n",
-    HTTPStatus.MISDIRECTED_REQUEST: b"The page answers under 127.0.0.1 and localhost alone\n",
+    HTTPStatus.MISDIRECTED_REQUEST: b"The page answers under 127.0.0.1 and localhost only\n",
 }
 _PATIENCE = 10  # seconds that a client may take for a request, and for an answer
 

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from tconv import _core
 from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
+from tconv.geometry.normalize import flag, shown
 from tconv.planning.algorithms import ALGORITHMS, Algorithm
 from tconv.planning.cost import MOST_WORKSPACE, machine
 from tconv.planning.plans import Candidate, Plan
@@ -157,10 +158,22 @@ def _question(
     isa: str | None,
     prepared: bool,
 ) -> Question:
+    if not isinstance(geometry, Geometry):
+        raise TconvError(f"plan({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
+    names = {
+        "map": map,
+        "dtype": dtype,
+        "algorithm": algorithm,
+        "layout": layout,
+        "isa": "" if isa is None else isa,
+    }
+    for name, value in names.items():
+        if not isinstance(value, str):
+            raise TconvError(f"{name}={shown(value)} is a {type(value).__name__}; a name would fit")
     parse_activation(activation)  # says what is wrong with it, also where it could not be a key
     if isinstance(activation, list):
         activation = tuple(activation)
-    return geometry, map, dtype, algorithm, activation, layout, isa, prepared
+    return geometry, map, dtype, algorithm, activation, layout, isa, flag("prepared", prepared)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from tconv import _core
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown
 
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
@@ -46,23 +47,26 @@ def parse_activation(activation: Activation) -> tuple[_core.Activation, float, f
     """
     if activation is None:
         return _core.Activation.none, 0.0, 0.0, 0.0
-    parts = activation if isinstance(activation, tuple | list) and activation else (activation,)
+    parts = activation if isinstance(activation, tuple | list) and len(activation) else (activation,)
     name, numbers = parts[0], parts[1:]
     known = isinstance(name, str) and name != "none" and name in _core.Activation.__members__
     expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
     if not known or len(numbers) != expected:
         raise TconvError(
-            f"activation={activation!r} is unknown; "
+            f"activation={shown(activation)} is unknown; "
             'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
         )
     if not all(isinstance(number, Real) for number in numbers):
-        raise TconvError(f"activation={activation!r} needs numbers after the name")
-    values = [float(number) for number in numbers]
+        raise TconvError(f"activation={shown(activation)} needs numbers after the name")
+    try:
+        values = [float(number) for number in numbers]
+    except OverflowError:
+        raise TconvError(f"activation={shown(activation)}: numbers that a float can hold would fit") from None
     if name == "leaky_relu":
         return _core.Activation.leaky_relu, values[0], 0.0, 0.0
     if name == "clamp":
         if not values[0] <= values[1]:
-            raise TconvError(f"activation={activation!r}: the lower bound must not exceed the upper one")
+            raise TconvError(f"activation={shown(activation)}: the lower bound must not exceed the upper one")
         return _core.Activation.clamp, 0.0, values[0], values[1]
     return _core.Activation[str(name)], 0.0, 0.0, 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from tconv.errors import TconvError
-from tconv.files import make_folder, write_aside
+from tconv.files import check_file, make_folder, write_aside
+from tconv.geometry.normalize import shown
 from tconv.train.module import Segmenter
+from tconv.train.settings import Settings, checked
 
 __all__ = ["WholeFiles", "load_segmenter", "read_checkpoint"]
 
 DESCRIPTION = ("net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation")
-"""The hyperparameters that a checkpoint must contain."""
+"""The hyperparameters that describe the net of a checkpoint; the others describe its training."""
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -39,7 +42,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         TconvError: no such file, not a checkpoint, or one that another program wrote.
     """
     path = Path(path)
-    if not path.is_file():
+    check_file(path)
+    if not path.exists():
         raise TconvError(f"checkpoint {path}: no such file")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -48,11 +52,43 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"checkpoint {path}: not a checkpoint of plain tensors, nothing was loaded"
         ) from fault
     whole: dict[str, Any] = content if isinstance(content, dict) else {}
-    settings = whole.get("hyper_parameters")
-    missing = [key for key in DESCRIPTION if not isinstance(settings, dict) or key not in settings]
-    if missing or "state_dict" not in whole:
+    settings, weights = whole.get("hyper_parameters"), whole.get("state_dict")
+    wanted = (*DESCRIPTION, *(name for name in Settings.__annotations__ if name not in DESCRIPTION))
+    missing = [key for key in wanted if not isinstance(settings, dict) or key not in settings]
+    if "state_dict" not in whole:
+        missing.append("state_dict")
+    if missing or not isinstance(settings, dict):
         raise TconvError(f"checkpoint {path}: not written by 'tconv train' (it lacks {', '.join(missing)})")
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        raise TconvError(f"checkpoint {path}: its state_dict holds other things than tensors by name")
+    try:
+        _check(settings)
+    except TconvError as fault:
+        raise TconvError(f"checkpoint {path}: not written by 'tconv train': {fault}") from None
     return whole
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """Whether what a checkpoint says of its net and its training are values of their kinds."""
+    for name in ("net", "backbone", "upsampling"):
+        if not isinstance(settings[name], str):
+            raise TconvError(f"{name}={shown(settings[name])}; a name would fit")
+    classes, channels = settings["classes"], settings["in_channels"]
+    names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not names or not 2 <= len(classes) <= 255:
+        raise TconvError(f"classes={shown(classes)}; a list of 2 to 255 names would fit")
+    if type(channels) is not int or channels not in (1, 3):
+        raise TconvError(f"in_channels={shown(channels)}; 1 or 3 would fit")
+    for name in ("mean", "deviation"):
+        values = settings[name]
+        numbers = isinstance(values, list) and all(type(v) is float and math.isfinite(v) for v in values)
+        if not numbers or len(values) != channels:
+            raise TconvError(f"{name}={shown(values)}; a list of {channels} numbers would fit")
+    if not isinstance(settings["augment"], bool):
+        raise TconvError(f"augment={shown(settings['augment'])}; True or False would fit")
+    checked({name: settings[name] for name in Settings.__annotations__}, ranks=1)  # type: ignore[arg-type]
 
 
 def load_segmenter(path: str | Path) -> Segmenter:
@@ -67,7 +103,9 @@ def load_segmenter(path: str | Path) -> Segmenter:
     try:
         segmenter = Segmenter(**settings)
         segmenter.load_state_dict(content["state_dict"])
-    except (TypeError, RuntimeError) as fault:
+    except TconvError as fault:
+        raise TconvError(f"checkpoint {path}: {fault}") from None
+    except (TypeError, RuntimeError, AttributeError) as fault:
         dials = " ".join(str(settings[key]) for key in DESCRIPTION[:3])
         reason = " ".join(str(fault).split())[:120]
         raise TconvError(f"checkpoint {path}: its weights are not those of a {dials}: {reason}") from fault

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tconv.errors import TconvError, unknown
+from tconv.files import check_file
 from tconv.train.pictures import Label, Picture, read_label, read_picture, size_of, to_channels
 
 __all__ = ["BUILT_IN", "Data", "Split", "open_data", "statistics"]
@@ -83,6 +84,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.path = path
+        check_file(path / "classes.txt")
         try:
             text = (path / "classes.txt").read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as fault:
@@ -127,7 +129,7 @@ class FolderSplit:
         self.labels = [root / "labels" / f"{image.stem}.png" for image in self.images]
         self.names = [image.stem for image in self.images]
         for image, label in zip(self.images, self.labels, strict=True):
-            if not label.is_file():
+            if not label.exists():
                 raise TconvError(f"{image}: its label {label} is missing")
             (height, width, _), (rows, columns, _) = size_of(image), size_of(label)
             if (height, width) != (rows, columns):

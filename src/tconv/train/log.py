@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
-from tconv.errors import printable
+from tconv.errors import TconvError, printable
 from tconv.files import write_aside
 from tconv.train.processes import is_first
 
@@ -64,7 +64,23 @@ class EpochLog(Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = list(state_dict["rows"])
+        rows: Any = state_dict.get("rows")
+        self.rows = list(rows) if isinstance(rows, list) else rows
+
+    def check(self) -> None:
+        """Whether the rows are those of a log.
+
+        Raises:
+            TconvError: they are something else, as in a file that another program wrote.
+        """
+        fine = isinstance(self.rows, list) and all(
+            isinstance(row, dict)
+            and row.keys() == set(COLUMNS)
+            and all(type(value) in (int, float) for value in row.values())
+            for row in self.rows
+        )
+        if not fine:
+            raise TconvError(f"--resume {self.out}: last.ckpt holds no rows of a log")
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._start = time.perf_counter()

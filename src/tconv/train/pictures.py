@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.errors import TconvError
+from tconv.files import check_file
 
 __all__ = ["IGNORED", "read_label", "read_picture", "size_of", "to_channels"]
 
@@ -31,6 +32,7 @@ def read_picture(path: Path) -> Picture:
     """
     from PIL import Image
 
+    check_file(path)
     try:
         with Image.open(path) as image:
             if image.mode.startswith("I"):
@@ -53,6 +55,7 @@ def read_label(path: Path, classes: int) -> Label:
     """
     from PIL import Image
 
+    check_file(path)
     try:
         with Image.open(path) as image:
             mode, values = image.mode, np.asarray(image)
@@ -78,6 +81,7 @@ def size_of(path: Path) -> tuple[int, int, bool]:
     """
     from PIL import Image
 
+    check_file(path)
     try:
         with Image.open(path) as image:
             return image.height, image.width, image.mode in ("1", "L", "LA") or image.mode.startswith("I")

@@ -15,7 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tconv.errors import TconvError
-from tconv.files import make_folder
+from tconv.files import alone, make_folder
 from tconv.train import processes
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import WholeFiles, read_checkpoint
@@ -77,7 +77,10 @@ def fit(
     """
     out = Path(out)
     ranks = processes.count(devices, nodes)
-    with quiet():
+    with quiet(), contextlib.ExitStack() as held:
+        was_there = out.is_dir()
+        if was_there:
+            _enter(out, held)
         data = data if not isinstance(data, str | Path) else open_data(data)
         splits = {name: data.split(name) for name in ("train", "val")}
         done = read_checkpoint(out / "last.ckpt") if _goes_on(out, resume) else None
@@ -91,17 +94,22 @@ def fit(
             segmenter = _again(data, done, given, ranks, out)
         log = EpochLog(out)
         if done is not None:
-            if log.state_key not in done.get("callbacks", {}):
+            held_rows = done.get("callbacks")
+            if not isinstance(held_rows, dict) or not isinstance(held_rows.get(log.state_key), dict):
                 raise TconvError(
                     f"--resume {out}: last.ckpt is not a run's last one, but a best.ckpt or the like"
                 )
             log.load_state_dict(done["callbacks"][log.state_key])
+            log.check()
         settings = segmenter.hparams
         if len(log.rows) >= settings["epochs"]:
             note(f"{out} has finished its {len(log.rows)} epochs already")
             return Run(out, tuple(log.rows))
         _check_labels(splits)
         make_folder(out)
+        if not was_there:
+            _enter(out, held)
+            _goes_on(out, resume=False)  # another run may have made it meanwhile
         normal = segmenter.normalisation
         training = TrainingPictures(
             splits["train"], normal, crop=settings["crop"], augment=settings["augment"], seed=settings["seed"]
@@ -121,10 +129,16 @@ def fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        with _one_line(trainer, out):
+        with _one_line(trainer, log):
             trainer.fit(segmenter, batches, ckpt_path=out / "last.ckpt" if done else None, weights_only=True)
     rows = read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key]["rows"]
     return Run(out, tuple(rows))
+
+
+def _enter(out: Path, held: contextlib.ExitStack) -> None:
+    """Keep other runs out of the folder; of processes that train together the first does it for all."""
+    if processes.is_first():
+        held.enter_context(alone(out))
 
 
 def _fresh(
@@ -221,7 +235,7 @@ class Movable(ModelCheckpoint):
 
 
 @contextlib.contextmanager
-def _one_line(trainer: lightning.Trainer, out: Path) -> Iterator[None]:
+def _one_line(trainer: lightning.Trainer, log: EpochLog) -> Iterator[None]:
     """Report an early end of the training in one line: an error in another process, Ctrl-C."""
     try:
         yield
@@ -236,5 +250,9 @@ def _one_line(trainer: lightning.Trainer, out: Path) -> Iterator[None]:
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        note(f"stopped; the finished epochs are in {out}, --resume continues from them")
+        note(
+            f"stopped; the finished epochs are in {log.out}, --resume continues from them"
+            if log.rows
+            else f"stopped before the first epoch was finished; --resume starts {log.out} anew"
+        )
         raise KeyboardInterrupt from None

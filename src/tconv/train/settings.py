@@ -23,6 +23,8 @@ class Settings(TypedDict, total=False):
     seed: int
 
 
+_MOST = 2**31 - 1
+
 LEARNING_RATES = {"small": 6e-3, "vgg16": 1e-4}
 """First learning rate for each backbone: pretrained weights need smaller steps than random ones."""
 
@@ -54,12 +56,22 @@ def checked(given: Settings, ranks: int) -> dict[str, Any]:
     # One picture per step, as in FCN's reference code: many small steps learn more than few averaged ones.
     settings.setdefault("batch", ranks)
     settings.setdefault("lr", LEARNING_RATES.get(settings["backbone"], 1e-3))
-    for name, least in (("epochs", 1), ("batch", 1), ("crop", 1), ("seed", 0)):
+    for name, least, most in (
+        ("epochs", 1, _MOST), ("batch", 1, _MOST), ("crop", 1, _MOST), ("seed", 0, 2**63 - 1),
+    ):  # fmt: skip
         value = settings[name]
-        if value is not None and value < least:
+        if name == "crop" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TconvError(f"{name}={value!r:.60}: must be an int")
+        if value < least:
             raise TconvError(f"{name}={value}: must be at least {least}")
-    if not 0 < settings["lr"] < float("inf"):
-        raise TconvError(f"lr={settings['lr']:g}: must be above 0 and finite")
+        if value > most:
+            raise TconvError(f"{name}={value!r:.60}: must be at most {most}")
+    lr = settings["lr"]
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf"):
+        said = f"{lr:g}" if isinstance(lr, float) else f"{lr!r:.60}"
+        raise TconvError(f"lr={said}: must be above 0 and finite")
     if settings["batch"] % ranks:
         fits = settings["batch"] // ranks * ranks or ranks
         raise TconvError(f"batch={settings['batch']}: does not divide over {ranks} processes; {fits} would")

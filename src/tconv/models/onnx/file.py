@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError, said
-from tconv.files import write_aside
+from tconv.files import aside, write_aside
 from tconv.models.onnx import guards
 from tconv.models.onnx.guards import LARGEST
 from tconv.models.onnx.nodes import FIXED, quiet, tensors, tensors_of, walk
@@ -162,7 +162,7 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     import onnx_ir as ir
 
     data = path.with_name(path.name + ".data")
-    part = data.with_name(data.name + ".part")
+    part = aside(data)
     if any(source.exists() and data.exists() and source.samefile(data) for source in sources):
         raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
     values = [

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tconv.errors import TconvError, clean, said
+from tconv.files import check_file
 from tconv.models.onnx.calls import DEEPEST, check_calls, subgraphs
 from tconv.models.onnx.external_data import check_outside
 from tconv.models.onnx.growth import check_growth
@@ -55,8 +56,7 @@ def parse(path: Path) -> ModelProto:
     try:
         if path.is_dir():
             raise TconvError(f"{shown} is a folder; the .onnx file in it would fit")
-        if path.exists() and not path.is_file():  # to open a pipe would wait for a writer
-            raise TconvError(f"{shown} is no regular file; a .onnx file would fit")
+        check_file(path)
         with open(path, "rb") as file:
             size = path.stat().st_size
             start = file.read(32)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean
+from tconv.files import check_file
 from tconv.onnx.rewriting.runner import Arrays, Runner, Trouble
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _SIZES = ((1, 32, 64), (2, 64, 32), (1, 33, 47), (1, 64, 64), (1, 128, 96), (3, 
 takes multiples of 32 more often than odd sizes."""
 
 _ENOUGH = 3
+_MOST = 1 << 28  # numbers of one input: 2 GB as they are drawn
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ def read_feeds(path: Path, model: ir.Model) -> Feeds:
     """
     import zipfile
 
+    check_file(path)
     try:
         with open(path, "rb") as file:  # np.load would leave one that is broken open
             if file.read(2) != b"PK":  # it reads other kinds of file, too
@@ -140,6 +144,12 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
     fixed = static(model, shapes)
     for number, sizes in enumerate(_SIZES[:_ENOUGH] if fixed else _SIZES, 1):
         sized = _filled(values, sizes, shapes)
+        for name, (shape, _) in sized.items():
+            if prod(shape) > _MOST:
+                raise TconvError(
+                    f"input {clean(name)} is {'x'.join(map(str, shape))}, of which none is made up; up to "
+                    f"{_MOST:,} numbers would fit, or a file: --input x.npz"
+                )
         for fill in _FILLS:
             generator = np.random.default_rng(next(seeds))
             arrays = {
