@@ -120,7 +120,7 @@ def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
 @pytest.mark.usefixtures("own_threads")
 def test_more_threads_than_a_c_int_holds_are_not_asked_for() -> None:
     huge = plan(Geometry.parse("n16 c512>512 i256x256 k4 s2 p1"), dtype="i8")
-    assert huge.most_threads == 1024
+    assert huge.core.most_threads == 1024
 
 
 def test_an_empty_batch_is_fine_by_any_algorithm() -> None:
