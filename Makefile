@@ -1,7 +1,7 @@
-# make demo   learn to upsample and segment real pictures; then open runs/demo/report.html
+# make demo   train FCNs that segment MRI slices; then open runs/demo/report.html
 # make test   set up in the same way and run all tests
 #
-# Both build the package and install it into .venv; nothing else on the machine is touched.
+# Both build the package and install it into .venv, and touch nothing else on the machine.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,12 +18,12 @@ CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 demo: $(VENV)/.demo
 	$(BIN)/tconv demo --out runs/demo
 
-# Two processes share the files of tests; tests/conftest.py shares the processors between them.
+# Two processes share the test files; tests/conftest.py divides the processors between them.
 WORKERS ?= 2
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# The conventions against each real framework, in an environment of their own: TensorFlow's pins clash with ours.
+# The conventions against each real framework, in a separate environment: TensorFlow's pins conflict with tconv's.
 PEERS := $(VENV)-frameworks
 test-frameworks: $(PEERS)/.done
 	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks
@@ -50,12 +50,12 @@ docs: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov=tconv --cov-report=term-missing:skip-covered
 
-# The type stub of the compiled module is generated, and a test holds the committed one to it.
+# The type stub of the compiled module is generated; a test compares it with the committed one.
 stubs: $(VENV)/.dev
 	$(BIN)/python -m nanobind.stubgen -m tconv._core -o src/tconv/_core.pyi
 
-# The kernels once more, under AddressSanitizer and UndefinedBehaviorSanitizer; those of matrix registers too, which are
-# computed in software there.
+# The kernel tests under AddressSanitizer and UndefinedBehaviorSanitizer, with the matrix registers of AMX emulated in
+# software.
 SANITIZED := build/sanitize/site
 sanitize: $(VENV)/.dev
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DTCONV_SANITIZE=ON -DTCONV_EMULATE_TILES=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
@@ -75,8 +75,8 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The rules below reinstall tconv whenever a source is newer. The second line of each is what makes it quick: the
-# dependencies are there already, and CMake builds only what has changed.
+# The rules below reinstall tconv whenever a source is newer. That is quick, since the dependencies are already installed
+# and CMake builds only what has changed.
 $(VENV)/.demo: $(BIN)/python $(SOURCE) constraints.txt
 	$(PIP) '.[train]'
 	@touch $@
@@ -85,7 +85,7 @@ $(VENV)/.dev: $(BIN)/python $(SOURCE) constraints.txt
 	$(PIP) '.[dev]'
 	@touch $@
 
-# Keras 3.14 lies beside the newer one, for the one test that compares them.
+# Keras 3.14 is installed next to the newer version, for the one test that compares them.
 $(PEERS)/.done: $(SOURCE) tests/frameworks/constraints.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -c tests/frameworks/constraints.txt '.[frameworks]'

@@ -3,10 +3,10 @@
     python benchmarks/fit_costs.py                    # the best instruction set, some minutes
     python benchmarks/fit_costs.py --isa avx2 --plans 400
 
-Plans of many layers, cheap ones and others, are timed on one thread. Then the numbers of the record are moved
-until the formulas' estimates agree with the times as well as they can, each number no further from where it
-was than that is worth (a ridge regression of logarithms; the formulas are differentiated numerically). Sizes
-of caches are read from the system. Measure on a quiet machine.
+Plans of many layers, cheap and expensive ones, are timed on one thread. Then the numbers of the record are
+fitted, so that the formulas' estimates agree with the times. The fit is a ridge regression of logarithms,
+which keeps each number near its start unless a move pays; the formulas are differentiated numerically. Sizes
+of caches are read from the system. Measure on an idle machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tconv.planning.problem import MAPS, problem_of
 from tconv.planning.records import RECORDS, Caches, Record
 
 LAYERS = Path(__file__).parents[1] / "src/tconv/bench/layers.txt"
-RIDGE = 0.05  #: what a number's move by a factor e costs, in squared logarithms of the mean plan's error
+RIDGE = 0.05  #: penalty of moving a number by a factor e, in squared logarithms of the mean plan's error
 
 
 class Sample(NamedTuple):
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
 
 
 def leaves(record: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Paths of the numbers that can be fitted: cycles and factors, no sizes."""
+    """Paths of the numbers that can be fitted: cycles and factors, not sizes."""
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if dataclasses.is_dataclass(value):
@@ -61,7 +61,7 @@ def value_of(record: Any, path: Sequence[str]) -> float:
 
 
 def moved(record: Any, path: Sequence[str], value: float) -> Any:
-    """The record with another number at a path."""
+    """The record with `value` at a path."""
     if len(path) > 1:
         value = moved(getattr(record, path[0]), path[1:], value)
     return dataclasses.replace(record, **{path[0]: value})
@@ -74,7 +74,7 @@ def weighed(facts: Machine, geometry: Geometry, map: MapName, algorithm: str) ->
 
 
 def samples(facts: Machine, geometries: Sequence[Geometry], count: int, seed: int) -> list[Sample]:
-    """Cheap plans of every algorithm, and as many others at random."""
+    """The cheapest plans of every algorithm, and as many others at random."""
     draw, cheap, others = random.Random(seed), [], []
     for geometry in geometries:
         for map in MAPS:
@@ -104,7 +104,7 @@ def estimates(facts: Machine, chosen: Sequence[Sample]) -> np.ndarray:
 
 
 def seconds(facts: Machine, sample: Sample) -> float | None:
-    """Seconds of the fastest of some runs with packed weights; None where it asks for too much memory."""
+    """Seconds of the fastest of several runs with packed weights; None if it needs too much memory."""
     candidate = weighed(facts, *sample[:3])[sample.index]
     chosen = Plan.of(candidate, sample.geometry, sample.map, dtype="f32", isa=facts.isa)
     g, runner = sample.geometry, chosen.runner
@@ -148,7 +148,7 @@ def fit(facts: Machine, chosen: Sequence[Sample], times: np.ndarray, rounds: int
 
 
 def error(facts: Machine, chosen: Sequence[Sample], times: np.ndarray) -> float:
-    """By what factor a plan's estimate is off, in the mean of logarithms, once the unit is right."""
+    """The factor by which estimates are off, as the mean of logarithms, in the best unit."""
     missed = np.log(times) - np.log(estimates(facts, chosen))
     return float(np.exp(np.abs(missed - np.median(missed)).mean()))
 
@@ -172,13 +172,13 @@ def cache_bytes(level: int) -> int:
     return 0
 
 
-def told(record: Any, name: str = "Record", depth: int = 0) -> str:
+def source_of(record: Any, name: str = "Record", depth: int = 0) -> str:
     """A record as Python source."""
     inner, lines = "    " * (depth + 1), [f"{name}("]
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if dataclasses.is_dataclass(value):
-            shown = told(value, type(value).__name__, depth + 1)
+            shown = source_of(value, type(value).__name__, depth + 1)
         else:
             shown = f"{value:.3g}" if isinstance(value, float) else repr(value)
         lines.append(f"{inner}{field.name}={shown},")
@@ -189,7 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--isa", choices=isas(), default=isas()[0], help="an instruction set of this CPU")
     parser.add_argument("--plans", type=int, default=240, metavar="N", help="plans to time")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which they are")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of their random choice")
     args = parser.parse_args()
     _core.set_num_threads(1)
     lines = (line.split("#")[0].split() for line in LAYERS.read_text(encoding="utf-8").splitlines())
@@ -212,7 +212,7 @@ def main() -> int:
     print(
         f"# {error(facts, chosen, measured):.2f} before and are by {error(after, chosen, measured):.2f} now."
     )
-    print(told(fitted))
+    print(source_of(fitted))
     return 0
 
 

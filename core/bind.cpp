@@ -1,5 +1,5 @@
-// What Python sees beside plans (bind_plan.cpp). Pointers come as addresses or as objects with a buffer;
-// tconv.ops and tconv.torch have checked shapes, dtypes and contiguity before they come here.
+// The Python bindings, except for plans (bind_plan.cpp). Pointers are passed as addresses or as objects with
+// a buffer; tconv.ops and tconv.torch have already checked shapes, dtypes and contiguity.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -22,7 +22,7 @@ namespace {
 using tconv::Block;
 using tconv::Runner;
 
-// The address of an array's first number, held for the length of a call.
+// The address of an array's first number, valid during a call.
 class Address {
  public:
   Address(nb::handle object, bool writable) {
@@ -78,14 +78,14 @@ Packed* pack(const Runner& runner, nb::handle weight) {
   return packed.release();
 }
 
-// A flat array of bytes whose memory comes from the cache of blocks and goes back to it.
+// A flat array of bytes whose memory is taken from the cache of blocks and returned to it.
 nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>> empty(size_t bytes) {
   auto block = std::make_unique<Block>(bytes);
   nb::capsule owner(block.get(), [](void* p) noexcept { delete static_cast<Block*>(p); });
   return nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>(block.release()->as<void>(), {bytes}, owner);
 }
 
-// bfloat16 has no buffer and, in NumPy, no DLPack: its bits travel as uint16.
+// bfloat16 has no buffer and, in NumPy, no DLPack: its bits are passed as uint16.
 nb::ndarray<nb::numpy, const uint16_t> bfloat16_bits(
     const nb::ndarray<nb::ro, nb::device::cpu, nb::c_contig>& array) {
   if (array.dtype() != nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1})
@@ -111,8 +111,8 @@ nb::ndarray<nb::array_api> as_bfloat16(const nb::ndarray<uint16_t, nb::device::c
       nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1});
 }
 
-// What a register tile can be, so that planning knows: [(rows, vectors), ...], of dot products [(rows,
-// columns), ...], and the numbers in a vector.
+// The register tiles that exist, for planning: [(rows, vectors), ...], for dot products [(rows, columns),
+// ...], and how many numbers a vector holds.
 template <class T> nb::dict describe(const tconv::KernelSet<T>& set) {
   nb::list tiles;
   for (int rows = 1; rows <= set.kMaxRows; ++rows)
@@ -126,7 +126,7 @@ template <class T> nb::dict describe(const tconv::KernelSet<T>& set) {
   out["dots"] = nb::tuple(dots);
   out["lanes"] = set.lanes;
   out["tiles"] = nb::tuple(tiles);
-  nb::list matrices;  // the same in matrix registers of 16 x 16, for whoever has them
+  nb::list matrices;  // the same in matrix registers of 16 x 16, where the CPU has them
   for (int height = 1; height <= set.matrix.kMost; ++height)
     for (int width = 1; width <= set.matrix.kMost; ++width)
       if (set.matrix.tile[1][height][width]) matrices.append(nb::make_tuple(height, width));
@@ -148,7 +148,7 @@ nb::dict instruction_sets() {
 }  // namespace
 
 NB_MODULE(_core, m) {
-  // Plans are remembered for as long as the process lives; that is no leak to tell users of at its end.
+  // Plans are cached for the life of the process, which is not a leak to report at its end.
   nb::set_leak_warnings(false);
   m.doc() = "Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.";
   nb::class_<Packed>(m, "Packed", "Weights in the order in which a plan reads them.")

@@ -7,7 +7,7 @@
 
 namespace nb = nanobind;
 
-// So many integers are a tuple in Python.
+// An array of 3 or 4 integers is a tuple in Python.
 template <size_t count> struct nb::detail::type_caster<std::array<int64_t, count>> {
   static_assert(count == 3 || count == 4);
   using Numbers = std::array<int64_t, count>;
@@ -44,7 +44,7 @@ template <class Value> auto argument(const char* name) {
   else return nb::arg(name);
 }
 
-// A struct as a class whose fields are given by name, all of them, and never change.
+// Binds a struct as a class: its constructor takes all fields by name, and they are read-only.
 template <class T, class... Value>
 void record(nb::module_& m, const char* name, const char* doc, Field<T, Value>... fields) {
   nb::class_<T> made(m, name, doc);

@@ -10,7 +10,7 @@
 namespace tconv {
 namespace {
 
-// Calls plane(i) for each i in [0, planes), many small ones a task.
+// Calls plane(i) for each i in [0, planes), many small ones per task.
 template <class Plane> void each_plane(const Plan& plan, int64_t planes, const Plane& plane) {
   const int64_t tasks = std::min<int64_t>(planes, 64);
   parallel_for(tasks, plan.most_threads, [&](int64_t task, int) {
@@ -30,7 +30,7 @@ template <class Kernel> void each_kernel(const Plan& plan, const Kernel& kernel)
   });
 }
 
-// Complex planes to real ones, re and im by turns, and back. T is the type of a part.
+// Complex planes to real ones, re and im alternating, and back. T is the type of a part.
 template <class T> void split_planes(const Plan& plan, const T* from, int64_t planes, int64_t size, T* to) {
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   each_plane(plan, planes, [&](int64_t i) {
@@ -48,7 +48,7 @@ template <class T> void join_planes(const Plan& plan, const T* from, int64_t pla
 
 // Complex weights to those of the real plan; the real plan's weight gradient to the complex one.
 template <class T> void split_weights(const Plan& plan, const T* from, T* to) {
-  const bool transposed = plan.map == Map::conv_transpose;  // else what lies in rows is the target
+  const bool transposed = plan.map == Map::conv_transpose;  // else rows are channels of the target
   each_kernel(plan, [&](int64_t whole, int64_t real, int64_t row, int64_t cells) {
     for (int64_t k = 0; k < cells; ++k) {
       const T re = from[2 * (whole + k)], im = from[2 * (whole + k) + 1];
@@ -69,7 +69,7 @@ template <class T> void join_gradient(const Plan& plan, const T* from, T* to) {
   });
 }
 
-// Numbers of a side of the map: planes of all channels of all batch items, and the numbers of one.
+// The sizes of one side of the map: planes of all channels of all batch items, and the numbers of a plane.
 struct Planes {
   int64_t count, size;
   Planes(const Problem& p, int64_t channels, const Triple& extent)
@@ -83,7 +83,7 @@ template <class T> void run_parts(const Setup& setup, const Method& method, cons
   const bool gradient = plan.map == Map::weight_gradient, transposed = plan.map == Map::conv_transpose;
   const auto room = [](int64_t numbers) { return Block(static_cast<size_t>(numbers) * sizeof(T)); };
   const Planes x(p, p.in_channels, p.input), y(p, p.out_channels, p.output);
-  // Where channels are last, the parts of a number are neighbouring channels already.
+  // Where channels are last, the two parts of a number already are adjacent channels.
   Block x_room, y_room;
   if (!plan.last()) x_room = room(x.numbers()), y_room = room(y.numbers());
   const auto split = [&](const void* from, bool is_x) -> const void* {
@@ -99,7 +99,7 @@ template <class T> void run_parts(const Setup& setup, const Method& method, cons
     join_gradient(plan, made.as<T>(), static_cast<T*>(arrays.target));
     return;
   }
-  // A complex bias is one of real and imaginary parts by turns. Packed weights are real ones in any case.
+  // A complex bias has alternating real and imaginary parts. Packed weights are always real.
   const Block& to = transposed ? y_room : x_room;
   const Planes& made = transposed ? y : x;
   void* target = plan.last() ? arrays.target : to.as<void>();

@@ -1,20 +1,20 @@
-// Complex numbers by real ones. A map on complex channels is a real map on twice as many, in which the real
-// part of each channel is followed by its imaginary part:
+// Complex maps as real ones. A map on complex channels is a real map on twice as many channels, in which the
+// imaginary part of each channel follows its real part:
 //
 //   (y_re, y_im) = (x_re, x_im) [ w_re  w_im ]
 //                               [-w_im  w_re ]
 //
-// No map conjugates.
+// No map takes conjugates.
 #pragma once
 
 #include "method.hpp"
 
 namespace tconv {
 
-// Whether its numbers are complex and not left to the reference.
+// Whether the plan's numbers are complex and it is not a plan of the reference.
 bool is_complex(const Plan& plan);
 
-// The real plan by which a plan of complex numbers is carried out; others stay as they are.
+// The real plan that computes a plan of complex numbers; other plans are returned unchanged.
 Plan real_plan(Plan plan);
 
 // `setup` and `method` are those of the real plan.

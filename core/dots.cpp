@@ -1,9 +1,9 @@
-// The algorithm `dots`: tiles of dot products, both operands read along the reduction, so that nothing is
-// turned.
+// The algorithm `dots`: tiles of dot products. Both operands are read along the reduction, so that nothing is
+// transposed.
 //
 // The weight gradient of few channels reduces over positions: a row of x times y's phases, shifted by each
-// tap. The convolution with wide kernels reduces over kernel elements: a row of weights, as it lies, times a
-// stretch of y.
+// tap. The convolution with wide kernels reduces over kernel elements: a row of weights, in memory order,
+// times a range of y.
 #include <numeric>
 #include <vector>
 
@@ -19,14 +19,14 @@
 namespace tconv {
 namespace {
 
-// Cells of one channel of x in the order of y's panel, whole vectors.
+// Cells of one channel of x in the order of y's panel, padded to whole vectors.
 int64_t x_row(const Layout& at) {
   const int64_t row = round_up(at.positions, at.lanes);
-  // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
+  // Channels a multiple of 4 KiB apart would conflict in the same few cache lines of L1.
   return row * at.size % 4096 == 0 ? row + at.lanes : row;
 }
 
-// Runs all tiles of `rows` x `columns` dot products; `args` holds what they share, and the first row.
+// Runs all tiles of `rows` x `columns` dot products; `args` holds their common arguments and the first row.
 template <class T>
 void run_tiles(const DotsPlan& part, const KernelSet<T>& kernels, DotArgs<T> args, int64_t rows,
                int64_t columns) {
@@ -53,7 +53,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
   const int64_t chunks = ceil_div(at.source_channels, part.y_channels);
   const Segments<S> sums(plan, storage, gradient);
 
-  // Taps of one phase follow each other: their stretches of y overlap.
+  // Taps of one phase are consecutive: their ranges of y overlap.
   std::vector<size_t> order(static_cast<size_t>(at.kernel_cells));
   std::iota(order.begin(), order.end(), size_t{0});
   const std::vector<int64_t>& offsets = at.phases[0].offsets;
@@ -68,7 +68,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
   // Each task sums some boxes into the gradients of some of y's channels.
   Workers workers(plan.most_threads);
   parallel_for(groups * segments * chunks, workers.threads(), [&](int64_t task, int index) {
-    Worker& worker = workers[index];  // holds: which box of which group lies in x's panel
+    Worker& worker = workers[index];  // holds: which box of which group is in x's panel
     T *x_panel = worker.template memory<T>(static_cast<size_t>(setup.workspace)),
       *y_panel = x_panel + at.target_channels * pitch;
     T* line = y_panel + part.y_channels * at.panel.channel;
@@ -124,7 +124,7 @@ template <class T> void convolve(const Setup& setup, const T* y, const T* weight
   const Storage<T> storage(plan.isa);
   const int64_t boxes = at.box_count(), depth = at.source_channels,
                 chunks = ceil_div(at.target_channels, part.x_channels);
-  // A sum takes whole channels of y, or a part of the taps of one.
+  // A sum runs over whole channels of y, or over a part of the taps of one.
   const int64_t some = ceil_div(depth, plan.segments),
                 most_taps = ceil_div(some * p.kernel[0] * p.kernel[1], ceil_div(plan.segments, depth));
 
@@ -139,7 +139,7 @@ template <class T> void convolve(const Setup& setup, const T* y, const T* weight
   Workers workers(plan.most_threads);
   parallel_for(p.groups * boxes * chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker =
-        workers[index];  // holds: which box of which group lies in the panel, where all of y's channels do
+        workers[index];  // holds: which box of which group is in the panel, with all of y's channels
     T* panel = worker.template memory<T>(static_cast<size_t>(setup.workspace));
     const int64_t group = task / chunks / boxes, first = task % chunks * part.x_channels;
     const int64_t count = std::min(part.x_channels, at.target_channels - first);

@@ -1,4 +1,4 @@
-// The words of a plan. Python sees these very enums (bind.cpp); nothing else spells them.
+// The enums of a plan. Python uses the same enums (bind_plan.cpp); they are declared nowhere else.
 #pragma once
 
 namespace tconv {
@@ -19,23 +19,23 @@ enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
 // What sums are multiplied by before a bias is added. No kernel has one yet.
 enum class Scale : int { none, per_tensor, per_channel };
 
-// How a sum becomes a number of the target: to the nearest, ties to even (integers keep their low bits), or
-// the same clipped to what the target holds. No kernel clips yet.
+// How a sum is converted to the target's dtype: to the nearest, ties to even (integers keep their low bits),
+// or the same clipped to the range of the target. No kernel clips yet.
 enum class Rounding : int { nearest_even, saturating };
 
-// What the register tile of `phases` is made of. The phases of a channel, x fastest, count as further
+// The rows and lanes of the register tile of `phases`. The phases of a channel, x fastest, count as further
 // channels for `stacked` and `channels`, which need all phases to have the same taps.
-//   positions  lanes: neighbouring positions;          rows: channels, one phase at a time
-//   stacked    lanes: neighbouring positions;          rows: channels with their phases
-//   channels   lanes: channels with their phases;      rows: neighbouring positions
-//   by_phase   lanes: channels, phase after phase;     rows: neighbouring positions; any taps; channels last
+//   positions  lanes: adjacent positions;              rows: channels, one phase at a time
+//   stacked    lanes: adjacent positions;              rows: channels with their phases
+//   channels   lanes: channels with their phases;      rows: adjacent positions
+//   by_phase   lanes: channels, phase after phase;     rows: adjacent positions; any taps; channels last
 //   in the target
 enum class PhasesLanes : int { positions, stacked, channels, by_phase };
 
-// What the tile of a weight gradient is made of; y_channels and y_phases have channels of x as rows.
+// The rows and lanes of the tile of a weight gradient; y_channels and y_phases have channels of x as rows.
 //   x_channels  lanes: channels of x;                   rows: channels of y
-//   y_channels  lanes: channels of y, one phase at a time where the tile is of matrix registers
-//   y_phases    lanes: channels of y with their phases; in matrix registers alone
+//   y_channels  lanes: channels of y, one phase at a time where the tile consists of matrix registers
+//   y_phases    lanes: channels of y with their phases; only in matrix registers
 //   kernel      lanes: kernel elements along x;         rows: channels of x
 enum class GradientLanes : int { x_channels, y_channels, y_phases, kernel };
 

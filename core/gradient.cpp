@@ -3,7 +3,7 @@
 //
 //   gradient[i][o][k] = sum over batch and cells q of  x[i][q] * y[o][q * stride + k * dilation - lo]
 //
-// y is cut into its phases as for `conv`, so an element of the kernel is again one offset into the panel.
+// y is split into its phases as for `conv`, so a kernel element is again one offset into the panel.
 // Channels are the lanes: y's or, where y has too few of them, x's.
 #include <vector>
 
@@ -101,7 +101,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
           }
       }
 
-      // Rows of cells are the taps of a tile, the cells of a row its steps: gaps are never summed.
+      // Rows of cells are the taps of a tile, the cells of a row its steps: gaps are never accumulated.
       TileArgs<T> tile{};
       tile.taps = static_cast<int64_t>(rows.size());
       tile.offsets = rows.data();
@@ -130,7 +130,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
       }
     }
 
-    // Turn [element][row][column] into the weights' own layout.
+    // Transpose [element][row][column] to the layout of the weights.
     T* out =
         segment_sums[segment] + (group * at.target_channels + first) * at.source_channels * at.kernel_cells;
     for (int64_t i = 0; i < count; ++i, out += at.source_channels * at.kernel_cells)

@@ -2,10 +2,10 @@
 //
 //   gradient[i][o][k] = sum over batch and cells q of  x[i][q] * y[o][q * stride + k * dilation - lo]
 //
-// Registers run along the positions of a box, gaps between its rows counted: x is zero in the gaps. y is cut
-// into its phases, each of them lines of bfloat16 numbers in parts, in which an element of the kernel is an
-// offset. Rows of a tile are channels of x. Columns are channels of y, one phase at a time (y_channels), or
-// all phases of each (y_phases), where elements of one offset share a tile.
+// Registers run along the positions of a box, including the gaps between its rows, where x is zero. y is
+// split into its phases. Each phase is stored as lines of bfloat16 numbers in parts, in which a kernel
+// element is an offset. Rows of a tile are channels of x. Columns are channels of y, one phase at a time
+// (y_channels), or all phases of each (y_phases), where the elements with one offset share a tile.
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -21,17 +21,17 @@
 namespace tconv {
 namespace {
 
-// The elements of a kernel that one offset serves: of each of a channel's columns, or -1 where there is none.
+// The kernel elements with one offset: one for each column of a channel, or -1 where there is none.
 struct Shift {
   int64_t phase, offset;  // of one phase, or of all
   std::vector<int64_t> elements;
 };
 
 struct Sides {
-  bool whole;             // a segment is one box: its sums are made once and go out at once
-  int64_t phases, apart;  // of y; those that have tiles of their own
+  bool whole;             // a segment is one box: its sums are computed and stored once
+  int64_t phases, apart;  // of y; those with separate tiles
   int64_t each;           // columns of one channel of y in a tile
-  int64_t together;       // channels of y that are packed at once: whole registers
+  int64_t together;       // channels of y that are packed together: whole registers
   int64_t x_row;          // positions, whole blocks of 32
   int64_t rows;           // channels of x, whole registers
   int64_t x_panel, y_panel, y_part, y_tile, sums_pitch, sums, staged;  // in numbers of 32 bits
@@ -63,8 +63,7 @@ struct Sides {
     y_tile = y_part * part.parts * (odd ? 2 : 1);
     y_panel = ceil_div(round_up(part.y_channels, together) * each, 16) * apart * y_tile;
     sums_pitch = whole ? part.rows : rows;
-    if (sums_pitch % 256 == 0)
-      sums_pitch += 16;  // lines a multiple of 1 KiB apart would fight for the same places in L1
+    if (sums_pitch % 256 == 0) sums_pitch += 16;  // lines a multiple of 1 KiB apart would conflict in L1
     sums = part.y_channels * at.kernel_cells * sums_pitch;
     staged = std::max(16 * x_row, together * at.panel.channel);
   }
@@ -129,7 +128,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
   const Segments<S> segment_sums(plan, storage, gradient);
   Workers workers(plan.most_threads);
 
-  // Where the sums of each column go, shift by shift; those past the last are not kept.
+  // Where the sums of each column are stored, shift by shift; those past the last are discarded.
   const size_t all = static_cast<size_t>(part.y_channels * sides.each),
                padded = static_cast<size_t>(round_up(part.y_channels * sides.each, 16) + 32);
   std::vector<int64_t> places(padded * sides.shifts.size(), -1);
@@ -143,7 +142,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
   // Each task sums some boxes into the gradients of some of y's channels.
   parallel_for(groups * segments * chunks, workers.threads(), [&](int64_t task, int index) {
     Worker& worker =
-        workers[index];  // holds: which segment of which group lies in x's panel, if that is one box
+        workers[index];  // holds: which segment of which group is in x's panel, if that is one box
     T *x_panel = worker.template memory<T>(static_cast<size_t>(setup.workspace)),
       *y_panel = x_panel + sides.x_panel;
     T *sums = y_panel + sides.y_panel, *staged = sums + sides.sums, *line = staged + sides.staged;
@@ -185,7 +184,7 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
             correlate(args);
           }
         }
-        // Turn [channel of y][element][channel of x] into the weights' own layout.
+        // Transpose [channel of y][element][channel of x] to the layout of the weights.
         for (int64_t r = 0; b + 1 == end && r < channels; r += 16)
           kernels.transpose(own + r, sides.sums_pitch, 1, std::min<int64_t>(16, channels - r), count * cells,
                             out + (i + r) * at.source_channels * cells, at.source_channels * cells);

@@ -1,9 +1,9 @@
 // The weight gradient of wide kernels, with elements of the kernel along x as lanes.
 //
-// For one row of one kernel, gradient[i][o][kz][ky][:] adds x[i][q] times a stretch of y that begins at q *
-// stride: both the stretch and the row of the gradient lie in memory as they are needed, so y is only copied,
-// one channel at a time, with zeros around it. Kernels fill whole vectors. Big strides and few channels are
-// what this is for: FCN's 64x64 kernels, the inverse STFT.
+// For one row of one kernel, gradient[i][o][kz][ky][:] accumulates x[i][q] times a range of y that begins at
+// q * stride. The range and the row of the gradient are contiguous in memory, so y is only copied, one
+// channel at a time, with zeros around it. Rows of kernels fill whole vectors. This is for large strides and
+// few channels: FCN's 64x64 kernels, the inverse STFT.
 #include <vector>
 
 #include "gradient.hpp"
@@ -29,15 +29,14 @@ template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y,
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
   const Storage<S> storage(plan.isa);
   const int64_t boxes = at.box_count(), segments = plan.segments;
-  // The gradient is cut into stretches of rows of kernels, one vector tile wide, which tasks share among
-  // them.
+  // The gradient is split into ranges of kernel rows (`stretches`), each as wide as a tile. Tasks share them.
   const int64_t across = ceil_div(p.kernel[2], at.tile_lanes), of_one = p.kernel[0] * p.kernel[1] * across;
   const int64_t stretches = p.out_channels * of_one, chunks = ceil_div(stretches, part.stretches);
   const Side &x_side = at.target, &y_side = at.source;
   const Segments<S> sums(plan, storage, gradient);
   Workers workers(plan.most_threads);
 
-  // Each task sums some boxes into some stretches.
+  // Each task sums some boxes into some of these ranges.
   parallel_for(p.groups * segments * chunks, workers.threads(), [&](int64_t task, int worker) {
     T *x_panel = workers[worker].template memory<T>(static_cast<size_t>(setup.workspace)),
       *y_panel = x_panel + wide.x_panel;

@@ -1,4 +1,4 @@
-// Sixteen-bit numbers and what they are as floats.
+// 16-bit numbers, and their conversion to and from float.
 #pragma once
 
 #include <cstdint>

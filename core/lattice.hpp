@@ -1,7 +1,7 @@
 // The arithmetic of one axis, the same for all three maps.
 //
-// Both sides of the map are seen as lattices of cells. A cell q holds `stride` neighbouring indices of the
-// finer side, its phases, and one index of the coarser side:
+// Both sides of the map are lattices of cells. A cell q holds `stride` adjacent indices of the finer side,
+// its phases, and one index of the coarser side:
 //
 //   conv_transpose   reads source[q + distance], writes target[q * stride + phase - target_lo]
 //   conv             reads source[(q + distance) * stride + phase - source_lo], writes target[q]
@@ -27,16 +27,16 @@ struct Lattice {
   int64_t source_stride, source_lo, source_size;
   int64_t target_stride, target_lo, target_size;
   std::vector<int64_t> source_phases;         // residues that some tap reads
-  std::vector<std::vector<Tap>> target_taps;  // one list a phase of the target
+  std::vector<std::vector<Tap>> target_taps;  // one list per phase of the target
   int64_t nearest, farthest;                  // least (<= 0) and greatest (>= 0) distance of any tap
 
-  // True where cells before the first and past the last read nothing but zeros, so that the end of one row of
-  // a panel can serve as the beginning of the next.
+  // True where cells before the first and past the last read only zeros, so that the end of one row of a
+  // panel can serve as the beginning of the next.
   bool zeros_outside() const;
 };
 
-// `aligned` keeps one window of distances for all phases of the target (what Lanes::channels needs);
-// otherwise the cropping is folded into the distances, which wastes no cell.
+// `aligned` keeps one window of distances for all phases of the target (needed where phases share a tile);
+// otherwise the distances include the cropping, which wastes no cell.
 Lattice make_lattice(const Plan& plan, int axis, bool aligned);
 
 }  // namespace tconv

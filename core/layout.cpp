@@ -14,7 +14,7 @@ int64_t gap(const Lattice& axis, int64_t box) {
   return shared ? std::max(axis.farthest, -axis.nearest) : axis.farthest - axis.nearest;
 }
 
-// `run`: positions that are read together; rows are whole runs.
+// `run`: positions that are read together; rows are padded to whole runs.
 Panel make_window(const Layout& at, int64_t run) {
   const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
   Panel panel{};
@@ -25,7 +25,7 @@ Panel make_window(const Layout& at, int64_t run) {
   const int64_t positions = panel.position(at.box[0] - 1, at.box[1] - 1, at.box[2] - 1) + at.box[3];
   const int64_t past = panel.offset(z.farthest, y.farthest, x.farthest);
   panel.row = round_up(panel.first + round_up(positions, run) + past, run);
-  // Channels a multiple of 4 KiB apart would fight for the same few lines of L1.
+  // Channels a multiple of 4 KiB apart would conflict in the same few cache lines of L1.
   if (panel.row * at.size % 4096 == 0) panel.row += run;
   panel.channel = panel.row * at.source_phase_count();
   panel.dense = panel.first == 0 && panel.pitch[0] == at.box[1] * at.box[2] * at.box[3];
@@ -74,7 +74,7 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
   return phases;
 }
 
-// Gives every offset that some tap has its place among the distances, and the taps that place instead.
+// Collects the offsets of all taps as distances, and replaces each tap's offset by the index of its distance.
 void repeat_by_distance(Layout& layout) {
   std::vector<int64_t>& all = layout.distances;
   for (const PhaseTaps& phase : layout.phases)
@@ -87,8 +87,8 @@ void repeat_by_distance(Layout& layout) {
   for (int64_t& distance : all) distance += layout.window.first;
 }
 
-// What every part has: lattices, boxes, the panel, and the taps of each phase. `run`: positions read
-// together.
+// What all parts have in common: lattices, boxes, the panel, and the taps of each phase. `run`: positions
+// read together.
 Layout make_common(const Plan& plan, const Cells& box, bool aligned, int vectors, int64_t run, bool im2col) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
@@ -115,7 +115,7 @@ Layout make_common(const Plan& plan, const Cells& box, bool aligned, int vectors
   out.panel = im2col ? make_im2col(out) : out.window;
   out.positions = out.panel.position(box[0] - 1, box[1] - 1, box[2] - 1) + box[3];
   out.tile_lanes = vectors * out.lanes;
-  if (source_size(plan) < out.size) {  // numbers are made aside before they are narrowed
+  if (source_size(plan) < out.size) {  // numbers are widened in scratch memory
     const Lattice& x = out.axis[2];
     out.line =
         std::max({(box[3] + x.farthest - x.nearest) * x.source_stride, box[3] * x.target_stride, kRows});
@@ -158,7 +158,7 @@ void lay_rows(Layout& out, const PhasesPlan& part) {
   out.packed_group = round_up(out.rows, unit) * out.depth * out.taps;
   out.sums_pitch = round_up(out.positions, out.lanes);
   if (out.sums_pitch * out.size % 2048 == 0) out.sums_pitch += out.lanes;
-  // Stacked rows are stored when a task's channels are done, since a channel's phases may lie in two tiles.
+  // Stacked rows are stored when a task's channels are done, since a channel's phases may be in two tiles.
   int64_t rows = out.stacked > 1 ? std::min(part.channels * out.stacked, out.rows)
                                  : static_cast<int64_t>(out.phases.size()) * part.rows;
   if (out.store == Store::turned) {  // phase by phase, all channels of a task at once

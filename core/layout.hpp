@@ -1,4 +1,4 @@
-// How a plan over boxes of cells lies in memory: panels of input, panels of weights, and sums. Sizes count
+// The memory layout of a plan over boxes of cells: panels of input, packed weights, and sums. Sizes count
 // numbers, not bytes.
 #pragma once
 
@@ -10,18 +10,19 @@
 namespace tconv {
 
 // A panel of input is [source channel][source phase][position]. The positions are the cells of a box in
-// row-major order, each row longer than the box is wide by as much as the taps reach past its ends; the gaps
-// hold zeros, or the neighbouring box's cells. A tap is then one constant offset, and a vector of lanes runs
-// on across the ends of rows.
+// row-major order. Each row is longer than the box is wide, by as much as the taps reach past its ends; the
+// gaps hold zeros, or cells of the adjacent box. A tap is then one constant offset, and a vector of lanes
+// continues across the ends of rows.
 //
 // With im2col, [distance][source channel][position] instead, where the positions are the cells of a box
-// without gaps, as a tap of that distance reads them: more to pack, but small maps are half gaps.
+// without gaps, as a tap of that distance reads them. This packs more, but half of a small map's panel is
+// gaps.
 struct Panel {
   int64_t pitch[3];  // positions from a cell to its neighbour in batch, z, y
   int64_t first;     // position of the box's first cell
   int64_t row;       // positions of one channel and phase, with slack for a whole vector past the end
   int64_t channel;   // positions of one channel, all phases
-  bool dense;        // every position is a cell that lies in the source: nothing needs to be zeroed first
+  bool dense;        // every position is a cell within the source: nothing needs to be zeroed first
 
   int64_t position(int64_t n, int64_t z, int64_t y) const {
     return n * pitch[0] + z * pitch[1] + y * pitch[2];
@@ -38,15 +39,15 @@ struct PhaseTaps {
 
 constexpr int64_t kRows = 2048;  // numbers of rows that are stored together
 
-// How the sums of `phases` reach the target; each has a file of its own, walk_*.cpp.
+// How the sums of `phases` are stored in the target; each way has a separate file, walk_*.cpp.
 //   interleaved  rows of channels, into rows of the target in which a channel's phases alternate
 //   turned       rows of channels, transposed, into runs of channels
 //   runs         columns of channels with their phases, into rows of the target
-//   cells        columns of [phase][channel], into the target as they lie
+//   cells        columns of [phase][channel], into the target in the same order
 enum class Store : int { interleaved, turned, runs, cells };
 
-// Everything that follows from a plan and is the same at every run. The first fields serve every part over
-// boxes.
+// Everything that follows from a plan and is the same at every run. The first fields are for every part that
+// has boxes.
 struct Layout {
   Lattice axis[3];
   int64_t size;                              // bytes of a number in panels and sums
@@ -57,7 +58,7 @@ struct Layout {
   int64_t kernel_cells;              // elements of one kernel
   int64_t row_stride, depth_stride;  // in the weight array, from a target (source) channel to the next
 
-  Cells box;                       // a full one's cells
+  Cells box;                       // cells of a full box
   Cells extent;                    // of the target's lattice
   Cells boxes;                     // how many there are along each axis
   int64_t positions;               // from a full box's first cell to its last, gaps counted
@@ -67,17 +68,17 @@ struct Layout {
 
   std::vector<PhaseTaps> phases;  // of the target, x fastest
   int64_t tile_lanes;             // vectors * lanes
-  int64_t line;                   // where numbers are computed wider than they lie in arrays: the longest row
+  int64_t line;                   // where numbers are computed wider than arrays store them: the longest row
                                   // of an array that a box reads or writes
-  // For PhasesPlan alone:
+  // Only for PhasesPlan:
   Store store;
   int64_t stacked;     // phases that count as channels: 1, or all of them
   int64_t rows;        // target channels x stacked
-  int64_t blocks;      // of 32 source channels, where the tile is of matrix registers
+  int64_t blocks;      // of 32 source channels, where the tile consists of matrix registers
   int64_t depth;       // rows of floats a panel holds: source channels, or parts x pairs of them
   int64_t copy;        // numbers from a distance of im2col to the next
   int64_t panel_size;  // of one task
-  int64_t staged;      // source channels that are packed before they are cut in parts or copied
+  int64_t staged;      // source channels that are packed before they are split into parts or copied
   int64_t stage;       // room for them
   int64_t taps;        // of all phases together, or of the stacked ones, which share them
 
@@ -86,7 +87,7 @@ struct Layout {
   int64_t chunks;         // of target channels, or of columns by phase
   int64_t sums_pitch;     // interleaved, turned: a row of sums; else the sums of one position
   int64_t sums;           // scratch of one task
-  int64_t weights;        // where they are narrower than sums: the most packed weights one tile reads
+  int64_t weights;        // where narrower than sums: the largest number of packed weights that a tile reads
   int64_t phase_columns;  // cells: of a phase; else 0
   int64_t together;       // groups of one task
   int64_t turned;         // scratch of one task: sums of a phase as [position][channel], or biases
@@ -101,7 +102,7 @@ struct Layout {
 
 Layout make_layout(const Plan& plan);
 
-// A box's place and extent, cut at the end of the lattice. Order: batch, z, y, x.
+// A box's origin and extent, clipped at the end of the lattice. Order: batch, z, y, x.
 struct Box {
   int64_t begin[4], size[4];
 };

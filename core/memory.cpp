@@ -15,7 +15,7 @@
 namespace tconv {
 namespace {
 
-constexpr size_t kKeepFrom = size_t{1} << 20;  // smaller blocks are malloc's business
+constexpr size_t kKeepFrom = size_t{1} << 20;  // smaller blocks are left to malloc
 constexpr size_t kKeepMost = size_t{256} << 20;
 
 struct Kept {
@@ -54,7 +54,7 @@ void* take_block(size_t bytes) {
   }
   const size_t alignment = large(bytes) ? kHugePage : 64;
   void* block = std::aligned_alloc(alignment, size);
-  if (!block) {  // what is kept may be what is missing
+  if (!block) {  // free the kept blocks and try again
     empty_cache();
     block = std::aligned_alloc(alignment, size);
   }

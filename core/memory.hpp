@@ -1,8 +1,8 @@
 // Blocks of memory for outputs, packed weights and workspace, kept for the next call.
 //
-// A fresh large block costs a page fault every 4 KiB, which for memory-bound layers is more than the
-// computing. Blocks of 1 MiB and more are therefore aligned to huge pages, and a bounded number of bytes is
-// kept instead of given back.
+// A fresh large block costs a page fault every 4 KiB, which for memory-bound layers takes longer
+// than the computation. So blocks of 1 MiB and more are aligned to huge pages, and a bounded number of bytes
+// is kept instead of freed.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 void* take_block(size_t bytes);  // 64-byte aligned; throws std::bad_alloc
 void give_block(void* block, size_t bytes) noexcept;
-void empty_cache() noexcept;  // gives all kept blocks back to the system
+void empty_cache() noexcept;  // returns all kept blocks to the system
 size_t cached_bytes() noexcept;
 
 class Block {

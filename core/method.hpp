@@ -1,4 +1,4 @@
-// How a plan is carried out: one line per algorithm.
+// How a plan is executed: one line per algorithm.
 #pragma once
 
 #include "setup.hpp"

@@ -1,4 +1,4 @@
-// Input -> panels.
+// Panel packing: input -> panels.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct Stretch {
 
 // Calls line(number of its first source phase, position of its cell 0, source index of its element 0) for
 // each row of cells that the taps of a box read and that lies in the source, once for every phase along z and
-// y. Positions count from the box's first cell.
+// y. Positions are counted from the box's first cell.
 template <class Line> void each_source_line(const Layout& at, const Box& box, const Line& line) {
   const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
   int64_t phase = 0;
@@ -45,7 +45,7 @@ template <class Line> void each_source_line(const Layout& at, const Box& box, co
     }
 }
 
-// Rows of small maps are too short for a call.
+// Rows of small maps are too short to be worth a call.
 template <class T> inline void copy_row(const T* from, int64_t count, T* to) {
   if (count > 32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
@@ -59,7 +59,7 @@ template <class T> inline void copy_row(const T* from, int64_t count, T* to) {
 constexpr int64_t kAhead = 2;  // channels
 
 // Copies source channels into the rows of a panel, for one box. `line`: room for a row of the source, where
-// it has to be widened before it is dealt out.
+// it is widened before it is distributed to the phases.
 template <class S> class PanelPacker {
  public:
   using T = typename Storage<S>::T;
@@ -69,8 +69,8 @@ template <class S> class PanelPacker {
     const Lattice& x = at.axis[2];
     const int64_t phases = static_cast<int64_t>(x.source_phases.size());
     for (int64_t phase : x.source_phases) stretches.emplace_back(x, box, phase);
-    // Where all phases of a big stride are read, the cells that all of them find in the source are dealt out
-    // together.
+    // Where all phases of a large stride are read, the cells that all of them have in the source are
+    // distributed together.
     if (stride > 2 && phases == stride && std::is_sorted(x.source_phases.begin(), x.source_phases.end())) {
       begin = stretches.front().begin, end = stretches.back().end;
       for (const Stretch& s : stretches) begin = std::max(begin, s.begin), end = std::min(end, s.end);
@@ -83,7 +83,7 @@ template <class S> class PanelPacker {
       }
   }
 
-  // `ahead`: of so many channels after these, the first ones are asked for early.
+  // `ahead`: how many channels follow these; the first of them are prefetched.
   void pack(const S* source, int64_t channels, int64_t ahead, T* panel) const {
     for (int64_t d = 0; d < channels; ++d) clear(panel + d * at.window.channel);
     if (at.source.position > 1) return turn(source, channels, panel);
@@ -91,7 +91,8 @@ template <class S> class PanelPacker {
       copy(source + d * at.source.channel, channels + ahead - d > kAhead, panel + d * at.window.channel);
   }
 
-  // The same for matrix registers, cut in parts at once: pairs of channels, `part` from one part to the next.
+  // The same for matrix registers, split into parts at once: pairs of channels, `part` from one part to the
+  // next.
   bool cuts() const { return stride == 1 && at.source.position == 1; }
   void cut(const T* source, int64_t channels, int parts, T* panel, int64_t part) const {
     for (int64_t d = 0; d < channels; d += 2, panel += at.window.channel) {
@@ -111,7 +112,7 @@ template <class S> class PanelPacker {
   }
 
  private:
-  // The processor sees no pattern in stretches that are a plane apart.
+  // The hardware prefetcher does not follow rows that are a plane apart.
   void ask_for(const S* line) const {
     for (int64_t i = first; i < past; i += 64 / static_cast<int64_t>(sizeof(S))) __builtin_prefetch(line + i);
   }
@@ -122,7 +123,7 @@ template <class S> class PanelPacker {
     std::memset(row + filled, 0, static_cast<size_t>(at.window.channel - filled) * sizeof(T));
   }
 
-  // Channels last: all channels of a line are turned together.
+  // Channels last: all channels of a line are transposed together.
   void turn(const S* source, int64_t channels, T* panel) const {
     for (int64_t n = 0; n < box.size[0]; ++n)
       each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
@@ -172,7 +173,7 @@ template <class S> class PanelPacker {
   T* scratch;
   const int64_t stride = at.axis[2].source_stride;
   std::vector<Stretch> stretches;
-  int64_t begin = 0, end = 0;                        // cells that are dealt out
+  int64_t begin = 0, end = 0;                        // cells that are distributed
   int64_t first = at.axis[2].source_size, past = 0;  // what a row reads of the source, all phases together
 };
 
@@ -203,8 +204,8 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
   }
 }
 
-// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, a few
-// channels'.
+// For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, which
+// holds a few channels.
 template <class S, class T>
 void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
                 int parts, const Box& box, T* panel, T* rows, T* line) {

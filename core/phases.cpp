@@ -1,5 +1,5 @@
-// Box by box: a task packs its box's input, unless it lies there from the task before, and its walker does
-// the rest.
+// Box by box: a task packs the input of its box, unless the task before has packed it, and calls the plan's
+// walker.
 #include "phases.hpp"
 
 #include "memory.hpp"
@@ -13,14 +13,14 @@ namespace {
 
 const PhasesPlan& part_of(const Setup& setup) { return std::get<PhasesPlan>(setup.plan.part); }
 
-// Numbers of a block of weights that a task packs for itself.
+// Size of a block of weights that a task packs itself.
 int64_t block_of(const Setup& setup) {
   const PhasesPlan& part = part_of(setup);
   const Layout& at = setup.layout;
   return part.pack_by_task ? std::min<int64_t>(round_up(at.rows, 16), part.rows) * at.depth * at.taps : 0;
 }
 
-// By Store.
+// Indexed by Store.
 template <class S>
 constexpr void (*kWalkers[])(const Walk<S>&, const Task<S>&) = {walk_interleaved<S>, walk_turned<S>,
                                                                 walk_runs<S>, walk_cells<S>};
@@ -53,7 +53,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
   Workers workers(plan.most_threads);
   parallel_for(
       ceil_div(groups, at.together) * boxes * at.chunks, workers.threads(), [&](int64_t index, int thread) {
-        Worker& worker = workers[thread];  // holds: which box of which groups lies in the panel
+        Worker& worker = workers[thread];  // holds: which box of which groups is in the panel
         T* panel = worker.template memory<T>(static_cast<size_t>(setup.workspace));
         Task<S> task;
         task.sums = panel + at.panel_size, task.turned = task.sums + at.sums;

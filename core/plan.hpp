@@ -1,8 +1,7 @@
-// A Problem (what is asked) and a Plan (how it is done): what all algorithms share, and the part of one of
-// them.
+// A Problem (what is computed) and a Plan (how): what all algorithms share, and the part of one algorithm.
 //
-// Nothing in core/ decides anything: src/tconv/planning fills these fields, this folder obeys them. Python
-// sees the same structs (bind.cpp), so a field is declared here and nowhere else.
+// Nothing is decided in core/: src/tconv/planning fills these fields, this folder executes them. Python uses
+// the same structs (bind_plan.cpp), so a field is declared only here.
 #pragma once
 
 #include <array>
@@ -31,40 +30,41 @@ struct Operands {
   DType source, weight, sums, target;
 };
 
-// What happens to a sum on its way to the target, in this order: scale, bias, activation, rounding.
+// The epilogue: what is applied to a sum before it is stored, in this order: scale, bias, activation,
+// rounding.
 struct Epilogue {
   Scale scale;
-  DType bias;  // of the bias, where a run is given one
+  DType bias;  // dtype of the bias, where a run has one
   Activation activation;
   double slope;               // of leaky_relu
   double clamp_lo, clamp_hi;  // bounds of clamp
   Rounding rounding;
 };
 
-// Register tiles sum rows x vectors numbers at a time, those of matrix registers (`parts` > 0) rows x 16 *
-// vectors. A box is the cells of the target's lattice that one task packs and computes.
+// A register tile accumulates rows x vectors vectors of sums, a tile of matrix registers (`parts` > 0) rows x
+// (16 * vectors) sums. A box is the cells of the target's lattice that one task packs and computes.
 
 // conv_transpose and conv as an implicit matrix product per phase.
 struct PhasesPlan {
   PhasesLanes lanes;
   int rows, vectors;
-  int parts;    // of a number in matrix registers, 1 to 3; 0: the tile is made of vectors
+  int parts;    // of a number in matrix registers, 1 to 3; 0: the tile consists of vectors
   bool im2col;  // the panel repeats its input for every distance of a tap, so that rows need no gaps; not
                 // with parts
   Cells box;
-  int64_t channels;  // of the target in one group, that a task walks over with one packed box; 0 for by_phase
-  int64_t columns;   // ... and for by_phase columns instead, which are phases times channels; else 0
-  int64_t groups;    // that share a panel and whose channels are stored together
+  int64_t channels;   // of the target in one group, that a task computes from one packed box; 0 for by_phase
+  int64_t columns;    // the same for by_phase, as columns, which are phases times channels; else 0
+  int64_t groups;     // that share a panel and whose channels are stored together
   bool pack_by_task;  // weights that come unpacked are packed by the tasks that multiply with them, block by
                       // block
-  int64_t prefetch;   // packed weights are prefetched so many bytes ahead; 0: they are near
+  int64_t prefetch;   // how many bytes ahead packed weights are prefetched; 0: they are in the near cache
 };
 
 // conv_transpose where phases have one or two taps, by F(3, 2).
 struct WinogradPlan {
   int rows, vectors;
   Triple tiles;      // of a box, along batch, y, x
-  int64_t channels;  // of the target in one group, that a task walks over with one transformed box
+  int64_t channels;  // of the target in one group, that a task computes from one transformed box
 };
 
 // conv and the weight gradient as dot products.
@@ -96,8 +96,8 @@ struct Plan {
   Operands operands;
   Epilogue epilogue;
   std::string isa;   // which build of the kernels, such as "avx512"
-  int64_t segments;  // in how many sums, added in order, the reduction is cut
-  int most_threads;  // more would cost more to wake than they save; the answer does not depend on it
+  int64_t segments;  // number of partial sums, added in order, that the reduction is split into
+  int most_threads;  // more would cost more to wake than they save; the result does not depend on it
   Part part;
 
   bool last() const { return layout == ArrayLayout::channels_last; }
@@ -107,9 +107,9 @@ static inline int64_t weight_count(const Problem& p) {
   return p.groups * p.in_channels * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2];
 }
 
-// How an array of the caller lies in memory: numbers from a position to the next along x, from a channel, a
-// group and a batch item to the next. Rows and planes of positions follow one another without gaps. Channels
-// are last where position is more than 1: a single channel lies the same way in both layouts.
+// Strides of an array of the caller, in numbers: from one position to the next along x, from one channel,
+// group and batch item to the next. Rows and planes of positions have no gaps between them. Channels are last
+// where position is more than 1: with a single channel, both layouts are the same.
 struct Side {
   int64_t position, channel, group, batch;
 };

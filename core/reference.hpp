@@ -1,4 +1,4 @@
-// Plain loops over the definition, any dtype: the slowest way, and the one that is always there.
+// Plain loops over the definition, any dtype: the slowest algorithm, and the one that always applies.
 #pragma once
 
 #include "setup.hpp"

@@ -1,6 +1,6 @@
-// A plan is made ready once: lengths and offsets follow from it. Then, at every run, weights are packed
-// unless they are already, and the plan's method walks over the arrays; complex numbers go there and back as
-// real ones.
+// A plan is prepared once: lengths and offsets follow from it. At every run, weights are packed unless they
+// already are, and the plan's method processes the arrays. Complex numbers are converted to real ones and
+// back.
 #include "run.hpp"
 
 #include "complex.hpp"

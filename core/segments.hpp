@@ -1,4 +1,4 @@
-// The ordered sums that a weight gradient's reduction is cut into.
+// The ordered partial sums (segments) that a weight gradient's reduction is split into.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,14 @@
 
 namespace tconv {
 
-// Sums of all segments, but for the first where it is the gradient itself.
+// Size of the sums of all segments, except the first where that is the gradient itself.
 static inline int64_t segments_beside(const Plan& plan) {
   const bool narrow = target_size(plan) < sums_size(plan);
   return (plan.segments - !narrow) * weight_count(plan.problem);
 }
 
-// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, unless it is
-// too narrow for sums. The others are added to it in order.
+// Each segment's sums, in the layout of the weights: those of the first are the gradient itself, unless its
+// dtype is too narrow for sums. The others are added to it in order.
 template <class S> class Segments {
  public:
   using T = typename Storage<S>::T;

@@ -1,4 +1,4 @@
-// A plan made ready, and what one run of it is given.
+// A plan prepared for running, and the arguments of one run.
 #pragma once
 
 #include "layout.hpp"

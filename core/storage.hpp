@@ -1,5 +1,5 @@
-// Numbers as they lie in arrays (S) and as they are computed (T): halves are widened to float on the way in,
-// and sums are rounded once on the way out, to nearest, ties to even.
+// Numbers as arrays store them (S) and as they are computed (T): halves are widened to float when they are
+// read, and sums are rounded once when they are stored, to nearest, ties to even.
 #pragma once
 
 #include <algorithm>
@@ -12,16 +12,16 @@
 
 namespace tconv {
 
-// f32 and f64 are computed as they are: rows are made in place.
+// f32 and f64 are computed as stored: rows are written in place.
 template <class S> struct Storage {
   using T = S;
   static constexpr bool narrow = false;
   explicit Storage(const std::string&) {}
 
   static T number(S x) { return x; }
-  // What `loaded` leaves in `scratch`, if it needs any.
+  // Size of the scratch memory that `loaded` needs, if any.
   const T* loaded(const S* from, int64_t, T*) const { return from; }
-  // Where to make a row that `store` brings to `out`.
+  // Where to compute a row that `store` then writes to `out`.
   T* row(S* out, T*) const { return out; }
   void store(const T*, int64_t, S*) const {}
   // As in KernelSet.
@@ -98,7 +98,7 @@ template <> struct Storage<Brain> : HalfStorage<Brain> {
   static float number(Brain x) { return widened(x); }
 };
 
-// A bias as it is computed; null where there is none.
+// A bias, widened; null where there is none.
 template <class S> struct WideBias {
   using T = typename Storage<S>::T;
   WideBias(const Storage<S>& storage, const S* bias, int64_t count) {
@@ -119,7 +119,7 @@ template <class Call> void with_real(DType dtype, const Call& call) {
   else call(double{});
 }
 
-// Calls call(S{}) with the type in which arrays of `dtype` lie.
+// Calls call(S{}) with the type in which arrays store `dtype`.
 template <class Call> void with_storage(DType dtype, const Call& call) {
   switch (dtype) {
     case DType::f32: return call(float{});

@@ -1,4 +1,4 @@
-// Where the sums of a box go in the target: its rows, with the phases that are read from them.
+// Where the sums of a box are stored in the target: its rows, with the phases that they contain.
 #pragma once
 
 #include <algorithm>
@@ -22,16 +22,16 @@ template <class S> struct TargetRows {
   const Layout& at;
 
   // Calls rows(target row, position of its first cell, phase along z and y, span, count) for rows of the
-  // target in the box that follow each other along y: `row_step` further in the target, and a row of the
-  // panel in the sums.
+  // target in the box that are consecutive along y: `row_step` apart in the target, and a row of the panel
+  // apart in the sums.
   int64_t row_step() const { return at.axis[1].target_stride * at.axis[2].target_size; }
   template <class Rows>
   void each_row(const Box& box, S* plane, int64_t batch_stride, const Rows& rows) const {
     const Lattice &z = at.axis[0], &y = at.axis[1], &x = at.axis[2];
     const Span span(x, box.begin[3], box.size[3]);
     if (span.length <= 0) return;
-    // Long rows go in the order of memory; halves, which are made aside before they are narrowed, many at a
-    // time.
+    // Long rows are stored in memory order; halves, which are computed in scratch memory before they are
+    // narrowed, many at a time.
     const bool together = sizeof(S) < sizeof(float) || span.length < 64;
     const int64_t some = together ? std::max<int64_t>(1, kRows / span.length) : 1;
     for (int64_t n = 0; n < box.size[0]; ++n)
@@ -56,7 +56,7 @@ template <class S> struct TargetRows {
 
   // Calls row(number in the target of the first cell's first phase, position of that cell, cells, first and
   // last phase of each) for every row of cells in the box and for one phase along z and y: whole cells
-  // together, cropped ones alone.
+  // together, cropped ones separately.
   template <class Row> void each_row_of_cells(int64_t phase, const Box& box, const Row& row) const {
     const Lattice& x = at.axis[2];
     const int64_t stride = x.target_stride, first = box.begin[3] * stride - x.target_lo, cells = box.size[3];

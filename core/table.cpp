@@ -10,7 +10,7 @@
 
 namespace tconv {
 
-// What the kernel files of one instruction set define, and how its two sets are filled from them.
+// The functions that the kernel files of one instruction set define, and how its two sets are filled.
 #define TCONV_INSTRUCTION_SET(isa)                                             \
   void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
   void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);         \
@@ -36,7 +36,7 @@ TCONV_INSTRUCTION_SET(avx512)
 void fill_matrix(MatrixSet<float>& set);
 void fill_correlate(MatrixSet<float>& set);
 void fill_parts(MatrixSet<float>& set);
-// Vectors are those of avx512.
+// Its vectors are those of avx512.
 static IsaKernels amx_kernels() {
   const IsaKernels vectors = avx512_kernels();
   static KernelSet<float> f32 = *vectors.f32;
@@ -45,7 +45,7 @@ static IsaKernels amx_kernels() {
   fill_parts(f32.matrix);
   return {"amx", "avx512", &f32, vectors.f64, vectors.f16, vectors.bf16};
 }
-// The registers exist, and the system lets this process use them, which it must be asked for.
+// Whether the registers exist and the system, which has to be asked, lets this process use them.
 static bool amx_allowed() {
 #if defined(TCONV_EMULATE_TILES)
   return true;

@@ -1,7 +1,7 @@
 // Kernel name -> function, per dtype and instruction set.
 //
 // A name follows <dtype>_<algorithm>_<rows>x<vectors>__<isa>, such as f32_phases_14x2__avx512. The same
-// string stands in repr(plan) and in benchmark results.
+// string appears in repr(plan) and in benchmark results.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ template <class T> ActivationOf<T> activation_of(const Plan& plan) {
   return {e.activation, static_cast<T>(e.slope), static_cast<T>(e.clamp_lo), static_cast<T>(e.clamp_hi)};
 }
 
-// Matrix registers are set up by whoever uses them, and given up after, so that nobody else has to save them.
+// Configures the matrix registers for a task and releases them after it, so that other code need not save
+// them.
 template <class T> class MatrixUse {
  public:
   MatrixUse(const KernelSet<T>& kernels, bool on) : end_(on ? kernels.matrix.end : nullptr) {
@@ -36,7 +37,7 @@ template <class T> class MatrixUse {
 
 struct IsaKernels {
   const char* isa;
-  const char* vectors;  // whose vectors these are: its own, or those of a lesser instruction set
+  const char* vectors;  // the instruction set of its vectors: its own, or a smaller one
   const KernelSet<float>* f32;
   const KernelSet<double>* f64;
   const ConvertSet<Half>* f16;

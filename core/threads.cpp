@@ -29,14 +29,14 @@
 namespace tconv {
 namespace {
 
-// About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to be seen in a
+// About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to show in a
 // profile.
 constexpr int kSpins = 2000;
 
 using Task = std::function<void(int64_t, int)>;
 
-// Tasks that lie side by side share a packed box, so each thread is given a stretch of them. Who is done
-// takes from the far end of another's stretch.
+// A range of tasks. Adjacent tasks share a packed box, so each thread has a range of them. Idle threads steal
+// from the far end of another thread's range.
 class Stretch {
  public:
   void set(int64_t begin, int64_t end) { begin_ = begin, end_ = end; }
@@ -55,7 +55,7 @@ class Stretch {
 struct Job {
   const Task& task;
   const int64_t count;
-  std::vector<Stretch> stretches;  // one a thread; none where one thread does all
+  std::vector<Stretch> stretches;  // one per thread; empty where one thread runs all tasks
   std::exception_ptr error;
   std::atomic<bool> failed{false};
   std::fenv_t mode;  // the caller's: whether denormals are flushed must not depend on which thread computes
@@ -67,7 +67,7 @@ struct Job {
       stretches[static_cast<size_t>(i)].set(count * i / threads, count * (i + 1) / threads);
   }
 
-  void help(int worker) {  // on a thread that is not the caller's
+  void help(int worker) {  // on a thread other than the caller's
     std::fenv_t own;
     std::fegetenv(&own);
     std::fesetenv(&mode);
@@ -111,7 +111,7 @@ class Pool {
     try {
       grow(threads - 1);
     } catch (const std::system_error&) {
-      // The system gives no more threads: those that there are do the work.
+      // The system starts no more threads: the existing ones do the work.
     }
     job_ = &job;
     pending_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
@@ -152,8 +152,8 @@ Pool* pool = nullptr;
 std::atomic<int> chosen{0};
 thread_local bool inside = false;
 
-// A forked child has none of its parent's threads: it starts again with an empty pool. The old one is left
-// alone, since its locks may be held by threads that no longer exist.
+// A forked child has none of its parent's threads, so it starts with an empty pool. The old pool is never
+// touched again, since its locks may be held by threads that no longer exist.
 void after_fork_in_child() {
   pool = nullptr;
   team = nullptr;
@@ -218,7 +218,7 @@ void set_num_threads(int count) { chosen.store(std::max(1, count)); }
 
 void set_team(const Team& next) {
   watch_forks();
-  // Never freed: another thread may be about to use the one before.
+  // Never freed: another thread may be about to use the previous one.
   team = next.parallel && next.most ? new Team(next) : nullptr;
 }
 

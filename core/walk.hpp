@@ -1,6 +1,6 @@
-// What the four walkers of `phases` share: the arrays of a run, a task's part of them, tiles summed over a
-// box, sums stored cell by cell. A walker sums one task's box, whose input lies in the panel, and stores the
-// sums; which one a plan has says Layout::store.
+// What the four walkers of `phases` share: the arrays of a run, a task's part of them, tiles accumulated over
+// a box, sums stored cell by cell. A walker computes the sums of one task's box, whose input is in the panel,
+// and stores them. Layout::store says which walker a plan uses.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ template <class S> struct Walk {
   const S* weight;
   const T* bias;
   S* target;
-  int64_t ahead;  // numbers of weights that are prefetched
+  int64_t ahead;  // how many numbers ahead weights are prefetched
 };
 
 template <class S> struct Task {
@@ -51,7 +51,7 @@ template <class S> void walk_cells(const Walk<S>& walk, const Task<S>& task);
   template void walker(const Walk<Brain>&, const Task<Brain>&);
 
 // Sums the block of rows that begins with `first`, one phase of them unless they are stacked, over the
-// positions of the box; `g`: which group of the task.
+// positions of the box; `g`: the group within the task.
 template <class S>
 void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first, int64_t phase_index,
               typename Storage<S>::T* sums) {
@@ -86,12 +86,12 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
   }
 }
 
-// Sums all columns of a task.
+// Computes the sums of all columns of a task.
 template <class S> void sum_columns(const Walk<S>& walk, const Task<S>& task) {
   using T = typename Storage<S>::T;
   const Layout& at = walk.at;
   const int64_t rows = walk.part.rows, depth = at.source_channels;
-  const bool by_phase = at.by_phase(), apart = by_phase && at.stacked == 1;  // tiles of one phase each
+  const bool by_phase = at.by_phase(), apart = by_phase && at.stacked == 1;  // a tile holds only one phase
   const int64_t apiece = by_phase ? 1 : at.stacked, begin = task.begin * apiece,
                 columns = task.end * apiece - begin;
   TileArgs<T> tile{};

@@ -1,11 +1,11 @@
-// Channels last: sums are [position][phase][channel], of which each phase, and where phases share a tile each
-// row of them along x, lies in the target as it is.
+// Channels last: sums are [position][phase][channel]. Each phase, or where phases share a tile each row of
+// them along x, is contiguous in the target in the same order.
 #include "walk.hpp"
 
 namespace tconv {
 namespace {
 
-// All phases along x of a cell are neighbours in the target too, where it has no other groups.
+// All phases along x of a cell are adjacent in the target, too, where it has no other groups.
 template <class S> void lay_cells(const Walk<S>& walk, const Task<S>& task) {
   using T = typename Storage<S>::T;
   const Layout& at = walk.at;

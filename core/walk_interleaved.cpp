@@ -1,5 +1,5 @@
-// Channels first: sums are rows of positions, one per channel and phase. A row of the target is made of the
-// phases of a channel along x by turns.
+// Channels first: sums are rows of positions, one per channel and phase. A row of the target
+// interleaves the phases of a channel along x.
 #include <type_traits>
 
 #include "walk.hpp"
@@ -7,7 +7,7 @@
 namespace tconv {
 namespace {
 
-// Stores channels [c, end), whose sums lie `channel_pitch` rows apart and their phases `phase_pitch`.
+// Stores channels [c, end), whose sums are `channel_pitch` rows apart and their phases `phase_pitch`.
 template <class S>
 void store_channels(const Walk<S>& walk, const Task<S>& task, int64_t c, int64_t end, int64_t channel_pitch,
                     int64_t phase_pitch) {

@@ -1,5 +1,5 @@
-// Channels first: sums are [position][channel][phase], so the phases along x of a cell are neighbours
-// already.
+// Channels first: sums are [position][channel][phase], so the phases along x of a cell are
+// already adjacent.
 #include "walk.hpp"
 
 namespace tconv {

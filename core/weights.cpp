@@ -14,7 +14,7 @@ namespace tconv {
 template <class S>
 void pack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, S* packed) {
   const bool by_phase = at.by_phase(), channels = by_phase || at.store == Store::runs;
-  const bool apart = by_phase && at.stacked == 1;  // a tile's columns are all of one phase
+  const bool apart = by_phase && at.stacked == 1;  // all columns of a tile belong to one phase
   const int64_t depth = at.source_channels,
                 phases = at.stacked > 1 || apart ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t group_weights = plan.problem.in_channels * plan.problem.out_channels * at.kernel_cells;
@@ -36,7 +36,7 @@ void pack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, con
       row_start[static_cast<size_t>(i)] = channel * at.row_stride;
       row_phase[static_cast<size_t>(i)] = by_phase ? row / at.target_channels : row % at.stacked;
     }
-    // A few source channels at a time: all their taps lie in the same lines.
+    // A few source channels at a time: all their taps are in the same cache lines.
     for (int64_t block = 0; block < depth; block += kDepthBlock) {
       const int64_t end = std::min(block + kDepthBlock, depth);
       S* tap = to + block * padded;
@@ -71,8 +71,8 @@ void pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
   const int64_t channels = (first + filled - 1) / at.stacked + 1 - first_channel;
   const S* from = weight + group * group_weights + first_channel * at.row_stride;
 
-  // Where each element of each kernel goes in the first block of 32 channels, and how much further in the
-  // next.
+  // Where each element of each kernel is stored in the first block of 32 channels, and the step to the next
+  // block.
   std::vector<int64_t> places(static_cast<size_t>(channels * cells), -1), steps(places.size());
   for (int64_t phase = 0; phase < phases; ++phase) {
     const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
@@ -94,7 +94,7 @@ void pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
         }
       }
   }
-  // Kernels of neighbouring channels are read as one, where they lie side by side.
+  // Kernels of adjacent channels are read as one, where they are contiguous.
   const int64_t run = at.row_stride == cells ? channels * cells : cells;
   for (int64_t k = 0; k < at.blocks; ++k) {
     const int64_t count = std::min<int64_t>(32, depth - 32 * k);

@@ -1,4 +1,4 @@
-// Weights of `phases` in the order in which its tiles read them.
+// Weight packing of `phases`, in the order in which its tiles read.
 #pragma once
 
 #include "layout.hpp"
@@ -6,7 +6,7 @@
 
 namespace tconv {
 
-// Where the packed weights of the tile that begins with a row or column lie within those of its group.
+// Offset of the packed weights of the tile that begins with a row or column, within those of its group.
 inline int64_t tile_offset(const Layout& at, int64_t first) {
   if (!at.by_phase() || at.stacked > 1) return first * at.source_channels * at.taps;
   const PhaseTaps& phase = at.phases[static_cast<size_t>(first / at.phase_columns)];
@@ -21,7 +21,7 @@ void pack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, con
 template <class S>
 void pack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, void* packed);
 
-// ... one block of rows, from row `first` on.
+// Packs one block of rows, from row `first` on.
 template <class S>
 void pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, int64_t group,
                 int64_t first, typename Storage<S>::T* block);

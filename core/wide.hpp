@@ -1,4 +1,4 @@
-// y as it lies, for kernels whose rows are whole vectors: box by box with zeros around.
+// y in memory order, for kernels whose rows are whole vectors: box by box, with zeros around it.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct Wide {
   }
 };
 
-// Copies one channel's part of y that a box reads, zeros where it reaches outside.
+// Copies the part of one channel of y that a box reads, with zeros outside of y.
 template <class S, class T>
 void copy_plane(const Problem& p, const KernelSet<T>& kernels, const Storage<S>& storage, const Wide& wide,
                 const Box& box, const S* y, const Side& side, T* to) {

@@ -14,13 +14,13 @@ namespace {
 constexpr int64_t kTile = 3, kWindow = 4, kPoints = 4;  // F(3, 2) along one axis
 constexpr int kDepth = 16;  // source channels whose weights are transformed together
 
-// A row of numbers, one a source channel.
+// A row of numbers, one per source channel.
 template <class T> struct Row {
   T number[kDepth];
 };
 
-// The two taps of a phase, in the order of the window, the far one first, into the four products: G g, with
-// halves for the points 1 and -1. A null tap lies past the kernel's end.
+// Transforms the two taps of a phase, in the order of the window, the far one first, for the four products: G
+// g, with halves for the points 1 and -1. A null tap is past the kernel's end.
 template <class T> void transform_taps(const Row<T>* far, const Row<T>* near, int64_t step, Row<T>* to) {
   static constexpr Row<T> none{};
   if (!far) far = &none;
@@ -82,7 +82,7 @@ Winograd make_winograd(const Plan& plan) {
   out.block = plan.last() ? out.lanes : 1;
   out.reach = kTile * box[2] + 1;
   out.lines = out.block * (out.source_rows * kWindow * out.pitch + out.reach);
-  // Sums of all output rows of a tile, and a row of zeros for the products that are left out.
+  // Sums of all output rows of a tile, and a row of zeros for the products that are omitted.
   out.stored = (out.block * out.tile_rows * p.stride[1] * kTile * p.stride[2] + 1) * out.pitch;
   if (out.target.position > 1) out.turned = kTile * p.stride[2] * out.pitch * out.block;
   if (source_size(plan) < sums_size(plan)) out.made = std::max(box[2] * kTile * p.stride[2], out.block);
@@ -167,7 +167,7 @@ void run(const Setup& setup, const S* source, const void* packed, const S* given
     T *stored = lines + at.lines, *turned = stored + at.stored, *zeros = turned - at.pitch,
       *made = turned + at.turned;
     if (worker.fresh()) {
-      std::fill(lines, stored, T(0));  // what lies past the last tile is computed too: no denormals there
+      std::fill(lines, stored, T(0));  // cells past the last tile are computed, too: avoid denormals there
       std::fill_n(zeros, at.pitch, T(0));
     }
 
@@ -237,7 +237,7 @@ void run(const Setup& setup, const S* source, const void* packed, const S* given
       }
     }
 
-    // Outputs of a tile along x: three cells of all phases each; so too along y, or the one row.
+    // Outputs of a tile along x: three cells with all phases; the same along y, or one row.
     const int64_t wide = kTile * p.stride[2], high = at.tile_rows * p.stride[1];
     const int64_t left = x0 * wide - at.x.target_lo, skip = std::max<int64_t>(-left, 0);
     const int64_t length = std::min(width * wide, p.output[2] - left) - skip;

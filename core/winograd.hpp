@@ -1,6 +1,6 @@
 // The algorithm `winograd`: where a phase has one or two taps (stride < kernel <= 2 * stride), all phases of
-// a tile read one window of the input, so one transform of it serves them all, and three outputs of a phase
-// of two taps along an axis take four products in place of six.
+// a tile read the same window of the input, so one transform serves them all, and three outputs of a phase of
+// two taps along an axis need four products instead of six.
 #pragma once
 
 #include <vector>
@@ -31,7 +31,7 @@ struct Winograd {
   int64_t pitch;  // tiles of a box, padded to whole vectors
   int64_t chunks;
   Side source, target;
-  int64_t block;  // channels that are read and stored together: a vector of them where they are last, else 1
+  int64_t block;  // channels that are read and stored together: one vector where channels are last, else 1
   int64_t reach;  // source cells of a box's row
   int64_t inputs, sums, lines, stored, turned, made;  // numbers of each part of the workspace
 };

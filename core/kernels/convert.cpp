@@ -1,5 +1,4 @@
-// Rows of sixteen-bit numbers to floats and back; compiled once per instruction set, like phases.cpp and by
-// its rules.
+// Rows of 16-bit numbers to floats and back; compiled once per instruction set, by the rules of phases.cpp.
 #include <cstdint>
 
 #include "kernel_set.hpp"
@@ -11,7 +10,7 @@
 namespace tconv {
 namespace {
 
-// n numbers in registers. Left to itself the compiler makes blocks so long that short rows go number by
+// n numbers in registers. Otherwise the compiler makes blocks so long that it converts short rows number by
 // number.
 template <int n> struct Vectors {
   typedef uint32_t Bits __attribute__((vector_size(4 * n), aligned(4), may_alias));
@@ -53,7 +52,7 @@ template <int n> inline void narrow_block(const float* from, Half* to) {
 constexpr int block(Half) { return 8; }
 constexpr int block(Brain) { return TCONV_VECTOR_BYTES == 64 ? 16 : 8; }
 
-// The last block of a row overlaps the one before.
+// The last block of a row overlaps the previous one.
 template <class S, int n = block(S{})>
 void widen(const S* __restrict from, int64_t count, float* __restrict to) {
   if (count < n) {

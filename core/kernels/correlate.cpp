@@ -1,9 +1,9 @@
-// Tiles of weight gradients in matrix registers: sums over positions instead of channels. Parts and their
-// products are those of kernels/matrix.cpp.
+// Tiles of weight gradients in matrix registers: sums over positions instead of channels. kernels/matrix.cpp
+// explains parts and their products.
 //
-// Registers take the second operand, y, in pairs of positions. An element of the kernel is an offset into y:
-// an even one begins some pairs later, and for odd ones the pairs are there a second time, made one position
-// later. So every load is of whole lines.
+// Registers take the second operand, y, in pairs of positions. A kernel element is an offset into y. An even
+// offset begins some pairs later; for odd ones there is a second copy of the pairs, shifted by one position.
+// So every load is of whole cache lines.
 #include <cstdint>
 
 #include "kernel_set.hpp"
@@ -35,7 +35,7 @@ template <int height, int width> struct Block {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i + 1 < kA) products<i + 1>();
   }
-  // The same, and each register of one operand loaded anew as soon as it has been used.
+  // The same, and each register of one operand is reloaded as soon as it has been used.
   template <int i = 0> inline __attribute__((always_inline)) void products_then_rows(const char* a) const {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * a_tile, 64);
@@ -65,7 +65,7 @@ template <int height, int width, int parts> void correlate(const CorrelateArgs<f
       of.products_then_rows(a + kRegister);
       of.products_then_columns(b + part);
       of.products_then_rows(a);
-    } else if constexpr (parts == 3) {  // an order in which one operand stays where it is
+    } else if constexpr (parts == 3) {  // an order in which consecutive products share an operand
       of.products_then_rows(a + 2 * kRegister);
       of.products_then_rows(a + kRegister);
       of.products_then_columns(b + part);

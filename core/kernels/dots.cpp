@@ -1,5 +1,5 @@
-// Tiles of dot products: both operands are read along the reduction, whose lanes are added up at the end.
-// This file is compiled once per instruction set; see kernels/phases.cpp for what that asks of it.
+// Tiles of dot products: both operands are read along the reduction, and the lanes are added at the end.
+// This file is compiled once per instruction set; kernels/phases.cpp states the rules for that.
 #include <cstdint>
 
 #include "kernel_set.hpp"
@@ -14,14 +14,14 @@ template <int... index> struct NumbersBelow<0, index...> {
   typedef Numbers<index...> Type;
 };
 
-// Lanes with the bit `side` take sums of pairs of v, the others of u. A pair is `side` apart.
+// Lanes with the bit `side` get sums of pairs of v, the others of u. The numbers of a pair are `side` apart.
 template <int side, class Vector, int... lane> inline Vector add_pairs(Vector u, Vector v, Numbers<lane...>) {
   constexpr int lanes = sizeof...(lane);
   return __builtin_shufflevector(u, v, (lane & side ? lanes + lane : lane)...) +
          __builtin_shufflevector(u, v, (lane & side ? lanes + (lane ^ side) : lane ^ side)...);
 }
 
-// vectors[0], lane l: the sum over all lanes of vectors[l % group], once `side` has come from 1 to the number
+// vectors[0], lane l: the sum over all lanes of vectors[l % group], once `side` has gone from 1 to the number
 // of lanes.
 template <class T, int group, int side> inline void add_lanes(typename Simd<T>::Vector* vectors) {
   typedef typename NumbersBelow<Simd<T>::lanes>::Type Lanes;
@@ -81,7 +81,7 @@ template <class T, int rows, int columns> void dots(const DotArgs<T>& args) {
     }
 }
 
-// The sums, a vector of each row and one of the other operand must fit the register file.
+// The sums, one vector of each row and one of the other operand must fit into the register file.
 template <class T, int rows, int columns> void fill_dots(KernelSet<T>& set) {
   if constexpr (rows * columns + rows <= TCONV_ACCUMULATORS + 3)
     set.dots[rows][columns] = dots<T, rows, columns>;

@@ -1,5 +1,5 @@
-// What the kernels of one instruction set are given, and the functions they are. Kernel files include this
-// and nothing of plans: they are compiled once per instruction set and must share no code.
+// The arguments of the kernels of one instruction set, and the table of their functions. Kernel files include
+// this and nothing of plans: they are compiled once per instruction set and must share no code.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace tconv {
 
 // c[i * c_stride + j] (+)= sum over taps t and steps s of
 //   a[t * a_tap + a_on * offsets[t] + s * a_step + i] * b[t * b_tap + b_on * offsets[t] + s * b_step + j]
-// for i in [0, rows) and j in [0, vectors * lanes). One of the two operands is packed weights and walks on by
-// itself; the other is a panel of input, where `offsets` say how far each tap lies.
+// for i in [0, rows) and j in [0, vectors * lanes). One of the two operands is packed weights, which are
+// read consecutively; the other is a panel of input, in which each tap has one of the `offsets`.
 template <class T> struct TileArgs {
   const T *a, *b;
   int64_t a_tap, a_on, a_step;
@@ -23,7 +23,7 @@ template <class T> struct TileArgs {
   T* c;
   int64_t c_stride;
   bool accumulate;
-  int64_t ahead;  // how far ahead in `a` a line is asked for at every step, 0 where it is near
+  int64_t ahead;  // how far ahead in `a` a cache line is prefetched at every step; 0: no prefetch
 };
 
 // A tile of dot products along whole vectors:
@@ -43,8 +43,8 @@ template <class T> struct DotArgs {
 
 // c[i * c_stride + j] = sum over blocks k of 32 channels, taps t and s < 16 of the products of pairs
 //   a[k][t][part][i][s] . b[offsets[t] + part * b_part + (16 k + s) * b_row + j]
-// for i in [0, 16 height) and j in [0, 16 width). A pair is two channels' bfloat16 numbers in the place of
-// one float. A number is the sum of its parts; see kernels/matrix.cpp.
+// for i in [0, 16 height) and j in [0, 16 width). A pair is the bfloat16 numbers of two channels in the
+// space of one float. A number is the sum of its parts; see kernels/matrix.cpp.
 template <class T> struct MatrixArgs {
   const T *a, *b;
   int64_t b_row, b_part;
@@ -55,7 +55,7 @@ template <class T> struct MatrixArgs {
   int64_t ahead;  // as above
 };
 
-// What follows the layer, in the numbers that it is computed in.
+// The activation after the layer, with parameters of the type in which the layer is computed.
 template <class T> struct ActivationOf {
   Activation what = Activation::none;
   T slope = 0, lo = 0, hi = 0;
@@ -63,7 +63,7 @@ template <class T> struct ActivationOf {
 
 // c[places[j] + i] (+)= sum over blocks k of 32 positions and p < 32 of a[row i][k][p] * b[k][p][column j]
 // for i in [0, 16 height) and those j in [0, 16 width) whose place is not negative. Both are bfloat16
-// numbers, two in the place of one float: `a` [16 rows][k][part][row][32 positions], `b` [16
+// numbers, two in the space of one float: `a` [16 rows][k][part][row][32 positions], `b` [16
 // columns][part][k][pair of positions][column].
 template <class T> struct CorrelateArgs {
   const T *a, *b;
@@ -74,10 +74,9 @@ template <class T> struct CorrelateArgs {
   bool accumulate;
 };
 
-// One row of the target, made from `phases` rows of sums that lie `phase_stride` apart:
+// One row of the target, from `phases` rows of sums that are `phase_stride` apart:
 //   out[x * phases + r] = activation(sums[r * phase_stride + x] + bias), for x in [0, cells)
-// keeping only the indices from `skip` on, `length` of them; and so for more rows, whose sums lie `sums_step`
-// apart.
+// keeping only `length` indices from `skip` on; the same for more rows, whose sums are `sums_step` apart.
 template <class T> struct InterleaveArgs {
   const T* sums;
   int64_t phase_stride, phases, cells, skip, length;
@@ -87,7 +86,7 @@ template <class T> struct InterleaveArgs {
   int64_t rows = 1, sums_step = 0, out_step = 0;
 };
 
-// One row of the target, made from cells of sums that lie `cell_stride` apart:
+// One row of the target, from cells of sums that are `cell_stride` apart:
 //   out[x * phases + r] = activation(sums[x * cell_stride + r] + bias)
 template <class T> struct RunsArgs {
   const T* sums;
@@ -101,35 +100,35 @@ template <class T> struct WinogradSet {
   // to[i * pitch + t] = from[3 t + i], i in [0, 4): the windows of a row.
   void (*deal)(const T* from, int64_t tiles, T* to, int64_t pitch);
   // out[f * pitch + t]: the window of tile t, element (y, x) at lines[(4 y + x) * line_pitch + t],
-  // transformed along x and, if `tall`, along y. This and `output` work in whole vectors.
+  // transformed along x and, if `tall`, along y. This and `output` process whole vectors.
   void (*input)(const T* lines, bool tall, int64_t line_pitch, int64_t tiles, T* out, int64_t pitch);
   // out[y * row_pitch + x * column_pitch + t]: the outputs of tile t from its products.
   void (*output)(const T* const* products, bool tall, int64_t tiles, T* out, int64_t row_pitch,
                  int64_t column_pitch);
 };
 
-// Matrix registers: `begin` and `end` stand around their use by a thread.
+// Matrix registers: a thread calls `begin` before it uses them and `end` after.
 template <class T> struct MatrixSet {
   static constexpr int kMost = 3;
   void (*begin)();
   void (*end)();
   using Tile = void (*)(const MatrixArgs<T>&);
   Tile tile[3][kMost + 1]
-           [kMost + 1];  // [parts - 1][height][width] in registers; null where they do not suffice
+           [kMost + 1];  // [parts - 1][height][width] in registers; null where there are too few registers
   using Correlate = void (*)(const CorrelateArgs<T>&);
   Correlate correlate[3][kMost + 1][kMost + 1];  // likewise
-  // to[p * part + i]: part p of even[i], and above it in the same place of odd[i], which may be null for
-  // zeros.
+  // to[p * part + i]: part p of even[i], and in the upper half the same part of odd[i]; odd may be
+  // null for zeros.
   void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
-  // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that lie `stride`
-  // apart and of which `kernels` are there, for e in [0, count), at most 16, whose place is not negative.
+  // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that are `stride`
+  // apart and of which `kernels` exist, for e in [0, count), at most 16, whose place is not negative.
   void (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to,
                        const int64_t* places, int64_t part);
-  // 16 rows, from_stride apart, of so many blocks of 32 positions, as `a` and `b` of a CorrelateArgs have
-  // them.
+  // 16 rows, from_stride apart, of so many blocks of 32 positions, in the layouts of `a` and `b` of
+  // CorrelateArgs.
   void (*split_rows)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to);
   void (*split_columns)(const T* from, int64_t from_stride, int64_t blocks, int parts, T* to, int64_t part);
-  // Pairs that begin one position later, made of the pairs of `count` positions, 16 columns; the last pair is
+  // Pairs that begin one position later, from the pairs of `count` positions, 16 columns; the last pair is
   // half empty.
   void (*shift_pairs)(const T* from, int64_t count, T* to);
 };
@@ -137,7 +136,7 @@ template <class T> struct MatrixSet {
 template <class T> struct KernelSet {
   static constexpr int kMaxRows = 16, kMaxVectors = 4;
   int lanes;                                                        // numbers of T in one vector register
-  void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where the registers do not suffice
+  void (*tile[kMaxRows + 1][kMaxVectors + 1])(const TileArgs<T>&);  // null where there are too few registers
   static constexpr int kMaxDotRows = 4, kMaxDotColumns = 6;
   void (*dots[kMaxDotRows + 1][kMaxDotColumns + 1])(const DotArgs<T>&);  // likewise
   void (*interleave)(const InterleaveArgs<T>&);
@@ -146,12 +145,12 @@ template <class T> struct KernelSet {
   void (*gather)(const T* from, int64_t stride, int64_t count, T* to);
   // to[r * to_stride + i] = from[i * stride + r], i in [0, count), r in [0, stride)
   void (*deal)(const T* from, int64_t stride, int64_t count, T* to, int64_t to_stride);
-  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels). Quick
+  // to[i * to_stride + c] = from[c * from_stride + i * step], i in [0, count), c in [0, channels). Fast
   // where from_stride or step is 1.
   void (*transpose)(const T* from, int64_t from_stride, int64_t step, int64_t count, int64_t channels, T* to,
                     int64_t to_stride);
-  // to[i * to_stride + c] = from[i * from_stride + c] + bias[c], or without a bias where that is null; ranges
-  // likewise
+  // to[i * to_stride + c] = from[i * from_stride + c] + bias[c], or without a bias where that is null; the
+  // same ranges
   void (*lay)(const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias, T* to,
               int64_t to_stride);
   void (*activate)(T* row, int64_t count, const ActivationOf<T>& activation);
@@ -167,7 +166,7 @@ template <class T> struct KernelSet {
   }
 };
 
-// Sixteen-bit numbers to floats and back, rounded to nearest, ties to even.
+// 16-bit numbers to floats and back, rounded to nearest, ties to even.
 template <class S> struct ConvertSet {
   void (*widen)(const S* from, int64_t count, float* to);
   void (*narrow)(const float* from, int64_t count, S* to);

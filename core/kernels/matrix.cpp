@@ -1,11 +1,11 @@
 // Tiles in matrix registers (AMX): 16 x 16 sums of products of bfloat16 pairs.
 //
 // A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two
-// such sums the six largest are taken; the other three are together about 2^-23 of the product, as small as
-// its rounding in float32 (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies 16
-// times as fast as vectors do, so six products are still far ahead of one. Numbers below 2^-126 count as zero
-// here, and those above bfloat16's largest, 3.39e38, as infinity. A float16 is two parts, of which all four
-// products are taken; a bfloat16 number its own only one.
+// such sums the six largest are computed; the other three are together about 2^-23 of the product, as small
+// as its rounding in float32 (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies
+// 16 times as fast as vectors do, so six products are still much faster than one by vectors. Numbers below
+// 2^-126 count as zero here, and those above bfloat16's largest, 3.39e38, as infinity. A float16 has two
+// parts, and all four products are computed; a bfloat16 number is its only part.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -38,14 +38,14 @@ template <int height, int width> struct Block {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i + 1 < kA) products<i + 1>();
   }
-  // The same row by row, each register of weights loaded anew from `a` as soon as it has been used: a load
-  // waits for the products that read what was there before, and the other rows' products go on meanwhile.
+  // The same row by row, each register of weights is reloaded from `a` as soon as it has been used: a load
+  // waits for the products that read the previous content, while the products of the other rows continue.
   template <int i = 0> static inline __attribute__((always_inline)) void products_then_rows(const char* a) {
     multiply<i, kA + i / width, kB + i % width>();
     if constexpr (i % width == width - 1) load<kA + i / width>(a + i / width * kRegister, 64);
     if constexpr (i + 1 < kA) products_then_rows<i + 1>(a);
   }
-  // ... and column by column, for those of the panel.
+  // The same column by column, for the registers of the panel.
   template <int j = 0>
   static inline __attribute__((always_inline)) void products_then_columns(const float* b, int64_t row_bytes) {
     constexpr int i = j % height, column = j / height;
@@ -59,7 +59,7 @@ template <int height, int width> struct Block {
   }
 };
 
-// Asks for the lines of `height` registers to come.
+// Prefetches the cache lines of the next `height` registers.
 template <int height> inline __attribute__((always_inline)) void ask(const char* from) {
 #pragma GCC unroll 32
   for (int i = 0; i < 16 * height; ++i) __builtin_prefetch(from + i * 64);
@@ -71,7 +71,7 @@ template <int height, int width, int parts> void tile(const MatrixArgs<float>& a
   const char* a = reinterpret_cast<const char*>(args.a);
   const int64_t row_bytes = args.b_row * 4, ahead = args.ahead * 4;
   Of::clear();
-  // Taps inside of channels: they read the same lines, which stay in L1.
+  // The taps are the inner loop, channels the outer: taps read the same cache lines, which stay in L1.
   for (int64_t k = 0; k < args.blocks; ++k) {
     const float* block = args.b + k * 16 * args.b_row;
     for (int64_t t = 0; t < args.taps; ++t, a += parts * part) {
@@ -83,7 +83,7 @@ template <int height, int width, int parts> void tile(const MatrixArgs<float>& a
         if (ahead) ask<height>(a + ahead + part);
         Of::products_then_columns(b + args.b_part, row_bytes);
         Of::products_then_rows(a);
-      } else if constexpr (parts == 3) {  // an order in which one operand stays where it is
+      } else if constexpr (parts == 3) {  // an order in which consecutive products share an operand
         Of::products_then_rows(a + 2 * part);
         if (ahead) ask<height>(a + ahead + part);
         Of::products_then_rows(a + part);
@@ -98,8 +98,8 @@ template <int height, int width, int parts> void tile(const MatrixArgs<float>& a
   Of::keep(args.c, args.c_stride);
 }
 
-// Pairs of bfloat16, low[i] below high[i]: both are rounded to it, and what is rounded off them stays in
-// them.
+// Pairs of bfloat16, low[i] below high[i]: both are rounded to bfloat16, and the rounding errors remain in
+// `low` and `high`.
 inline __m512i round_off(__m512& low, __m512& high) {
   const __m512i places = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7,
                                           22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);

@@ -1,5 +1,5 @@
-// Numbers cut in bfloat16 parts, on their way into the panels that matrix registers read. What parts are:
-// kernels/matrix.cpp.
+// Numbers split into bfloat16 parts while they are packed for matrix registers. kernels/matrix.cpp explains
+// parts.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -75,8 +75,8 @@ void shift_pairs(const float* from, int64_t count, float* to) {
   }
 }
 
-// [element][number]: `count` elements, at most 16, of 16 kernels that lie `stride` apart, of which only
-// `kernels` are there.
+// [element][number]: `count` elements, at most 16, of 16 kernels that are `stride` apart, of which only
+// `kernels` exist.
 inline void elements_of(const float* from, int64_t stride, int64_t kernels, int64_t count,
                         Simd<float>::Vector* rows) {
   const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
@@ -86,8 +86,8 @@ inline void elements_of(const float* from, int64_t stride, int64_t kernels, int6
   turn_square<float, 1>(rows);
 }
 
-// The same where `count` vectors hold 16 whole kernels: evens and odds are taken apart until an element is
-// left.
+// The same where `count` vectors hold 16 whole kernels: even and odd elements are separated until one element
+// is left.
 template <int count> inline void deal_out(__m512* rows) {
   if constexpr (count > 1) {
     const __m512i evens = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
@@ -116,8 +116,8 @@ template <int count> inline void elements_of_whole(const float* from, Simd<float
 template <int parts>
 void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t count, float* to,
                   const int64_t* places, int64_t part) {
-  // Kernels far apart are asked for early, the 32 that follow these; but not where all would have the same
-  // few places in the caches.
+  // If kernels are far apart, the next 32 are prefetched; but not where they would all map to the same few
+  // sets of the caches.
   for (int64_t d = 32; stride >= 64 && stride % 1024 != 0 && d < 64; ++d)
     _mm_prefetch(from + d * stride, _MM_HINT_T1);
   Simd<float>::Vector rows[2][16];

@@ -12,7 +12,7 @@ namespace tconv {
 namespace {
 
 // The register tile: rows x vectors accumulators stay in registers over the whole reduction, so each sum is
-// written once. The compiler unrolls both loops and fuses multiply and add.
+// written once. The compiler unrolls both loops and fuses multiplication and addition.
 template <class T, int rows, int vectors> void tile(const TileArgs<T>& args) {
   using Vector = typename Simd<T>::Vector;
   constexpr int lanes = Simd<T>::lanes;
@@ -55,8 +55,8 @@ template <class T, int width> inline void copy_some(const T* from, int64_t count
   __builtin_memcpy(to + count - width, second, sizeof second);
 }
 
-// A matrix turned, in squares held in registers: to[i * to_stride + c] = from[c * from_stride + i]. The last
-// squares overlap those before them.
+// Transposes a matrix in squares held in registers: to[i * to_stride + c] = from[c * from_stride + i]. The
+// last squares overlap the previous ones.
 template <class T>
 void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t channels, T* __restrict to,
           int64_t to_stride) {
@@ -94,12 +94,12 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
   }
 }
 
-// What a sum becomes on its way out; T is a number or a vector of them. NaN stays NaN.
+// The activation in the epilogue; T is a number or a vector of them. NaN stays NaN.
 struct Same {
   static constexpr bool changes = false;
   template <class T> T operator()(T x) const { return x; }
 };
-template <class Number> struct Clamp {  // relu among them
+template <class Number> struct Clamp {  // also relu
   static constexpr bool changes = true;
   Number lo, hi;
   template <class T> T operator()(T x) const {
@@ -113,7 +113,7 @@ template <class Number> struct Leaky {
   template <class T> T operator()(T x) const { return x < 0 ? x * slope : x; }
 };
 
-// Two rows by turns, in vectors that shrink towards the end: rows of a few cells are common.
+// Interleaves two rows, in vectors that shrink towards the end: rows of a few cells are common.
 template <class T, class Last, int... lane>
 inline int64_t interleave_two(const T* even, const T* odd, int64_t x, int64_t cells, T bias, const Last& last,
                               T* out, Indices<lane...>) {
@@ -140,7 +140,7 @@ void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t ce
     for (int r = 0; r < phases; ++r) out[x * phases + r] = last(sums[r * phase_stride + x] + bias);
 }
 
-// One row, of which the cells [x, x + whole) are kept whole.
+// One row, of which the cells [x, x + whole) are stored whole.
 template <class T, class Last>
 inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, const T* from, T* to, int64_t x,
                            int64_t whole) {
@@ -290,7 +290,7 @@ void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int6
 }
 
 // exp(x) - 1 as 2^n p + (2^n - 1), with x = n log 2 + r and p the series of exp(r) - 1, |r| <= log(2) / 2.
-// Past the bounds of x the answer stays what it is there, and NaN stays NaN.
+// Past the bounds of x the result is the value at the bound, and NaN stays NaN.
 template <class T> struct Exponential {
   using Vector = typename Simd<T>::Vector;
   static constexpr bool single = sizeof(T) == 4;
@@ -301,13 +301,13 @@ template <class T> struct Exponential {
   explicit Exponential(Vector x) {
     typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
     typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-    // log 2 in two pieces, of which n times the first is exact.
+    // log 2 as a sum of two numbers, of which n times the first is exact.
     const T high = single ? T(0.693145751953125) : T(0.69314718036912381649017333984375);
     const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10),
             one_by_log2 = T(1.44269504088896340736);
     x = x < kLeast ? kLeast + Vector{} : x;
     x = x > kMost ? kMost + Vector{} : x;
-    // Adding and taking away 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the whole number.
+    // Adding and subtracting 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the integer.
     const T magic = single ? T(12582912) : T(6755399441055744);
     const Vector shifted = x * one_by_log2 + magic, n = shifted - magic;
     const Vector r = (x - n * high) - n * low;
@@ -329,9 +329,9 @@ template <class T> typename Simd<T>::Vector logistic(typename Simd<T>::Vector x)
   return T(1) / (T(1) + e.power * (T(1) + e.p));
 }
 
-// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0 too. f32: x
-// P(x^2) / Q(x^2), fitted so that its largest relative error up to 9.02, past which tanh rounds to 1, is
-// least: 2^-25.5 before rounding.
+// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0, too. f32:
+// x P(x^2) / Q(x^2), fitted to the least maximal relative error up to 9.02, past which tanh rounds to 1:
+// 2^-25.5 before rounding.
 template <class T> typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
   using Vector = typename Simd<T>::Vector;
   if constexpr (sizeof(T) == 4) {
@@ -349,7 +349,7 @@ template <class T> typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>:
   }
 }
 
-// The last vector overlaps the one before: it is read before that one is written.
+// The last vector overlaps the previous one: it is read before that one is written.
 template <class T, class Function> void each_vector(T* row, int64_t count, const Function& function) {
   constexpr int lanes = Simd<T>::lanes;
   if (count >= lanes) {
@@ -386,20 +386,20 @@ template <class T> void interleave(const InterleaveArgs<T>& args) {
     case Activation::relu: return interleave_rows(args, Clamp<T>{T(0), static_cast<T>(__builtin_inf())});
     case Activation::clamp: return interleave_rows(args, Clamp<T>{last.lo, last.hi});
     case Activation::leaky_relu: return interleave_rows(args, Leaky<T>{last.slope});
-    default:  // long enough to be a pass of its own
+    default:  // long enough to be a separate pass
       interleave_rows(args, Same{});
       for (int64_t y = 0; y < args.rows; ++y) activate(args.out + y * args.out_step, args.length, last);
   }
 }
 
-// Sums, a row of columns and one broadcast must fit the register file, 4 registers more than may hold sums;
-// where TCONV_BROADCASTS is set, the broadcast comes from memory within the multiplication.
+// Sums, a row of columns and one broadcast must fit into the register file, which has 4 registers more than
+// may hold sums; where TCONV_BROADCASTS is set, the multiplication broadcasts from memory.
 constexpr bool fits(int rows, int vectors) {
   return rows * vectors <= TCONV_ACCUMULATORS &&
          (rows + 1) * vectors + !TCONV_BROADCASTS <= TCONV_ACCUMULATORS + 4;
 }
 
-// Tiles that are always wider than high would load more than they multiply.
+// Widths at which every tile is wider than high are left out: they would load more than they multiply.
 template <class T, int rows, int vectors> void fill_tiles(KernelSet<T>& set) {
   if constexpr (fits(rows, vectors) && fits(vectors, vectors))
     set.tile[rows][vectors] = tile<T, rows, vectors>;

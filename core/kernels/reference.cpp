@@ -11,8 +11,8 @@
 namespace tconv {
 namespace {
 
-// Sum: what a reduction is kept in. Integers wrap in their own width, as in NumPy, so they are added
-// unsigned, wide enough that no product is promoted to a signed int.
+// Sum: the type in which a reduction is accumulated. Integers wrap in their own width, as in NumPy, so they
+// are added unsigned, wide enough that no product is promoted to a signed int.
 template <class T> struct Arithmetic {
   using Sum =
       std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) > 4), uint64_t, uint32_t>, T>;
@@ -53,7 +53,7 @@ struct Strides {
     batch = side.batch, group = side.group, channel = side.channel;
     x = side.position, y = size[2] * x, z = size[1] * y;
   }
-  // Of a channel that is counted over all groups of all batch items.
+  // Of a channel, counted over all groups of all batch items.
   int64_t place(const Problem& p, int64_t index, int64_t channels) const {
     return index / (p.groups * channels) * batch + index / channels % p.groups * group +
            index % channels * channel;
@@ -66,7 +66,7 @@ struct KernelStrides {
       : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
 };
 
-// The coarse index along one axis that kernel element k joins to fine index u, or -1.
+// The coarse index along one axis that kernel element k connects with fine index u, or -1.
 int64_t coarse(const Problem& p, int axis, int64_t fine, int64_t k) {
   const int64_t offset = fine + p.lo[axis] - k * p.dilation[axis];
   if (offset < 0 || offset % p.stride[axis] != 0) return -1;
@@ -199,7 +199,7 @@ void kernel(const Plan& plan, int64_t task, const void* source, const void* weig
   }
 }
 
-// Loops over one (batch, target channel) pair, or one weight for the gradient.
+// The loops of one (batch, target channel) pair, or of one weight for the gradient.
 using Kernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
                         const void* bias, void* target);
 

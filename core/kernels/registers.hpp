@@ -29,7 +29,7 @@ inline void configure() { asm volatile("ldtilecfg %0" ::"m"(kConfig)); }
 
 inline void release() { _tile_release(); }
 
-// The compiler's own intrinsics take literal register numbers only.
+// The compiler's intrinsics take only literal register numbers.
 template <int reg> inline __attribute__((always_inline)) void load(const void* from, int64_t row_bytes) {
   asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(reg), "r"(from), "r"(row_bytes) : "memory");
 }

@@ -1,7 +1,7 @@
-// Matrix registers (AMX) in software, for a machine without them: bit for bit what the instructions'
-// description says (Intel's Software Developer's Manual, TDPBF16PS). Included by registers.hpp where
-// TCONV_EMULATE_TILES is set: it lets tests and sanitizers see the kernels that use the registers. It is not
-// fast.
+// Matrix registers (AMX) emulated in software, for machines without them: bit for bit as the instructions are
+// described (Intel's Software Developer's Manual, TDPBF16PS). Included by registers.hpp where
+// TCONV_EMULATE_TILES is set, so that tests and sanitizers can run the kernels that use the registers. It is
+// slow.
 #pragma once
 
 #include <immintrin.h>
@@ -11,8 +11,7 @@
 
 namespace tconv {
 
-// The eight registers of a thread, each 16 rows of 64 bytes. Kernel files share them as they would the real
-// ones.
+// The eight registers of a thread, each 16 rows of 64 bytes. Kernel files share them like real registers.
 struct SoftwareTiles {
   alignas(64) uint32_t rows[8][16][16];
   bool configured;
@@ -21,7 +20,7 @@ inline thread_local SoftwareTiles software_tiles;
 
 namespace {
 
-// An instruction on registers that nobody has configured is an invalid one.
+// An instruction on registers that are not configured is invalid.
 inline void need_configured() {
   if (!software_tiles.configured) __builtin_trap();
 }
@@ -50,8 +49,8 @@ template <int reg> inline void zero() {
   std::memset(software_tiles.rows[reg], 0, sizeof software_tiles.rows[reg]);
 }
 
-// Subnormal numbers count as zero, before and after, whatever this thread's own setting is. What is computed
-// reads and writes memory between two statements that no access to memory passes.
+// Subnormal operands and results count as zero, whatever this thread's own setting is. The computation reads
+// and writes memory between two statements across which the compiler moves no access to memory.
 class FlushSubnormals {
  public:
   FlushSubnormals() {

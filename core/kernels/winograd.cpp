@@ -1,5 +1,4 @@
-// The transforms of the algorithm `winograd`; compiled once per instruction set, like phases.cpp and by its
-// rules.
+// The transforms of the algorithm `winograd`; compiled once per instruction set, by the rules of phases.cpp.
 //
 // F(3, 2): three outputs of a two-tap correlation from four products (Lavin & Gray 2016, with the points 0,
 // 1, -1 and infinity). With d the window of four inputs and m the products:

@@ -153,7 +153,7 @@ def test_costs_are_fitted_to_times() -> None:
     assert after < 1 + (before - 1) / 3
     assert costs.seconds(facts, chosen[0]) > 0
     names = {**vars(sys.modules["tconv.planning.records"])}
-    assert isinstance(eval(costs.told(fitted.record), names), costs.Record)
+    assert isinstance(eval(costs.source_of(fitted.record), names), costs.Record)
 
 
 def test_cache_sizes_scale_what_depends_on_them() -> None:

@@ -1,4 +1,4 @@
-"""What tests of the engine share: definitions, arrays of every dtype, runs of a plan, all plans there are."""
+"""Helpers for tests of the engine: definitions, arrays of every dtype, runs of a plan, all candidates."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ def rounded(code: str, numbers: np.ndarray) -> np.ndarray:
 
 
 def whole_numbers(geometry: Geometry, code: str) -> Arrays:
-    """Small ones, complex where the dtype is."""
+    """Small integers, complex where the dtype is."""
     return integer_arrays(geometry, np.complex128 if code[0] == "c" else np.float64)
 
 
 def stored(code: str, numbers: np.ndarray) -> np.ndarray:
-    """Numbers as the engine takes them."""
+    """Numbers in the dtype that the engine takes."""
     values = rounded(code, numbers)
     return (values.view(np.uint32) >> 16).astype(np.uint16) if code == "bf16" else values
 
 
 def values(code: str, made: np.ndarray) -> np.ndarray:
-    """The numbers that the engine made; bfloat16 as float32."""
+    """The engine's output as numbers; bfloat16 as float32."""
     return (made.astype(np.uint32) << 16).view(np.float32) if code == "bf16" else made
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
-    """A copy in that order."""
+    """A copy in that memory order."""
     return np.ascontiguousarray(np.moveaxis(array, 1, -1))
 
 
 def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndarray:
-    """The plan's answer, in an array that starts as NaN so that a cell left unwritten shows."""
+    """The plan's output, in an array that starts as NaN, so that unwritten cells show."""
     g = chosen.geometry
     shape = {"conv_transpose": g.output_shape, "conv": g.input_shape, "weight_gradient": g.weight_shape}[
         chosen.map
@@ -81,7 +81,7 @@ def run(chosen: Plan, arrays: Arrays, bias: np.ndarray | None = None) -> np.ndar
 def candidates(
     geometry: Geometry, map: MapName, isa: str, layout: Layout = "channels_first", code: str = "f32"
 ) -> list[Candidate]:
-    """Whatever the algorithms of the registry weigh, cheap or not, but for plain loops."""
+    """All candidates of the registry's algorithms, cheap or not, except plain loops."""
     problem = problem_of(geometry)
     return [
         candidate
@@ -105,17 +105,17 @@ def made(
 
 
 def lanes(chosen: Plan) -> str:
-    """What the lanes of the plan's tile are, if its part says so."""
+    """The lanes of the plan's tile, if its part has them."""
     return getattr(getattr(chosen.core.part, "lanes", None), "name", "")
 
 
 def with_box(candidate: Candidate, cut: Any) -> Candidate:
-    """The candidate with its box, or box of tiles, cut by `cut`, a function of a size."""
+    """The candidate with its box, or box of tiles, reduced by `cut`, a function of a size."""
     part = candidate.part
     name = "tiles" if isinstance(part, WinogradPlan) else "box"
     return candidate._replace(part=part.replace(**{name: tuple(map(cut, getattr(part, name)))}))
 
 
 def parts(candidate: Candidate) -> int:
-    """In how many parts numbers lie in matrix registers; 0 for vectors."""
+    """The number of parts of a number in matrix registers; 0 for vectors."""
     return getattr(candidate.part, "parts", 0)

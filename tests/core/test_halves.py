@@ -1,4 +1,4 @@
-"""Sixteen-bit numbers: widened to float32, summed there, rounded once. Also run by `make sanitize`."""
+"""16-bit numbers: widened to float32, accumulated there, rounded once. Also run by `make sanitize`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.core.helpers import DEFINITIONS, candidates, made, parts, rounded, ru
 @pytest.mark.parametrize("code", ["f16", "bf16"])
 @pytest.mark.parametrize("isa", isas())
 def test_every_half_is_widened_and_sums_are_rounded_to_even(code: str, isa: str) -> None:
-    """All 65536 numbers, then the middles of neighbours; in rows that end within a vector."""
+    """All 65536 numbers, then the midpoints between neighbours, in rows that end within a vector."""
     bits = np.arange(1 << 16, dtype=np.uint16)
     one, half = np.ones((1, 1, 1)), np.full((2, 1, 1), 0.5)
     with np.errstate(invalid="ignore"):
@@ -39,7 +39,7 @@ def test_every_half_is_widened_and_sums_are_rounded_to_even(code: str, isa: str)
 @pytest.mark.parametrize("code", ["f16", "bf16"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_halves_are_float32_sums_rounded_once(code: str, layout: Layout) -> None:
-    """To the bit, bias and activation included: the same plan on the same numbers in float32."""
+    """Equal bit for bit, with bias and activation, to the same plan on the same numbers in float32."""
     rng = np.random.default_rng(11)
     for text in ("n2 c37>29 i19x20 k4 s2 p1", "n2 c8>40 i70 k16 s8 p4", "c5>7 i3x4x5 k3 s2 p1"):
         g = Geometry.parse(text)
@@ -64,7 +64,7 @@ def test_halves_are_float32_sums_rounded_once(code: str, layout: Layout) -> None
 
 
 def by_matrices(geometry: Geometry, map: MapName, layout: Layout) -> list[Plan]:
-    """The plans of bfloat16 whose sums are made in matrix registers, where the CPU has them."""
+    """The plans of bfloat16 that accumulate in matrix registers, where the CPU has them."""
     found = candidates(geometry, map, isas()[0], layout, "bf16")
     plans = [
         made(geometry, map, isas()[0], candidate, "bf16", layout) for candidate in found if parts(candidate)
@@ -109,7 +109,7 @@ def test_matrix_registers_keep_infinities_and_nan_of_bfloat16() -> None:
 
 @pytest.mark.parametrize("code", ["f16", "bf16"])
 def test_dots_of_halves_are_weight_gradients_alone(code: str) -> None:
-    """The convolution would read weights as they lie, and sum into the target."""
+    """The convolution would read weights unpacked, and accumulate in the target."""
     geometry = Geometry.parse("c4>4 i8 k32 s8")
     assert plan(geometry, "weight_gradient", dtype=code, algorithm="dots").algorithm == "dots"
     with pytest.raises(TconvError, match="'dots' does not apply"):

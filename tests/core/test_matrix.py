@@ -24,7 +24,7 @@ def arrays(x: np.ndarray, weight: np.ndarray) -> Arrays:
 
 
 def test_a_single_product_stays_within_its_bound() -> None:
-    """2^-23 is left out (Henry, Tang and Heinecke 2019), six roundings are 6 * 2^-24."""
+    """2^-23 is omitted (Henry, Tang and Heinecke 2019), six roundings are 6 * 2^-24."""
     geometry = Geometry.parse("n1 c1>16 i4096 k1")
     rng = np.random.default_rng(2)
     x = (rng.standard_normal(geometry.input_shape) * 10.0 ** rng.integers(-8, 9, 4096)).astype(np.float32)
@@ -50,7 +50,7 @@ def test_sums_are_closer_than_those_of_vectors() -> None:
 
 @pytest.mark.parametrize(("bits", "others"), [(24, 0), (16, 7), (8, 15)])
 def test_whole_numbers_are_exact(bits: int, others: int) -> None:
-    """As long as a product keeps to the 24 bits of a float32."""
+    """As long as a product fits into the 24 bits of a float32."""
     geometry = Geometry.parse("n1 c1>17 i63 k3 s2")
     rng = np.random.default_rng(4)
     x = rng.integers(-(2**bits), 2**bits, geometry.input_shape).astype(np.float32)
@@ -93,7 +93,7 @@ def test_a_single_product_of_a_weight_gradient_stays_within_its_bound() -> None:
     "text", ["n1 c24>20 i40x41 k4 s2 p1", "n5 c40>24 i12x13 k3 s2", "n2 c17>3 i900 k9 s3"]
 )
 def test_sums_of_a_weight_gradient_are_closer_than_those_of_vectors(text: str) -> None:
-    """Each error is held against the sizes of the terms that were added."""
+    """Each error is compared with the sizes of the terms that were added."""
     geometry = Geometry.parse(text)
     rng = np.random.default_rng(6)
     x, y = (rng.standard_normal(shape, np.float32) for shape in (geometry.input_shape, geometry.output_shape))
@@ -111,7 +111,7 @@ def test_sums_of_a_weight_gradient_are_closer_than_those_of_vectors(text: str) -
 @pytest.mark.parametrize(("bits", "others"), [(24, 0), (16, 7), (8, 15)])
 @pytest.mark.parametrize("text", ["n1 c17>19 i40 k3 s2", "n3 c20>5 i11 k7 s3"])
 def test_whole_numbers_of_a_weight_gradient_are_exact(text: str, bits: int, others: int) -> None:
-    """As long as it keeps to the 24 bits of a float32; a channel of x has one number, a sum one term."""
+    """As long as it fits into the 24 bits of a float32; a channel of x has one number, a sum one term."""
     geometry = Geometry.parse(text)
     rng = np.random.default_rng(8)
     x = np.zeros(geometry.input_shape, np.float32)

@@ -1,4 +1,4 @@
-"""Programs to export: layers before and after what a diagnosis looks at."""
+"""Programs to export: layers before and after the operations that a diagnosis examines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reader a format: what commands see of real models is the same, and nobody else opens one."""
+"""One reader per format: all commands see the same layers of real models, and no other room opens a model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_three_commands_see_the_same_layers_of_a_real_model(name: str, layers: i
 def test_three_commands_see_the_same_layers_in_branches_loops_and_functions(
     name: str, tmp_path: Path
 ) -> None:
-    """The rules' own cases are held to it where they are tried: `tests.onnx.rules.helpers`."""
+    """The rules' own cases are checked where they are applied: `tests.onnx.rules.helpers`."""
     proto = seeds()[name]
     assert same_layers(read(saved(proto, tmp_path))) == transposed_nodes(proto)
 

@@ -1,4 +1,4 @@
-"""Exported programs are read without PyTorch's loader, with the same answers."""
+"""Exported programs are read without PyTorch's loader, with the same result."""
 
 from __future__ import annotations
 

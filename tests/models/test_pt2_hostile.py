@@ -1,4 +1,4 @@
-"""Whatever an exported program holds, nothing of it is run: it is read, or refused in one line."""
+"""Whatever an exported program contains, none of it is run: it is read, or refused in one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def remade(path: Path, made: Path, change: Callable[[str, bytes], bytes | None], method: int = 0) -> Path:
-    """The archive with other records, checksums and all."""
+    """The archive with other records, and correct checksums."""
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w", method) as new:
         for entry in old.infolist():
             data = change(entry.filename.partition("/")[2], old.read(entry))
@@ -61,7 +61,7 @@ def test_an_expression_of_a_size_is_not_run(whole: Path, tmp_path: Path) -> None
 
 
 def _config(change: Callable[[dict[str, Any]], Any]) -> Callable[[str, bytes], bytes]:
-    """Change what is said of the weight of `up`."""
+    """Change the description of the weight of `up`."""
 
     def inside(config: Any) -> Any:
         change(config["config"]["up.weight"])

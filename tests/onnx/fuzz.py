@@ -1,7 +1,7 @@
-"""Broken ONNX models by the thousand: small sound ones, changed at random, looked through in one process.
+"""Thousands of broken ONNX models: small valid ones, changed at random, read in one process.
 
-Run as a script it is that process: it says which case it is at, and how each ended, so that a crash of the
-interpreter can be told from an error. `tests/onnx/test_fuzz.py` reads what it says.
+Run as a script, it is that process: it prints the current case and how each one ended, so that a crash of the
+interpreter can be distinguished from an error. `tests/onnx/test_fuzz.py` reads its output.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Random = np.random.Generator
 
 
 def seeds() -> dict[str, onnx.ModelProto]:
-    """Sound models that hold between them what is looked at."""
+    """Valid models that together contain everything that is examined."""
     random = np.random.default_rng(5)
 
     def array(*shape: int) -> np.ndarray:
@@ -204,7 +204,7 @@ def _value(field: Any, random: Random) -> Any:
 
 
 def broken(proto: onnx.ModelProto, random: Random) -> bytes:
-    """A model with one to four things wrong: fields, or bytes."""
+    """A model with one to four faults: fields, or bytes."""
     if random.random() < 0.7:
         copy = onnx.ModelProto()
         copy.CopyFrom(proto)
@@ -239,7 +239,7 @@ def inspect(path: Path) -> None:
 
 
 def diagnose(path: Path) -> None:
-    """Then every layer gets other weights, and what is written must be fit to be read."""
+    """Then every layer gets other weights, and the written file must be readable."""
     from tconv.diagnosis import diagnose
     from tconv.models.onnx.reader import read
 
@@ -262,7 +262,7 @@ def diagnose(path: Path) -> None:
 
 
 def rewrite(path: Path) -> None:
-    """For every kind of target by turns; what is written must be fit to be read."""
+    """For each kind of target in turn; the written file must be readable."""
     from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting import rewrite
     from tconv.onnx.rewriting.goals import TARGETS

@@ -1,4 +1,4 @@
-"""Small ONNX models for tests, what ONNX Runtime answers, and how a command refuses."""
+"""Small ONNX models for tests, ONNX Runtime's outputs, and how a command refuses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model(
     weights: Arrays | None = None,
     **more: Any,
 ) -> ir.Model:
-    """The same as onnx-ir holds it."""
+    """The same as a model of onnx-ir."""
     return ir.from_proto(model_proto(nodes, inputs, outputs, weights, **more))
 
 
@@ -80,7 +80,7 @@ def saved(proto: onnx.ModelProto, folder: Path, name: str = "model.onnx") -> Pat
 
 
 def run(path: Path | bytes, feeds: Arrays, *, optimised: bool = False) -> list[np.ndarray]:
-    """What ONNX Runtime computes, on one thread; as the nodes are written unless `optimised`."""
+    """What ONNX Runtime computes, on one thread; without optimisation unless `optimised`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -39,7 +39,7 @@ def transposed_nodes(model: onnx.ModelProto) -> int:
 
 
 def same_layers(found: Model) -> int:
-    """How many transposed convolutions diagnose, inspect and rewrite all see; they are the same ones."""
+    """The number of transposed convolutions that diagnose, inspect and rewrite see; all see the same ones."""
     held = found.onnx
     layers = {layer.name: layer for layer in found.layers if not layer.conv}
     assert len(layers) == sum(not layer.conv for layer in found.layers), "two layers of one name"
@@ -96,7 +96,7 @@ _SEEN: set[Any] = set()
 
 
 def same_layers_once(held: ir.Model) -> None:
-    """`same_layers` for a model that differs by more than its numbers from all that were looked at before."""
+    """`same_layers` for a model that differs by more than its numbers from all that were examined before."""
     kind = _kind(ir.to_proto(held).graph.node), len(held.functions)
     if kind not in _SEEN:
         _SEEN.add(kind)

@@ -1,4 +1,4 @@
-"""Thousands of broken models: each is looked through or rewritten, or refused in one line; no crash."""
+"""Thousands of broken models: each is inspected or rewritten, or refused in one line; no crash."""
 
 from __future__ import annotations
 

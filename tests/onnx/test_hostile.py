@@ -1,4 +1,4 @@
-"""Files that are no models, or mean harm: one line, exit status 2, nothing written, memory bounded."""
+"""Files that are not models, or are malicious: one line, exit status 2, nothing written, memory bounded."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def _attribute(name: str, *values: int) -> onnx.ModelProto:
 
 
 def _computed(**options: object) -> onnx.ModelProto:
-    """A layer whose weights are an input of open shape."""
+    """A layer whose weights are an input of symbolic shape."""
     up = node("ConvTranspose", ["x", "w"], ["y"], name="up", **options)
     return model_proto([up], inputs={"x": (1, 4, 5, 5), "w": None})
 
@@ -306,7 +306,7 @@ sys.exit(status)
 
 
 def limited(memory: int, *words: str) -> tuple[int, str, int]:
-    """Status, last line and peak in MB of a command that may take so much address space."""
+    """Status, last line and peak in MB of a command with limited address space."""
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(memory), *words],
         capture_output=True,
@@ -329,7 +329,7 @@ def test_a_file_of_3_gb_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 
 def test_many_empty_nodes_are_refused_in_bounded_memory(tmp_path: Path) -> None:
-    """The smallest of nodes, two bytes each, take the most memory for a file's size."""
+    """The smallest nodes, two bytes each, use the most memory for a file's size."""
     inner = b"\x0a\x00" * 3_000_000
     graph = b"\x3a" + _varint(len(inner)) + inner
     path = tmp_path / "model.onnx"

@@ -1,4 +1,4 @@
-"""What the report says of other runtimes, asked of them again."""
+"""What the report says of other runtimes, compared with the runtimes themselves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="PyTorch's choice is PyTorch's to sa
 
 
 def problems() -> list[Geometry]:
-    """Random ones, near the sizes at which PyTorch changes its mind."""
+    """Random ones, near the sizes at which PyTorch changes its backend."""
     random = np.random.default_rng(11)
     found = [Geometry.parse("n1 c1>1 i128x160 k3"), Geometry.parse("n1 c1>1 i3x6827 k3")]  # 20480, 20481
     while len(found) < 120:

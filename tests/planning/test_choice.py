@@ -1,4 +1,4 @@
-"""How plans are chosen and told: types of numbers, epilogues, costs, what was rejected."""
+"""How plans are chosen and printed: dtypes, epilogues, costs, rejected alternatives."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_field_is_replaced_by_name_and_no_other() -> None:
 
 @pytest.mark.parametrize("isa", isas())
 def test_weights_are_prefetched_where_they_are_far(isa: str) -> None:
-    """As many bytes as the runner packs decide it."""
+    """The number of bytes that the runner packs decides it."""
     caches = RECORDS[isa].caches
     seen = set()
     for text in ("c40>30 i9x9 k4 s2 p1", "c512>512 i4x4 k4 s2 p1", "c900>300 i2x3 k3 s1 p1"):
@@ -124,7 +124,7 @@ n1 c40>40 i7x5 k3 s3;  n1 c128>192 i9x9 k4 s2 p1;  n1 c64>1 i20x20 k9
 
 
 def weighed(facts: Machine) -> list[Any]:
-    """What the formulas make of a record: each candidate's cost and fields."""
+    """The result of the formulas for a record: each candidate's cost and fields."""
     told = []
     for text in filter(str.strip, TEXTS):
         problem = problem_of(Geometry.parse(text))
@@ -140,7 +140,7 @@ def weighed(facts: Machine) -> list[Any]:
 
 
 def test_every_number_of_a_record_is_used() -> None:
-    """Twice as large it changes a cost or a plan, on a machine with matrix registers."""
+    """Doubled, it changes a cost or a plan, on a machine with matrix registers."""
     facts = machine(isas()[-1], "f32")._replace(
         lanes=16, matrices=((1, 1), (1, 2), (1, 3), (2, 1), (2, 2)), record=Record()
     )

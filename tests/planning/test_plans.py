@@ -1,4 +1,4 @@
-"""Plans: what they say, how much memory they ask for, which words they know."""
+"""Plans: what they print, how much memory they need, which names they know."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_plans_say_what_they_do() -> None:
 
 
 def drawn(draw: random.Random) -> Geometry:
-    """Any geometry up to what the largest layers of published networks ask for, on one to three axes."""
+    """Any geometry up to the size of the largest layers of published networks, on one to three axes."""
     while True:
         axes, groups = draw.randint(1, 3), draw.choice([1, 1, 1, 2, 7, 64])
         far = (4096, 512, 64)[axes - 1]
@@ -57,7 +57,7 @@ def test_workspace_of_the_cases_stays_small() -> None:
 
 
 def cell_bytes(geometry: Geometry, map: MapName) -> int:
-    """What one cell reads, all channels in three parts and blocks of 32, and the sums it makes."""
+    """Memory of what one cell reads, all channels in three parts and blocks of 32, and of its sums."""
     channels = geometry.in_channels if map == "conv_transpose" else geometry.out_channels
     reach = [d * (k - 1) + 1 for k, d in zip(geometry.kernel, geometry.dilation, strict=True)]
     sums = 1
@@ -70,9 +70,9 @@ def cell_bytes(geometry: Geometry, map: MapName) -> int:
 @pytest.mark.parametrize("map", MAPS)
 @pytest.mark.parametrize("seed", range(8))
 def test_workspace_stays_small(map: MapName, seed: int) -> None:
-    """8 MiB a thread, whichever plan is chosen, and 16 MiB of partial gradients beside the gradient.
+    """8 MiB per thread, whichever plan is chosen, and 16 MiB of partial gradients besides the gradient.
 
-    More may be asked for where a single cell's part is large.
+    More may be needed where a single cell's part is large.
     """
     draw = random.Random(seed)
     small = 0
@@ -114,7 +114,7 @@ def test_unknown_words_are_named(words: dict[str, object], named: str) -> None:
 
 
 def test_packing_counts_where_it_is_done_at_every_call() -> None:
-    """Winograd saves products and makes more of the weights: worth it once, not for each small picture."""
+    """Winograd saves products and enlarges the weights: worth it once, not for each small picture."""
     g = Geometry.parse("n1 c512>256 i12x12 k4 s2 p1")
     once, always = (plan(g, isa="baseline", prepared=prepared) for prepared in (True, False))
     assert (once.algorithm, always.algorithm) == ("winograd", "phases")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +49,17 @@ def write_folder(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("labelled") / "data")
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Let the disk be full when file number `at`, counted from 1, is to be on it; folders do not count."""
+    count = 0
+
+    def fsync(descriptor: int) -> None:
+        nonlocal count
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            count += 1
+            if count == at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)

@@ -18,7 +18,7 @@ from tconv.train.module import Segmenter
 from tconv.train.palette import palette
 from tconv.train.pictures import read_picture, to_channels
 from tconv.train.predict import Predicted, overlay, predict, scores
-from tests.train.helpers import CLASSES
+from tests.train.helpers import CLASSES, fill_disk
 
 
 def lively(**dials: Any) -> Segmenter:
@@ -169,16 +169,7 @@ def test_an_unreadable_picture_is_named(trained: Path, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_no_half_file(
     trained: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
-    written: list[int] = []
-
-    def fill_up(descriptor: int) -> None:
-        written.append(descriptor)
-        if len(written) == 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fill_up)
+    fill_disk(monkeypatch, 2)
     with pytest.raises(TconvError, match=r"cannot write .*p0-overlay.png: No space left on device"):
         predict_all(trained, folder, tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["p0-label.png"]

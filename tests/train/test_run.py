@@ -18,7 +18,7 @@ from tconv import TconvError
 from tconv.train.checkpoint import load_segmenter, read_checkpoint
 from tconv.train.log import COLUMNS
 from tconv.train.run import Run, fit
-from tests.train.helpers import CLASSES, SETTINGS, labelled
+from tests.train.helpers import CLASSES, SETTINGS, fill_disk, labelled
 
 
 @pytest.fixture(scope="module")
@@ -275,16 +275,8 @@ def test_a_wrong_label_is_named_before_the_training(folder: Path, tmp_path: Path
 def test_a_disk_that_fills_up_ends_the_run_in_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
-    written = []
-
-    def fill_up(descriptor: int) -> None:
-        written.append(descriptor)
-        if len(written) == 4:  # last.ckpt at the start, then log.csv and best.ckpt, then last.ckpt of epoch 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fill_up)
+    # last.ckpt at the start, then log.csv and best.ckpt, then last.ckpt of epoch 1
+    fill_disk(monkeypatch, 4)
     with pytest.raises(TconvError, match=r"cannot write .*last.ckpt: No space left on device"):
         fit(folder, tmp_path / "x", **SETTINGS)
     assert sorted(os.listdir(tmp_path / "x")) == ["best.ckpt", "last.ckpt", "log.csv"]

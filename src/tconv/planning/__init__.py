@@ -1,8 +1,7 @@
 """The choice: which algorithm computes a map on a Geometry, and with which tile and box.
 
-An algorithm is a line in `ALGORITHMS` (`algorithms`): whether it applies, and what it would cost. Adding
-one is adding a line there and a kernel in core/. Nothing here touches an array, and nothing here looks at the
-number of threads.
+An algorithm is a line in `ALGORITHMS` (`algorithms`): whether it applies, and what it would cost. To add one,
+add a line there and a kernel in core/. Nothing here touches an array or looks at the number of threads.
 
 >>> from tconv.geometry import Geometry
 >>> plan(Geometry.parse("n1 c256>64 i64x64 k2 s2"), isa="baseline").algorithm
@@ -52,7 +51,7 @@ __all__ = [
 ]
 
 
-#: What a plan is asked for.
+#: The arguments of a request for a plan.
 Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None, bool]
 
 
@@ -60,10 +59,10 @@ Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str
 def isas() -> tuple[str, ...]:
     """The instruction sets that this CPU runs and that have kernels, best first.
 
-    The environment variable TCONV_ISA switches those better than the one it names off; it is read once.
+    The environment variable TCONV_ISA names one and disables all better ones; it is read once.
 
     Raises:
-        TconvError: TCONV_ISA names none of them.
+        TconvError: TCONV_ISA names an instruction set that is not among them.
     """
     known = tuple(_core.instruction_sets())
     best = os.environ.get("TCONV_ISA") or known[0]
@@ -83,7 +82,7 @@ def plan(
     isa: str | None = None,
     prepared: bool = True,
 ) -> Plan:
-    """The cheapest way to compute `map` on `geometry`, or the way of one `algorithm`.
+    """The cheapest plan to compute `map` on `geometry`, or the cheapest of one `algorithm`.
 
     Args:
         geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
@@ -122,10 +121,10 @@ def measured(
     layout: Layout = "channels_first",
     isa: str | None = None,
 ) -> Plan:
-    """The fastest plan by `timer`, which gives the seconds of one run; `plan` answers with it from then on.
+    """The fastest plan by `timer`, which gives the seconds of one run; `plan` returns it from then on.
 
-    Of every algorithm that applies, the cheapest plans are timed whose estimate is within 4 times of the
-    least. Arguments and errors are those of `plan`.
+    For every algorithm that applies, the cheapest plans are timed, up to 4 times the least estimate.
+    Arguments and errors are those of `plan`.
     """
     question = _question(geometry, map, dtype, algorithm, activation, layout, isa, True)
     tried: dict[str, list[Plan]] = {}
@@ -145,7 +144,7 @@ def measured(
 #: Plans of each algorithm that are timed.
 _TRIED = 12
 
-#: What `measured` found, for prepared weights and others.
+#: The results of `measured`, for prepared weights and others.
 _measured: dict[tuple[Any, ...], Plan] = {}
 
 
@@ -171,7 +170,7 @@ def _question(
     for name, value in names.items():
         if not isinstance(value, str):
             raise TconvError(f"{name}={shown(value)} is a {type(value).__name__}; a name would fit")
-    parse_activation(activation)  # says what is wrong with it, also where it could be no key
+    parse_activation(activation)  # says what is wrong with it, also where it could not be a key
     if isinstance(activation, list):
         activation = tuple(activation)
     return geometry, map, dtype, algorithm, activation, layout, isa, flag("prepared", prepared)
@@ -191,7 +190,7 @@ def _weighed(
     isa: str,
     packed: int,
 ) -> list[Candidate]:
-    """What algorithms of these names weigh, the cheapest first; `packed`: weights packed at every call."""
+    """The candidates of the named algorithms, the cheapest first; `packed`: weights packed at every call."""
     facts = machine(isa, real(problem, dtype)[1])
     options = [
         candidate._replace(cost=candidate.cost + packed * a.packing(facts)) if packed else candidate
@@ -212,7 +211,7 @@ def _plans(
     isa: str | None,
     prepared: bool,
 ) -> Iterator[Plan]:
-    """All plans that keep to the workspace, the cheapest first."""
+    """All plans within the limit of the workspace, the cheapest first."""
     for name, value, known in (
         ("map", map, MAPS),
         ("dtype", dtype, DTYPES),
@@ -226,7 +225,7 @@ def _plans(
     if kind != _core.Activation.none and (dtype[0] in "ciu" or map == "weight_gradient"):
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
     problem, chosen_isa = problem_of(geometry), isa or isas()[0]
-    # An empty batch leaves nothing to compute, by whatever algorithm.
+    # An empty batch leaves nothing to compute, with any algorithm.
     names = tuple(ALGORITHMS) if algorithm == "auto" or not geometry.batch else (algorithm,)
     packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
     weigh = partial(_weighed, problem, map, dtype, names, layout, chosen_isa, packed)
@@ -256,7 +255,7 @@ def _plans(
             break
         found = True
         yield one
-    # Where the window of a single cell, over all channels, is larger: the least there is, before plain loops.
+    # If the window of one cell, over all channels, exceeds the limit: the smallest, before plain loops.
     if larger and not found:
         yield min(larger, key=lambda made: made.runner.workspace_bytes)
     elif not found:

@@ -1,4 +1,4 @@
-"""The registry: a line for each way to compute a map."""
+"""The registry: one line for each algorithm that computes a map."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from tconv.planning.problem import Layout, MapName, real
 
 __all__ = ["ALGORITHMS", "Algorithm"]
 
-#: (problem, map, dtype, machine, whether channels are last) -> the plans to weigh.
+#: (problem, map, dtype, machine, whether channels are last) -> the candidates.
 Weigh: TypeAlias = Callable[[_core.Problem, MapName, str, Machine, bool], Iterable[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """A way to compute a map."""
+    """An algorithm that computes a map."""
 
     name: str
     applies: Callable[[_core.Problem, MapName, str], bool]
     weigh: Weigh
     #: Cycles to pack one weight, where that is done at every call.
     packing: Callable[[Machine], float] = lambda machine: 0.0
-    #: Whether complex numbers are computed as real ones, which is what the other fields then see.
+    #: Whether complex numbers are computed as real ones; the other fields then get the real problem.
     by_parts: bool = True
 
     def candidates(
         self, problem: _core.Problem, map: MapName, dtype: str, isa: str, layout: Layout
     ) -> list[Candidate]:
-        """The plans that are weighed, cheap or not; none where the algorithm does not apply."""
+        """All candidates, cheap or not; none where the algorithm does not apply."""
         own, kind = real(problem, dtype) if self.by_parts else (problem, dtype)
         if not self.applies(own, map, kind):
             return []
         found = list(self.weigh(own, map, kind, machine(isa, kind), layout == "channels_last"))
         if kind == dtype:
             return found
-        # Weights are taken apart as a whole, before any task.
+        # Complex weights are split into real ones all together, before any task.
         return [
             candidate._replace(part=candidate.part.replace(pack_by_task=False))
             if isinstance(candidate.part, _core.PhasesPlan) and candidate.part.pack_by_task

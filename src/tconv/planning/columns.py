@@ -1,4 +1,4 @@
-"""Planning of `phases` whose lanes are channels: with their phases, or, channels last, phase by phase."""
+"""Planning of `phases` with channels as lanes: with their phases, or, for channels last, phase by phase."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def with_phases(lattice: Lattice, groups: int, size: int, machine: Machine) -> I
 
 
 def by_phase(lattice: Lattice, stacked: int, groups: int, size: int, machine: Machine) -> Iterator[Candidate]:
-    """Channels last: columns are [phase][channel], so that sums are stored as they lie.
+    """Channels last: columns are [phase][channel], so that sums are stored in their order.
 
     Tiles cover all columns where all phases share their taps (`stacked`: how many), else those of one phase.
     """
@@ -71,7 +71,7 @@ def by_phase(lattice: Lattice, stacked: int, groups: int, size: int, machine: Ma
             positions, panel_bytes = lattice.extent(box)
             read = panel_bytes / size * own.read_last / lattice.depth
             rows = split(positions, most_rows)
-            taps = lattice.taps / lattice.phases  # of a tile, on the mean
+            taps = lattice.taps / lattice.phases  # of a tile, on average
             _, cost = weighed(
                 machine,
                 lattice,
@@ -84,7 +84,7 @@ def by_phase(lattice: Lattice, stacked: int, groups: int, size: int, machine: Ma
                 tiles * lanes * taps * lattice.depth * size,
                 1,
             )
-            # A task takes whole tiles, and whole phases where they end with one.
+            # A task takes whole tiles, and whole phases where they end with a tile.
             pieces = max(1, min(tiles, MIN_TASKS // (lattice.boxes(box) * groups)))
             whole = lcm(lattice.target, lanes) // lanes if stacked > 1 else tiles // lattice.phases
             fits = min(caches.sums // (positions * size) // lanes, -(-tiles // pieces))

@@ -13,12 +13,12 @@ from tconv.planning.plans import Candidate
 
 __all__ = ["candidates"]
 
-#: Positions of a box that are tried.
+#: Numbers of positions of a box that are tried.
 _POSITIONS = (128, 256, 512, 1024, 2048)
 
 
 class _Sizes:
-    """What core/gradient_matrix.cpp makes of a box, in numbers."""
+    """The sizes of a box, as core/gradient_matrix.cpp computes them, in numbers."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class _Sizes:
         lanes: GradientLanes,
         parts: int,
     ) -> None:
-        """`distances`: how many each axis has from a cell to those that elements of the kernel read."""
+        """`distances`: how many distinct ones each axis has, from a cell to those that the kernel reads."""
         self.parts, self.lanes = parts, lanes
         stacked = lanes == GradientLanes.y_phases
         positions, panel = lattice.extent(box)
@@ -44,7 +44,7 @@ class _Sizes:
         self.boxes = lattice.boxes(box)
 
     def columns(self, chunk: int) -> int:
-        """Registers across so many channels of y, in one tile of phases."""
+        """Registers across `chunk` channels of y, in one tile of phases."""
         return -(-chunk * self.each // 16)
 
     def workspace(self, chunk: int, rows: int, height: int, whole: bool) -> int:
@@ -57,7 +57,7 @@ class _Sizes:
 
 
 def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[Candidate]:
-    """The best box and cut for each tile."""
+    """The best box and split into tasks for each tile."""
     if not machine.matrices or dtype not in PARTS:
         return
     lattice = Lattice(problem, "weight_gradient", False, BYTES[dtype])
@@ -80,7 +80,7 @@ def candidates(problem: Problem, dtype: str, machine: Machine) -> Iterator[Candi
 def _cuts(
     problem: Problem, size: _Sizes, box: Box, height: int, width: int, machine: Machine
 ) -> Iterator[Candidate]:
-    """Segments and chunks for enough tasks."""
+    """Segments and chunks that give enough tasks."""
     rows, boxes, own = -(-problem.in_channels // 16), size.boxes, machine.record.correlate
     weights = problem.in_channels * problem.out_channels * size.kernel
     partial = problem.groups * weights * 4
@@ -130,7 +130,7 @@ def _cuts(
 
 
 def _pieces(extent: int, most: int) -> tuple[tuple[int, int], ...]:
-    """Sizes of pieces that are not 0, and how many of each."""
+    """Sizes of pieces that are not 0, and the number of each."""
     return tuple(
         (size, count) for size, count in ((most, extent // most), (extent % most, 1)) if size and count
     )

@@ -1,4 +1,4 @@
-"""Counted work and what a core does with it: the formulas. Their numbers are in `records`."""
+"""The formulas: cycles of a core from counted work. Their numbers are in `records`."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = [
     "split",
 ]
 
-#: Bytes of a number as it is computed, of the dtypes that have fast kernels.
+#: Bytes of a number as it is computed, for the dtypes that have fast kernels.
 BYTES = {"f32": 4, "f64": 8, "f16": 4, "bf16": 4}
 
-#: Bytes of workspace of a thread.
+#: Bytes of workspace per thread.
 MOST_WORKSPACE = 8 << 20
 
-#: Bytes of partial gradients beside the gradient itself, of all threads together.
+#: Bytes of partial gradients in addition to the gradient itself, of all threads together.
 MOST_PARTIAL = 16 << 20
 
-#: A run is cut in at least so many tasks where each is then still worth it, so that threads of uneven speed
-#: finish together. The number of threads is not looked at: a plan is the same for any.
+#: A run is split into at least so many tasks, if each is still large enough, so that threads of uneven speed
+#: finish together. A plan does not depend on the number of threads.
 MIN_TASKS = 12
 
 
 class Machine(NamedTuple):
-    """The register file of one instruction set for one dtype, and what work costs there."""
+    """The register file of one instruction set for one dtype, and the costs of work there."""
 
     isa: str
     lanes: int
-    rows: tuple[int, ...]  #: most rows of a tile with 1, 2, ... vectors
+    rows: tuple[int, ...]  #: largest number of rows of a tile with 1, 2, ... vectors
     dots: tuple[tuple[int, int], ...]  #: rows and columns of tiles of dot products
     matrices: tuple[tuple[int, int], ...]  #: (height, width) of tiles in matrix registers, if it has any
     record: Record
@@ -49,7 +49,7 @@ class Machine(NamedTuple):
         return max(rows * vectors / ports.multiply, loads, ports.latency)
 
     def tiles_cycles(self, rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
-        """Cycles of one step over `rows` x `columns` vectors, the last tiles cut."""
+        """Cycles of one step over `rows` x `columns` vectors, the last tiles smaller."""
         total = 0.0
         for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
             for v, v_count in ((most_vectors, columns // most_vectors), (columns % most_vectors, 1)):
@@ -58,7 +58,7 @@ class Machine(NamedTuple):
         return total
 
     def stream_cycles(self, packed: float, passes: float) -> float:
-        """Cycles to read packed weights of so many bytes `passes` times from where they lie."""
+        """Cycles to read `packed` bytes of weights `passes` times, from the caches or from memory."""
         stream, caches = self.record.stream, self.record.caches
         rate = stream.near if packed <= caches.near else stream.middle if packed <= caches.far else stream.far
         return packed * passes * rate
@@ -73,12 +73,12 @@ class Machine(NamedTuple):
         return products + matrix.column * width + matrix.block
 
     def uneven(self, cycles: float, tasks: int) -> float:
-        """By what factor few tasks make a run longer, on as many threads as it is worth."""
+        """The factor by which few tasks lengthen a run, on as many threads as it is worth."""
         least = self.record.tasks
         return 1.0 + min(least.uneven / tasks, max(0.0, cycles / least.worth - 1.0))
 
     def wanted(self, cycles: float) -> int:
-        """Tasks that a run of so many cycles is worth."""
+        """The number of tasks that a run of `cycles` is worth."""
         return min(MIN_TASKS, int(cycles / self.record.tasks.worth))
 
 

@@ -1,7 +1,7 @@
 """Planning of `dots`: tiles of dot products, both of whose operands are read along the reduction.
 
 The weight gradient of few channels reduces over positions, the convolution with wide kernels over their
-elements. Neither turns its operands, and the convolution reads weights as they are.
+elements. Neither transposes its operands, and the convolution reads weights unpacked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tconv.planning.problem import MapName
 
 __all__ = ["applies", "candidates"]
 
-#: Bytes of a vector register, the widest there is.
+#: Bytes of the widest vector register.
 _VECTOR = 64
 
 
@@ -25,20 +25,20 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
     """The weight gradient, or a convolution whose kernels' rows are whole vectors."""
     if dtype not in BYTES or problem.batch == 0:
         return False
-    # The convolution reads weights as they lie, the weight gradient takes halves too.
+    # The convolution reads weights in place; the weight gradient takes halves, too.
     whole = dtype in ("f32", "f64") and problem.kernel[2] * BYTES[dtype] % _VECTOR == 0
     whole = whole and problem.dilation[2] == 1
     return map == "weight_gradient" or (map == "conv" and whole)
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[Candidate]:
-    """All plans that are weighed."""
+    """All candidates."""
     weigh = _gradient if map == "weight_gradient" else _conv
     yield from weigh(problem, BYTES[dtype], machine)
 
 
 def _tiles(machine: Machine) -> Iterator[tuple[int, int]]:
-    """The tiles of most columns, for each number of rows."""
+    """The tiles with the most columns, for each number of rows."""
     for rows in sorted({rows for rows, _ in machine.dots}):
         yield rows, max(columns for r, columns in machine.dots if r == rows)
 
@@ -46,7 +46,7 @@ def _tiles(machine: Machine) -> Iterator[tuple[int, int]]:
 def _cycles(
     machine: Machine, steps: int, rows: int, most_rows: int, columns: int, most_columns: int
 ) -> float:
-    """Cycles of all tiles of `rows` x `columns` dot products of `steps` vectors, the last tiles cut."""
+    """Cycles of all tiles of `rows` x `columns` dot products of `steps` vectors, the last tiles smaller."""
     total, own = 0.0, machine.record.dots
     for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
         for c, c_count in ((most_columns, columns // most_columns), (columns % most_columns, 1)):

@@ -1,4 +1,4 @@
-"""Planning of `phases` for the weight gradient: matrix products over all positions, cut into ordered sums."""
+"""Planning of `phases` for the weight gradient: matrix products over positions, as ordered partial sums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["candidates"]
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[Candidate]:
-    """All plans that are weighed."""
+    """All candidates."""
     yield from _over_channels(problem, dtype, machine)
     yield from correlate.candidates(problem, dtype, machine)
     if problem.dilation[2] == 1 and problem.kernel[2] % machine.lanes == 0:
@@ -35,7 +35,7 @@ def _cut(
 ) -> tuple[int, int, float]:
     """Segments, units of a task times `unit`, and the cost; `partial`: bytes of the gradient.
 
-    `split_channels` are cut in units, of which a task takes at most `most`.
+    `split_channels` are divided into units, of which a task takes at most `most`.
     """
     boxes, own = _boxes(problem, box), machine.record.gradient
     wanted = max(1, machine.wanted(cycles))
@@ -57,7 +57,7 @@ def _over_channels(problem: Problem, dtype: str, machine: Machine) -> Iterator[C
     box = _box(problem, dtype, machine)
     lattice = Lattice(problem, "weight_gradient", False, size)
     y_panel = lattice.extent(box)[1] // size // y_channels + 3 * lanes * _phases(problem)  # of one channel
-    # Both sides are turned, element by element, and so are the sums.
+    # Both sides are transposed, element by element, and so are the sums.
     turned = cells * x_channels * own.turn_x + y_panel * y_channels * own.turn_y * _boxes(problem, box)
     for over in (GradientLanes.y_channels, GradientLanes.x_channels):
         y_lanes = over == GradientLanes.y_channels
@@ -106,7 +106,7 @@ def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[Can
         step *= kernel_rows
         calls = -(-problem.in_channels // rows) * -(-columns // vectors) * problem.out_channels * kernel_rows
         stretches = problem.out_channels * kernel_rows * -(-columns // vectors)
-        # Sums larger than the second-level cache travel for every box.
+        # Sums larger than the second-level cache are read and written for every box.
         near = weights * size <= machine.record.caches.task_sums
         far = own.wide_sum if near else own.wide_sum * _boxes(problem, box)
         moved = weights * far + prod(problem.output) * problem.out_channels * problem.batch * own.wide_copy
@@ -129,7 +129,7 @@ def _over_kernel(problem: Problem, dtype: str, machine: Machine) -> Iterator[Can
 
 
 def _wide_numbers(problem: Problem, box: Box) -> int:
-    """Numbers of x, all channels, and of y, one channel, that a box of cells reads."""
+    """How many numbers of x, all channels, and of y, one channel, a box of cells reads."""
     y = prod(
         (b - 1) * s + d * (k - 1) + 1
         for b, s, d, k in zip(box[1:], problem.stride, problem.dilation, problem.kernel, strict=True)

@@ -1,4 +1,4 @@
-"""The lattice of cells that the phases of a map are correlated over, and boxes of it."""
+"""The lattice of cells over which the phases of a map are correlated, and boxes of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Axis:
 
     cells: int
     phases: int  #: of the target
-    margin: int  #: cells read past a box, both sides together
+    margin: int  #: cells read past a box, on both sides together
     gap: int  #: cells between rows where a box spans the axis
     source_phases: int
     taps: int  #: of all phases together
@@ -47,7 +47,7 @@ def _axis(problem: Problem, map: MapName, aligned: bool, a: int) -> Axis:
 
 
 class Lattice:
-    """The axes of a map, and how boxes of their cells lie in memory (core/layout.cpp)."""
+    """The axes of a map, and the memory layout of boxes of their cells (core/layout.cpp)."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class Lattice:
         self.phases = prod(axis.phases for axis in self.axes)
         self.taps = prod(axis.taps for axis in self.axes)
         self.size, self.parts, self.together = size, parts, together
-        #: The panel holds so many copies of a box without gaps, or one with.
+        #: How many copies of a box without gaps the panel holds; 0: one copy with gaps.
         self.copies = prod(axis.distances for axis in self.axes) if im2col else 0
         self.blocks = -(-self.depth // 32)  # of channels, for matrix registers
         self.rows = parts * self.blocks * 16 if parts else self.depth  # of a panel
         self._bytes = together * self.rows * prod(axis.source_phases for axis in self.axes) * size
-        # What `extent`, which is asked some hundred times per plan, reads of the axes.
+        # The sizes that `extent`, which is called hundreds of times per plan, needs of the axes.
         each = [(axis.cells, axis.gap, axis.margin) for axis in self.axes]
         self._spans = (*each[0], *each[1], *each[2])
 
@@ -92,7 +92,7 @@ class Lattice:
         return positions, (positions + margin_z * plane + margin_y * row + margin_x + 16) * self._bytes
 
     def box(self, most_positions: int, most_bytes: int) -> Box:
-        """Whole rows, as many as fit; part of one row where even that is too much."""
+        """As many whole rows as fit, or part of one row."""
         sizes, extent = [1, 1, 1, 1], self.extent
         for axis in (3, 2, 1, 0):
             low, high = 1, self.extents[axis]
@@ -103,7 +103,7 @@ class Lattice:
                     low = sizes[axis]
                 else:
                     high = sizes[axis] - 1
-            # Rows shorter than a few vectors are mostly margin: better a larger panel than a narrow box.
+            # Rows shorter than a few vectors are mostly margin; a larger panel is better than a narrow box.
             if axis == 3 and low < 64 and self.extent((1, 1, 1, 64))[1] <= MOST_WORKSPACE // 2:
                 low = 64
             sizes[axis] = split(self.extents[axis], low)

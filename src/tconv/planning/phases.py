@@ -19,22 +19,22 @@ from tconv.planning.weighing import weighed
 __all__ = ["PARTS", "candidates"]
 
 #: Parts of a number in matrix registers: the 24 bits of a float32 are three times the 8 of a bfloat16, the 11
-#: of a float16 are in two.
+#: of a float16 fit in two.
 PARTS = {"f32": 3, "f16": 2, "bf16": 1}
-#: Bytes of a packed weight that is not cut in parts.
+#: Bytes of a packed weight that is not split into parts.
 _STORED = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
-#: Positions of a map whose gaps are a good part of it, so that im2col can pay.
+#: Positions of the largest map for which im2col is tried: in larger ones gaps are a small part.
 _SMALL_MAP = 1024
 
 
 def candidates(
     problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
 ) -> Iterator[Candidate]:
-    """All plans that are weighed."""
+    """All candidates."""
     size = BYTES[dtype]
     stored = _STORED[dtype]
     channels = problem.out_channels if map == "conv_transpose" else problem.in_channels
-    last = last and problem.groups * channels > 1  # a single channel lies the same way in both layouts
+    last = last and problem.groups * channels > 1  # with a single channel, both layouts are the same
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-machine.record.phases.run // channels)) if last else 1
     kinds: list[dict[str, Any]] = [{"together": together}]
@@ -46,7 +46,7 @@ def candidates(
         apart = Lattice(problem, map, False, size, **kind)
         yield from _lanes_of_positions(apart, PhasesLanes.positions, problem.groups, stored, machine, last)
     axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
-    # Phases can share a tile where each has the same taps.
+    # Phases can share a tile if all have the same taps.
     if (
         map == "conv_transpose"
         and prod(problem.stride) > 1
@@ -73,7 +73,7 @@ def _vector_cycles(machine: Machine, depth: int, rows: int, height: int, vectors
 def _matrix_cycles(
     machine: Machine, lattice: Lattice, rows: int, height: int, width: int, columns: int
 ) -> float:
-    """Cycles of blocks of channels over `rows` x `columns` matrix registers, the last tiles cut."""
+    """Cycles of blocks of channels over `rows` x `columns` matrix registers, the last tiles smaller."""
     total = 0.0
     for h, h_count in ((height, rows // height), (rows % height, 1)):
         for w, w_count in ((width, columns // width), (columns % width, 1)):
@@ -82,12 +82,12 @@ def _matrix_cycles(
     return total * lattice.blocks
 
 
-#: Rows and vectors of a register tile, and its cycles of one tap and all channels over so many columns.
+#: Rows and vectors of a register tile, and its cycles for one tap and all channels as a function of columns.
 _Tile: TypeAlias = tuple[int, int, Callable[[int], float]]
 
 
 def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[_Tile]:
-    """What sums may be made in."""
+    """The tiles in which sums can be accumulated."""
     if lattice.parts:
         registers = -(-rows // 16)
         for height, width in machine.matrices:
@@ -103,14 +103,14 @@ def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[_Tile]:
 def _lanes_of_positions(
     lattice: Lattice, lanes: PhasesLanes, groups: int, stored: int, machine: Machine, last: bool
 ) -> Iterator[Candidate]:
-    """`stored`: bytes of a packed weight, unless it is cut in parts."""
+    """`stored`: bytes of a packed weight, unless it is split into parts."""
     size, own, caches = lattice.size, machine.record.phases, machine.record.caches
     stacked = lattice.phases if lanes == PhasesLanes.stacked else 1
     total_rows, taps = lattice.target * stacked, lattice.taps // stacked
     x = lattice.axes[2]
     long = own.store_long if x.cells >= machine.lanes // 2 else own.store_short
     store = own.store if x.phases in (1, 2, 4) else long
-    if last:  # sums are turned, then laid in runs of channels
+    if last:  # sums are transposed, then stored in runs of channels
         store = own.turn
     padded = -(-total_rows // 16) * 16 if lattice.parts else total_rows
     seen = set()
@@ -130,11 +130,11 @@ def _lanes_of_positions(
             read = panel_bytes / size * own.read_last / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
             calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * own.call
-            # A block of weights that crowds the cache comes anew for every column of tiles.
+            # A block of weights that does not fit into the cache is loaded again for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
             passes = float(-(-columns // vectors) if block > caches.panels[1] else 1)
             packed = float(total_rows * taps * lattice.rows * size)
-            if lattice.parts and packed < caches.far:  # much of it while products are made
+            if lattice.parts and packed < caches.far:  # mostly hidden by the products
                 passes *= machine.record.matrix.overlap
             channels, cost = weighed(
                 machine,

@@ -1,4 +1,4 @@
-"""What a plan is: what the engine is told, and what it is expected to cost, printed as a table."""
+"""A plan: the struct that the engine executes, and its estimated cost, printed as a table."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Part", "Plan", "algorithm_of"]
 
-#: How a map is computed; None: plain loops over the definition.
+#: How one algorithm computes a map; None: plain loops over the definition.
 Part: TypeAlias = _core.PhasesPlan | _core.WinogradPlan | _core.DotsPlan | _core.GradientPlan | None
 
 
 class Candidate(NamedTuple):
-    """A plan that is weighed."""
+    """A possible plan, with its cost."""
 
     part: Part
     computed_macs: int
@@ -61,32 +61,32 @@ def task_of(part: Part) -> str:
     """What one task computes."""
     if isinstance(part, _core.WinogradPlan):
         n, y, x = part.tiles
-        return f"batch {n}, tiles {y}x{x}; {part.channels} channels a task"
+        return f"batch {n}, tiles {y}x{x}; {part.channels} channels per task"
     assert part is not None
     n, z, y, x = part.box
     if isinstance(part, _core.PhasesPlan):
         apart = f", {part.groups} groups" if part.groups > 1 else ""
         units = f"{part.columns} columns" if part.columns else f"{part.channels} channels{apart}"
     elif isinstance(part, _core.GradientPlan) and part.stretches:
-        units = f"{part.stretches} stretches of kernels' rows"
+        units = f"{part.stretches} ranges of kernel rows"
     else:
         units = f"{part.x_channels or part.y_channels} channels of {'x' if part.x_channels else 'y'}"
-    return f"batch {n}, cells {z}x{y}x{x}; {units} a task"
+    return f"batch {n}, cells {z}x{y}x{x}; {units} per task"
 
 
 def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
-    """`core`, if there are kernels for its types of numbers and what follows its sums.
+    """`core`, if there are kernels for its dtypes and its epilogue.
 
     Raises:
-        TconvError: types that differ, a scale, or a rounding that no kernel has.
+        TconvError: dtypes that differ, a scale, or a rounding that no kernel has.
     """
     operands, epilogue = core.operands, core.epilogue
     one, sums = operands.source, operands.source
     if one in (_core.DType.f16, _core.DType.bf16):
         sums = _core.DType.f32
-    told = (operands.source, operands.weight, operands.sums, operands.target, epilogue.bias)
-    if told != (one, one, sums, one, one):
-        words = zip(("source", "weight", "sums", "target", "bias"), told, strict=True)
+    given = (operands.source, operands.weight, operands.sums, operands.target, epilogue.bias)
+    if given != (one, one, sums, one, one):
+        words = zip(("source", "weight", "sums", "target", "bias"), given, strict=True)
         found = ", ".join(f"{name} {dtype.name}" for name, dtype in words)
         raise TconvError(
             f"{what}: no kernel for {found}; {one.name} for all, summed in {sums.name}, would fit"
@@ -100,18 +100,18 @@ def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """How one map on one Geometry is computed. `repr(plan)` shows it; `plan.runner` does it."""
+    """How one map on one Geometry is computed. `repr(plan)` shows it; `plan.runner` computes it."""
 
     geometry: Geometry
     activation: Activation  #: as the user spelled it
-    core: _core.Plan  #: what the engine is told; its fields are explained in core/plan.hpp
+    core: _core.Plan  #: what the engine executes; core/plan.hpp explains its fields
     computed_macs: int = 0
     cost: float = 0.0  #: estimated cycles of one core
-    others: Callable[[], Iterable[Candidate]] = tuple  #: weighs all candidates again, the cheapest first
+    others: Callable[[], Iterable[Candidate]] = tuple  #: computes all candidates again, the cheapest first
     runner: _core.Runner = field(init=False)  #: ready to run
 
     def __post_init__(self) -> None:
-        """Make it ready to run.
+        """Prepare the runner.
 
         Raises:
             TconvError: no kernel has such operands or such an epilogue.
@@ -132,7 +132,7 @@ class Plan:
         problem: _core.Problem | None = None,
         others: Callable[[], Iterable[Candidate]] = tuple,
     ) -> Plan:
-        """The plan that a candidate stands for; `problem`: that of the geometry, where it is at hand."""
+        """The plan of a candidate; `problem`: that of the geometry, if the caller has it."""
         threads = int(candidate.cost / RECORDS[isa].tasks.thread)
         core = _core.Plan(
             problem=problem or problem_of(geometry),
@@ -161,7 +161,7 @@ class Plan:
 
     @property
     def dtype(self) -> str:
-        """Type of the source's numbers."""
+        """The dtype of the source."""
         return self.core.operands.source.name
 
     @property
@@ -186,7 +186,7 @@ class Plan:
 
     @property
     def alternatives(self) -> tuple[Candidate, ...]:
-        """The cheapest of another algorithm, of other lanes and of another tile, which were rejected."""
+        """The nearest rejected candidates: the cheapest of another algorithm, other lanes, another tile."""
         return nearest(self.core.part, self.others())
 
     @property
@@ -218,7 +218,7 @@ class Plan:
                 (
                     "memory",
                     f"{self.runner.packed_bytes:,} B packed weights, "
-                    f"{self.runner.workspace_bytes:,} B workspace a thread, "
+                    f"{self.runner.workspace_bytes:,} B workspace per thread, "
                     f"{self.runner.shared_bytes:,} B shared",
                 ),
                 ("estimate", f"{self.cost:,.0f} cycles of one core"),
@@ -226,10 +226,10 @@ class Plan:
             if self.map == "weight_gradient":
                 lines.append(("sums", f"{self.core.segments}, added in order"))
         for name, other in zip(("rejected", "", ""), self.alternatives, strict=False):
-            lines.append((name, self._told(other)))
+            lines.append((name, self._line(other)))
         return "\n".join(f"{name:<16}{value}" for name, value in lines)
 
-    def _told(self, other: Candidate) -> str:
+    def _line(self, other: Candidate) -> str:
         rows, columns = tile_of(other.part)
         how = "" if other.part is None else f" {rows}x{columns}, lanes over {lanes_of(other.part)}"
         times = f", {other.cost / self.cost:.2f} times that" if self.cost else ""
@@ -237,7 +237,7 @@ class Plan:
 
 
 def nearest(part: Part, others: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """The cheapest of `others`, which are in order, of another algorithm, of other lanes, of another tile."""
+    """The cheapest of another algorithm, of other lanes, of another tile; `others` are in order of cost."""
     own = algorithm_of(part), lanes_of(part), tile_of(part)
     found: dict[int, Candidate] = {}
     for other in others:

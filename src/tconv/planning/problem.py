@@ -1,4 +1,4 @@
-"""What is asked, as the kernels see it: names, numbers, types."""
+"""The problem as the kernels see it: names, integers, dtypes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse_activation(activation: Activation) -> tuple[_core.Activation, float, f
     """(kind, slope, lo, hi) of an activation as users spell it.
 
     Raises:
-        TconvError: it is none that there is.
+        TconvError: an unknown activation, or wrong numbers after its name.
 
     >>> parse_activation(("leaky_relu", 0.2))
     (Activation.leaky_relu, 0.2, 0.0, 0.0)
@@ -73,7 +73,7 @@ def parse_activation(activation: Activation) -> tuple[_core.Activation, float, f
 
 @lru_cache(maxsize=256)
 def epilogue_of(activation: Activation, dtype: str) -> _core.Epilogue:
-    """What follows a layer of one dtype."""
+    """The epilogue of a layer of one dtype."""
     kind, slope, lo, hi = parse_activation(activation)
     return _core.Epilogue(
         scale=_core.Scale.none,
@@ -88,7 +88,7 @@ def epilogue_of(activation: Activation, dtype: str) -> _core.Epilogue:
 
 @cache
 def operands_of(dtype: str) -> _core.Operands:
-    """A map on arrays of one dtype; halves are summed in float32, all others as they are."""
+    """The operands of a map on arrays of one dtype; halves are accumulated in float32."""
     one = _core.DType[dtype]
     sums = _core.DType.f32 if dtype in ("f16", "bf16") else one
     return _core.Operands(source=one, weight=one, sums=sums, target=one)
@@ -97,8 +97,8 @@ def operands_of(dtype: str) -> _core.Operands:
 def problem_of(geometry: Geometry) -> _core.Problem:
     """The problem that the maps on `geometry` solve: three axes, channels of one group.
 
-    A Geometry with fewer axes gets leading ones of size 1. Where an axis has one input, the stride changes
-    nothing, and the size of an undilated kernel takes its place: every phase then has one tap instead of all.
+    A Geometry with fewer axes gets leading ones of size 1. Where an axis has one input, the stride has no
+    effect and is replaced by the size of the kernel, if that is not dilated: every phase then has one tap.
     """
     axes = [
         (i, o, k, k if i == d == 1 else s, d, lo)
@@ -112,7 +112,7 @@ def problem_of(geometry: Geometry) -> _core.Problem:
             strict=True,
         )
     ]
-    # Neighbouring axes over which one input stamps the whole kernel uncropped are one axis.
+    # Adjacent axes of one input, whose kernels are not cropped, are merged into one axis.
     for a in range(len(axes) - 1, 0, -1):
         if all(axis == (1, axis[2], axis[2], axis[2], 1, 0) for axis in axes[a - 1 : a + 1]):
             k = axes[a - 1][2] * axes[a][2]
@@ -134,9 +134,9 @@ def problem_of(geometry: Geometry) -> _core.Problem:
 
 
 def real(problem: _core.Problem, dtype: str) -> tuple[_core.Problem, str]:
-    """The real problem and dtype by which complex numbers are computed; others stay as they are.
+    """The real problem and dtype by which complex numbers are computed; others are returned unchanged.
 
-    Each channel counts twice, with its real and with its imaginary part (core/complex.hpp).
+    Each channel counts twice, once for its real and once for its imaginary part (core/complex.hpp).
     """
     if dtype[0] != "c":
         return problem, dtype

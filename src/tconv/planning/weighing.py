@@ -1,4 +1,4 @@
-"""What a task of `phases` takes at a time, and what that costs, whatever its tile is made of."""
+"""The box and channels of a task of `phases`, and their cost, for all kinds of tile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["boxes", "weighed"]
 
 
 def boxes(lattice: Lattice, most: int, groups: int, unit: int, panels: tuple[int, int, int]) -> Iterator[Box]:
-    """Boxes of at most `most` positions; smaller ones too where channels alone make too few tasks."""
+    """Boxes of at most `most` positions; also smaller ones where channels alone give too few tasks."""
     for panel in panels:
         yield lattice.box(most, panel)
     by_channels = groups * -(-lattice.target // unit)
@@ -33,16 +33,16 @@ def weighed(
     packed: float,
     unit: int,
 ) -> tuple[int, float]:
-    """Channels of a task and cycles, of all kinds of tile; `sums`: cycles of the tiles of a box."""
+    """Channels of a task, and cycles, for all kinds of tile; `sums`: cycles of the tiles of a box."""
     count, own, middle = lattice.boxes(box), machine.record.phases, machine.record.caches.panels[1]
     panel = lattice.extent(box)[1]
-    past = min(1.0, max(0.0, (panel - own.crowd * middle) / middle))  # a panel that crowds the cache
+    past = min(1.0, max(0.0, (panel - own.crowd * middle) / middle))  # a panel too large for the cache
     crowded = own.crowded_matrix if lattice.parts else own.crowded
     busy = sums * (1.0 + crowded * past) + store + calls
     z, y, _ = lattice.axes
     lines = prod(box[:3])
     busy += lines * z.phases * y.phases * lattice.target * own.row
-    # A number is copied, and cut in its parts.
+    # A number is copied, and split into its parts.
     cut = 2 * machine.record.matrix.cut / lattice.parts if lattice.parts else own.pack
     packing = panel / lattice.size * cut
     packing += lines * lattice.depth * own.line

@@ -18,7 +18,7 @@ _MOST_STRIDE = 8  # beyond it a tile's sums and transformed weights crowd the ca
 
 
 def applies(problem: Problem, map: MapName, dtype: str) -> bool:
-    """Phases of one or two taps, some of two, along x alone or along y and x."""
+    """Phases of one or two taps, some of two, only along x or along y and x."""
     z, y, x = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
     return (
         map == "conv_transpose"
@@ -43,7 +43,7 @@ def _products(problem: Problem) -> int:
 def candidates(
     problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
 ) -> Iterator[Candidate]:
-    """All plans that are weighed."""
+    """All candidates."""
     size, record = BYTES[dtype], machine.record
     own, panels, sums = record.winograd, record.caches.panels, record.caches.sums
     fed = own.fed * record.phases.fed
@@ -56,9 +56,9 @@ def candidates(
     products = _products(problem)
     depth, target = problem.in_channels, problem.out_channels
     packed = products * depth * target * size
-    # What one number costs on its way through a transform, in cycles.
+    # Cycles of one number in a transform.
     move_in, move_out = own.move_in + own.move_in_vector / machine.lanes, own.move_out
-    if last:  # turned in squares of channels and positions; filled badly where a group has few channels
+    if last:  # transposed in squares of channels and positions, badly filled if a group has few channels
         move_in += own.turn_in * machine.lanes / min(machine.lanes, depth)
         move_out += own.turn_out * machine.lanes / min(machine.lanes, target)
     seen = set()
@@ -87,13 +87,13 @@ def candidates(
             held = frequencies * depth * prod(box) * size
             busy = fed * step * depth
             busy *= 1.0 + own.crowded * min(1.0, max(0.0, held / panels[1] - 0.5))
-            # Each row of tiles is dealt out from each row of the source that it reads.
+            # Each row of the source is distributed to the rows of tiles that read it.
             line = own.line * record.phases.line + own.deal * box[2]
             busy += box[0] * box[1] * (4 if tall else 1) * depth * line
             busy += depth * prod(box) * frequencies * move_in
             busy += target * prod(box) * products * move_out
             busy += products * target / rows * -(-columns // vectors) * own.call
-            # Each phase of a channel is transformed back, each row of the target laid.
+            # Each phase of a channel is transformed back, and each row of the target stored.
             high = (_TILE if tall else 1) * problem.stride[1]
             rows_out = box[0] * box[1] * high * own.row * record.phases.row
             busy += target * (prod(problem.stride) * own.phase + rows_out)
@@ -104,7 +104,7 @@ def candidates(
 
 
 def _box(tiles: tuple[int, int, int], most: int) -> tuple[int, int, int]:
-    """Whole rows of tiles, as many as fit."""
+    """As many whole rows of tiles as fit."""
     sizes = [1, 1, 1]
     for axis in (2, 1, 0):
         sizes[axis] = split(tiles[axis], max(1, most))

@@ -1,4 +1,4 @@
-"""Tensors whose data lie beside the model: read from its folder alone, and only if they are all there."""
+"""Tensors with external data: read only from the model's folder, and only if they are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEIGHT = np.ones((4, 3, 3, 3), np.float32)
 
 
 def outside(folder: Path, location: str, **numbers: object) -> Path:
-    """A layer whose weights lie at this place."""
+    """A layer whose weights are at this location."""
     proto = layer()
     held = proto.graph.initializer[0]
     held.ClearField("raw_data")

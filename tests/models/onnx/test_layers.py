@@ -1,4 +1,4 @@
-"""The transposed convolutions of a model: where they stand, and ONNX Runtime's reading of their options."""
+"""The transposed convolutions of a model: their places, and ONNX Runtime's reading of their options."""
 
 from __future__ import annotations
 

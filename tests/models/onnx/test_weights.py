@@ -1,4 +1,4 @@
-"""Weights behind other nodes: read as ONNX Runtime computes them, and put back where the layer reads them."""
+"""Weights behind other nodes: read as ONNX Runtime computes them, and written where the layer reads them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def up(weight: str = "w", x: str = "x", y: str = "y", name: str = "up") -> onnx.
 
 
 def plain(weight: np.ndarray) -> np.ndarray:
-    """What ONNX Runtime makes of X with these weights."""
+    """ONNX Runtime's output for X with these weights."""
     proto = model_proto([up()], {"x": X.shape}, weights={"w": weight})
     return run(proto.SerializeToString(), {"x": X})[0]
 
 
 def behind(way: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
-    """The nodes that make "w", and the arrays that they read."""
+    """The nodes that compute "w", and the arrays that they read."""
     node = helper.make_node
     scales, zeros = RANDOM.uniform(0.01, 0.1, 4).astype(np.float32), RANDOM.integers(-9, 9, 4)
     return {
@@ -118,7 +118,7 @@ def test_what_others_read_stays(tmp_path: Path) -> None:
 
 
 def test_weights_in_a_branch_and_in_a_function(tmp_path: Path) -> None:
-    """Two layers of one name have names that tell them apart; those that a call hands over are replaced."""
+    """Two layers of one name get distinct names; weights that a call passes are replaced."""
     branches = {
         name: helper.make_graph(
             [up(y=name)], name, [], [info(name, None)], [numpy_helper.from_array(WEIGHT, "w")]
@@ -188,7 +188,7 @@ def test_what_is_not_dequantized_here_is_computed(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_claimed_too_often_are_refused(tmp_path: Path) -> None:
-    """2,000 layers that each dequantize the one tensor of a small file for themselves."""
+    """2,000 layers that each dequantize the one tensor of a small file."""
     nodes = []
     for i in range(2000):
         nodes.append(helper.make_node("DequantizeLinear", ["v", "s"], [f"w{i}"]))

@@ -1,4 +1,4 @@
-"""`tconv rewrite` from the outside: files, statuses, what is said, what is left alone."""
+"""`tconv rewrite` as a command: files, exit statuses, messages, what stays unchanged."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_file_that_is_no_npz(grouped: Path, data: bytes) -> None:
 
 
 def wrong(name: str) -> Rule[Any]:
-    """The rule of this name, but a thousandth too much in its answers."""
+    """The rule of this name, with results that are too large by a thousandth."""
     right = RULES[name]
 
     def apply(found: Any, context: Context) -> None:
@@ -322,7 +322,7 @@ def test_a_crash_of_the_runtime_is_one_line(grouped: Path) -> None:
 
 
 def test_an_old_model_lists_its_weights_among_its_inputs(tmp_path: Path) -> None:
-    """IR version 3: no new initializer may stand there that is no input."""
+    """IR version 3: no new initializer that is not an input."""
     rng = np.random.default_rng(0)
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2)
     inputs = {"x": [1, 4, 5], "w": [4, 3, 3]}

@@ -1,4 +1,4 @@
-"""Trained models rewritten for targets, each against its own answers in ONNX Runtime."""
+"""Trained models rewritten for targets, each compared with its own outputs in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def asked(path: Path) -> dict[str, set[str]]:
-    """What each transposed convolution of a file asks of a runtime."""
+    """What each transposed convolution of a file requires of a runtime."""
     model = ir.load(path)
     context = Context(model)
     nodes = [node for _, node in context.nodes() if node.op_type == "ConvTranspose"]

@@ -1,4 +1,4 @@
-"""The search for speed with a clock that is told what to say: what is kept, dropped and tried."""
+"""The search for speed with given times: what is kept, dropped and tried."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Cost = Callable[[list[str]], float]
 
 
 class Shelf:
-    """Stands for the runner: it holds models and runs none."""
+    """Replaces the runner: it holds models and runs none."""
 
     def __init__(self) -> None:
         self.models: dict[str, ir.Model] = {}
@@ -50,7 +50,7 @@ def two_layers() -> ir.Model:
 
 
 def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch) -> speed.Faster:
-    """The search where the time of a model is `cost` of its operators."""
+    """The search if the time of a model is `cost` of its operators."""
 
     def told(shelf: Shelf, before: str, after: str, *_: object) -> Timed:
         one, two = (cost(op_types(shelf.models[name])) for name in (before, after))
@@ -93,7 +93,7 @@ def test_small_gains_are_tried_together(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_line_that_loses_is_tried_place_by_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One layer gains by it, two of them lose."""
+    """One layer gains, two of them lose."""
     costs = {2: 100, 1: 80, 0: 130}
     found = searched(lambda ops: costs[ops.count("ConvTranspose")], monkeypatch)
     (move,) = found.moves
@@ -138,7 +138,7 @@ def test_a_race_is_run_in_turns() -> None:
 
 
 def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the limit lowered from 2 GB to 2 kB: tensors lie beside the model, before and after."""
+    """With the limit lowered from 2 GB to 2 kB: tensors are external data, before and after."""
     monkeypatch.setattr("tconv.models.onnx.file.LARGEST", 2048)
     rng = np.random.default_rng(0)
     node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], name="up", group=2, strides=[2])

@@ -1,4 +1,4 @@
-"""Random layers freed of all that a runtime may lack, one thing at a time and all at once."""
+"""Random layers without everything that a runtime may lack, one capability at a time and all at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOALS = [*(f"no-{name}" for name in CAPABILITIES), OPTIONS]
 
 
 def drawn(rng: np.random.Generator) -> Problem:
-    """Any number of axes and groups, borders said in any way, sizes open or not."""
+    """Any number of axes and groups, padding written in any way, sizes symbolic or not."""
     axes = int(rng.integers(1, 4))
     said: dict[str, Any] = [
         {},

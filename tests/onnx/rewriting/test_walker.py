@@ -1,4 +1,4 @@
-"""The walker and the rule to copy: what applies where, and why not, against ONNX Runtime's outputs."""
+"""The walker and the rule to copy: where it applies, and why not, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random layers as ONNX nodes, and one rule tried on a model, beside ONNX Runtime's answers before."""
+"""Random layers as ONNX nodes, and one rule applied to a model, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def problem(
     weight: np.ndarray | None = None,
     **fixed: Sequence[int] | str,
 ) -> Problem:
-    """A layer that ONNX Runtime takes, its options drawn but for those given; all numbers small and whole."""
+    """A layer that ONNX Runtime accepts, with random options except those given; small integers."""
     inputs, outputs = channels
     kernel = [int(k) for k in (rng.integers(1, 5, axes) if weight is None else weight.shape[2:])]
     drawn: dict[str, Any] = {"strides": rng.integers(1, 4, axes), "dilations": rng.integers(1, 3, axes)}
@@ -96,9 +96,9 @@ def built(
 
 
 def rewritten(made: ir.Model, rule: str, *feeds: Arrays, close: float = 0.0, fires: int = 1) -> ir.Model:
-    """`made` with the rule applied, after its answers to all feeds have been compared with those before.
+    """`made` with the rule applied, after its outputs for all feeds have been compared with those before.
 
-    With close=0 the answers must be equal bit for bit, else within that of the largest.
+    With close=0 the outputs must be equal bit for bit, else within that part of the largest.
     """
     same_layers_once(made)
     before = [answers(made, feed) for feed in feeds]
@@ -117,12 +117,12 @@ def rewritten(made: ir.Model, rule: str, *feeds: Arrays, close: float = 0.0, fir
 
 
 def operators(made: ir.Model) -> list[str]:
-    """Of the nodes of a model, but for its constants."""
+    """Of the nodes of a model, except its constants."""
     return [op for op in op_types(made) if op not in ("Constant", "Identity")]
 
 
 def reasons(made: ir.Model, rule: str) -> list[str | None]:
-    """Why the rule does not fire, at each node that it looks at; then the model has stayed as it was."""
+    """Why the rule does not apply, at each node that it examines; the model must be unchanged."""
     same_layers_once(made)
     was = ir.to_proto(made).SerializeToString(deterministic=True)
     found = [step.reason for step in apply_rules(made, [RULES[rule]])]

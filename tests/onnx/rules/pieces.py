@@ -125,7 +125,7 @@ OPTIONS_ALONE = {"explicit-pads", "symmetric-pads"}
 
 
 def nodes_of(piece: Piece, mark: str = "", source: str = "x") -> list[onnx.NodeProto]:
-    """The nodes of a piece, with `mark` behind the names of its values, reading `source`."""
+    """The nodes of a piece, with `mark` after the names of its values, reading `source`."""
     rename = {"x": source, "mid": f"mid{mark}"}
     return [
         helper.make_node(

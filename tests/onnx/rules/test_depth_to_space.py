@@ -1,4 +1,4 @@
-"""Transposed convolutions as convolution and DepthToSpace, and back, beside ONNX Runtime's answers."""
+"""Transposed convolutions as convolution and DepthToSpace, and back, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 

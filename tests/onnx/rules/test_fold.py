@@ -1,4 +1,4 @@
-"""BatchNormalization, scales and constants folded into layers, beside ONNX Runtime's answers before."""
+"""BatchNormalization, scales and constants folded into layers, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_a_layer_whose_numbers_are_unknown_is_left(rule: str, change: str, reaso
 
 
 def test_weights_that_two_layers_share_serve_both() -> None:
-    """One layer is folded and gets weights of its own; the other, of the same weights, answers as before."""
+    """One layer is folded and gets separate weights; the other, of the same weights, computes as before."""
     rng = np.random.default_rng(0)
     given = problem(rng, 2, 2, bias=True)
     twin = helper.make_node("ConvTranspose", given.node.input, ["t"], name="twin")

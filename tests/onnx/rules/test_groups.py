@@ -1,4 +1,4 @@
-"""Groups taken away, depthwise layers split: random layers, beside ONNX Runtime's answers to the original."""
+"""Groups removed, depthwise layers split: random layers, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ every_kind = pytest.mark.parametrize(("axes", "groups"), [(a, g) for a in (1, 2,
 
 
 def drawn(axes: int, groups: int, seed: int, weigh: Any = None) -> Iterator[tuple[Problem, dict[str, Any]]]:
-    """Problems with borders said in every way, weights from `weigh(rng, kernel)` if that is given."""
+    """Problems with padding written in every way, weights from `weigh(rng, kernel)` if that is given."""
     rng = np.random.default_rng([seed, axes, groups])
     for how, opset, dynamic in WAYS:
         said: dict[str, Any] = {"auto_pad": how} if how.startswith("SAME") else {}

@@ -1,4 +1,4 @@
-"""Layers shaped like an inverse STFT as a matrix product and overlap-add, beside ONNX Runtime's answers."""
+"""Layers like an inverse STFT as a matrix product and overlap-add, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 

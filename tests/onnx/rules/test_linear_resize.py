@@ -1,4 +1,4 @@
-"""Linear Resize as edge padding and a depthwise layer, and back, beside ONNX Runtime's answers."""
+"""Linear Resize as edge padding and a depthwise layer, and back, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_factor(coordinates: str, factor: int) -> None:
 
 
 def test_what_lies_before_may_tell_type_and_channels() -> None:
-    """The Resize's input is annotated nowhere; half precision stays half precision."""
+    """The Resize's input has no annotated shape; half precision stays half precision."""
     rng = np.random.default_rng(5)
     for dtype, name in ((np.float32, TensorProto.FLOAT), (np.float16, TensorProto.FLOAT16)):
         nodes = [

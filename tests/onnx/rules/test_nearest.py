@@ -1,4 +1,4 @@
-"""Nearest upsampling and a convolution as one layer, and back, beside ONNX Runtime's answers."""
+"""Nearest upsampling and a convolution as one layer, and back, compared with ONNX Runtime's outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {1: ["l"], 2: ["h", "w"], 3: ["d", "h", "w"]}
 
 
 def upsample(opset: int, factors: Sequence[float], **said: object) -> tuple[list[onnx.NodeProto], dict]:
-    """x -> u, resized as the opset says it, and the constants that it takes."""
+    """x -> u, resized as the opset writes it, and the constants that it takes."""
     scales = np.array([1, 1, *factors], np.float32)
     if opset < 9:
         return [helper.make_node("Upsample", ["x"], ["u"], scales=scales.tolist(), **said)], {}
@@ -85,7 +85,7 @@ MODES = [
 @pytest.mark.parametrize("factor", [2, 3, 4, 5])
 @pytest.mark.parametrize(("coordinates", "rounding", "fits"), MODES)
 def test_exactly_the_modes_that_repeat(coordinates: str, rounding: str, fits: set[int], factor: int) -> None:
-    """Whether ONNX Runtime repeats is looked at, not taken from the table."""
+    """Whether ONNX Runtime repeats is observed, not taken from the table."""
     opset = 11 if coordinates == "tf_half_pixel_for_nn" else 19
     nodes, held = upsample(
         opset, (factor, 1), mode="nearest", coordinate_transformation_mode=coordinates, nearest_mode=rounding
@@ -132,7 +132,7 @@ def test_padding_dilation_and_auto_pad(kernel, factors, said) -> None:
 
 
 def test_fewer_products_and_more_padding_than_the_kernel() -> None:
-    """k3 f2 reads 2 inputs an axis, k5 f3 reads 3; padding may reach beyond the kernel here."""
+    """k3 f2 reads 2 inputs per axis, k5 f3 reads 3; padding may reach beyond the kernel here."""
     for kernel, factors, pads, least in [(3, (2, 2), [4, 1, 0, 5], (2, 2)), (5, (3, 3), [2] * 4, (3, 3))]:
         nodes, held = upsample(18, factors)
         held |= weights(5, 2, kernel)

@@ -1,4 +1,4 @@
-"""Layers that runtimes read in two ways, made to mean one thing."""
+"""Layers that runtimes read differently, made unambiguous."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def by_openvino(made: ir.Model, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("how", "groups"), [("SAME_UPPER", 1), ("NOTSET", 2)])
 def test_openvino_reads_output_shape_otherwise_until_it_is_written_as_pads(how: str, groups: int) -> None:
-    """Which end loses the odd cell: in ONNX Runtime auto_pad says so, OpenVINO 2026.4 has its own way."""
+    """Which end loses the odd cell: in ONNX Runtime auto_pad decides, OpenVINO 2026.4 has its own rule."""
     rng = np.random.default_rng(0)
     node = helper.make_node(
         "ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], output_shape=[8, 8], auto_pad=how, group=groups

@@ -1,4 +1,4 @@
-"""Options made explicit or taken away: random layers, beside ONNX Runtime's answers to the original."""
+"""Options made explicit or removed: random layers, compared with ONNX Runtime's outputs of the original."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_auto_pad_becomes_pads(axes: int, groups: int, how: str) -> None:
 @every_kind
 @pytest.mark.parametrize("how", ["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"])
 def test_output_shape_becomes_pads(axes: int, groups: int, how: str) -> None:
-    """Also where it wants more than there is, up to a stride less one, which output padding then says."""
+    """Also where it needs more than there is, up to a stride less one, which output padding then adds."""
     rng = np.random.default_rng([3, axes, groups, len(how)])
     grown = 0
     for number, opset in enumerate(OPSETS * 2):
@@ -111,7 +111,7 @@ def test_output_shape_becomes_pads(axes: int, groups: int, how: str) -> None:
 @every_kind
 @pytest.mark.parametrize("behind", [0, 1, 2])
 def test_output_padding_goes(axes: int, groups: int, behind: int) -> None:
-    """Off the pads where they are enough, else off taps of zero: one a dilation."""
+    """From the pads if they suffice, else from taps of zero: one per dilation."""
     fixed = {"strides": [3] * axes, "pads": [1] * axes + [behind] * axes, "output_padding": [2] * axes}
     for given, way in drawn(axes, groups, 4, **fixed):
         made = built(given, **way)
@@ -142,7 +142,7 @@ def test_dilation_goes(axes: int, groups: int) -> None:
 
 @every_kind
 def test_options_go_one_after_the_other(axes: int, groups: int) -> None:
-    """auto_pad with output padding and dilation: what is left has none of them, and equal pads."""
+    """auto_pad with output padding and dilation: the result has none of them, and equal pads."""
     fixed = {
         "auto_pad": "SAME_UPPER",
         "strides": [2] * axes,
@@ -161,7 +161,7 @@ def test_options_go_one_after_the_other(axes: int, groups: int) -> None:
 
 
 def test_weights_that_are_computed_need_not_stay_as_they_are() -> None:
-    """Rules that change options alone need no numbers."""
+    """Rules that change only options need no numbers."""
     rng = np.random.default_rng(8)
     weight = whole(rng, 4, 4, 3, 3)
     for rule, options in {

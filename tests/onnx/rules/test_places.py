@@ -77,7 +77,7 @@ def test_in_both_branches_of_an_if(rule: str) -> None:
 
 @EVERY
 def test_half_precision_stays_so(rule: str) -> None:
-    """Within its rounding, since ONNX Runtime computes single nodes wide and rounds between them."""
+    """Within its rounding, since ONNX Runtime computes single nodes in a wider type and rounds in between."""
     piece = PIECES[rule]
     held = {
         name: array.astype(np.float16) if array.dtype == np.float32 and name != "s" else array
@@ -89,7 +89,7 @@ def test_half_precision_stays_so(rule: str) -> None:
 
 @EVERY
 def test_in_a_function(rule: str) -> None:
-    """A function knows no shapes, so that channels which no weights tell are not known."""
+    """A function knows no shapes, so channels that no weights determine are unknown."""
     piece = PIECES[rule]
     body = [*constants_of(piece), *nodes_of(piece)]
     function = helper.make_function("own", "Up", ["x"], ["y"], body, [helper.make_opsetid("", 18)])

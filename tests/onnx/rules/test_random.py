@@ -1,4 +1,4 @@
-"""Random problems of every option: a rule fires exactly where it should, and the answers are equal."""
+"""Random problems of every option: a rule applies exactly where it should, and the outputs are equal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bias(rng: Rng, outputs: int) -> dict[str, np.ndarray]:
 
 
 def inputs(rng: Rng, count: int, sizes: list[int]) -> tuple[dict, list[dict[str, np.ndarray]]]:
-    """A shape of which any size may be open, and an input or two that it takes."""
+    """A shape in which any size may be symbolic, and one or two inputs that fit."""
     opened = rng.random(len(sizes)) < 0.6
     shape = [name if free else size for name, free, size in zip(NAMES, opened, sizes, strict=False)]
     feeds = [{"x": whole(rng, 2, count, *sizes)}]

@@ -1,4 +1,4 @@
-"""Every rule looks without computing, and computes once."""
+"""Every rule matches without computing, and computes once."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def made_of(rule: str, *, dtype: type[np.generic] = np.float32) -> ir.Model:
 
 
 def found_in(made: ir.Model, rule: str) -> tuple[Any, Context]:
-    """What the rule finds, which must be one thing."""
+    """What the rule finds, which must be one place."""
     context = Context(made)
     answers = [
         RULES[rule].find(node, context) for _, node in context.nodes() if node.op_type in RULES[rule].op_types

@@ -20,7 +20,7 @@ nn = torch.nn
 
 
 def test_an_exported_network() -> None:
-    """Nearest and bilinear upsampling before convolutions, sub-pixel convolution; all sizes open."""
+    """Nearest and bilinear upsampling before convolutions, sub-pixel convolution; all sizes symbolic."""
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(),
