@@ -94,7 +94,7 @@ def test_an_earlier_run_is_printed_and_drawn_again(
     assert json.loads(capsys.readouterr().out) == record
     kept.write_text("{}", encoding="utf-8")
     assert main(["bench", "--from", str(kept)]) == 2
-    assert "run.json is no result" in capsys.readouterr().err
+    assert "run.json is not a result" in capsys.readouterr().err
 
 
 def test_a_chart_shows_every_layer_and_the_best_peer(
@@ -200,7 +200,7 @@ def test_an_answer_that_is_close_is_said_to_be(monkeypatch: pytest.MonkeyPatch) 
     assert result.notes["torch"] == "torch; within 2e-06 of the largest"
     facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
     shown = table(Record(facts, ["tconv", "torch"], [result]))
-    assert "torch: 1 answers are not equal to ours, but within 2e-06 of the largest number" in shown
+    assert "torch: 1 outputs are not equal to ours, but within 2e-06 of the largest number" in shown
 
 
 def test_a_peer_that_is_not_installed_names_the_extra(

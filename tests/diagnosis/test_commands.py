@@ -136,30 +136,30 @@ BAD = [
     (["@half.npy", "--problem", EVEN, "--html", "@r.html"], "beyond float16"),
     (["@w.npy", "--problem", EVEN, "--html", "/"], "cannot write /: it is a folder"),
     (["@w.txt"], "unknown suffix '.txt'"),
-    (["@cut.pt", "--layer", f"up={EVEN}"], "no whole state dict"),
-    (["@evil.pt", "--layer", f"up={EVEN}"], "that can be read safely"),
+    (["@cut.pt", "--layer", f"up={EVEN}"], "not a complete, safely readable state dict"),
+    (["@evil.pt", "--layer", f"up={EVEN}"], "safely readable state dict"),
     (["@m.pt"], "give --layer NAME=PROBLEM, with a name of up.0.weight (2, 3, 4, 4)"),
-    (["@m.pt", "--layer", "up.0"], "a state dict does not tell strides"),
+    (["@m.pt", "--layer", "up.0"], "a state dict does not contain strides"),
     (["@m.pt", "--layer", f"upp.0={EVEN}"], "layer 'upp.0' is unknown; did you mean 'up.0'?"),
     (["@m.pt", "--layer", "="], "NAME or NAME=PROBLEM would fit"),
     (["@linear.pt", "--layer", f"up={EVEN}"], "no tensor in it has the 3 to 5 axes"),
-    (["@cut.onnx"], "is no valid ONNX model: it is cut short or of another kind"),
+    (["@cut.onnx"], "is not a valid ONNX model: it is truncated or of another kind"),
     (["@empty.onnx"], "empty.onnx is empty"),
-    (["@relu.onnx"], "no transposed convolution with weights of its own in it; it has Relu"),
+    (["@relu.onnx"], "it has no transposed convolution with constant weights; it has Relu"),
     (
         ["@m.pt", "--layer", f"up.0={EVEN}", "--how", "split", "--fix", "@out.pt"],
-        "split makes weights of another",
+        "split gives weights of another",
     ),
-    (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge makes weights of another shape"),
-    (["@cut.pt2"], "no whole exported program"),
-    (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM has no use there"),
+    (["@m.pt", "--layer", f"up.0={EVEN}", "--how", "merge"], "merge gives weights of another shape"),
+    (["@cut.pt2"], "not a complete exported program"),
+    (["@relu.onnx", "--layer", f"up={EVEN}"], "a model in ONNX: --layer NAME=PROBLEM does not apply"),
     (
         ["@w.npy", "--problem", EVEN, "--layer", "w"],
-        "a single weight: --layer NAME has no use there; --problem",
+        "a single weight: --layer NAME does not apply; --problem",
     ),
-    (["@m.pt", "--input", "1x2"], "a state dict: --input has no use there"),
-    ([EVEN, "--problem", EVEN], "problem, layers and input belong to files"),
-    ([EVEN, "--fix", "@out.npy"], "no weights to mend"),
+    (["@m.pt", "--input", "1x2"], "a state dict: --input does not apply"),
+    ([EVEN, "--problem", EVEN], "problem, layers and input are for files"),
+    ([EVEN, "--fix", "@out.npy"], "no weights to correct"),
     ([EVEN, "--skip", "5x5x5"], "give one int, or 2, one per axis"),
     ([EVEN, "--skip", "x"], "sizes such as 57x57 would fit"),
     ([EVEN, "--skip", "0x5"], "sizes such as 57x57 would fit"),
@@ -263,7 +263,7 @@ def test_of_a_program_cut_short_the_loader_logs_nothing(nonsense: Path) -> None:
     words = [sys.executable, "-m", "tconv", "diagnose", str(nonsense / "short.pt2")]
     done = subprocess.run(words, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "is no whole exported program" in done.stderr
+    assert "is not a complete exported program" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -282,6 +282,6 @@ def test_an_enormous_problem_is_looked_at_without_its_cells(
 ) -> None:
     assert main(["diagnose", problem]) == status
     printed = capsys.readouterr()
-    assert ("too large to look at" in printed.err) == (status == 2)
-    if "k3 s5" in problem:  # of every five outputs two are bias alone, but for the last stamp
-        assert "3999999998 of 9999999998 outputs of a map are bias alone" in printed.out
+    assert ("too large to examine" in printed.err) == (status == 2)
+    if "k3 s5" in problem:  # of every five outputs two hold only the bias, but for the last stamp
+        assert "3999999998 of 9999999998 outputs of a map hold only the bias" in printed.out

@@ -161,7 +161,7 @@ def test_the_fix_makes_the_finding_go_away() -> None:
     made = report.fix()["weight"]
     assert made.dtype == np.float32
     assert "T201" not in codes(g, made)
-    with pytest.raises(TconvError, match="no layer to mend"):
+    with pytest.raises(TconvError, match="no layer to correct"):
         diagnose(g, made).fix()
 
 
@@ -183,7 +183,7 @@ def test_starting_values() -> None:
         report.fix("icnn")
 
 
-def test_one_tap_a_phase_is_mended_only_by_name() -> None:
+def test_one_tap_per_phase_is_corrected_only_by_name() -> None:
     weight = np.random.default_rng(2).normal(size=(2, 2, 2, 2))
     report = diagnose("n1 c2>2 i8x8 k2 s2", weight)
     assert "nearest" in next(f.fix for f in report.findings if f.code == "T201")
@@ -213,8 +213,8 @@ def test_other_numbers_than_real_floats() -> None:
     ("weight", "words"),
     [
         (np.full((2, 3, 4), np.nan), "24 of 24 weights are NaN or infinite"),
-        (np.ones((2, 3, 5)), r"weight has shape \(2, 3, 5\) and n1 c2>3 i8 k4 s2 asks for \(2, 3, 4\)"),
-        (np.ones((3, 2, 4)), "its first two axes are exchanged, as in a convolution"),
+        (np.ones((2, 3, 5)), r"weight has shape \(2, 3, 5\) and n1 c2>3 i8 k4 s2 needs \(2, 3, 4\)"),
+        (np.ones((3, 2, 4)), "its first two axes are swapped, as in a convolution"),
         (np.full((2, 3, 4), "a"), "numbers would fit"),
     ],
 )

@@ -133,10 +133,10 @@ def test_what_is_not_looked_at_is_said(tmp_path: Path) -> None:
     report = diagnose(model(tmp_path / "m.onnx", nodes, {"w": WEIGHT}, {"x": [1, 4, 5, 5]}))
     assert [entry.layer.name for entry in report.layers] == ["ConvTranspose_a", "ConvTranspose_b"]
     assert [entry.measures.weights is None for entry in report.layers] == [True, False]
-    assert report.notes == ("weights not looked at: ConvTranspose_a (computed in the model, or an input)",)
+    assert report.notes == ("weights not examined: ConvTranspose_a (computed in the model, or an input)",)
     assert report.notes[0] in str(report)
     assert list(report.fix()) == ["ConvTranspose_b"]
-    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to mend"):
+    with pytest.raises(TconvError, match="ConvTranspose_a: no weights to correct"):
         report.fix(names=("ConvTranspose_a",))
 
 
@@ -318,6 +318,6 @@ def test_a_tensor_of_another_length_than_its_shape(tmp_path: Path) -> None:
     onnx.save(broken, path)
     with pytest.raises(
         TconvError,
-        match=r"m\.onnx is no valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are",
+        match=r"m\.onnx is not a valid ONNX model: tensor w: 4x3x7x4 of FLOAT takes 1,344 bytes and 768 are",
     ):
         diagnose(path)

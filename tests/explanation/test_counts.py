@@ -145,7 +145,7 @@ class TestCoverage:
         text = tconv.explain(few, only="coverage").text()
         assert "Uneven: " in text
         assert "Even: " not in text
-        assert "So few inputs" in text
+        assert "With so few inputs" in text
         figure = f"{few.evenness[0]} to {few.evenness[1]} taps"
         assert any(figure in note for note in [tconv.drawing.draw(few, "coverage").description])
 
@@ -164,8 +164,10 @@ class TestCoverage:
             items = tconv.explain(Geometry.parse(problem), only=["coverage"])["coverage"].items
             return " ".join(item.text for item in items if isinstance(item, Line))
 
-        assert "the kernel 5 is no multiple of the stride 3; 3 or 6 would be even" in told("n1 c1>1 i8 k5 s3")
-        assert "the kernel 2 is no multiple of the stride 3; 3 would be even" in told("n1 c1>1 i8 k2 s3")
+        assert "the kernel 5 is not a multiple of the stride 3; 3 or 6 would be even" in told(
+            "n1 c1>1 i8 k5 s3"
+        )
+        assert "the kernel 2 is not a multiple of the stride 3; 3 would be even" in told("n1 c1>1 i8 k2 s3")
         assert "have the divisor 2, so no kernel is even" in told("n1 c1>1 i8 k4 s2 d2")
         assert "No output is inside" in told("n1 c1>1 i2 k64 s4")
 

@@ -78,9 +78,7 @@ class TestSize:
             ('padding "same"', "0x0", "n1 c256>64 i28x28 k3 s2 p0:1"),
             ("kernel", "1x1", "n1 c256>64 i28x28 k4 s2 p1"),
         ]
-        assert 'output_padding and padding "same" crop one and the same' in " ".join(
-            lines(section(UNEVEN, "size"))
-        )
+        assert 'output_padding and padding "same" crop the same' in " ".join(lines(section(UNEVEN, "size")))
 
     @pytest.mark.parametrize("geometry", CASES)
     def test_every_fix_is_one(self, geometry: Geometry) -> None:
@@ -124,7 +122,7 @@ class TestZeros:
             assert row["output"] == row["with zeros"] - row["kernel spans"] + 1
 
     def test_negative_zeros_are_explained(self) -> None:
-        assert "A negative number of zeros cuts so many cells off." in lines(
+        assert "A negative number of zeros crops as many cells." in lines(
             section(Geometry.parse("n1 c1>1 i4 k2 s2 p3"), "zeros")
         )
 
@@ -194,7 +192,7 @@ class TestCells:
             tconv.explain(Geometry.parse("n1 c1>1 i5x5 k3 s2 p1"), **options)
 
     def test_no_geometry(self) -> None:
-        with pytest.raises(TconvError, match=r"explain\('n1 c1>1 i3 k3'\): no Geometry"):
+        with pytest.raises(TconvError, match=r"explain\('n1 c1>1 i3 k3'\): not a Geometry"):
             tconv.explain("n1 c1>1 i3 k3")  # type: ignore[arg-type]
 
 

@@ -220,7 +220,7 @@ class TestExact:
         )
         assert made[1, 4, 2, 2] == total
         explained = follow(g, x, weight)
-        assert "printed with six digits" in told(explained, "values")
+        assert "printed with at most six digits" in told(explained, "values")
         np.testing.assert_allclose(
             float(explained["values-answer"].table("views").rows[0][-1]),
             scatter(x.astype(float), weight.astype(float), g).sum(),
@@ -260,12 +260,12 @@ class TestWhatIsTaken:
             ("n1 c1>1 i2 k3", "[" * 9999, "ones", "cannot read '[[["),
             ("n1 c1>1 i2 k3", "1,1e99999999", "ones", "cannot read '1,1e99999999'"),
             ("n1 c1>1 i2 k3", "1,1e999", "ones", "more than 400 binary digits"),
-            ("n1 c1>1 i2 k3", "[1, NaN]", "ones", "nan is no finite real number"),
-            ("n1 c1>1 i2 k3", '[1, "x"]', "ones", "'x' is no finite real number"),
-            ("n1 c1>1 i2 k3", '[1, "1e99999999"]', "ones", "'1e99999999' is no finite real number"),
-            ("n1 c1>1 i2 k3", [[1, 2], [3]], "ones", "is no array; rows of one length would fit"),
-            ("n1 c1>1 i2 k3", "count", np.array([1, np.nan, 2]), "W: nan is no finite real number"),
-            ("n1 c1>1 i2 k3", "count", np.array([1, np.inf, 2]), "W: inf is no finite real number"),
+            ("n1 c1>1 i2 k3", "[1, NaN]", "ones", "nan is not a finite real number"),
+            ("n1 c1>1 i2 k3", '[1, "x"]', "ones", "'x' is not a finite real number"),
+            ("n1 c1>1 i2 k3", '[1, "1e99999999"]', "ones", "'1e99999999' is not a finite real number"),
+            ("n1 c1>1 i2 k3", [[1, 2], [3]], "ones", "is not an array; rows of equal length would fit"),
+            ("n1 c1>1 i2 k3", "count", np.array([1, np.nan, 2]), "W: nan is not a finite real number"),
+            ("n1 c1>1 i2 k3", "count", np.array([1, np.inf, 2]), "W: inf is not a finite real number"),
             (
                 "n1 c1>1 i2 k3",
                 "count",
@@ -274,14 +274,14 @@ class TestWhatIsTaken:
             ),
             ("n1 c1>1 i2 k3", "bilinear", "ones", "X: cannot read 'bilinear'"),
             ("n1 c1>1 i2 k3 s2", "count", "bilinear", "the bilinear filter for stride 2 has k4 s2"),
-            ("n1 c1>2 i2 k4 s2", "count", "bilinear", "takes each channel to itself"),
+            ("n1 c1>2 i2 k4 s2", "count", "bilinear", "acts on each channel separately"),
             ("n1 c1>1 i2 k3", "nowhere.npy", "ones", "cannot read nowhere.npy: No such file"),
             ("n0 c1>1 i2 k3", "count", "ones", "an empty batch has no numbers"),
             (
                 "n1 c64>64 i64x64 k3",
                 "count",
                 "ones",
-                "262,144 inputs are too many to be carried one by one; up to 20,000 would",
+                "262,144 inputs are too many to compute one by one; up to 20,000 would",
             ),
             ("n1 c700>700 i1 k1", "count", "ones", "490,000 pairs of channels are too many"),
             ("n1 c9>9 i9x9 k99", "count", "ones", "64,304,361 multiplications are too many"),

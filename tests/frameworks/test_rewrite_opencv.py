@@ -1,4 +1,4 @@
-"""cv2.dnn beside ONNX Runtime: what `--for opencv` says that it lacks is so, and is mended."""
+"""cv2.dnn beside ONNX Runtime: what `--for opencv` says that it lacks is so, and is corrected."""
 
 from __future__ import annotations
 

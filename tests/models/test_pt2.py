@@ -72,7 +72,7 @@ def test_a_program_is_what_pytorchs_loader_makes_of_it(name: str, tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore:No complete tensor", "ignore:.*LeafSpec:FutureWarning")
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_mended_program_differs_in_its_weights_alone(name: str, tmp_path: Path) -> None:
+def test_a_corrected_program_differs_only_in_its_weights(name: str, tmp_path: Path) -> None:
     path = saved(PROGRAMS[name](), tmp_path / "m.pt2")
     report = diagnose(path)
     new = {

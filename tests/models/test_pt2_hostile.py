@@ -80,11 +80,11 @@ def _ints(*numbers: int) -> list[dict[str, int]]:
 
 HOSTILE: dict[str, tuple[Callable[[str, bytes], bytes | None], str]] = {
     "a tensor beyond its bytes": (_meta(sizes=_ints(4, 2, 4, 5)), "lies outside"),
-    "a tensor far beyond its bytes": (_meta(sizes=_ints(1 << 40, 1 << 20, 4, 4)), "its tensors claim"),
+    "a tensor far beyond its bytes": (_meta(sizes=_ints(1 << 40, 1 << 20, 4, 4)), "its tensors come to"),
     "sizes without strides": (_meta(sizes=_ints(4, 2, 4)), "3 sizes and 4 strides"),
     "one number again and again": (
         _meta(sizes=_ints(1 << 20, 1 << 20, 4, 4), strides=_ints(0, 0, 0, 0)),
-        "its tensors claim",
+        "its tensors come to",
     ),
     "an offset": (_meta(storage_offset={"as_int": 1}), "lies outside"),
     "a negative offset": (_meta(storage_offset={"as_int": -1}), "sizes or strides"),
@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[Callable[[str, bytes], bytes | None], str]] = {
         lambda name, data: b'{"a": ' + b"9" * 9_000 + b"}" if name.endswith("model.json") else data,
         "digits",
     ),
-    "no JSON": (lambda name, data: b"\xff\xfe\x00" if name.endswith("model.json") else data, "no whole"),
+    "no JSON": (lambda name, data: b"\xff\xfe\x00" if name.endswith("model.json") else data, "complete"),
     "no graph": (lambda name, data: None if name.endswith("model.json") else data, "no record models/model"),
     "large JSON": (
         lambda name, data: b" " * ((1 << 25) + 1) if name.endswith("model.json") else data,
@@ -124,7 +124,7 @@ HOSTILE: dict[str, tuple[Callable[[str, bytes], bytes | None], str]] = {
     ),
     "words for numbers": (
         lambda name, data: data.replace(b'{"as_ints": [2, 2]}', b'{"as_ints": ["2", 2]}'),
-        "where a int belongs",
+        "where a int is needed",
     ),
 }  # fmt: skip
 
@@ -161,7 +161,7 @@ def _swapped(data: bytes, fields: dict[int, bytes], nth: int | None = 0) -> byte
 BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a size beyond the file": (
         lambda data: _swapped(data, {20: struct.pack("<LL", 1 << 31, 1 << 31)}),
-        "cut short",
+        "truncated",
     ),
     "more unpacked than packed": (
         lambda data: _swapped(data, {24: struct.pack("<L", 1 << 31)}),
@@ -169,11 +169,11 @@ BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "one record over another": (
         lambda data: _swapped(data, {16: data[_entry(data) + 16 : _entry(data) + 28], 42: bytes(4)}, 1),
-        "over each other",
+        "overlap",
     ),
     "one name twice": (
         lambda data: data.replace(b"whole/data/weights/weight_1", b"whole/data/weights/weight_0"),
-        "there twice",
+        "duplicate",
     ),
     "another checksum": (lambda data: _swapped(data, {16: b"\0\0\0\0"}), "checksum"),
     "many records": (
@@ -182,7 +182,7 @@ BROKEN: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "a directory elsewhere": (
         lambda data: _swapped(data, {48: struct.pack("<Q", 1 << 60)}, None),
-        "cut short",
+        "truncated",
     ),
     "other weights": (lambda data: data[:200] + bytes(100) + data[300:], "differs from its checksum"),
 }
@@ -194,7 +194,7 @@ def test_a_broken_archive_is_refused_in_one_line(name: str, whole: Path, tmp_pat
     path = tmp_path / "m.pt2"
     path.write_bytes(change(whole.read_bytes()))
     assert path.read_bytes() != whole.read_bytes()
-    with pytest.raises(TconvError, match=f"no whole exported program: .*{said}"):
+    with pytest.raises(TconvError, match=f"not a complete exported program: .*{said}"):
         diagnose(path)
 
 

@@ -43,7 +43,7 @@ def same_layers(found: Model) -> int:
     held = found.onnx
     layers = {layer.name: layer for layer in found.layers if not layer.conv}
     assert len(layers) == sum(not layer.conv for layer in found.layers), "two layers of one name"
-    followed = not any("functions are not followed" in note for note in found.notes)
+    followed = not any("functions are not inlined" in note for note in found.notes)
     if followed:
         assert len(layers) == transposed_nodes(ir.to_proto(held))
 

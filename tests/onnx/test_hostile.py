@@ -54,15 +54,15 @@ def _zipped() -> bytes:
 
 BYTES = {
     "empty": (b"", "is empty"),
-    "text": (b"This is no model.\n" * 20, "no valid ONNX model"),
+    "text": (b"This is no model.\n" * 20, "not a valid ONNX model"),
     "json": (b'{"graph": {}}', "it is JSON"),
     "page": (b"<!doctype html>", "HTML"),
     "zip": (_zipped(), "a zip archive"),
     "pickle": (pickle.dumps({"weights": [1, 2]}), "a pickle, which could run code"),
     "gzip": (gzip.compress(layer().SerializeToString()), "gunzip it first"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-    "zeros": (bytes(4096), "no valid ONNX model"),
-    "cut": (layer().SerializeToString()[:-40], "no valid ONNX model"),
+    "zeros": (bytes(4096), "not a valid ONNX model"),
+    "cut": (layer().SerializeToString()[:-40], "not a valid ONNX model"),
     "no graph": (onnx.ModelProto(ir_version=8).SerializeToString(), "its graph has no nodes"),
 }
 
@@ -161,10 +161,10 @@ def _wide() -> onnx.ModelProto:
 
 
 BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
-    "cycle": (_cycle, "b is read before it is made, by a cycle or in the wrong order"),
-    "made nowhere": (lambda: model_proto([node("Relu", ["z"], ["y"])], {"x": [1]}), "z is made nowhere"),
-    "no output": (lambda: model_proto([node("Relu", ["x"], ["z"])], {"x": [1]}), "y is not made in it"),
-    "made twice": (_twice, "y is made twice"),
+    "cycle": (_cycle, "b is read before it is defined: a cycle, or a wrong order"),
+    "made nowhere": (lambda: model_proto([node("Relu", ["z"], ["y"])], {"x": [1]}), "z is not defined"),
+    "no output": (lambda: model_proto([node("Relu", ["x"], ["z"])], {"x": [1]}), "y is not defined in it"),
+    "made twice": (_twice, "y is defined twice"),
     "function of itself": (lambda: _calling(_function("f", "f")), "function f calls itself"),
     "functions of each other": (
         lambda: _calling(_function("f", "g"), _function("g", "f")),
@@ -172,17 +172,17 @@ BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     ),
     "functions that explode": (
         lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 10) for i in range(9)), _function("f9", "Relu")),
-        "come to more than 5,000 nodes, counted at every call",
+        "have more than 5,000 nodes, counted at every call",
     ),
     "functions that double 24 times": (
         lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 2) for i in range(23)), _function("f23", "Relu")),
-        "come to more than 5,000 nodes, counted at every call",
+        "have more than 5,000 nodes, counted at every call",
     ),
     "a shape that doubles 40 times": (lambda: _doubling(40), "a shape in it grows to more than 1,000,000"),
     "a shape that functions double": (lambda: _doubling_calls(20), "a shape in it grows to more"),
     "functions in functions": (
         lambda: _calling(*(_function(f"f{i}", f"f{i + 1}") for i in range(30)), _function("f30", "Relu")),
-        "functions that call each other more than 24 deep",
+        "function calls nested more than 24 deep",
     ),
     "graphs too deep": (lambda: _nested(27), "subgraphs more than 24 deep"),
     "opset of the future": (lambda: _opset(999), "opset 999 is unknown; 1 to "),
@@ -217,7 +217,7 @@ BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     "stride zero": (lambda: layer(strides=[0, 2]), "strides"),
     "stride of 2^62": (lambda: layer(strides=[2**62, 2]), "strides [4611686018427387904, 2]; numbers of"),
     "kernel of 2^30": (lambda: _computed(kernel_shape=[2**30, 3]), "kernel_shape"),
-    "half a graph": (lambda: _empty_branch(), "then_branch is of the kind GRAPH and holds nothing of it"),
+    "half a graph": (lambda: _empty_branch(), "then_branch is of the kind GRAPH and has no such value"),
 }  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def test_a_custom_operator_whose_domain_is_declared_is_looked_past(
     proto.opset_import.add(domain="acme", version=3)
     assert main(["inspect", str(saved(proto, tmp_path)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["notes"] == ["not counted, as it is not known what they compute: acme.Thing"]
+    assert found["notes"] == ["not counted, since their operation is unknown: acme.Thing"]
     assert found["layers"][0]["problem"] == "n1 c4>3 i5x5 k3"
 
 
@@ -336,7 +336,7 @@ def test_many_empty_nodes_are_refused_in_bounded_memory(tmp_path: Path) -> None:
     path.write_bytes(b"\x08\x08" + graph)
     status, said, peak = limited(4 * GB, "inspect", str(path))
     assert status == 2
-    assert "no valid ONNX model" in said
+    assert "not a valid ONNX model" in said
     assert peak < 2000
 
 

@@ -170,7 +170,7 @@ def test_functions_are_followed_and_subgraphs_looked_into(tmp_path: Path) -> Non
     assert sorted(one.problem for one in found.layers) == [
         "n1 c4>4 i11x11 k3 s2", "n1 c4>4 i5x5 k3", "n1 c4>4 i5x5 k3", "n1 c4>4 i5x5 k3 s2",
     ]  # fmt: skip
-    assert "branches and the bodies of loops are counted once each, however often they run" in found.notes
+    assert "each branch and loop body is counted once, however often it runs" in found.notes
     assert {one.layer.name for one in found.diagnosis.layers} == {one.name for one in found.layers}
 
 
@@ -262,7 +262,7 @@ def test_a_real_model_whose_sizes_depend_on_the_data(folder: Path) -> None:
 
 
 def test_where_openvino_reads_a_layer_otherwise_is_said(tmp_path: Path) -> None:
-    said = "OpenVINO crops other cells here than ONNX Runtime"
+    said = "OpenVINO crops other cells than ONNX Runtime"
     odd = layer((1, 4, 5, 5), strides=[2, 2], auto_pad="SAME_UPPER", output_shape=[10, 10])
     assert said in inspect(saved(odd, tmp_path)).layers[0].why
     even = layer((1, 4, 5, 5), strides=[2, 2], auto_pad="SAME_UPPER")
@@ -303,5 +303,5 @@ def test_a_pytorch_module() -> None:
     assert "What tconv rewrite" not in str(found)
     with pytest.raises(TconvError, match="needs an example"):
         inspect(net)
-    with pytest.raises(TconvError, match="does not take the example"):
+    with pytest.raises(TconvError, match="does not accept the example"):
         inspect(net, example=torch.zeros(1, 2, 8, 8))

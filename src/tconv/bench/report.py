@@ -1,4 +1,4 @@
-"""What `tconv bench` prints."""
+"""The output of `tconv bench`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tconv.errors import TconvError
 
 __all__ = ["BEST", "Record", "best_peer", "document", "machine", "ratios", "summary", "table"]
 
-#: What the fastest peer of each layer is called beside the peers' names.
+#: The name of the fastest peer of each layer, besides the peers' names.
 BEST = "best peer"
 
 
 def machine(packages: Iterable[str] = ("torch",)) -> dict[str, Any]:
-    """The processor, the best instruction set in use, and the versions of ours, NumPy and `packages`."""
+    """The processor, the best instruction set in use, and the versions of tconv, NumPy and `packages`."""
     from importlib.metadata import PackageNotFoundError, version
 
     from tconv.planning import isas
@@ -33,7 +33,7 @@ def machine(packages: Iterable[str] = ("torch",)) -> dict[str, Any]:
                 name = line.partition(":")[2].strip()
                 break
     except OSError:
-        pass  # not Linux: the name that platform knows stands
+        pass  # not Linux: the name from `platform` remains
     versions = {}
     for package in dict.fromkeys(("tconv", *packages, "numpy")):
         try:
@@ -54,11 +54,11 @@ class Record:
     """One run of the bench."""
 
     machine: Mapping[str, Any]
-    engines: Sequence[str]  #: ours first
+    engines: Sequence[str]  #: tconv first
     results: Sequence[Result]
 
     def as_json(self) -> dict[str, Any]:
-        """What `--json` prints and `read` reads."""
+        """The data that `--json` prints and `read` reads."""
         return {
             "machine": dict(self.machine),
             "engines": list(self.engines),
@@ -68,10 +68,10 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """An earlier run.
+        """Read an earlier run.
 
         Raises:
-            TconvError: the file is none.
+            TconvError: the file is not the result of a run.
         """
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -82,16 +82,16 @@ class Record:
                 raise ValueError(f"its machine lacks {', '.join(sorted(missing))}")
             return cls(facts, record["engines"], layers)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TconvError(f"{path} is no result of `tconv bench --json`: {error}") from None
+            raise TconvError(f"{path} is not a result of `tconv bench --json`: {error}") from None
 
 
 def _peers(engines: Iterable[str]) -> list[str]:
-    """The engines that are not ours."""
+    """The engines other than tconv."""
     return [engine for engine in engines if not engine.startswith("tconv")]
 
 
 def best_peer(result: Result) -> str | None:
-    """The fastest peer on this layer; None if there is none."""
+    """The fastest peer on this layer; None if no peer has a time."""
     return min(_peers(result.seconds), key=result.seconds.__getitem__, default=None)
 
 
@@ -102,7 +102,7 @@ def ratios(results: Sequence[Result], ours: str, engine: str) -> list[float]:
 
 
 def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, float]:
-    """The geometric mean of (time / ours) for each engine, and for the best peer where there are several.
+    """The geometric mean of (time / ours) for each engine, and for the best peer if there are several.
 
     >>> runs = [Result("a", "", {"tconv": 1.0, "torch": 2.0}), Result("b", "", {"tconv": 1.0, "torch": 8.0})]
     >>> summary(runs, ["tconv", "torch"])
@@ -162,7 +162,7 @@ def document(record: Record) -> Document:
 
 
 def _asked(facts: Mapping[str, Any]) -> list[str]:
-    """The options that are not their defaults, in words."""
+    """The options that differ from their defaults, in words."""
     activation = facts.get("activation")
     words = {
         "a training step": facts.get("grad"),
@@ -174,11 +174,11 @@ def _asked(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _remarks(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
-    """A line for each reason why engines have no time, and for each engine whose answers are not equal."""
+    """One line per reason why engines have no time, and per engine whose outputs are not equal."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for r in results:
         for engine, error in r.errors.items():
-            # A problem in front of its reason would make every reason another.
+            # Without the problem at its start, the same reason is listed once.
             reason = error.removeprefix(f"{r.problem}: ")
             reasons.setdefault((engine, reason), []).append(r.name)
     lines = [
@@ -190,7 +190,7 @@ def _remarks(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
         shares = [float(share.split()[0]) for share in off if share]
         if shares:
             lines.append(
-                f"{engine}: {len(shares)} answers are not equal to ours, "
+                f"{engine}: {len(shares)} outputs are not equal to ours, "
                 f"but within {max(shares):.0e} of the largest number"
             )
     return lines

@@ -1,4 +1,4 @@
-"""What is wrong with a transposed convolution, what it costs, and what would mend it.
+"""What is wrong with a transposed convolution, what it costs, and what would correct it.
 
 `diagnose` looks at a problem, at weights, or at a model's file. A finding has a code (the table `CODES`), a
 severity, the evidence in numbers, and a fix.

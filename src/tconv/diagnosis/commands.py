@@ -18,9 +18,9 @@ example:
   tconv diagnose "n1 c64>3 i64x64 k3 s2 p1"
   tconv diagnose model.onnx --html report.html
 
-Looks at transposed convolutions: uneven coverage, uneven gains of the phases in trained weights, images,
-gradients, sizes at skip connections, and work that could be saved. Exit status: 0 nothing found, 1 findings,
-2 bad input."""
+Checks transposed convolutions: uneven coverage, uneven gains of the phases in trained weights, spectral
+images, gradients, sizes at skip connections, and work that could be saved. Exit status: 0 no findings,
+1 findings, 2 bad input."""
 
 MORE = """\
 more examples:
@@ -37,7 +37,7 @@ def add_parser(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "diagnose",
-        help="say what is wrong with a layer or a model, and mend it",
+        help="report what is wrong with a layer or a model, and correct it",
         description=DIAGNOSE,
         epilog=MORE,
     )
@@ -52,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="NAME[=PROBLEM]",
-        help="look at this layer alone; for a state dict with its problem; may be repeated",
+        help="examine only this layer; for a state dict with its problem; may be repeated",
     )
     parser.add_argument(
         "--input",
@@ -62,16 +62,19 @@ def add_parser(subparsers: Any) -> None:
         help="shape of a model's input, such as x=1x3x640x640, where the model leaves it open",
     )
     parser.add_argument(
-        "--skip", metavar="SIZE", help="size of what the output is joined with, such as 57x57"
+        "--skip",
+        metavar="SIZE",
+        help="size of the skip connection that joins the output, such as 57x57",
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         metavar="SHARE",
-        help="how much of the answer to a constant may be a pattern; default: 0.01",
+        help="largest phase-to-phase variation left unreported, as a share of the constant response; "
+        "default: 0.01",
     )
     parser.add_argument(
-        "--fix", type=Path, metavar="OUT", help="write the file once more, with mended weights"
+        "--fix", type=Path, metavar="OUT", help="write a copy of the file with corrected weights"
     )
     parser.add_argument(
         "--how",
@@ -79,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
         default="gains",
         help="; ".join(f"{name}: {fix.what}" for name, fix in FIXES.items()) + "; default: gains",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random numbers of icnr; default: 0")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random numbers of icnr; default: 0")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page with pictures")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(func=_diagnose)

@@ -1,4 +1,4 @@
-"""Findings in the integers: coverage of outputs and of gradients, sizes at a join, the plan."""
+"""Findings from the integers: coverage of outputs and gradients, sizes at a skip connection, the plan."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tconv.ops.arrays import CODES
 
 __all__ = ["at_skip", "of_geometry", "of_plan"]
 
-_STARVED = 0.5  # a border input below this share of the taps of an inside one is worth a note
-_WASTE = 2.0  # computed over needed multiplications
-_SMALL = 1_000_000  # multiplications: fewer take no longer than the call itself
+_STARVED = 0.5  # a border input with less than this share of the taps of an inner one is worth a note
+_WASTE = 2.0  # computed multiplications per needed one
+_SMALL = 1_000_000  # multiplications: fewer take no longer than the call overhead
 
 
 def of_geometry(layer: ModelLayer, measures: Measures, tolerance: float) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def of_geometry(layer: ModelLayer, measures: Measures, tolerance: float) -> Iter
     if layer.conv:
         yield from _conv_gradient(layer, measures)
         return
-    if measures.weights is None or measures.weights.ripple > tolerance:  # else the weights make up for it
+    if measures.weights is None or measures.weights.ripple > tolerance:  # else the weights compensate
         yield from _uneven(layer, measures)
     yield from _unreached(layer, measures)
     yield from _input_gradient(layer)
@@ -93,27 +93,27 @@ def _unreached(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
     yield Finding(
         code="T102",
         layer=layer.name,
-        text=f"{bare} of {cells} {what} are bias alone",
+        text=f"{bare} of {cells} {what} hold only the bias",
         evidence={"bare": bare, "of": cells, "empty_phases": empty},
         fix=fix,
     )
 
 
 def _shortened(axis: Axis) -> Axis:
-    """The axis with fewer inputs, if it has more than both ends and some inside; each inside one is alike."""
+    """The axis with fewer inputs, if it has more than both ends and some between: inner inputs are equal."""
     ends = reach(axis.kernel, axis.dilation) + abs(axis.lo) + abs(axis.hi)
     return axis._replace(input=min(axis.input, 2 * (ends // axis.stride + axis.stride) + 8))
 
 
 def _bare(axis: Axis) -> int:
-    """How many outputs along one axis no tap reaches."""
+    """How many outputs along one axis are reached by no tap."""
     short = _shortened(axis)
     empty = sum(not phase.taps for phase in axis.phases())
     return sum(count == 0 for count in short.coverage()) + (axis.input - short.input) * empty
 
 
 def _taps_of_inputs(axis: Axis) -> list[int]:
-    """How many outputs each input reaches along one axis: what its gradient sums over."""
+    """How many outputs each input reaches along one axis: the terms of its gradient."""
     change = [0] * (axis.input + 1)
     for tap in range(axis.kernel):
         inputs = axis.inputs_of_tap(tap)
@@ -128,7 +128,7 @@ def _taps_of_inputs(axis: Axis) -> list[int]:
 def _input_gradient(layer: ModelLayer) -> Iterator[Finding]:
     g = layer.known
     lines = [_taps_of_inputs(_shortened(g.axis(a))) for a in range(g.axes)]
-    # Inputs that were left out of the lines reach outputs: those without influence are at the ends.
+    # The inputs that `_shortened` leaves out reach outputs: those without influence are at the ends.
     alive = [size - sum(count == 0 for count in line) for size, line in zip(g.input, lines, strict=True)]
     dead = prod(g.input) - prod(alive)
     if dead:
@@ -137,12 +137,12 @@ def _input_gradient(layer: ModelLayer) -> Iterator[Finding]:
         yield Finding(
             code="T103",
             layer=layer.name,
-            text=f"{dead} of {prod(g.input)} inputs change no output, by what is cropped on {_axes(at)}",
+            text=f"{dead} of {prod(g.input)} inputs change no output, because of the cropping on {_axes(at)}",
             evidence={"dead": dead, "of": prod(g.input), "axes": at},
             fix="padding below d(k-1) + 1 at either end, or crop the input first"
             if deep
-            else "so few outputs are left that the stride or the dilation skips these inputs: fine if a "
-            "stream brings them to other outputs later",
+            else "so few outputs are left that the stride or the dilation skips these inputs; correct if a "
+            "stream uses them for later outputs",
         )
         return
     starved = {a: (min(line), max(line)) for a, line in enumerate(lines) if min(line) < _STARVED * max(line)}
@@ -155,7 +155,7 @@ def _input_gradient(layer: ModelLayer) -> Iterator[Finding]:
             layer=layer.name,
             text=f"the gradient of the input is uneven: {said}",
             evidence={"taps": {str(a): list(pair) for a, pair in starved.items()}},
-            fix="less padding; border inputs then reach as many outputs as others",
+            fix="less padding: border inputs then reach as many outputs as the others",
         )
 
 
@@ -173,7 +173,7 @@ def _conv_gradient(layer: ModelLayer, measures: Measures) -> Iterator[Finding]:
         text=f"{said}a strided convolution of kernel {_times(g.kernel)}, stride {_times(g.stride)} sends "
         f"gradients of {least} to {most} taps back to its input",
         evidence={"taps_least": least, "taps_most": most, "unread_phases": empty, "taps": taps.tolist()},
-        fix="a kernel that is a multiple of the stride; or a stride-1 convolution, smoothed, then subsampled",
+        fix="a kernel that is a multiple of the stride; or a stride-1 convolution, smoothed and subsampled",
     )
 
 
@@ -182,10 +182,12 @@ def _times(numbers: tuple[int, ...]) -> str:
 
 
 def at_skip(layer: ModelLayer, skip: tuple[int, ...]) -> Iterator[Finding]:
-    """T301 for a layer whose output is joined with something of the spatial sizes `skip`."""
+    """T301 for a layer whose output is joined with a map of the spatial sizes `skip`."""
     g = layer.known
     if len(skip) != g.axes:
-        raise TconvError(f"skip {_times(skip)} has {len(skip)} axes and {g} has {g.axes}; give one an axis")
+        raise TconvError(
+            f"skip {_times(skip)} has {len(skip)} axes and {g} has {g.axes}; one size per axis would fit"
+        )
     if min(skip) < 1:
         raise TconvError(f"skip {_times(skip)}; sizes of at least 1 would fit")
     if g.output == skip:
@@ -204,14 +206,14 @@ def at_skip(layer: ModelLayer, skip: tuple[int, ...]) -> Iterator[Finding]:
 def _to_meet(g: Geometry, skip: tuple[int, ...]) -> str:
     try:
         extra = g.output_padding_for(skip)
-        return f"output_padding {_times(extra)} (or output_size={skip}) makes them meet"
+        return f"output_padding {_times(extra)} (or output_size={skip}) makes the sizes match"
     except TconvError:
         sums = [
             (i - 1) * s + reach(k, d) - wanted
             for i, s, k, d, wanted in zip(g.input, g.stride, g.kernel, g.dilation, skip, strict=True)
         ]
         sides = "x".join(str(n // 2) if n % 2 == 0 else f"{n // 2}:{n - n // 2}" for n in sums)
-        return f"padding {sides} makes them meet; or crop or pad the skip connection"
+        return f"padding {sides} makes the sizes match; or crop or pad the skip connection"
 
 
 def of_plan(layer: ModelLayer) -> Iterator[Finding]:
@@ -224,11 +226,11 @@ def of_plan(layer: ModelLayer) -> Iterator[Finding]:
     needed = max(1, g.macs_exact)
     if chosen.algorithm == "reference":
         text = f"{dtype} is computed by plain loops (algorithm 'reference')"
-        fix = "float32, or float16 and bfloat16, which all have kernels of their own"
+        fix = "float32, float16 or bfloat16, which have their own kernels"
     elif chosen.computed_macs > _WASTE * needed > _WASTE * _SMALL and layer.sized:
         ratio = chosen.computed_macs / needed
         text = f"{chosen.kernel} multiplies {ratio:.1f} times as often as the {needed:,} that are needed"
-        fix = "larger maps, more channels, or less cropping: tiles of the kernel are mostly padding here"
+        fix = "larger maps, more channels, or less cropping: the kernel's tiles are mostly padding here"
     else:
         return
     yield Finding(

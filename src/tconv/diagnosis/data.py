@@ -11,7 +11,7 @@ from tconv.models import Model, ModelLayer
 
 __all__ = ["TOLERANCE", "DiagnosisData", "Examined"]
 
-#: The share of a constant's answer that may be a pattern: 1 % is 2.5 of 255 levels of grey.
+#: The share of the response to a constant that may be a pattern: 1 % is 2.5 of 255 grey levels.
 TOLERANCE = 0.01
 
 
@@ -23,7 +23,7 @@ class Examined:
     measures: Measures
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields, for JSON."""
         layer = self.layer
         return {
             "name": layer.name,
@@ -36,17 +36,17 @@ class Examined:
 
 @dataclass(frozen=True, kw_only=True)
 class DiagnosisData:
-    """What was looked at, and what was found."""
+    """The layers that were examined, and the findings."""
 
     source: str
     layers: tuple[Examined, ...]  #: the transposed convolutions
-    findings: tuple[Finding, ...]  #: the gravest first
-    notes: tuple[str, ...] = ()  #: what was not looked at
+    findings: tuple[Finding, ...]  #: the most severe first
+    notes: tuple[str, ...] = ()  #: what was not examined
     tolerance: float = TOLERANCE
     _read: Model | None = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields, for JSON."""
         return {
             "source": self.source,
             "tolerance": self.tolerance,

@@ -1,4 +1,4 @@
-"""One diagnosis: read, check, measure, look for findings."""
+"""One diagnosis: read, check, measure, find."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["TOLERANCE", "Diagnosis", "Examined", "diagnose", "examine"]
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis(DiagnosisData):
-    """What was looked at, and what was found; `str` is the report."""
+    """The layers that were examined, and the findings; `str` is the report."""
 
     def document(self) -> Document:
         """The report, for any renderer of `tconv.documents`."""
@@ -40,22 +40,22 @@ class Diagnosis(DiagnosisData):
         return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything; needs Jinja2."""
+        """The report as one self-contained HTML page; needs Jinja2."""
         return html.render(document(self, page=True))
 
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
-        """New weights by the layers' names.
+        """New weights, by layer name.
 
         Args:
-            how: a name of `tconv.diagnosis.fixes.FIXES`: "gains" makes equal phase gains where T201 was
-                found (layers with one tap a phase only by name: they would become nearest upsampling),
-                "bilinear" and "icnr" make starting values, "merge" has happened on reading, "split" gives
-                the convolution after nearest upsampling.
-            seed: of the random numbers of "icnr".
-            names: the layers to mend, instead of those found.
+            how: a name of `tconv.diagnosis.fixes.FIXES`: "gains" equalises the phase gains of layers with
+                T201 (those with one tap per phase only by name: they would become nearest upsampling);
+                "bilinear" and "icnr" give initial values; "merge" was done on reading; "split" gives the
+                convolution after nearest upsampling.
+            seed: seed of the random numbers of "icnr".
+            names: the layers to correct, instead of those with findings.
 
         Raises:
-            TconvError: no layer to mend, or weights that this fix does not fit.
+            TconvError: no layer to correct, or weights that do not suit this fix.
 
         >>> weight = np.array([[[1.0, 2.0, 3.0, 3.0]]])
         >>> diagnose("n1 c1>1 i8 k4 s2 p1", weight).fix()["weight"]
@@ -70,10 +70,10 @@ class Diagnosis(DiagnosisData):
         )
 
     def write(self, path: Path, fixed_weights: Mapping[str, Array]) -> None:
-        """Write what was read once more, with these weights: aside, then renamed.
+        """Write a copy of the file with these weights, to a temporary file that is then renamed.
 
         Raises:
-            TconvError: nothing was read from a file, or the file cannot be written.
+            TconvError: the diagnosis was not made from a file, or the file cannot be written.
         """
         if self._read is None or self._read.save is None:
             raise TconvError(f"{self.source}: nothing to write; --fix needs a file of weights")
@@ -92,20 +92,20 @@ def diagnose(
     tolerance: float = TOLERANCE,
     how: str = "gains",
 ) -> Diagnosis:
-    """Look for what is wrong, costly or avoidable in transposed convolutions.
+    """Report what is wrong, costly or avoidable in transposed convolutions.
 
     Args:
         what: a Geometry or its spelling; or a file: .npy (with `problem`), a state dict .pt, .pth or .ckpt
             (with `layers`), .pt2 of torch.export, .onnx.
         weight: (in, out/groups, *kernel), for a Geometry.
-        layers: name -> problem of a state dict's layers; for a model, the names to look at.
+        layers: name -> problem of a state dict's layers; for a model, the names to examine.
         input: shapes of a model's inputs, by name, where the model leaves them open; "" names the only one.
-        skip: sizes of what a layer's output is joined with.
-        tolerance: how much of the answer to a constant may be a pattern.
-        how: the fix that is meant; "merge" reads weights as those of a convolution after nearest upsampling.
+        skip: spatial sizes of the skip connection that the layer's output is joined with.
+        tolerance: largest phase-to-phase variation left unreported, as a share of the constant response.
+        how: the intended fix; "merge" reads the weights as those of a convolution after nearest upsampling.
 
     Raises:
-        TconvError: nothing of that kind, a file that is cut short, weights that are NaN or of another shape.
+        TconvError: an input of no such kind, a truncated file, weights that are NaN or of another shape.
 
     >>> flat = np.array([[[0.25, 0.75, 0.75, 0.25]]])
     >>> diagnose("n1 c1>1 i8 k4 s2 p1", flat).findings
@@ -133,13 +133,13 @@ def examine(
     tolerance: float = TOLERANCE,
     how: str = "gains",
 ) -> Diagnosis:
-    """The diagnosis of what was read, called `what`; the rest as in `diagnose`."""
+    """The diagnosis of a model named `what`; the other arguments are as in `diagnose`."""
     if how in ("merge", "split") and not model.alone:
         raise TconvError(
-            f"{what}: {how} makes weights of another shape, for which a model has no place; a .npy has"
+            f"{what}: {how} gives weights of another shape, which a model cannot take; a .npy would fit"
         )
     checked = [before_reading(layer, how).checked() for layer in model.layers if layer.geometry]
-    # Convolutions of stride 1 are there for what stands around them alone.
+    # Convolutions of stride 1 are kept only for the operators around them.
     strided = [layer for layer in checked if not layer.conv or max(layer.known.stride) > 1]
     examined = [Examined(layer=layer, measures=measure(layer)) for layer in strided]
     found = [
@@ -161,14 +161,14 @@ def examine(
 
 
 def _unknown(model: Model) -> Iterator[str]:
-    """The transposed convolutions of which not all could be looked at, and why."""
+    """The transposed convolutions that could not be examined completely, and why."""
     whole = [layer for layer in model.layers if not layer.conv and layer.geometry is None]
-    yield from (f"not looked at: {clean(layer.name)} ({layer.why})" for layer in whole)
+    yield from (f"not examined: {clean(layer.name)} ({layer.why})" for layer in whole)
     computed = [
         clean(layer.name) for layer in model.layers if layer.weight is None and layer.geometry and layer.why
     ]
     if computed:
-        yield f"weights not looked at: {', '.join(computed)} (computed in the model, or an input)"
+        yield f"weights not examined: {', '.join(computed)} (computed in the model, or an input)"
 
 
 def _of_layer(entry: Examined, tolerance: float, skip: PerAxis | None) -> Iterator[Finding]:
@@ -197,7 +197,7 @@ def _model(
     )
     if is_file and not isinstance(what, Geometry):
         if weight is not None:
-            raise TconvError(f"{what} holds weights of its own; leave weight out")
+            raise TconvError(f"{what} has its own weights; leave weight out")
         return read(
             Path(what),
             layers={name: None if spelt is None else _geometry(spelt) for name, spelt in layers.items()},
@@ -205,7 +205,7 @@ def _model(
             sizes=input,
         )
     if layers or input or problem is not None:
-        raise TconvError(f"{what} is a problem; problem, layers and input belong to files")
+        raise TconvError(f"{what} is a problem; problem, layers and input are for files")
     assert not isinstance(what, Path)
     try:
         array = None if weight is None else np.asarray(weight)

@@ -1,4 +1,4 @@
-"""The figures of a diagnosis: coverage where it is uneven, and what weights answer."""
+"""The figures of a diagnosis: coverage where it is uneven, and the responses of the weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_PICTURED = 8  # layers
 
 
 def figures(diagnosis: DiagnosisData) -> Iterator[Item]:
-    """Coverage where it is uneven; the weights' answers and responses, before and after equal gains."""
+    """Coverage where it is uneven; constant and frequency responses, before and after equal gains."""
     uneven = {finding.layer for finding in diagnosis.findings if finding.code in ("T101", "T102")}
     seen = {finding.layer for finding in diagnosis.findings if finding.code in ("T201", "T202")}
     shown = [entry for entry in diagnosis.layers if entry.layer.name in uneven | seen]
@@ -32,7 +32,7 @@ def figures(diagnosis: DiagnosisData) -> Iterator[Item]:
             yield from _of_weights(entry, "" if name in uneven else name)
     left = len(shown) - _MOST_PICTURED
     if left > 0:
-        yield Line(f"{counted(left, 'more layer')} of the kind, not drawn.")
+        yield Line(f"{counted(left, 'more layer')} of this kind, not drawn.")
 
 
 def _coverage(entry: Examined) -> list[tuple[str, Picture]]:
@@ -44,12 +44,12 @@ def _of_weights(entry: Examined, title: str) -> Iterator[Item]:
     after = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer):
         after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.known.dilation)
-    yield drawn(lambda: [("The answer to a constant", answers(layer, measures, after))], title)
+    yield drawn(lambda: [("The response to a constant", answers(layer, measures, after))], title)
     yield drawn(lambda: responses(layer, after), folded="Filters and frequency response")
 
 
 def drawn(make: Callable[[], Iterable[tuple[str, Picture]]], title: str = "", folded: str = "") -> Figures:
-    """Pictures with their captions, or why there is none: what is too large to be seen."""
+    """Pictures with their captions, or why there are none: what is too large to be drawn."""
     try:
         made, why = tuple(Figure(svg(picture), caption) for caption, picture in make()), ""
     except TconvError as fault:

@@ -1,4 +1,4 @@
-"""What a diagnosis can find: a table of codes, and the finding itself."""
+"""What a diagnosis can find: the table of codes, and the finding itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "T101": Code(
             "uneven coverage",
             "warning",
-            "Where the kernel is no multiple of the stride, some outputs are sums of more taps than others: "
+            "Where the kernel is not a multiple of the stride, some outputs sum more taps than others: "
             "a checkerboard from the start (Odena, Dumoulin, Olah 2016). The gradient that a strided "
             "convolution of this kernel and stride sends back has the same pattern.",
         ),
@@ -36,42 +36,42 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "T103": Code(
             "inputs without influence",
             "warning",
-            "All that they stamp is cropped: they change no output and get no gradient.",
+            "Everything that they stamp is cropped: they change no output and get no gradient.",
         ),
         "T104": Code(
             "uneven gradient",
             "note",
             "The gradient of a layer's input sums over the outputs that the input reaches. Strided "
-            "convolutions with a kernel that is no multiple of the stride send checkered gradients back; "
-            "heavy cropping starves the borders.",
+            "convolutions with a kernel that is not a multiple of the stride give checkered gradients; "
+            "heavy cropping leaves few terms at the borders.",
         ),
         "T201": Code(
             "uneven gains of the phases",
             "warning",
-            "The taps of the phases do not sum to the same, so that the layer answers a constant by a "
-            "pattern. A kernel that is a multiple of the stride does not save it: trained weights decide.",
+            "The taps of the phases have different sums, so the response to a constant varies from phase to "
+            "phase. A kernel that is a multiple of the stride does not prevent this: the weights decide.",
         ),
         "T202": Code(
-            "images stronger than of nearest upsampling",
+            "images stronger than those of nearest upsampling",
             "warning",
-            "Copies of the input's spectrum at high frequencies get through: grain, checkers, whistling. "
-            "Measured for inputs whose neighbours correlate by 0.95, like pixels of photographs. The share "
-            "for white noise is also that of a white gradient that folds on its way back.",
+            "Spectral images, copies of the input's spectrum at high frequencies, pass: grain, checkers, "
+            "whistling. Measured for inputs whose neighbours correlate by 0.95, like pixels of photographs. "
+            "The share for white noise is also the share of a white gradient that is aliased backwards.",
         ),
         "T203": Code(
             "uneven gains in the gradient",
             "note",
-            "The weights of a strided convolution, used backwards, answer a constant gradient by a pattern.",
+            "In the backward pass of the strided convolution, a constant gradient becomes a pattern.",
         ),
         "T301": Code(
-            "sizes that do not meet",
+            "sizes that do not match",
             "error",
-            "The layer's output has another size than what it is joined with, or one is cropped or padded.",
+            "The layer's output and the skip connection differ in size, or one of them is cropped or padded.",
         ),
         "T401": Code(
             "nearest upsampling, then a convolution",
             "note",
-            "One transposed convolution does both with fewer multiplications, exactly.",
+            "One transposed convolution computes both exactly, with fewer multiplications.",
         ),
         "T402": Code(
             "BatchNorm that could be folded",
@@ -81,13 +81,13 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "T403": Code(
             "BatchNorm on a grouped layer that could be folded",
             "warning",
-            "Foldable, but by group: tools that scale axis 1 of a grouped transposed weight as a whole get "
-            "it wrong or refuse.",
+            "It must be folded by group: tools that scale axis 1 of a grouped transposed weight as a whole "
+            "give wrong weights or refuse.",
         ),
         "T501": Code(
             "a slow plan",
             "note",
-            "The engine computes this layer by plain loops, or multiplies far more than the layer needs.",
+            "The engine uses plain loops for this layer, or far more multiplications than it needs.",
         ),
     }
 )
@@ -100,12 +100,12 @@ class Finding:
     code: str
     layer: str
     text: str  #: the evidence in a sentence
-    fix: str  #: what to do
+    fix: str  #: what to do about it
     evidence: Mapping[str, Any] = field(default_factory=dict)  #: the numbers, ready for JSON
 
     @property
     def title(self) -> str:
-        """What kind it is."""
+        """The name of its code."""
         return CODES[self.code].title
 
     @property
@@ -114,7 +114,7 @@ class Finding:
         return CODES[self.code].severity
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields, for JSON."""
         return {
             "code": self.code,
             "severity": self.severity,
@@ -127,5 +127,5 @@ class Finding:
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The gravest first, then by code."""
+    """The most severe first, then by code."""
     return tuple(sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), found.code)))

@@ -1,4 +1,4 @@
-"""The fixes that tconv can make itself: new weights for a layer."""
+"""The fixes that tconv can apply: new weights for a layer."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["FIXES", "Fix", "before_reading", "fixed"]
 
 
 class Fix(NamedTuple):
-    """A way to make new weights from a layer's."""
+    """A way to compute new weights from a layer's."""
 
     what: str
     make: Callable[[ModelLayer, np.random.Generator], Array]
-    found: bool  #: only where T201 was found; else on every layer
+    found: bool  #: whether it is for layers with T201 only; else for every layer
 
 
 def _held(layer: ModelLayer) -> Array:
     if layer.weight is None:
-        raise TconvError(f"{layer.name}: no weights to mend; give them with the problem")
+        raise TconvError(f"{layer.name}: no weights to correct; give them with the problem")
     return layer.weight
 
 
@@ -63,18 +63,18 @@ def _split(layer: ModelLayer, _: np.random.Generator) -> Array:
 FIXES: Mapping[str, Fix] = MappingProxyType(
     {
         "gains": Fix("the nearest weights with equal phase gains", _gains, True),
-        "bilinear": Fix("bilinear interpolation, to learn from", _bilinear, False),
-        "icnr": Fix("random weights, equal in every phase (ICNR), to learn from", _icnr, False),
+        "bilinear": Fix("bilinear interpolation, as initial weights", _bilinear, False),
+        "icnr": Fix("random weights, equal in every phase (ICNR), as initial weights", _icnr, False),
         "merge": Fix(
             "a convolution after nearest upsampling (.npy) as one layer", lambda layer, _: _held(layer), False
         ),
-        "split": Fix("the convolution that does the same after nearest upsampling", _split, False),
+        "split": Fix("the convolution that gives the same output after nearest upsampling", _split, False),
     }
 )
 
 
 def before_reading(layer: ModelLayer, how: str) -> ModelLayer:
-    """For "merge": the layer that a convolution's weights become; else the layer itself.
+    """For "merge": the layer into which a convolution's weights are merged; else the layer itself.
 
     The problem is that of the merged layer, and its stride the factor of upsampling.
     """
@@ -88,7 +88,7 @@ def before_reading(layer: ModelLayer, how: str) -> ModelLayer:
 
 
 def _wants(fix: Fix, layer: ModelLayer, found: bool) -> bool:
-    """Whether a layer is mended that is not asked for by name: one with weights of its own."""
+    """Whether a layer that is not named is corrected: one with weights."""
     return layer.weight is not None and (not fix.found or (found and not one_tap(layer)))
 
 
@@ -99,7 +99,7 @@ def fixed(
     seed: int = 0,
     names: tuple[str, ...] = (),
 ) -> dict[str, Array]:
-    """New weights for the layers that want it: `(layer, whether T201 was found)` each."""
+    """New weights for the layers that need it: `(layer, whether it has T201)` each."""
     if how not in FIXES:
         raise unknown("fix", how, FIXES)
     if all(layer.weight is None for layer, _ in examined):
@@ -113,6 +113,6 @@ def fixed(
     }
     if not made:
         raise TconvError(
-            "no layer to mend: all gains are equal, or each phase has one tap (name a layer to mend it still)"
+            "no layer to correct: all gains are equal, or each phase has one tap (name a layer to force it)"
         )
     return made

@@ -1,4 +1,4 @@
-"""What is measured of every layer, whether or not it is a finding."""
+"""The measures of a layer, whether or not they become findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tconv.models.layer import ModelLayer
 
 __all__ = ["PICTURE", "Measures", "WeightMeasures", "measure", "nearest_images", "stepped"]
 
-#: Correlation of neighbouring inputs for which images are measured: near that of pixels in photographs.
+#: Correlation of neighbouring inputs for which spectral images are measured: near that of photographs.
 PICTURE = 0.95
 
 
@@ -22,12 +22,12 @@ PICTURE = 0.95
 class WeightMeasures:
     """What the weights do to smooth inputs."""
 
-    ripple: float  #: share of the answer to constants, one drawn for each channel, that is a pattern
-    ripple_ones: float  #: the same of the answer to ones in every channel
-    channels: Array  #: (out, *stride), the answer to ones, phase by phase
-    images: float  #: share of images in the output's power, for picture-like inputs
-    images_noise: float  #: the same for white noise; also the share of a white gradient that folds
-    worst: int  #: the output channel whose answer to ones is the least flat
+    ripple: float  #: share of the response to constants, one drawn per channel, that is a pattern
+    ripple_ones: float  #: the same of the response to ones in every channel
+    channels: Array  #: (out, *stride), the response to ones, phase by phase
+    images: float  #: share of spectral images in the output's power, for picture-like inputs
+    images_noise: float  #: the same for white noise; also the share of a white gradient that is aliased
+    worst: int  #: the output channel whose response to ones is the least flat
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers, for JSON."""
@@ -46,7 +46,7 @@ class WeightMeasures:
 class Measures:
     """The numbers of one layer."""
 
-    taps: Array  #: (*stepped), how many taps reach an output of each phase away from the borders
+    taps: Array  #: (*stepped), taps that reach an output of each phase away from the borders
     multiplications: int  #: those that land inside the output
     nominal: int  #: every tap with every input
     zero_insertion: int  #: of a convolution over the input with zeros inserted
@@ -72,7 +72,7 @@ def stepped(layer: ModelLayer) -> tuple[int, ...]:
 
 
 def measure(layer: ModelLayer) -> Measures:
-    """Measure a layer whose weights were checked."""
+    """Measure a layer whose weights have been checked."""
     g = layer.known
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     inserted = pairs * int(np.prod([float(o) * k for o, k in zip(g.output, g.kernel, strict=True)]))
@@ -102,7 +102,7 @@ def _weights(layer: ModelLayer, weight: Array) -> WeightMeasures:
 
 @lru_cache(maxsize=64)
 def nearest_images(stride: tuple[int, ...]) -> float:
-    """The images of nearest upsampling by `stride` of a picture-like input, the mark to be below."""
+    """The spectral images of nearest upsampling by `stride` of a picture-like input: the limit for T202."""
     lines = [filters.nearest(s, 1) for s in stride]
     kernel = np.array(1.0)
     for line in lines:

@@ -25,8 +25,8 @@ __all__ = ["answers", "coverage", "responses"]
 
 _CELLS = 12  # shown along an axis
 _PLANES = 4
-_TAPS = 256  # of a filter, twelve of which are shown twice
-_DARK = 0.6  # from this part of the ramp on, letters are of the paper's colour
+_TAPS = 256  # of a filter; twelve filters are shown, each twice
+_DARK = 0.6  # from this part of the ramp on, text has the paper's colour
 _FEW = 8  # inputs along an axis where coverage is shown
 
 
@@ -38,7 +38,7 @@ def coverage(layer: ModelLayer) -> Picture:
 
 
 def answers(layer: ModelLayer, measures: Measures, after: Array | None) -> Picture:
-    """What the least flat output channel makes of ones in every input channel, and what it would make."""
+    """The response of the least flat output channel to ones in every input channel, now and after the fix."""
     assert measures.weights is not None
     g, worst = layer.known, measures.weights.worst
     values = [_laid(g, measures.weights.channels[worst])]
@@ -92,7 +92,7 @@ def responses(layer: ModelLayer, after: Array | None) -> list[tuple[str, Picture
     """The filters and their frequency response, now and with equal gains.
 
     Raises:
-        TconvError: a kernel that is too large to be seen.
+        TconvError: a kernel that is too large to be drawn.
     """
     g = replace(layer.known, batch=1)
     if prod(g.kernel) > _TAPS:

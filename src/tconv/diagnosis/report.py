@@ -16,12 +16,11 @@ __all__ = ["document", "findings", "lead", "titled"]
 
 COLUMNS = ("layer", "problem", "taps", "pattern", "images", "multiplications")
 TERMS = (
-    ("Taps:", "how many weights an output sums in each phase, away from the borders."),
-    ("Pattern:", "the part of the answer to a constant that varies from phase to phase."),
+    ("Taps:", "how many weights an output of each phase sums, away from the borders."),
+    ("Pattern:", "the share of the response to a constant that varies from phase to phase."),
     (
         "Images:",
-        "the part of the output's power in copies of the input's spectrum, for inputs whose neighbours "
-        "correlate by 0.95.",
+        "the share of the output's power in spectral images, for inputs whose neighbours correlate by 0.95.",
     ),
     ("Multiplications:", "those that reach an output."),
 )
@@ -50,12 +49,12 @@ def document(diagnosis: DiagnosisData, *, page: bool = False) -> Document:
 
 
 def titled(source: str, page: bool) -> str:
-    """What was looked at; on a page the name of the file alone."""
+    """What was examined; on a page only the name of the file."""
     return clean(source.replace("\\", "/").rpartition("/")[2] if page else source, 300)
 
 
 def lead(layers: int, found: int) -> str:
-    """How much there is."""
+    """The number of layers and of findings."""
     return f"{counted(layers, 'transposed convolution')}, {counted(found, 'finding')}"
 
 
@@ -70,7 +69,7 @@ def _layers(diagnosis: DiagnosisData, page: bool) -> Iterator[Item]:
     if page:
         yield Entries(TERMS, terms=True)
     if not all(entry.layer.sized for entry in diagnosis.layers):
-        yield Line("~ sizes that the model leaves open have a stand-in (--input NAME=SHAPE sets them)")
+        yield Line("~ placeholders for sizes that the model leaves open (--input NAME=SHAPE sets them)")
     yield from map(Line, diagnosis.notes)
 
 

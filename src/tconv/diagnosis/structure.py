@@ -1,4 +1,4 @@
-"""Findings in a model's graph: what stands before and after a layer."""
+"""Findings in a model's graph: the operators before and after a layer."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def of_graph(graph: Graph) -> Iterator[Finding]:
 
 
 def _joins(graph: Graph, node: Node) -> Iterator[Finding]:
-    """A layer whose output is cut or padded before it is joined, or whose partner is."""
+    """A layer whose output, or whose skip connection, is cropped or padded before they are joined."""
     layer, at = node.options["layer"].name, node
     changed: Node | None = None
-    passed: set[str] = set()  # a broken file may hold a ring
+    passed: set[str] = set()  # a broken file may hold a cycle
     while (user := graph.only_user(at)) is not None and user.name not in passed:
         passed.add(user.name)
         if user.kind == "join":
@@ -59,7 +59,7 @@ def _meets(layer: str, changed: Node | None, cut: list[Node], join: Node) -> Fin
             "output_changed_by": changed.name if changed else None,
             "partner_changed_by": [node.name for node in cut],
         },
-        fix="choose padding and output_padding (or output_size) so that the sizes meet; "
+        fix="choose padding and output_padding (or output_size) so that the sizes match; "
         "tconv diagnose PROBLEM --skip SIZE says which",
     )
 
@@ -80,12 +80,12 @@ def _norm(graph: Graph, node: Node) -> Iterator[Finding]:
         text=f"followed{between} by {clean(after.name)}, {layer.known.out_channels} channels"
         + (f" in {groups} groups" if groups > 1 else ""),
         evidence={"norm": after.name, "groups": groups, "channels": layer.known.out_channels},
-        fix="tconv.algebra.fold_batchnorm(weight, bias, ..., groups=...) gives one layer of the same answer",
+        fix="tconv.algebra.fold_batchnorm(weight, bias, ..., groups=...) gives one equal layer",
     )
 
 
 def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
-    """Nearest upsampling read by convolutions of stride 1 alone."""
+    """Nearest upsampling that only convolutions of stride 1 read."""
     after = graph.only_user(node)
     if after is None or after.kind != "conv":
         return
@@ -112,5 +112,5 @@ def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
             "upsampling": node.name, "multiplications": two, "multiplications_merged": one.macs_exact,
             "merged": str(one), "sizes_known": layer.sized,
         },
-        fix=f"tconv.algebra.merge_nearest gives the transposed layer {one}, exact at the borders, too",
+        fix=f"tconv.algebra.merge_nearest gives the transposed layer {one}, also exact at the borders",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Findings in trained weights: gains of the phases, and images."""
+"""Findings in trained weights: gains of the phases, and spectral images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def of_weights(layer: ModelLayer, measures: Measures, tolerance: float) -> Itera
     found, weight = measures.weights, layer.weight
     if found is None or weight is None or measures.taps.size == 1:
         return
-    # Phases without taps are told by T102 or T104; weights cannot mend them.
+    # Phases without taps are reported by T102 or T104; weights cannot correct them.
     if max(found.ripple, found.ripple_ones) > tolerance and measures.taps.all():
         yield (_gradient_gains if layer.conv else _gains)(layer, found, weight)
     mark = nearest_images(stepped(layer))
@@ -34,13 +34,13 @@ def of_weights(layer: ModelLayer, measures: Measures, tolerance: float) -> Itera
         yield Finding(
             code="T202",
             layer=layer.name,
-            text=f"{found.images:.1%} of the output's power are images, where nearest upsampling has "
-            f"{mark:.1%}; of white noise {found.images_noise:.1%}",
+            text=f"{found.images:.1%} of the output's power are spectral images; nearest upsampling has "
+            f"{mark:.1%}; for white noise {found.images_noise:.1%}",
             evidence={
                 "images": found.images, "images_nearest": mark, "correlation": PICTURE,
                 "images_noise": found.images_noise, "gradient_folded_noise": found.images_noise,
             },
-            fix="equal phase gains take the part at frequency 0 away; train from bilinear or ICNR weights",
+            fix="equal phase gains remove the part at frequency 0; train from bilinear or ICNR weights",
         )  # fmt: skip
 
 
@@ -72,16 +72,16 @@ def _gains(layer: ModelLayer, found: WeightMeasures, weight: Array) -> Finding:
     if one_tap(layer):
         fix = (
             f"equal gains (--fix; they move the weights by {moved:.0%} of their norm) would leave nearest "
-            "upsampling here, since each phase has one tap: rather smooth with a convolution after the layer"
+            "upsampling here, since each phase has one tap: a smoothing convolution after the layer is better"
         )
     else:
         fix = f"equal phase gains (--fix): the nearest flat weights are {moved:.1%} of the norm away"
     return Finding(
         code="T201",
         layer=layer.name,
-        text=f"{found.ripple:.1%} of the answer to constants is a pattern ({found.ripple_ones:.1%} for ones "
-        f"in every channel); the least flat output channel, {found.worst}, answers ones with {span}, phase "
-        "by phase",
+        text=f"{found.ripple:.1%} of the response to constants is a pattern ({found.ripple_ones:.1%} for "
+        f"ones in every channel); the least flat output channel, {found.worst}, responds to ones with "
+        f"{span}, phase by phase",
         evidence=evidence,
         fix=fix,
     )
@@ -92,8 +92,8 @@ def _gradient_gains(layer: ModelLayer, found: WeightMeasures, weight: Array) -> 
     return Finding(
         code="T203",
         layer=layer.name,
-        text=f"{found.ripple:.1%} of the gradient that a constant sends back through it is a pattern",
+        text=f"{found.ripple:.1%} of the gradient of a constant is a pattern in the backward pass",
         evidence=evidence,
-        fix="nothing is wrong with its output; where its input is optimised (saliency, style, adversarial "
+        fix="its output is not affected; where its input is optimised (saliency, style, adversarial "
         "pictures), smooth that gradient",
     )

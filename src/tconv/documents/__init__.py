@@ -1,6 +1,6 @@
 """Reports as data, and four ways to print them: `text`, `markdown`, `html` and `data`; `terminal` shows one.
 
-Who reports makes a `Document`; how a table is aligned, coloured or escaped is said here and nowhere else.
+A command builds a `Document`; only this room decides how a table is aligned, coloured or escaped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A value as people write it, the same for every renderer."""
+"""How a value is written, the same for every renderer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["shown"]
 
 
 def shown(value: Cell, none: str = "-") -> str:
-    """A value as people write it: thousands apart, fractions as decimals of at most six digits.
+    """A value as text: thousands separated, fractions as decimals of at most six digits.
 
     >>> shown(1048576), shown(Fraction(9, 16)), shown(Fraction(1, 3)), shown(float("inf")), shown((0, 1))
     ('1,048,576', '0.5625', '0.333333', 'infinite', '(0, 1)')

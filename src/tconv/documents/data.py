@@ -74,7 +74,7 @@ def _matrix(item: Matrix) -> dict[str, Any]:
 
 
 def plain(value: Cell) -> Any:
-    """A value that JSON can say: whole numbers stay whole, no number is infinite."""
+    """A value that JSON can represent: integers stay integers, no number is infinite."""
     if isinstance(value, Mark):
         return plain(value.value)
     if isinstance(value, tuple):

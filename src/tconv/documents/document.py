@@ -1,7 +1,7 @@
-"""What a report is made of: sections of lines, tables, matrices, code, pictures and findings, as data.
+"""The parts of a report: sections of lines, tables, matrices, code, pictures and findings, as data.
 
-It is made once; `text`, `markdown`, `html` and `data` only print it.  Strings are plain text, whoever they
-come from: each renderer makes them harmless for its own reader.
+It is built once; `text`, `markdown`, `html` and `data` only print it.  Strings are plain text, wherever they
+come from: each renderer escapes them for its own format.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A value that stands out: "best" of a column, "good" news; with a dot of a CSS `colour` before it."""
+    """A highlighted value: the "best" of a column, or "good"; with a dot of a CSS `colour` before it."""
 
     value: int | float | Fraction | str
     tone: str = ""
     colour: str = ""
 
     def __str__(self) -> str:
-        """The value alone."""
+        """The value without its mark."""
         return str(self.value)
 
 
-#: What stands in a table or matrix; None is "no value" in a table and a structural zero in a matrix.
+#: An entry of a table or matrix; None is "no value" in a table and a structural zero in a matrix.
 Cell: TypeAlias = int | float | Fraction | str | tuple[int, ...] | Mark | None
 
 
@@ -63,11 +63,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns; of `total` rows some may be left out at the end.
+    """Rows under named columns; of `total` rows the last ones may be left out.
 
-    `kinds` says what each column holds: the row's "name", "code" that is never broken, "words" that may be
-    wrapped, a "number" (to the right); without it columns of numbers are seen by their values. `notes` are
-    sentences under each row. A `stacked` table has sentences for cells: as text, each row is a paragraph.
+    `kinds` gives the kind of each column: the row's "name", "code" that is never broken, "words" that may be
+    wrapped, a "number" (aligned right); without it, columns of numbers are detected by their values. `notes`
+    are sentences under each row. The cells of a `stacked` table are sentences: as text, each row is a
+    paragraph.
     """
 
     name: str
@@ -84,7 +85,7 @@ class Table:
         return max(0, self.total - len(self.rows))
 
     def kind(self, column: int) -> str:
-        """What a column holds."""
+        """The kind of a column."""
         if self.kinds:
             return self.kinds[column]
         values = (row[column] for row in self.rows)
@@ -98,10 +99,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Some rows and columns of a matrix of `shape`: `rows` and `columns` are the indices that are shown.
+    """Part of a matrix of `shape`: `rows` and `columns` are the indices that are shown.
 
-    `row_names` and `column_names` are printed beside what is shown, if there are any.  A None among the
-    values is a zero that stands there by construction, printed as a dot.
+    `row_names` and `column_names`, if there are any, are printed at the left and on top.  A None among the
+    values is a structural zero, printed as a dot.
     """
 
     name: str
@@ -124,9 +125,9 @@ class Matrix:
         most: tuple[int, int] = (24, 24),
         names: tuple[Sequence[object], Sequence[object]] | None = None,
     ) -> Matrix:
-        """The matrix whose cell (r, c) is `value(r, c)`; of more than `most` the middle is left out.
+        """The matrix whose cell (r, c) is `value(r, c)`; if it is larger than `most`, the middle is left out.
 
-        `names` call every row (none: no row) and every column.
+        `names` name every row (empty: no row) and every column.
         """
         rows, columns = (ends(size, limit) for size, limit in zip(shape, most, strict=True))
         values = tuple(tuple(value(r, c) for c in columns) for r in rows)
@@ -152,14 +153,14 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Matrices that belong together, side by side where there is room."""
+    """Matrices that belong together, placed side by side where there is room."""
 
     matrices: tuple[Matrix, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A call to paste, and what is to be said about it."""
+    """A call to paste, and notes about it."""
 
     name: str
     text: str
@@ -168,7 +169,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """(head, text) pairs, one below the other; a head may be empty.  `terms` explain a table's columns."""
+    """(head, text) pairs, one per line; a head may be empty.  `terms` explain a table's columns."""
 
     entries: tuple[tuple[str, str], ...]
     terms: bool = False
@@ -176,7 +177,7 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Findings of one code: (layers, evidence, fix) each, and `fix` where one serves them all."""
+    """Findings of one code: (layers, evidence, fix) each, and `fix` if all have the same."""
 
     code: str
     severity: str
@@ -188,7 +189,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture: an SVG element of our own making, or the data URI of a PNG."""
+    """A picture: an SVG element from tconv's own code, or the data URI of a PNG."""
 
     picture: str
     caption: str
@@ -197,9 +198,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures that belong together: "stack"ed, in a "row", or "wide" (as many in a row as fit); for pages.
+    """Figures that belong together, for pages: in a "stack", in a "row", or "wide" (as many per row as fit).
 
-    `folded` is what stands on a fold that hides them.
+    `folded` is the label of a collapsed block that holds them.
     """
 
     figures: tuple[Figure | Tiles, ...]
@@ -211,7 +212,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A square of small PNGs (data URIs), a row and a column for each of `names`."""
+    """A square of small PNGs (data URIs), one row and one column for each of `names`."""
 
     names: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -228,7 +229,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What colours mean: (name, CSS colour) each."""
+    """The meaning of colours: (name, CSS colour) each."""
 
     entries: tuple[tuple[str, str], ...]
 
@@ -245,7 +246,7 @@ Item: TypeAlias = Line | Table | Matrix | Strip | Code | Entries | Findings | Fi
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question, answered; a section without a title stands by itself."""
+    """One part of a report; its title may be empty."""
 
     name: str
     title: str
@@ -266,7 +267,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report: its title, what is to be said of it at once, and sections.
+    """A report: its title, a one-line summary (`lead`), and sections.
 
     >>> report = Document("m.onnx", (Section("layers", "", (Line("None."),)),), lead="no layer")
     >>> report["layers"].items
@@ -276,7 +277,7 @@ class Document:
     title: str
     sections: tuple[Section, ...]
     lead: str = ""
-    command: str = ""  #: that made it
+    command: str = ""  #: the command that made it
 
     def __getitem__(self, name: str) -> Section:
         """The section called `name`."""
@@ -287,7 +288,7 @@ class Document:
 
 
 def ends(size: int, most: int) -> tuple[int, ...]:
-    """All indices of `size`, or so many of both ends that `most` are not exceeded.
+    """All indices of `size`, or as many of both ends as `most` allows.
 
     >>> ends(4, 6), ends(100, 6)
     ((0, 1, 2, 3), (0, 1, 2, 97, 98, 99))

@@ -1,4 +1,4 @@
-"""A document as one HTML page that holds all it shows and asks no network for anything."""
+"""A document as one self-contained HTML page, which loads nothing over the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["check", "render"]
 
 
 def check() -> None:
-    """Refuse a page that could not be made, before anything is measured for it.
+    """Raise if no page can be made, before anything is measured for it.
 
     Raises:
         TconvError: Jinja2 is not installed.
@@ -43,7 +43,7 @@ def _page() -> jinja2.Template:
     except ModuleNotFoundError:
         raise TconvError("a page needs Jinja2, which is not installed: pip install 'tconv[html]'") from None
     room = files("tconv.documents")
-    # Whatever a name holds: autoescape keeps it from being HTML, `printable` from turning the line around.
+    # Names are untrusted: autoescape keeps them from being HTML, `printable` from reversing the text.
     made = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -28,7 +28,7 @@ __all__ = ["render"]
 def render(document: Document, *, readable: bool = False) -> str:
     """The whole document, its title as a heading of level 2.
 
-    `readable`: to be read as it is, too. Columns line up, and signs that do no harm where they stand stay.
+    `readable`: also to be read as text. Columns are aligned, and harmless characters are not escaped.
     """
     parts = [[f"## {_span(document.title)}"] if document.title else []]
     parts.append([_escaped(document.lead, readable)] if document.lead else [])
@@ -93,14 +93,14 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _span(text: str) -> str:
-    """Code within a line: between more backticks than it holds; a border of a table stays one cell's."""
+    """Code within a line: between more backticks than it holds; a bar of a table stays within its cell."""
     text = printable(text).replace("|", "\\|")
     ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{text}{ticks}" if len(ticks) == 1 else f"{ticks} {text} {ticks}"
 
 
 def _escaped(text: str, readable: bool = False) -> str:
-    """Signs that Markdown would take for emphasis, links, HTML or a border, made plain."""
+    """Characters that Markdown would take for emphasis, links, HTML or a table's bar, escaped."""
     if readable:
         return re.sub(r"[\\`*\[\]<|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", printable(text))
     return re.sub(r"[\\`*_\[\]<>|#]", r"\\\g<0>", printable(text))

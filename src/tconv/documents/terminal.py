@@ -1,6 +1,6 @@
-"""A document on a terminal by rich, where both are there; plain text everywhere else.
+"""A document printed by rich if there is a terminal and rich is installed; else as plain text.
 
-Nobody else asks whether a stream is a terminal, whether rich is installed, or whether colours are welcome.
+Only this file checks whether a stream is a terminal, whether rich is there, and whether colours are wanted.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _TONES = {"best": "bold", "good": "green", "error": "bold red", "warning": "yell
 def show(
     document: Document, file: TextIO | None = None, plain: Callable[[Document], str] = text.render
 ) -> None:
-    """Print a document to `file` (stdout): `plain` where that is no terminal, or where there is no rich."""
+    """Print a document to `file` (stdout): `plain` if that is not a terminal, or if rich is not installed."""
     out = sys.stdout if file is None else file
     if not out.isatty() or find_spec("rich") is None:
         print(plain(document), file=out)
         return
     from rich.console import Console
 
-    # NO_COLOR asks for no colours; bold and the like are left out with them.
+    # NO_COLOR switches colours off; bold and other styles are left out with them.
     system = None if os.environ.get("NO_COLOR") else "auto"
     console = Console(file=out, color_system=system, highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
     blocks: list[list[_Part]] = []
@@ -57,7 +57,7 @@ def show(
 
 @contextmanager
 def status(begin: str) -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is going on, where that is a terminal; what is yielded changes it."""
+    """A progress line on stderr, if that is a terminal; the yielded function changes it."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda _: None
         return
@@ -82,7 +82,7 @@ _Part: TypeAlias = _Styled | _Laid
 
 
 def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[_Part]]:
-    """What is set apart by an empty line: tables for rich, findings in the colour of their severity, text."""
+    """The blocks between empty lines: tables for rich, findings in the colour of their severity, text."""
     for kind, group in groupby(items, lambda item: "table" if _fits(item, width) else type(item).__name__):
         if kind == "table":
             for item in group:
@@ -96,20 +96,20 @@ def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[
 
 
 def _severity(line: str) -> _Styled:
-    """A line of findings: the first, which names the severity, in its colour."""
+    """A line of findings: the first one, which names the severity, has its colour."""
     names = (name for name in ("error", "warning", "note") if f" {name}: " in line)
     return _Styled(line, "" if line.startswith(" ") else _TONES.get(next(names, ""), ""))
 
 
 def _fits(item: Item, width: int) -> bool:
-    """Whether rich can lay a table out without cutting names to pieces."""
+    """Whether rich can lay out a table without breaking names."""
     if not isinstance(item, Table) or item.stacked or any(item.notes):
         return False
     return not item.kinds or text.fits(item, width - 4)
 
 
 def _line(console: Console, line: str, style: str = "") -> None:
-    """One line as it is; what is wider than the terminal is wrapped by the terminal."""
+    """One line unchanged; the terminal wraps it if it is too wide."""
     from rich.text import Text
 
     console.print(Text(printable(line), style=style), soft_wrap=True)

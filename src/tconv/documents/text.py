@@ -1,6 +1,6 @@
 """A document as plain text, at most 80 columns wide where it can be.
 
-Whatever a string holds, a terminal shows it and does not obey it: every line goes through `printable`.
+A string cannot control the terminal, whatever it holds: every line goes through `printable`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = ["WIDTH", "body", "fits", "grid", "headline", "lines", "render", "stri
 WIDTH = 80
 _INDENT = "  "
 _ROOM = WIDTH - len(_INDENT)
-_LEAST = 16  # columns of a column of words
+_LEAST = 16  # characters of a column of words
 
 
 def render(document: Document, width: int = WIDTH) -> str:
-    """The whole document; pictures, and what only a page needs, are left out."""
+    """The whole document, without pictures and what only a page needs."""
     parts = [[headline(document)] if document.title else []]
     for section in document.sections:
         title = printable(section.title)
@@ -45,12 +45,12 @@ def render(document: Document, width: int = WIDTH) -> str:
 
 
 def headline(document: Document) -> str:
-    """The title, and what is to be said of it at once."""
+    """The title and the lead."""
     return f"{document.title}: {document.lead}" if document.lead else document.title
 
 
 def body(items: Sequence[Item], width: int, indented: bool) -> Iterator[str]:
-    """The lines of all items; between them an empty one, except between sentences of one line."""
+    """The lines of all items, separated by an empty line except between sentences of one line."""
     indent = _INDENT if indented else ""
     before: tuple[Item | None, int] = None, 0
     for item in items:
@@ -65,7 +65,7 @@ def body(items: Sequence[Item], width: int, indented: bool) -> Iterator[str]:
 
 
 def lines(item: Item, room: int = _ROOM, *, ruled: bool = False) -> Iterable[str]:
-    """The lines of one item; a `ruled` table has a rule below its head."""
+    """The lines of one item; a `ruled` table has a rule below its header."""
     if isinstance(item, Line):
         text = printable(" ".join(item.text.split("\n")))
         return _hanging(text, room, "", "    ") if item.formula else _wrapped(text, room)
@@ -89,7 +89,7 @@ def _wrapped(text: str, room: int, indent: str = "") -> list[str]:
 
 
 def _hanging(text: str, room: int, first: str, then: str) -> list[str]:
-    """Wrapped between words alone: what is to be found by its name stays whole."""
+    """Wrapped only between words, so that a search for a name finds it."""
     return textwrap.wrap(
         printable(text), room, initial_indent=first, subsequent_indent=then,
         break_long_words=False, break_on_hyphens=False,
@@ -97,9 +97,9 @@ def _hanging(text: str, room: int, first: str, then: str) -> list[str]:
 
 
 def table(item: Table, room: int = _ROOM, ruled: bool = False) -> Iterator[str]:
-    """Columns that line up, numbers to the right.
+    """Aligned columns, numbers at the right.
 
-    Where that is too wide, words are wrapped; else names and words have a line of their own, above the rest.
+    If that is too wide, words are wrapped; if it still is, names and words get a line above the rest.
     """
     if item.stacked:
         yield from _stacked(item, room)
@@ -119,7 +119,7 @@ def table(item: Table, room: int = _ROOM, ruled: bool = False) -> Iterator[str]:
 
 
 def fits(item: Table, room: int) -> bool:
-    """Whether the columns fit beside each other as they are."""
+    """Whether the columns fit side by side without wrapping."""
     rows = [list(item.columns), *([shown(value) for value in row] for row in item.rows)]
     return sum(_widths(rows)) + 2 * (len(item.columns) - 1) <= room
 
@@ -141,7 +141,7 @@ def _laid(rows: Sequence[Sequence[str]], kinds: Sequence[str], room: int, strict
 
 
 def _split(rows: Sequence[Sequence[str]], kinds: Sequence[str]) -> list[list[str]]:
-    """Names and words in a line of their own, above codes and numbers."""
+    """Names and words in a separate line, above codes and numbers."""
     above = [c for c, kind in enumerate(kinds) if kind in ("name", "words")]
     below = [c for c in range(len(kinds)) if c not in above]
     rest = [[row[c] for c in below] for row in rows]
@@ -162,7 +162,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int], kinds: Sequence[str]) ->
 
 
 def _stacked(item: Table, room: int) -> Iterator[str]:
-    """A paragraph for each row: its name, then what each column says of it."""
+    """One paragraph per row: its name, then the text of each column."""
     wide = max(map(len, item.columns[1:])) + 2
     for name, *values in item.rows:
         yield from _hanging(shown(name), room, "", _INDENT)
@@ -188,7 +188,7 @@ def _entries(item: Entries, room: int) -> Iterator[str]:
 
 
 def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
-    """The caption and the rows of a matrix, its middle columns left out where it would be too wide."""
+    """The caption and the rows of a matrix, without its middle columns if it would be too wide."""
     lines = _rows(matrix)
     most = len(matrix.columns)
     while most > 2 and _width(lines) > room:
@@ -209,7 +209,7 @@ def grid(matrix: Matrix, room: int = _ROOM) -> tuple[list[str], list[str]]:
 
 
 def _rows(matrix: Matrix) -> list[str]:
-    """The values in columns; names, if there are any, beyond a bar and a line."""
+    """The values in columns; names, if there are any, are separated by a bar and a line."""
     table = [[shown(value, none=".") for value in row] for row in matrix.values]
     headed = bool(matrix.column_names)
     if headed:
@@ -235,12 +235,12 @@ def _rows(matrix: Matrix) -> list[str]:
 
 
 def _gap(indices: Sequence[int]) -> int:
-    """The place before which indices are left out; 0 if none are."""
+    """The position before which indices are left out; 0 if none are."""
     return next((i for i in range(1, len(indices)) if indices[i] != indices[i - 1] + 1), 0)
 
 
 def strip(matrices: Sequence[Matrix], room: int = _ROOM) -> Iterator[str]:
-    """Matrices side by side, as many in a row as there is room for."""
+    """Matrices side by side, as many per row as fit."""
     row: list[tuple[list[str], list[str]]] = []
     for caption, lines in (grid(matrix, room) for matrix in matrices):
         if row and sum(_width([*head, *body]) + 4 for head, body in row) + _width([*caption, *lines]) > room:
@@ -255,7 +255,7 @@ def _width(lines: Sequence[str]) -> int:
 
 
 def _beside(blocks: Sequence[tuple[list[str], list[str]]]) -> Iterator[str]:
-    """Captions above, of like height, so that the rows begin on one line."""
+    """Captions on top, padded to equal height, so that the rows begin on one line."""
     tall = max((len(caption) for caption, _ in blocks), default=0)
     columns = [[*caption, *[""] * (tall - len(caption)), *lines] for caption, lines in blocks]
     widths = [_width(column) for column in columns]

@@ -1,4 +1,4 @@
-"""What reports say alike: counted nouns, and rows of which the same is said."""
+"""Wording that reports share: counted nouns, and rows with the same content in one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def counted(number: int, noun: str) -> str:
 def together(
     entries: Iterable[T], name: Callable[[T], str], said: Callable[[T], Any]
 ) -> list[tuple[str, Any]]:
-    """(names, what is said of them): entries of which the same is said stand together.
+    """(names, their common content): entries with the same content are merged.
 
     >>> together(["up", "down", "out"], str, len)
     [('up', 2), ('down', 4), ('out', 3)]

@@ -1,4 +1,4 @@
-"""What a layer does, told from its integers: sizes, cells, phases, coverage, work, and its calls elsewhere.
+"""What a layer does, derived from its integers: sizes, cells, phases, coverage, work, frameworks' calls.
 
 `explain` makes an `Explanation` once; it prints itself as text, Markdown or plain data.
 """
@@ -24,7 +24,7 @@ from tconv.geometry.normalize import shown
 
 __all__ = ["SECTIONS", "Explanation", "explain"]
 
-#: Name -> what makes the section.
+#: Name -> the function that makes the section.
 SECTIONS: Mapping[str, Callable[[Request], Section]] = MappingProxyType(
     {
         "size": sizes.size,
@@ -47,14 +47,14 @@ def explain(
     values: tuple[npt.ArrayLike | str, npt.ArrayLike | str] | None = None,
     only: str | Sequence[str] | None = None,
 ) -> Explanation:
-    """Explain one transposed convolution: what it makes, from which numbers, how evenly, at what cost.
+    """Explain one transposed convolution: its size, the inputs and taps of each cell, its coverage and cost.
 
-    `output` and `input_cell` choose the cells that are followed, one index an axis; left out, a telling one
-    near the middle is taken.  `values` are an input (n, c_in, *input) and a weight (c_in, c_out/g, *kernel),
-    axes of length 1 at the front left out as you like: arrays, or what the command line takes ("1,2;3,4",
-    "count", "ones", "bilinear", a .npy file); they are carried through the five views of `tconv.views`, step
-    by step and without rounding.  `only` picks sections by name, such as "size,coverage".  What is not
-    there raises `TconvError`.
+    `output` and `input_cell` choose the cells that are followed, one index per axis; by default a cell near
+    the middle with many taps is taken.  `values` are an input (n, c_in, *input) and a weight (c_in, c_out/g,
+    *kernel), where leading axes of length 1 may be left out: arrays, or what the command line takes
+    ("1,2;3,4", "count", "ones", "bilinear", a .npy file).  The five views of `tconv.views` are computed with
+    them, step by step and without rounding.  `only` selects sections by name, such as "size,coverage".  An
+    unknown name, and a cell that is not there, raise `TconvError`.
 
     >>> import tconv
     >>> g = tconv.Geometry.parse("n1 c1>1 i2x2 k3 s2 p0:1")
@@ -79,19 +79,21 @@ def explain(
       All 16 outputs of the five are equal, without any rounding.
     """
     if not isinstance(geometry, Geometry):
-        raise TconvError(f"explain({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
-    asked = Request.of(geometry, output, input_cell)
-    makers: dict[str, Callable[[], Section]] = {name: partial(make, asked) for name, make in SECTIONS.items()}
+        raise TconvError(f"explain({shown(geometry)}): not a Geometry; tconv.Geometry.parse(text) makes one")
+    request = Request.of(geometry, output, input_cell)
+    makers: dict[str, Callable[[], Section]] = {
+        name: partial(make, request) for name, make in SECTIONS.items()
+    }
     if values is not None:
         if not isinstance(values, tuple | list) or len(values) != 2:
             raise TconvError(f"values={shown(values)}; a pair of an input and a weight would fit")
-        followed = Trace.of(asked, read(geometry, *values))
+        followed = Trace.of(request, read(geometry, *values))
         makers |= {name: partial(make, followed) for name, make in STEPS.items()}
     return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
 
 
 def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:
-    """The sections to make; `values` stands for all that carry numbers."""
+    """The sections to make; `values` stands for all sections that compute with numbers."""
     if only is None:
         return known
     wanted = only.split(",") if isinstance(only, str) else only

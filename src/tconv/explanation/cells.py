@@ -1,4 +1,4 @@
-"""Which inputs and taps make one output, which outputs one input stamps, and the phases."""
+"""Which inputs and taps contribute to an output, which outputs an input reaches, and the phases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tconv.geometry import Geometry, Phase
 
 __all__ = ["cells", "kernel_letters", "phases", "slices"]
 
-PHASES = 9  # sub-filters that are listed
+PHASES = 9  # largest number of sub-filters that are listed
 
 
 def kernel_letters(g: Geometry) -> Strip:
@@ -33,7 +33,7 @@ def slices(
     names: Sequence[Sequence[object]] | None = None,
     most: tuple[int, int] = (24, 24),
 ) -> Iterator[Matrix]:
-    """Cells of one axis as a row, of two as a matrix, of three as a matrix for each index of the first."""
+    """Cells of one axis as a row, of two as a matrix, of three as one matrix per index of the first axis."""
     lead = shape[0] if len(shape) == 3 else 1
     tall, wide = (1, *shape)[-2:]
     down, across = ((), *names)[-2:] if names else ((), ())
@@ -50,9 +50,9 @@ def slices(
         )
 
 
-def cells(asked: Request) -> Section:
+def cells(request: Request) -> Section:
     """One output cell as a sum of products, and one input cell as a stamp."""
-    return Section("cells", "Cells and taps", (*_output(asked), *_input(asked)))
+    return Section("cells", "Cells and taps", (*_output(request), *_input(request)))
 
 
 def _channels(g: Geometry) -> str:
@@ -60,8 +60,8 @@ def _channels(g: Geometry) -> str:
     return "" if each == 1 else f", summed over the {each:,} input channels of its group"
 
 
-def _output(asked: Request) -> Iterator[Item]:
-    g, cell = asked.geometry, asked.output
+def _output(request: Request) -> Iterator[Item]:
+    g, cell = request.geometry, request.output
     if lettered(g):
         yield kernel_letters(g)
     rows = []
@@ -80,14 +80,14 @@ def _output(asked: Request) -> Iterator[Item]:
     terms = (
         f"x[{at([i for i, _ in pairs])}]*{tap_name(g, [tap for _, tap in pairs])}" for pairs in product(*axes)
     )
-    total = listed(terms, count, most=9, joint=" + ") or "0: no tap reaches it, it is the bias alone"
+    total = listed(terms, count, most=9, joint=" + ") or "0: no tap reaches it, it is only the bias"
     yield Line(f"y[{at(cell)}] = {total}")
     if count:
         yield Line(f"That is {count:,} of the {prod(g.kernel):,} taps{_channels(g)}; the bias is added once.")
 
 
-def _input(asked: Request) -> Iterator[Item]:
-    g, cell = asked.geometry, asked.input
+def _input(request: Request) -> Iterator[Item]:
+    g, cell = request.geometry, request.input
     yield Line(
         f"Input {at(cell)}: it stamps x[{at(cell)}] times the kernel on the output, along an axis tap t on "
         "output i * stride + t * dilation - lo. Where stamps overlap they add."
@@ -99,7 +99,7 @@ def _input(asked: Request) -> Iterator[Item]:
         rows.append((a, cell[a], g.kernel[a] - len(pairs), told or "none"))
     yield Table("input cell", ("axis", "input", "taps cropped", "output <- tap"), tuple(rows))
     if not all(axes):
-        yield Line("Nothing of its stamp is left after the crop.")
+        yield Line("Its whole stamp is cropped.")
         return
     sizes = tuple(map(len, axes))
     yield Strip(
@@ -116,9 +116,9 @@ def _input(asked: Request) -> Iterator[Item]:
     )
 
 
-def phases(asked: Request) -> Section:
-    """The polyphase split: which taps make which of the interleaved outputs."""
-    g = asked.geometry
+def phases(request: Request) -> Section:
+    """The polyphase decomposition: which taps belong to which of the interleaved outputs."""
+    g = request.geometry
     count = prod(g.stride)
     split = "one phase with all taps"
     if count > 1:
@@ -151,14 +151,14 @@ def phases(asked: Request) -> Section:
             if k >= s:
                 why = f"stride {s} and dilation {d} have the divisor {gcd(s, d)}"
             items.append(
-                Line(f"On {name} some phases have no tap, since {why}: their outputs are the bias alone.")
+                Line(f"On {name} some phases have no tap, since {why}: their outputs are only the bias.")
             )
     items.extend(_sub_filters(g))
     return Section("phases", "Phases and their sub-filters", tuple(items))
 
 
 def _sub_filters(g: Geometry) -> Iterator[Item]:
-    """The taps of each phase, axes multiplied, where they are few enough to be read."""
+    """The taps of each combination of phases, where they are few enough to be read."""
     if prod(g.stride) == 1:
         return
     if prod(g.stride) > PHASES or not lettered(g):

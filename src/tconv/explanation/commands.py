@@ -16,15 +16,15 @@ _EXAMPLE = """\
 example:
   tconv explain "n1 c256>64 i28x28 k3 s2 p1"                        # why 55, and what would give 56
   tconv explain "n1 c1>1 i5x5 k3 s2 p1" --output 3,4 --input-cell 1,1
-  tconv explain "n1 c1>1 i2x2 k3 s2 p0:1" --values "1,2;3,4" ones   # numbers through all five views
+  tconv explain "n1 c1>1 i2x2 k3 s2 p0:1" --values "1,2;3,4" ones   # these numbers in all five views
   tconv explain --from keras "Conv2DTranspose(8, 3, strides=2, padding='same')" --input 5x5
 
-Tells the size of the output, the recipe with inserted zeros, which inputs and taps make a cell, the phases,
-the coverage and how uneven it is, the multiplications, the matrix, and the layer in every framework's words.
+Explains the size of the output, the recipe with inserted zeros, which inputs and taps contribute to a cell,
+the phases, how even the coverage is, the multiplications, the matrix, and the call in every framework.
 
 PROBLEM: n batch, c in>out, i input, k kernel, s stride, p padding (lo:hi), o output padding, d dilation,
 g groups. X and W are .npy files, numbers such as 1,2;3,4 or [[-1, 2], [3, 4]], or the names count and ones;
-W also bilinear, nearest and bicubic."""
+W may also be bilinear, nearest or bicubic."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,13 +32,13 @@ def add_parser(subparsers: Any) -> None:
     from tconv.conventions import FRAMEWORKS
     from tconv.explanation import SECTIONS
 
-    parser = subparsers.add_parser("explain", help="tell what a layer does and why", description=_EXAMPLE)
+    parser = subparsers.add_parser("explain", help="explain what a layer does and why", description=_EXAMPLE)
     add = parser.add_argument
     add("problem", metavar="PROBLEM", help="such as 'n1 c256>64 i28x28 k3 s2 p1'; with --from, a call")
-    add("--output", type=_cell, metavar="O,O", help="the output cell to follow, an index an axis")
+    add("--output", type=_cell, metavar="O,O", help="the output cell to follow, one index per axis")
     add("--input-cell", type=_cell, metavar="I,I", help="the input cell to follow")
-    add("--values", nargs=2, metavar=("X", "W"), help="carry these numbers through the five views")
-    add("--only", metavar="NAMES", help=f"sections, by comma: {', '.join(SECTIONS)}, values")
+    add("--values", nargs=2, metavar=("X", "W"), help="compute the five views with these numbers")
+    add("--only", metavar="NAMES", help=f"sections, separated by commas: {', '.join(SECTIONS)}, values")
     add(
         "--from",
         dest="framework",
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
     add("--input", type=_sizes, metavar="HxW", help="with --from: the input's spatial sizes")
     add("--channels", type=_channels, metavar="C", help="with --from: input channels, or IN>OUT")
     add("--batch", type=int, metavar="N", help="with --from: the batch (default: 1)")
-    add("--reading", metavar="RUNTIME", help="with --from: whose reading, where runtimes differ")
+    add("--reading", metavar="RUNTIME", help="with --from: the runtime to follow, where runtimes differ")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -88,7 +88,7 @@ def _explain(args: argparse.Namespace) -> int:
         )
     for option in ("input", "channels", "batch", "reading"):
         if not args.framework and getattr(args, option) is not None:
-            raise TconvError(f"--{option} was given without --from; a PROBLEM tells it itself")
+            raise TconvError(f"--{option} was given without --from; a PROBLEM contains it")
     read = _read(args) if args.framework else None
     geometry = read.geometry if read else Geometry.parse(args.problem)
     explanation = explain(

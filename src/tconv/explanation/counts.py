@@ -17,7 +17,7 @@ __all__ = ["coverage", "matrix", "work"]
 
 
 class Range(NamedTuple):
-    """The fewest and the most taps over some outputs, and how many outputs these are."""
+    """The fewest and the most taps over a set of outputs, and the number of outputs."""
 
     cells: int
     least: int
@@ -32,7 +32,7 @@ class Range(NamedTuple):
 
 
 class Along(NamedTuple):
-    """The coverage along one axis; inside are the outputs none of whose taps falls beyond the input."""
+    """The coverage along one axis; the inside is the outputs none of whose taps falls beyond the input."""
 
     taps: tuple[int, ...]
     inside: tuple[bool, ...]
@@ -53,7 +53,7 @@ class Along(NamedTuple):
         return [count for count, within in zip(self.taps, self.inside, strict=True) if within is inside]
 
     def parts(self, stride: int) -> tuple[str, str, str]:
-        """The counts before, one period of, and after the longest stretch of the inside."""
+        """The counts before the longest run of the inside, one period of it, and the counts after it."""
         stretches, start = [], 0
         for within, run in groupby(self.inside):
             length = sum(1 for _ in run)
@@ -74,7 +74,7 @@ def ranges(axes: Sequence[Along]) -> dict[str, Range]:
     inside = [a.where(True) for a in axes]
     if all(inside):
         found["inside"] = Range(prod(map(len, inside)), prod(map(min, inside)), prod(map(max, inside)))
-    # The border: outside along one axis at least, anywhere along the others.
+    # The border: not inside along at least one axis, anywhere along the others.
     sides = []
     for a, along in enumerate(axes):
         if border := along.where(False):
@@ -99,15 +99,15 @@ def _runs(counts: Sequence[int]) -> str:
     return listed((f"{count} x {n}" if n > 1 else str(count) for count, n in runs), len(runs), 6) or "none"
 
 
-def coverage(asked: Request) -> Section:
+def coverage(request: Request) -> Section:
     """The coverage map and its checkerboard figure (Odena, Dumoulin, Olah 2016)."""
-    g = asked.geometry
+    g = request.geometry
     axes = [Along.of(g.axis(a)) for a in range(g.axes)]
     found = ranges(axes)
     items: list[Item] = [
         Line(
             "The taps that reach an output, axis by axis; a cell's coverage is the product. "
-            "Inside are the outputs whose taps all find an input; the others are the border. "
+            "Inside are the outputs whose taps all meet an input; the others are the border. "
             "Most / fewest is the checkerboard figure: 1 is even."
         ),
         Table(
@@ -140,11 +140,11 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
     least, most = g.evenness
     inside = found["inside"]._replace(least=least, most=most)
     if inside != found["inside"]:
-        yield Line("So few inputs leave some phases without an output inside; a larger map has them all:")
+        yield Line("With so few inputs some phases have no output inside; a larger map has them all:")
     if inside.ratio == 1:
         yield Line(
             f"Even: inside, every output is reached by {inside.most:,} tap{'s' * (inside.most != 1)}. "
-            "The geometry makes no checkerboard; weights that differ from phase to phase still can."
+            "The geometry causes no checkerboard; weights that differ from phase to phase still can."
         )
         return
     times = (
@@ -165,12 +165,12 @@ def _verdict(g: Geometry, found: dict[str, Range]) -> Iterator[Line]:
         elif k % s:
             low, high = k // s * s, (k // s + 1) * s
             fit = f"{low} or {high}" if low else str(high)
-            yield Line(f"On {name} the kernel {k} is no multiple of the stride {s}; {fit} would be even.")
+            yield Line(f"On {name} the kernel {k} is not a multiple of the stride {s}; {fit} would be even.")
 
 
-def work(asked: Request) -> Section:
-    """Multiplications, counted in three ways."""
-    g = asked.geometry
+def work(request: Request) -> Section:
+    """The multiplications, counted in three ways."""
+    g = request.geometry
     pairs = g.batch * g.in_channels * g.weight_shape[1]
     zeros = pairs * prod(g.output) * prod(g.kernel)
     exact = g.macs_exact
@@ -205,16 +205,16 @@ def readable(g: Geometry) -> bool:
     return lettered(g) and prod(g.output) <= READABLE[0] and prod(g.input) <= READABLE[1]
 
 
-def matrix(asked: Request) -> Section:
+def matrix(request: Request) -> Section:
     """The matrix C of the convolution, and its transpose."""
-    g = asked.geometry
+    g = request.geometry
     tall, wide = prod(g.output), prod(g.input)
     filled = prod(g.axis(a).products() for a in range(g.axes))
     items: list[Item] = [
         Line(
             f"For one pair of channels, with cells numbered row by row: the convolution that this layer "
             f"transposes is a matrix C of {wide:,} x {tall:,}, from {tall:,} values to {wide:,}; this layer "
-            f"is C^T, {tall:,} x {wide:,}, with {filled:,} non-zeros. It keeps C's connections and not its "
+            f"is C^T, {tall:,} x {wide:,}, with {filled:,} non-zeros. It keeps C's connections, not its "
             "values: C^T is not C's inverse."
         )
     ]

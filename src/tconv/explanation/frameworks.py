@@ -1,4 +1,4 @@
-"""The same layer in other frameworks' words."""
+"""The same layer as a call of each framework."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tconv.explanation.request import Request
 __all__ = ["frameworks", "reading"]
 
 
-def frameworks(asked: Request) -> Section:
-    """A call to paste for each framework, with what it cannot say around it."""
-    return Section("frameworks", "The same layer elsewhere", tuple(_calls(asked)))
+def frameworks(request: Request) -> Section:
+    """A call to paste for each framework, with code around it for what the call cannot express."""
+    return Section("frameworks", "The same layer elsewhere", tuple(_calls(request)))
 
 
-def _calls(asked: Request) -> Iterator[Item]:
+def _calls(request: Request) -> Iterator[Item]:
     yield Line(
-        "Here x and w lie as each framework has them; tconv.conventions.weight_to(framework, w, geometry) "
-        "lays out w."
+        "Here x and w have each framework's layout; tconv.conventions.weight_to(framework, w, geometry) "
+        "converts w."
     )
     for name in conventions.FRAMEWORKS:
         try:
-            call = conventions.write(name, asked.geometry)
+            call = conventions.write(name, request.geometry)
         except TconvError as refusal:
             yield Line(f"{name}: {refusal}")
         else:
@@ -32,7 +32,7 @@ def _calls(asked: Request) -> Iterator[Item]:
 
 
 def reading(framework: str, call: str, read: conventions.Reading) -> Section:
-    """What a framework's call was read as."""
+    """The geometry that a framework's call was read as."""
     return Section(
         "reading",
         "The call",

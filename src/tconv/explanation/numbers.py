@@ -1,6 +1,6 @@
-"""Real numbers for a layer, read from what people type and carried without rounding.
+"""Real numbers for a layer, read from text or arrays and computed with exactly.
 
-Every value is a whole number over one denominator an array, so that sums are exact in Python's integers.
+Every value is an integer over one denominator per array, so that sums are exact in Python's integers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DIGITS = 400  # binary digits of a numerator
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """An array of whole numbers, each of them over `over`."""
+    """An array of integers, each divided by `over`."""
 
     whole: Array  # of Python's integers
     over: int
@@ -50,8 +50,8 @@ class Exact:
         whole = [int(value * over) for value in values]
         if max(map(abs, [*whole, over]), default=1).bit_length() > DIGITS:
             raise TconvError(
-                f"{name}: its numbers need more than {DIGITS} binary digits to be exact; numbers of like "
-                "size and with fewer digits would fit"
+                f"{name}: its numbers need more than {DIGITS} binary digits to be exact; numbers of "
+                "similar size and with fewer digits would fit"
             )
         numerators = np.empty(len(whole), object)
         numerators[:] = whole
@@ -62,11 +62,11 @@ class Exact:
         return Fraction(int(self.whole[index]), self.over)
 
     def values(self) -> Iterator[Fraction]:
-        """All of them."""
+        """All numbers."""
         return (Fraction(whole, self.over) for whole in self.whole.ravel().tolist())
 
     def total(self) -> Fraction:
-        """The sum of all."""
+        """The sum of all numbers."""
         return sum(self.values(), Fraction(0))
 
 
@@ -78,7 +78,7 @@ class Numbers:
     weight: Exact
 
     def through(self, view: Callable[..., Array], geometry: Geometry) -> Exact:
-        """What a view of `tconv.views` makes of them: linear in both, so denominators wait until the end.
+        """The output of a view of `tconv.views`: linear in both, so denominators are multiplied at the end.
 
         >>> from tconv.views import scatter
         >>> g = Geometry.parse("n1 c1>1 i1 k2")
@@ -95,7 +95,7 @@ def _fraction(name: str, value: Any) -> Fraction:
             raise TypeError
         return Fraction(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
-        raise TconvError(f"{name}: {shown(value)} is no finite real number") from None
+        raise TconvError(f"{name}: {shown(value)} is not a finite real number") from None
 
 
 def read(geometry: Geometry, x: object, weight: object) -> Numbers:
@@ -106,11 +106,11 @@ def read(geometry: Geometry, x: object, weight: object) -> Numbers:
     """
     g = geometry
     if not g.batch:
-        raise TconvError(f"{g}: an empty batch has no numbers to carry; n1 would fit")
+        raise TconvError(f"{g}: an empty batch has no numbers; n1 would fit")
     for name, count, most in _sizes(g):
         if count > most:
             raise TconvError(
-                f"{g}: {count:,} {name} are too many to be carried one by one; up to {most:,} would fit"
+                f"{g}: {count:,} {name} are too many to compute one by one; up to {most:,} would fit"
             )
     return Numbers(
         Exact.of("X", _shaped(g, "X", _array(g, "X", x, g.input_shape), g.input_shape)),
@@ -119,7 +119,7 @@ def read(geometry: Geometry, x: object, weight: object) -> Numbers:
 
 
 def _sizes(g: Geometry) -> Iterator[tuple[str, int, int]]:
-    """What the five views go through, and the most of it that takes seconds."""
+    """What the five views iterate over, and the largest number of it that takes seconds."""
     axes = [g.axis(a) for a in range(g.axes)]
     stretched = prod((x.input - 1) * x.stride + 1 + 2 * reach(x.kernel, x.dilation) for x in axes)
     yield "inputs", prod(g.input_shape), 20_000
@@ -142,7 +142,9 @@ def _array(g: Geometry, name: str, given: object, shape: tuple[int, ...]) -> Arr
         try:
             return np.asarray(given)
         except ValueError:
-            raise TconvError(f"{name}: {shown(given)} is no array; rows of one length would fit") from None
+            raise TconvError(
+                f"{name}: {shown(given)} is not an array; rows of equal length would fit"
+            ) from None
     text = str(given).strip()
     if text == "count":
         return np.arange(1, prod(shape) + 1).reshape(shape)
@@ -156,7 +158,7 @@ def _array(g: Geometry, name: str, given: object, shape: tuple[int, ...]) -> Arr
 
 
 def _inline(name: str, text: str) -> Array:
-    """`1,2;3,4` or nested lists; a decimal is kept as it is written."""
+    """`1,2;3,4` or nested lists; a decimal keeps its written value."""
     try:
         if text.startswith("["):
             return np.array(json.loads(text, parse_float=_decimal), object)
@@ -178,7 +180,7 @@ def _decimal(text: str) -> Fraction:
 
 
 def _interpolation(g: Geometry, name: str) -> Array:
-    """A filter of `tconv.filters` on every channel by itself, as FCN starts."""
+    """A filter of `tconv.filters` on every channel separately, as FCN is initialised."""
     factor = g.stride[0]
     kernel = filters.options(name, factor)["kernel"]
     if set(g.stride) != {factor} or set(g.kernel) != {kernel}:
@@ -186,7 +188,7 @@ def _interpolation(g: Geometry, name: str) -> Array:
     each = g.in_channels // g.groups
     if g.weight_shape[1] != each:
         raise TconvError(
-            f"{g}: the {name} filter takes each channel to itself; as many output as input channels would fit"
+            f"{g}: the {name} filter acts on each channel separately; equal numbers of channels would fit"
         )
     weight = np.zeros(g.weight_shape)
     for c in range(g.in_channels):

@@ -1,4 +1,4 @@
-"""What is explained, and the words that all sections share: cells, letters for taps, short lists."""
+"""What is explained, and what all sections share: cells, letters for taps, short lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TAPS", "Request", "alike", "at", "lettered", "listed", "tap_name"]
 #: Cells along one axis, or taps, that an explanation counts one by one.
 LIMIT = 1_000_000
 
-# Without l, o, x, y and their like, which are read as 1, 0 or the arrays.
+# Without letters such as l, o, x and y, which look like 1 and 0 or name the arrays.
 _LETTERS = "abcdefghijkmnpqrstuvwzABCDEFGHJKLMNPQRSTUVWZ"
 TAPS = len(_LETTERS)
 
@@ -31,7 +31,7 @@ class Request:
 
     @classmethod
     def of(cls, geometry: Geometry, output: object, input_cell: object) -> Request:
-        """Check the cells, or choose telling ones: nearest the middle among those with the most taps."""
+        """Check the cells, or choose them: nearest to the middle among those with the most taps."""
         g = geometry
         for a in range(g.axes):
             for name, size in (
@@ -42,7 +42,7 @@ class Request:
             ):
                 if size > LIMIT:
                     raise TconvError(
-                        f"{g}: {name} {size} on axis {a} is too large to be counted cell by cell; "
+                        f"{g}: {name} {size} on axis {a} is too large to count cell by cell; "
                         f"at most {LIMIT} would fit"
                     )
         return cls(
@@ -67,12 +67,12 @@ def _cell(
         return tuple(telling)
     cell = per_axis(f"{name} cell", [given] if isinstance(given, int) else given, g.axes)
     for a, index in enumerate(cell):
-        reached(a, index)  # refuses an index that is not there
+        reached(a, index)  # raises for an index that is not there
     return cell
 
 
 def _near_the_middle(size: int, kernel: int) -> list[int]:
-    """Indices by rising distance from the middle, the lower one first; few where each has many taps."""
+    """Indices by increasing distance from the middle, the lower one first; few where each has many taps."""
     middle = (size - 1) // 2
     most = max(1, min(64, LIMIT // kernel))
     near = range(max(0, middle - most), min(size, middle + most + 1))
@@ -104,13 +104,13 @@ def lettered(geometry: Geometry) -> bool:
 
 
 def listed(items: Iterable[object], count: int, most: int = 8, joint: str = ", ") -> str:
-    """The first `most` of `count` items on a line, and how many there are if that is more."""
+    """The first `most` of `count` items on a line, and the total if it is larger."""
     text = joint.join(map(str, islice(items, most)))
     return text if count <= most else f"{text}{joint}... ({count:,} in all)"
 
 
 def alike(geometry: Geometry) -> list[tuple[str, Axis]]:
-    """The axes, those with the same numbers together: `axis 0`, `axes 0 and 1`.
+    """The axes, those with the same numbers merged: `axis 0`, `axes 0 and 1`.
 
     >>> [name for name, axis in alike(Geometry.parse("n1 c1>1 i2x3x2 k3"))]
     ['axes 0 and 2', 'axis 1']

@@ -1,4 +1,4 @@
-"""What `tconv.explain` answers."""
+"""The result of `tconv.explain`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Explanation"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
-    """What `tconv.explain` answers; printing it shows it as text, a notebook as Markdown.
+    """The result of `tconv.explain`; it prints as text, and as Markdown in a notebook.
 
     >>> import tconv
     >>> explained = tconv.explain(tconv.Geometry.parse("n1 c1>1 i3 k3 s2"), only=["size"])
@@ -26,7 +26,7 @@ class Explanation:
     sections: tuple[Section, ...]
 
     def document(self) -> Document:
-        """It as a report."""
+        """The report."""
         return Document(self.problem, self.sections)
 
     def __getitem__(self, name: str) -> Section:

@@ -1,4 +1,4 @@
-"""How large the output is, and why; and the same layer by inserted zeros."""
+"""The size of the output, why it is so, and the same layer by inserted zeros."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["size", "zeros"]
 FORMULA = "output = (input - 1) * stride - lo - hi + dilation * (kernel - 1) + 1 + output_padding"
 
 
-def size(asked: Request) -> Section:
+def size(request: Request) -> Section:
     """The size formula (Dumoulin & Visin 2016, relationship 14, with dilation) and its numbers."""
-    g = asked.geometry
+    g = request.geometry
     axes = ", ".join(f"axis {a}" for a in range(g.axes))
     shapes = Table(
         "shapes",
@@ -59,7 +59,7 @@ def _minus(number: int) -> str:
 
 
 def _why(g: Geometry) -> Iterator[Item]:
-    """Which sizes belong together, and how to get stride times the input."""
+    """Which sizes belong together, and how to get an output of stride times the input."""
     for name, axis in alike(g):
         wanted = axis.input * axis.stride
         together = [o for o in range(axis.smallest_output, axis.smallest_output + axis.stride) if o > 0]
@@ -79,13 +79,13 @@ def _why(g: Geometry) -> Iterator[Item]:
             )
     fixes = tuple(_fixes(g))
     if fixes:
-        yield Line("What gives the input times the stride:")
+        yield Line("Changes that give the input times the stride:")
         yield Table("input times stride", ("change", "output", "lo", "problem"), fixes)
     starts = {change: lo for change, _, lo, _ in fixes if change != "kernel"}
     if len(set(starts.values())) > 1:
         yield Line(
-            f"{' and '.join(starts)} crop one and the same uncropped output at different ends: what "
-            "comes out differs by a shift."
+            f"{' and '.join(starts)} crop the same uncropped output at different ends: their outputs "
+            "differ by a shift."
         )
 
 
@@ -118,14 +118,14 @@ def _fixes(g: Geometry) -> Iterator[tuple[str, str, str, str]]:
         try:
             changed = replace(g, **options)
         except TconvError:
-            continue  # no such layer, as where an output padding would be negative
+            continue  # no such layer, for example if an output padding would be negative
         starts = "x".join(str(lo) for lo, _ in changed.padding)
         yield name, "x".join(map(str, changed.output)), starts, str(changed)
 
 
-def zeros(asked: Request) -> Section:
+def zeros(request: Request) -> Section:
     """The recipe of Dumoulin & Visin 2016, chapter 4, with its numbers."""
-    g = asked.geometry
+    g = request.geometry
     recipe = g.zero_insertion()
     rows = []
     for a, (before, after) in enumerate(recipe.around):
@@ -150,5 +150,5 @@ def zeros(asked: Request) -> Section:
         Line("output = with zeros - kernel spans + 1", formula=True),
     ]
     if any(side < 0 for sides in recipe.around for side in sides):
-        items.insert(2, Line("A negative number of zeros cuts so many cells off."))
+        items.insert(2, Line("A negative number of zeros crops as many cells."))
     return Section("zeros", "The same by inserting zeros", tuple(items))

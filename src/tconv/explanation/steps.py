@@ -1,7 +1,7 @@
-"""Real numbers through five views, step by step.
+"""The five views with real numbers, step by step.
 
-The steps are computed here from the geometry's integers; each view's must add up to what that view of
-`tconv.views` answers.
+The steps are computed here from the geometry's integers; their result must equal the output of the same
+view of `tconv.views`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tconv.views import VIEWS, gather
 
 __all__ = ["STEPS"]
 
-STAMPS = 9  # that are shown one by one, if the output is small
+STAMPS = 9  # largest number shown one by one, if the output is small
 PHASES = 9
 
 
@@ -64,7 +64,7 @@ def stamp(f: Trace) -> Section:
 
 
 def zeros(f: Trace) -> Section:
-    """The stretched input, the turned kernel, and the slide."""
+    """The input with zeros, the turned kernel, and its sliding over the input."""
     g = f.geometry
     images = [_stretched(f, c) for c in range(g.in_channels)]
     kernels = [_turned(f, c) for c in range(g.in_channels)]
@@ -90,7 +90,7 @@ def zeros(f: Trace) -> Section:
         "values-zeros",
         "2. Inserted zeros",
         (
-            Line("A dot is a zero that was put in. The turned kernel slides over it by one cell at a time."),
+            Line("A dot is an inserted zero. The turned kernel slides over it by one cell at a time."),
             *f.channels(pair),
             Line(_sum_at(f, terms, made)),
             f.ended("zeros", made),
@@ -99,16 +99,16 @@ def zeros(f: Trace) -> Section:
 
 
 def _sum_at(f: Trace, terms: list[tuple[int, int]], made: Array) -> str:
-    """The products that make the followed output."""
+    """The products that add up to the followed output."""
     if not terms:
-        return f"At output {at(f.cell)} the kernel meets inserted zeros alone: 0."
+        return f"At output {at(f.cell)} the kernel meets only inserted zeros: 0."
     products = (f"{shown(Fraction(x, f.x.over))}*{shown(Fraction(w, f.weight.over))}" for x, w in terms)
     total = shown(Exact(made, f.over)[f.cell])
     return f"At output {at(f.cell)}: {listed(products, len(terms), 9, ' + ')} = {total}"
 
 
 def _stretched(f: Trace, c: int) -> tuple[Array, Array]:
-    """The input with zeros between and around, and where it is no inserted zero."""
+    """The input with zeros between and around, and where it is not an inserted zero."""
     g = f.geometry
     sources = []
     for a in range(g.axes):
@@ -146,7 +146,7 @@ def matrix(f: Trace) -> Section:
         for (o, i), tap in taps.items():
             flat[o] += f.weight.whole[(c, *tap)] * x[c * wide + i]
     items: list[Item] = []
-    blocks = f", a block for each of {g.in_channels:,} channels," if g.in_channels > 1 else ""
+    blocks = f", one block for each of {g.in_channels:,} channels," if g.in_channels > 1 else ""
     if tall <= READABLE[0] and x.size <= READABLE[1]:
         filled = np.zeros((tall, x.size), object)
         there = np.zeros(filled.shape, bool)
@@ -201,20 +201,20 @@ def gradient(f: Trace) -> Section:
         full[tuple(visited)] += row.reshape(g.input)
     made = f.cropped(full)
     names = [[at(place) for place in np.ndindex(*shape)] for shape in (g.kernel, g.input)]
-    # The convolution is linear: its derivative by one value is what it makes of a 1 there and 0 elsewhere.
+    # The convolution is linear: its derivative by one value is its output for a 1 there and 0 elsewhere.
     pulse = np.zeros(g.output_shape, np.int64)
     pulse[(0, 0, *f.cell)] = 1
     slope = gather(pulse, f.weight.whole[:, None], g)[0]
     met = gather(pulse, np.ones(g.weight_shape, np.int64), g)[0] > 0
     if (slope * f.x.whole).sum() != made[f.cell]:
-        raise RuntimeError(f"{f.asked}: the derivative at {at(f.cell)} is not the output there")
+        raise RuntimeError(f"{f.requested}: the derivative at {at(f.cell)} is not the output there")
     return Section(
         "values-gradient",
         "4. The gradient of a convolution",
         (
             Line(
                 "With z = conv(y), this layer is the gradient of sum(x * z) with respect to y. As Caffe has "
-                "it, first the kernel as a column times the input as a row: a line for each tap."
+                "it, first the kernel as a column times the input as a row: one line per tap."
             ),
             *values("columns", "tap by input", columns, f.over, most=(16, 12), names=names),
             Line(
@@ -223,8 +223,8 @@ def gradient(f: Trace) -> Section:
             ),
             f.ended("col2im", made),
             Line(
-                f"By definition, at output {at(f.cell)}: the convolution makes what follows of an image that "
-                f"is 1 there and 0 elsewhere; times x and summed it is {shown(Exact(made, f.over)[f.cell])}."
+                f"By definition, at output {at(f.cell)}: the convolution of an image that is 1 there and 0 "
+                f"elsewhere is shown below; times x and summed it is {shown(Exact(made, f.over)[f.cell])}."
             ),
             *f.channels(
                 lambda c: values(
@@ -236,7 +236,7 @@ def gradient(f: Trace) -> Section:
 
 
 def phases(f: Trace) -> Section:
-    """Each phase by its own sub-filter, then all of them interleaved."""
+    """Each phase with its own sub-filter, then all phases interleaved."""
     g = f.geometry
     made = np.zeros(g.output, object)
     items: list[Item] = [
@@ -285,12 +285,12 @@ def phases(f: Trace) -> Section:
 
 
 def answer(f: Trace) -> Section:
-    """The same output five times."""
-    made = {name: f.numbers.through(view, f.asked) for name, view in VIEWS.items()}
+    """The same output, computed in five ways."""
+    made = {name: f.numbers.through(view, f.requested) for name, view in VIEWS.items()}
     first = made["scatter"]
     for name, found in made.items():
         if not np.array_equal(found.whole, first.whole):
-            raise RuntimeError(f"{f.asked}: the view {name} differs from the stamp")
+            raise RuntimeError(f"{f.requested}: the view {name} differs from the stamp")
     rows = tuple(
         (name, title, found.whole.size, found.total())
         for (name, found), title in zip(made.items(), TITLES, strict=True)
@@ -310,7 +310,7 @@ def answer(f: Trace) -> Section:
 
 TITLES = ("stamp", "inserted zeros", "matrix", "gradient of a convolution", "phases")
 
-#: Name -> what makes the section.
+#: Name -> the function that makes the section.
 STEPS: Mapping[str, Callable[[Trace], Section]] = MappingProxyType(
     {
         "values": given,

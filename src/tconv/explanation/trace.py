@@ -1,4 +1,4 @@
-"""One image and one output channel, whose numbers are followed through the views."""
+"""One image and one output channel, followed through the views."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from tconv.views import VIEWS
 
 __all__ = ["Trace", "given", "rounded", "values"]
 
-CHANNELS = 3  # input channels that are shown one by one
+CHANNELS = 3  # largest number of input channels shown one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Image 0 and output channel 0 of what was asked: its group's inputs and weights."""
+    """Image 0 and output channel 0 of the request: the inputs and weights of its group."""
 
     geometry: Geometry  # with batch 1, one group, one output channel
     cell: tuple[int, ...]
     x: Exact  # (c_in/g, *input)
     weight: Exact  # (c_in/g, *kernel)
-    asked: Geometry
+    requested: Geometry
     numbers: Numbers
 
     @classmethod
-    def of(cls, asked: Request, numbers: Numbers) -> Trace:
-        """Pick them out."""
-        g = asked.geometry
+    def of(cls, request: Request, numbers: Numbers) -> Trace:
+        """Select them."""
+        g = request.geometry
         each = g.in_channels // g.groups
         return cls(
             replace(g, batch=1, in_channels=each, out_channels=1, groups=1),
-            asked.output,
+            request.output,
             Exact(numbers.x.whole[0, :each], numbers.x.over),
             Exact(numbers.weight.whole[:each, 0], numbers.weight.over),
             g,
@@ -48,7 +48,7 @@ class Trace:
 
     @property
     def over(self) -> int:
-        """The denominator of products."""
+        """The denominator of the products."""
         return self.x.over * self.weight.over
 
     def name(self, channel: int, cell: Sequence[int]) -> str:
@@ -61,7 +61,7 @@ class Trace:
         return np.zeros([o + lo + hi - extra for o, (lo, hi), extra in sides], object)
 
     def cropped(self, full: Array) -> Array:
-        """The outputs out of the uncropped ones; zeros where the padding extends it."""
+        """The outputs among the uncropped ones; zeros where a negative padding extends them."""
         made = np.zeros(self.geometry.output, object)
         for o in np.ndindex(*self.geometry.output):
             u = tuple(index + lo for index, (lo, _) in zip(o, self.geometry.padding, strict=True))
@@ -70,28 +70,28 @@ class Trace:
         return made
 
     def ended(self, view: str, made: Array) -> Strip:
-        """The output that the steps of `view` came to, which must be the view's own."""
+        """The output of the steps of `view`, which must equal the view's."""
         answer = VIEWS[view](self.x.whole[None], self.weight.whole[:, None], self.geometry)
         if not np.array_equal(made, answer[0, 0]):
-            raise RuntimeError(f"{self.asked}: the steps of {view} do not add up to its answer")
+            raise RuntimeError(f"{self.requested}: the steps of {view} do not add up to its output")
         return Strip(tuple(values("output", "the output", made, self.over)))
 
     def channels(self, make: Callable[[int], Iterator[Matrix]]) -> Iterator[Item]:
-        """A strip for each of the first input channels."""
+        """One strip for each of the first input channels."""
         count = self.geometry.in_channels
         yield from (Strip(tuple(make(c))) for c in range(min(count, CHANNELS)))
         if count > CHANNELS:
             yield Line(f"... and so on for {count - CHANNELS:,} more input channels.")
 
     def suffix(self, channel: int) -> str:
-        """What to say of an input channel."""
+        """The suffix that names an input channel; empty if there is one."""
         return f", channel {channel}" if self.geometry.in_channels > 1 else ""
 
 
 def values(
     name: str, caption: str, array: Array, over: int, there: Array | None = None, **options: Any
 ) -> Iterator[Matrix]:
-    """An array of numerators; where `there` is false a zero stands by construction."""
+    """Matrices of an array of numerators; where `there` is false the zero is structural."""
 
     def value(place: tuple[int, ...]) -> Cell:
         return None if there is not None and not there[place] else Fraction(int(array[place]), over)
@@ -100,16 +100,16 @@ def values(
 
 
 def rounded(*arrays: Exact) -> Iterator[Line]:
-    """That numbers are longer than they are printed, where they are."""
+    """A note that numbers are printed with fewer digits than they have, if so."""
     for array in arrays:
         if any(Fraction(f"{float(value):.6g}") != value for value in array.values()):
-            yield Line("Numbers are printed with six digits at most; what is carried on has all of them.")
+            yield Line("Numbers are printed with at most six digits and computed with all of them.")
             return
 
 
 def given(f: Trace) -> Section:
-    """The numbers themselves."""
-    g = f.asked
+    """The input and the weight."""
+    g = f.requested
     items: list[Item] = []
     if g.batch * g.out_channels > 1:
         items.append(

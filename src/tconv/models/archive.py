@@ -1,7 +1,7 @@
 """Zip archives of stored, not compressed, records, as PyTorch writes them: read, and patched in place.
 
-Every number of the directory is checked before it is used. Since nothing is unpacked, what is read is never
-larger than the file.
+Every number of the directory is checked before it is used. Nothing is decompressed, so no record is larger
+than the file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 
 __all__ = ["Archive", "BrokenArchive"]
 
-_MOST_DIRECTORY = 1 << 24  # bytes: some 200,000 records
+_MOST_DIRECTORY = 1 << 24  # bytes: about 200,000 records
 _END, _END64, _LOCATOR64, _ENTRY, _LOCAL = (
     struct.Struct(f"<4s{fields}") for fields in ("4H2LH", "Q2H2L4Q", "LQL", "6H3L5H2L", "5H3L2H")
 )
@@ -30,7 +30,7 @@ class BrokenArchive(ValueError):
 class _Record(NamedTuple):
     """One file of an archive."""
 
-    header: int  #: offset of the first byte that is its own
+    header: int  #: offset of its first byte
     start: int  #: offset of its data
     size: int
     crc: int
@@ -38,11 +38,11 @@ class _Record(NamedTuple):
 
 
 class Archive:
-    """The records of a file by name, without the folder that PyTorch puts around all of them.
+    """The records of a file by name, without the folder in which PyTorch puts all of them.
 
     Raises:
-        BrokenArchive: no such archive, or a record that is compressed, encrypted, cut short, there twice or
-            laid over another.
+        BrokenArchive: no such archive, or a record that is compressed, encrypted, truncated, duplicate or
+            overlaps another.
         OSError: the file cannot be read.
     """
 
@@ -59,8 +59,8 @@ class Archive:
         """The bytes of a record.
 
         Raises:
-            BrokenArchive: there is none of that name, it is larger than `most`, or its bytes are not those
-                that were written.
+            BrokenArchive: there is no record of that name, it is larger than `most`, or its bytes differ
+                from its checksum.
             OSError: the file cannot be read.
         """
         record = self._records.get(name)
@@ -75,7 +75,7 @@ class Archive:
         return data
 
     def write(self, file: IO[bytes], changed: Mapping[str, bytes]) -> None:
-        """Write the whole file once more, with other bytes of the same length in these records.
+        """Write a copy of the file with other bytes of the same length in these records.
 
         Raises:
             BrokenArchive: the file has changed since it was opened.
@@ -97,7 +97,7 @@ class Archive:
 
 def _at(file: IO[bytes], start: int, size: int) -> bytes:
     if start < 0 or start + size > file.seek(0, 2):
-        raise BrokenArchive("it is cut short")
+        raise BrokenArchive("it is truncated")
     file.seek(start)
     return file.read(size)
 
@@ -108,14 +108,14 @@ def _records(file: IO[bytes]) -> dict[str, _Record]:
     at = 0
     for _ in range(count):
         if at + _ENTRY.size > len(directory):
-            raise BrokenArchive("its directory is cut short")
+            raise BrokenArchive("its directory is truncated")
         mark, _, _, flags, method, _, _, crc, packed, size, *lengths, _, _, _, header = _ENTRY.unpack_from(
             directory, at
         )
         name_at = at + _ENTRY.size
         extra_at, note_at, end = (name_at + sum(lengths[:k]) for k in (1, 2, 3))
         if mark != b"PK\x01\x02" or end > len(directory):
-            raise BrokenArchive("its directory is cut short")
+            raise BrokenArchive("its directory is truncated")
         name = directory[name_at:extra_at].decode("utf-8", "replace")
         size, packed, header = _wide(directory[extra_at:note_at], size, packed, header)
         if method or flags & _ENCRYPTED or size != packed:
@@ -124,15 +124,13 @@ def _records(file: IO[bytes]) -> dict[str, _Record]:
             )
         inside = name.partition("/")[2]
         if not inside or inside in found:
-            raise BrokenArchive(
-                f"the record {name!r:.80} is there twice or lies outside the archive's folder"
-            )
+            raise BrokenArchive(f"the record {name!r:.80} is duplicate or lies outside the archive's folder")
         start, copies = _local(file, header, size, flags, crc)
         found[inside] = _Record(header, start, size, crc, (first + at + 16, *copies))
         at = end
     in_order = sorted(found.values())
     if any(record.start + record.size > after.header for record, after in pairwise(in_order)):
-        raise BrokenArchive("its records lie over each other")
+        raise BrokenArchive("its records overlap")
     return found
 
 
@@ -143,7 +141,7 @@ def _directory(file: IO[bytes]) -> tuple[bytes, int, int]:
     tail = _at(file, before_tail, length - before_tail)
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or place + _END.size > len(tail):
-        raise BrokenArchive("it has no directory, as where a file is cut short")
+        raise BrokenArchive("it has no directory, as in a truncated file")
     *_, count, size, start, _ = _END.unpack_from(tail, place)
     locator_at = before_tail + place - _LOCATOR64.size
     if locator_at >= 0:
@@ -158,7 +156,7 @@ def _directory(file: IO[bytes]) -> tuple[bytes, int, int]:
 
 
 def _wide(extra: bytes, *narrow: int) -> tuple[int, ...]:
-    """Numbers of a directory's entry; those that do not fit 32 bits stand in its extra field."""
+    """Numbers of a directory's entry; those that do not fit into 32 bits are in its extra field."""
     wanted = sum(number == _FULL32 for number in narrow)
     at = 0
     while wanted and at + 4 <= len(extra):
@@ -171,14 +169,14 @@ def _wide(extra: bytes, *narrow: int) -> tuple[int, ...]:
 
 
 def _local(file: IO[bytes], header: int, size: int, flags: int, crc: int) -> tuple[int, list[int]]:
-    """Where a record's data starts, and where its checksum stands around it."""
+    """The offset of a record's data, and the offsets of its checksums."""
     mark, *_, name_size, extra_size = _LOCAL.unpack(_at(file, header, _LOCAL.size))
     if mark != b"PK\x03\x04":
-        raise BrokenArchive("its directory points beside its records")
+        raise BrokenArchive("its directory does not point to its records")
     start = header + _LOCAL.size + name_size + extra_size
     _at(file, start + size, 0)
     if not flags & _DESCRIPTOR:
         return start, [header + 14]
     if _at(file, start + size, 8) != struct.pack("<4sL", b"PK\x07\x08", crc):
-        raise BrokenArchive("a record has another checksum behind it than in the directory")
+        raise BrokenArchive("the checksum after a record differs from that in the directory")
     return start, [start + size + 4]

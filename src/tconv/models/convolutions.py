@@ -1,4 +1,4 @@
-"""An ordinary convolution of a model: as a layer, what merging needs of it, and its multiplications."""
+"""An ordinary convolution of a model: as a layer, its options for merging, and its multiplications."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def conv_layer(
     dilation: tuple[int, ...],
     groups: int,
 ) -> tuple[str, dict[str, Any]] | None:
-    """Kind and options of the node; None where the numbers make no convolution.
+    """Kind and options of the node; None where the numbers are not a valid convolution.
 
-    Open `sizes` are replaced by ones that divide by every usual factor.
+    Open `sizes` are replaced by sizes that every usual factor divides.
     """
     kernel = weight.shape[2:]
     least = stand_in(stride, ((0, 0),) * len(kernel))
@@ -55,7 +55,7 @@ def conv_products(
 ) -> int:
     """Multiplications of a convolution, from the shapes of input, weights and output.
 
-    The weights' is (out, in/groups, *kernel); `starts` is what is padded before each axis.
+    The weights' is (out, in/groups, *kernel); `starts` is the padding at the start of each axis.
 
     >>> conv_products((1, 1, 4), (1, 1, 3), (1, 1, 4), [1], [1], [1])  # 4*3 less the 2 that fall on padding
     10

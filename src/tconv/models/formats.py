@@ -1,6 +1,6 @@
-"""What can be read, by the suffix of a file: NumPy arrays, state dicts, exported programs and ONNX.
+"""The formats that can be read, by suffix: NumPy arrays, state dicts, exported programs and ONNX.
 
-A reader takes a path and answers a `Model`. No pickled object is made and nothing of a file is run, whatever
+A reader takes a path and returns a `Model`. No pickled object is made and nothing of a file is run, whatever
 it holds.
 """
 
@@ -21,14 +21,14 @@ __all__ = ["SUFFIXES", "read"]
 
 
 class Format(NamedTuple):
-    """A kind of file: its name, the module that reads it, and which options it has a use for."""
+    """A kind of file: its name, the module that reads it, and the options that apply to it."""
 
     name: str
     module: str
     takes: frozenset[str]
 
 
-#: What can be said beside a file.
+#: The options that go with a file.
 _OPTIONS = MappingProxyType(
     {
         "problem": "--problem",
@@ -62,13 +62,13 @@ def read(
     """Read a file by its suffix.
 
     Args:
-        layers: names to look at, with their geometry where the format does not tell it; empty: all.
+        layers: names to examine, with their geometry where the format does not contain it; empty: all.
         problem: the geometry of the one weight of a .npy.
         sizes: shapes of a model's inputs, by name ("" if there is but one), in place of open ones.
 
     Raises:
-        TconvError: no such file, an unknown suffix, a truncated file, no such layer, an option that such a
-            file has no use for.
+        TconvError: no such file, an unknown suffix, a truncated file, no such layer, an option that does
+            not apply to such a file.
     """
     check_file(path)
     if not path.exists():
@@ -85,9 +85,7 @@ def read(
     for option, used in given.items():
         if used and option not in kind.takes:
             fits = " and ".join(_OPTIONS[name] for name in _OPTIONS if name in kind.takes)
-            raise TconvError(
-                f"{path} is a {kind.name}: {_OPTIONS[option]} has no use there; {fits} would fit"
-            )
+            raise TconvError(f"{path} is a {kind.name}: {_OPTIONS[option]} does not apply; {fits} would fit")
     module = importlib.import_module(f"tconv.models.{kind.module}")
     found: Model = module.read(path, layers=layers, problem=problem, sizes=sizes)
     return found

@@ -1,6 +1,6 @@
-"""A model as a small graph: just enough to see what stands before and after a layer.
+"""A model as a small graph: just enough to find the operators before and after a layer.
 
-Readers translate a format's operators into the kinds below; whatever else there is stays "other".
+Readers translate a format's operators into the kinds below; all others are "other".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tconv.models.layer import ModelLayer
 
 __all__ = ["Graph", "Node"]
 
-#: kind -> what it stands for.
+#: kind -> its meaning.
 KINDS = MappingProxyType(
     {
         "transposed": "transposed convolution; options: layer",
@@ -25,7 +25,7 @@ KINDS = MappingProxyType(
         "crop": "a slice of spatial axes",
         "pad": "padding or cropping of spatial axes",
         "join": "addition, product or concatenation of two computed maps",
-        "pointwise": "a function of each value, or a constant added: sizes stay",
+        "pointwise": "a function of each value, or the addition of a constant: sizes stay",
         "other": "anything else",
     }
 )
@@ -43,9 +43,9 @@ class Node:
 
 
 class Graph:
-    """Nodes, and the values between them.
+    """The nodes, and the values between them.
 
-    `constants` holds the names of arrays that the model carries; `outputs` are the names that leave it.
+    `constants` holds the names of the model's constant arrays; `outputs` are the names of its outputs.
     """
 
     def __init__(self, nodes: Iterable[Node], constants: Container[str], outputs: Iterable[str] = ()) -> None:
@@ -59,7 +59,7 @@ class Graph:
                 self._users[name].append(node)
 
     def maker(self, name: str) -> Node | None:
-        """The node that makes a value; None for inputs and constants."""
+        """The node that computes a value; None for inputs and constants."""
         return self._made.get(name)
 
     def users(self, node: Node) -> list[Node]:
@@ -67,7 +67,7 @@ class Graph:
         return self._users[node.outputs[0]]
 
     def only_user(self, node: Node) -> Node | None:
-        """The one node that reads what `node` makes, unless something else sees it, too."""
+        """The one node that reads the output of `node`; None if others read it or it is a model output."""
         users = self.users(node)
         return users[0] if len(users) == 1 and node.outputs[0] not in self.outputs else None
 

@@ -1,4 +1,4 @@
-"""A layer of a model: its geometry, its weights, and what of them is not known."""
+"""A layer of a model: its geometry, its weights, and what is not known of them."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ from tconv.geometry.normalize import Sides
 __all__ = ["STAND_IN", "ModelLayer", "Origin", "stand_in"]
 
 _PHASES, _LARGEST = 1 << 16, 1 << 20
-_FAR = 1e100  # squares of weights must stay finite
-STAND_IN = 16  # inputs an axis, where a model leaves the size open: enough to have an inside
+_FAR = 1e100  # squares of weights must be finite
+STAND_IN = 16  # inputs per axis, where a model leaves the size open: enough to have an inside
 
 
 class Origin(NamedTuple):
-    """Where a layer stands in the file, whose functions are not written out."""
+    """Where a layer is in the file, before functions are inlined."""
 
     where: str = "graph"
-    name: str = ""  #: of the node
-    number: int = -1  #: among all nodes
+    name: str = ""  #: the node's
+    number: int = -1  #: the node's index among all nodes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelLayer:
     """One transposed or ordinary convolution.
 
-    `geometry` always is that of a transposed convolution. Of an ordinary one (`conv`) it is the transpose:
-    the map that carries the gradient back to the convolution's input.
+    `geometry` is always that of a transposed convolution. For an ordinary one (`conv`) it is the transpose:
+    the map that computes the gradient of the convolution's input.
     """
 
     name: str  #: in ONNX no other layer has it
-    geometry: Geometry | None  #: None where not even the weights' shape is known
-    weight: Array | None = None  #: (in, out/groups, *kernel) of the geometry; None if computed, or an input
+    geometry: Geometry | None  #: None if not even the weights' shape is known
+    weight: Array | None = None  #: (in, out/groups, *kernel) of the geometry; None if computed or an input
     bias: Array | None = None
     conv: bool = False
-    sized: bool = True  #: False: the model leaves sizes open and the geometry holds stand-ins
+    sized: bool = True  #: False: the model leaves sizes open and the geometry holds placeholders
     why: str = ""  #: what is not known, if anything
-    where: str = "graph"  #: or the branch, loop, function or module that holds it
+    where: str = "graph"  #: or the branch, loop, function or module that contains it
     input: tuple[int | None, ...] = ()  #: (batch, channels, *sizes) as far as known
-    options: ConvOptions | None = None  #: as ONNX says them; None of another format, or where not known
+    options: ConvOptions | None = None  #: as ONNX has them; None in other formats, or if not known
     channels: tuple[int, int] | None = None  #: in and out, if the shape of the weights is known
-    dtype: str = ""  #: NumPy's name, or bfloat16; "" where neither weights nor input tell it
+    dtype: str = ""  #: NumPy's name, or bfloat16; "" if neither weights nor input have one
     origin: Origin = field(default_factory=Origin)
-    node: Any = None  #: of onnx-ir, in the model whose sizes were inferred
+    node: Any = None  #: of onnx-ir, in the model with inferred sizes
 
     def geometry_at(self, sizes: tuple[int, ...], batch: int = 1) -> Geometry:
-        """The problem of a transposed convolution in ONNX at input sizes of your choice.
+        """The problem of a transposed convolution in ONNX at chosen input sizes.
 
         Raises:
-            TconvError: the weights' shape is not known, or nothing is left of such an input.
+            TconvError: the weights' shape is not known, or such an input has no output.
         """
         if self.options is None or self.channels is None:
             raise TconvError(f"{clean(self.name)}: {self.why}")
         return self.options.geometry(self.channels, sizes, batch)
 
     def checked(self) -> ModelLayer:
-        """This layer, if its weights are finite numbers of the right shape; bfloat16 becomes float32.
+        """This layer, if its weights are finite and of the right shape; bfloat16 becomes float32.
 
         Raises:
-            TconvError: they are not; or more phases or taps than can be looked at one by one.
+            TconvError: they are not; or there are too many phases or taps to examine one by one.
         """
         g = self.known
         ends = [abs(end) for pair in g.padding for end in pair]
         if prod(g.stride) > _PHASES or max(*g.kernel, *g.dilation, *ends) > _LARGEST:
             raise TconvError(
-                f"{g}: too large to look at every phase and tap; strides of {_PHASES} in all, and kernels, "
+                f"{g}: too large to examine every phase and tap; strides of {_PHASES} in all, and kernels, "
                 f"dilations and paddings of {_LARGEST} would fit"
             )
         if self.weight is None:
@@ -82,8 +82,8 @@ class ModelLayer:
         wanted, found = g.weight_shape, weight.shape
         if found != wanted:
             swapped = found[:2] == wanted[1::-1] and found[2:] == wanted[2:]
-            hint = "; its first two axes are exchanged, as in a convolution" if swapped else ""
-            raise TconvError(f"{self.name}: weight has shape {found} and {g} asks for {wanted}{hint}")
+            hint = "; its first two axes are swapped, as in a convolution" if swapped else ""
+            raise TconvError(f"{self.name}: weight has shape {found} and {g} needs {wanted}{hint}")
         return replace(self, weight=weight)
 
     @property
@@ -93,10 +93,10 @@ class ModelLayer:
         return self.geometry
 
     def check_numbers(self, weight: Array) -> None:
-        """Whether weights of this layer, of any shape, can be computed with.
+        """Check that weights of this layer, of any shape, can be used in computations.
 
         Raises:
-            TconvError: they are no numbers, NaN, infinite or far too large.
+            TconvError: they are not numbers, or NaN, infinite or far too large.
         """
         if weight.dtype.kind not in "biufc":
             raise TconvError(f"{self.name}: weight has dtype {weight.dtype}; numbers would fit")
@@ -109,7 +109,7 @@ class ModelLayer:
 
 
 def stand_in(stride: tuple[int, ...], sides: Sides) -> tuple[int, ...]:
-    """Input sizes for a layer whose own are unknown: large enough that something is left after cropping.
+    """Placeholder input sizes for a layer with unknown ones: large enough to leave outputs after cropping.
 
     >>> stand_in((2, 2), ((1, 1), (0, 40)))
     (17, 36)

@@ -1,4 +1,4 @@
-"""What reading a model answers: its layers, the graph around them, and the way back into a file."""
+"""What a reader returns: the layers of a model, the graph around them, and a function that saves it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tconv.models.layer import ModelLayer
 
 __all__ = ["Model", "Save", "only"]
 
-#: Writes the model once more with other weights, by the layers' names.
+#: Writes the model with other weights, given by layer name.
 Save: TypeAlias = Callable[[IO[bytes], Mapping[str, Array]], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """Layers, and the graph between them where the format has one."""
+    """The layers, and the graph between them if the format has one."""
 
     layers: tuple[ModelLayer, ...]
     source: str = ""  #: where it came from
     graph: Graph | None = None
     inputs: Mapping[str, tuple[int | str | None, ...]] = field(default_factory=dict)  #: name -> shape
     save: Save | None = None
-    alone: bool = False  #: one weight with nothing around it, which may take another shape
-    notes: tuple[str, ...] = ()  #: what was not looked at and why, a sentence each
-    onnx: Any = None  #: the onnx_ir.Model as the file has it, which `tconv rewrite` changes
-    sized: Any = None  #: the same with functions written out wherever they are called, and sizes inferred
+    alone: bool = False  #: a single weight without a model, which may take another shape
+    notes: tuple[str, ...] = ()  #: what was not examined and why, one sentence each
+    onnx: Any = None  #: the onnx_ir.Model as in the file, which `tconv rewrite` changes
+    sized: Any = None  #: the same with functions inlined and sizes inferred
 
 
 def only(found: Iterable[ModelLayer], wanted: Iterable[str], where: str) -> tuple[ModelLayer, ...]:
-    """The layers with the wanted names, all if none is wanted.
+    """The layers with the wanted names; all if no name is given.
 
     Raises:
         TconvError: a wanted name that is not there.

@@ -1,7 +1,7 @@
-"""A PyTorch module looked through: it is called once, and each convolution and matrix product is seen.
+"""A PyTorch module, inspected by one call in which each convolution and matrix product is recorded.
 
-What is recorded is what PyTorch's dispatcher carries out, so that functions count as layers do, and a layer
-that is called twice counts twice.
+The operators of PyTorch's dispatcher are recorded, so functions count as layers do, and a layer called twice
+counts twice.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ __all__ = ["Product", "places", "watch"]
 
 _CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
-#: In the names of operators that multiply in a way that neither this nor PyTorch's own counter knows.
+#: Parts of the names of operators whose multiplications neither this file nor PyTorch's counter knows.
 _UNCOUNTED = ("lstm", "gru", "rnn", "fused")
 
 
 class Product(NamedTuple):
-    """An operator that multiplies, once it was called."""
+    """A call of an operator that multiplies."""
 
     operator: str
-    multiplications: int | None  #: None where it is not known what it computes
+    multiplications: int | None  #: None if not known
 
 
 def places(model: nn.Module) -> dict[nn.Module, list[str]]:
-    """Every part of a model that can be changed, and its names; the model itself has the name ""."""
+    """Every submodule of a model that can be changed, and its names; the model itself has the name ""."""
     found: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        if not isinstance(module, ScriptModule):  # compiled: nothing in it can be changed
+        if not isinstance(module, ScriptModule):  # compiled: it cannot be changed
             found.setdefault(module, []).append(name)
     return found
 
 
 def watch(module: nn.Module, example: Any) -> tuple[Model, list[Product]]:
-    """The layers of a module as it answers `example` in evaluation, and all that it multiplies.
+    """The layers of a module called with `example` in evaluation, and all its products.
 
     Raises:
-        TconvError: no example, or one that the module does not take.
+        TconvError: no example, or one that the module does not accept.
     """
     if example is None:
-        raise TconvError("a PyTorch module needs an example: example=torch.zeros(1, 3, 64, 64) or so")
+        raise TconvError("a PyTorch module needs an example, such as example=torch.zeros(1, 3, 64, 64)")
     seen = _Seen(module)
     args = (
         example if isinstance(example, tuple | list) else () if isinstance(example, Mapping) else (example,)
@@ -68,8 +68,8 @@ def watch(module: nn.Module, example: Any) -> tuple[Model, list[Product]]:
             module(*args, **named)
     except TconvError:
         raise
-    except Exception as fault:  # whatever the module's own code raises
-        raise TconvError(f"the module does not take the example: {said(fault)}") from fault
+    except Exception as fault:  # the module's code may raise anything
+        raise TconvError(f"the module does not accept the example: {said(fault)}") from fault
     inputs = {name: tuple(x.shape) for name, x in _tensors(args, named)}
     return Model(source=type(module).__name__, layers=tuple(seen.layers), inputs=inputs), seen.products
 
@@ -82,7 +82,7 @@ def _tensors(args: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, torch.T
 
 @contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Without dropout or running statistics, and then as it was."""
+    """The module in evaluation mode; afterwards its modes are restored."""
     before = {inner: inner.training for inner in module.modules()}
     module.eval()
     try:
@@ -93,7 +93,7 @@ def _evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """What went through the dispatcher."""
+    """The operators that the dispatcher has run."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -158,7 +158,7 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.products.append(Product("conv_transpose", geometry.macs_exact))
 
     def _names(self, transposed: bool) -> tuple[str, str]:
-        """A name of its own for the layer that is called, and the path of the module that calls it."""
+        """A unique name for the layer that is called, and the path of the module that calls it."""
         parents = [name for name in self.tracker.parents if name != "Global"]
         path = max(parents, key=lambda name: name.count("."), default=self.root)
         inside = path.removeprefix(self.root).lstrip(".")
@@ -187,14 +187,14 @@ def _pytorch(
     extra: Any,
     groups: int,
 ) -> tuple[Any, ...]:
-    """The arguments of PyTorch's one operator for all of them."""
+    """The arguments of PyTorch's common operator for all convolutions."""
     return x, weight, stride, [(p, p) for p in padding], dilation, transposed, groups
 
 
 def _tconv(
     x: Any, weight: Any, bias: Any, stride: Any, padding: Any, extra: Any, dilation: Any, groups: int, *_: Any
 ) -> tuple[Any, ...]:
-    """Those of ours: padding is one number an axis, or those of the near ends, then those of the far ones."""
+    """The arguments of tconv's operator: padding is one number per axis, or all starts, then all ends."""
     axes = len(stride)
     return x, weight, stride, list(zip(padding[:axes], padding[-axes:], strict=True)), dilation, True, groups
 

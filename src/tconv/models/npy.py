@@ -25,9 +25,9 @@ def read(
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
 ) -> Model:
-    """The weight as a layer of the file's name."""
+    """The weight as a layer that has the file's name."""
     if problem is None:
-        raise TconvError(f"{path}: what layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")
+        raise TconvError(f"{path}: which layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")
     weight = read_npy(path)
     name = path.stem
 

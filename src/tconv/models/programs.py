@@ -1,7 +1,7 @@
 """What torch.export.save writes, as plain values: a graph in JSON, and tensors as raw bytes.
 
-Nothing here asks PyTorch. Expressions of symbolic sizes are not evaluated: such a size is unknown. Pickled
-records (example inputs, tensor subclasses, custom objects) are never opened.
+PyTorch is not used. Expressions of symbolic sizes are not evaluated: such a size is unknown. Pickled records
+(example inputs, tensor subclasses, custom objects) are never opened.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _T = TypeVar("_T")
 
 _MODEL, _OLD_MODEL = "models/model.json", "serialized_exported_program.json"
 _CONFIG = "data/weights/model_weights_config.json"
-_SCHEMA = 8  # the format's major version, which PyTorch raises where older readers would go wrong
+_SCHEMA = 8  # the format's major version, which PyTorch raises when older readers would fail
 _MOST_JSON = 1 << 25  # bytes; a node takes about 2,000
 _MOST_AXES = 32
-_SHARED, _SMALL = 64, 1 << 20  # tensors may share bytes: so many times the file, and so many bytes anyway
+_SHARED, _SMALL = 64, 1 << 20  # tensors may share bytes: limits as a multiple of the file, and in bytes
 
-#: PyTorch's numbers for dtypes. float8 and complex32, which NumPy lacks, are not among them.
+#: PyTorch's numbers for dtypes, without float8 and complex32, which NumPy lacks.
 _DTYPES: Mapping[int, str] = MappingProxyType(
     {
         1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 6: "f2", 7: "f4", 8: "f8", 10: "c8", 11: "c16", 12: "?",
@@ -41,7 +41,7 @@ _DTYPES: Mapping[int, str] = MappingProxyType(
 
 
 class Ref(NamedTuple):
-    """The name of a value of the graph."""
+    """The name of a value in the graph."""
 
     name: str
 
@@ -57,12 +57,12 @@ class Call:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The values that it reads, each once."""
+        """The values that it reads, without duplicates."""
         return tuple(dict.fromkeys(_names(self.given.values())))
 
 
 class _Stored(NamedTuple):
-    """Where a tensor lies: its record, and how to walk it, in elements."""
+    """Where a tensor is: its record, and its offset, sizes and strides in elements."""
 
     record: str
     dtype: str
@@ -110,18 +110,18 @@ class Program:
                 f"{clean(order.decode(errors='replace'))}; {_SCHEMA} and little would fit"
             )
         graph, signature = (whole["graph_module"][part] for part in ("graph", "signature"))
-        #: value -> its sizes, None where they are symbolic.
+        #: value -> its sizes, None for symbolic ones.
         self.shapes = {name: _shape(meta) for name, meta in _typed(graph["tensor_values"], dict).items()}
         self.calls = [_call(node) for node in _typed(graph["nodes"], list)]
         self.outputs = tuple(_names(_argument(entry) for entry in _typed(graph["outputs"], list)))
         #: value -> its name in the state dict, of parameters and buffers.
         self.keys = dict(_held(signature["input_specs"]))
         self._stored = _stored(_json(archive, _CONFIG)["config"], set(self.keys.values()))
-        #: How many bytes its tensors may have in all, each as often as it is used.
+        #: The most bytes that its tensors may have in all, counted at each use.
         self.most = _SHARED * path.stat().st_size + _SMALL
         claimed = sum(stored.nbytes for stored in self._stored.values())
         if claimed > self.most:
-            raise BrokenArchive(f"its tensors claim {claimed} bytes")
+            raise BrokenArchive(f"its tensors come to {claimed} bytes")
         read = {name: archive.read(name) for name in {stored.record for stored in self._stored.values()}}
         #: value -> its numbers; those of bfloat16 as float32.
         self.weights = {
@@ -131,7 +131,7 @@ class Program:
         }
 
     def save(self, file: IO[bytes], weights: Mapping[str, Array]) -> None:
-        """Write the file once more with other weights, by the state dict's names; all else stays as it is.
+        """Write a copy of the file with other weights, by the state dict's names; the rest is unchanged.
 
         Raises:
             TconvError: the file has changed since it was read.
@@ -139,7 +139,7 @@ class Program:
         try:
             self._write(file, weights)
         except BrokenArchive as fault:
-            raise TconvError(f"cannot write the program once more: {fault}") from None
+            raise TconvError(f"cannot write the program: {fault}") from None
 
     def _write(self, file: IO[bytes], weights: Mapping[str, Array]) -> None:
         changed: dict[str, bytearray] = {}
@@ -154,7 +154,7 @@ def load(path: Path) -> Program:
     """Read an exported program.
 
     Raises:
-        TconvError: an archive that is broken or hostile, or of a layout that is not read here.
+        TconvError: an archive that is broken or hostile, or of an unsupported layout.
     """
     try:
         return Program(path)
@@ -163,11 +163,9 @@ def load(path: Path) -> Program:
     except OSError as fault:
         raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
     except KeyError as fault:
-        raise TconvError(
-            f"{path} is no whole exported program: no {clean(fault)} where one belongs"
-        ) from None
+        raise TconvError(f"{path} is not a complete exported program: {clean(fault)} is missing") from None
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as fault:
-        raise TconvError(f"{path} is no whole exported program: {clean(fault, 150)}") from None
+        raise TconvError(f"{path} is not a complete exported program: {clean(fault, 150)}") from None
 
 
 def _json(archive: Archive, name: str) -> dict[str, Any]:
@@ -187,12 +185,12 @@ def _too_old(path: Path, whole: Mapping[str, Any]) -> TconvError:
 
 def _typed(value: Any, kind: type[_T]) -> _T:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{value!r:.60} where a {kind.__name__} belongs")
+        raise TypeError(f"{value!r:.60} where a {kind.__name__} is needed")
     return value
 
 
 def _size(entry: Any) -> int | None:
-    """A size; None for an expression, which nobody evaluates."""
+    """A size; None for an expression, which is not evaluated."""
     ((kind, value),) = _typed(entry, dict).items()
     return None if kind == "as_expr" else _typed(value, int)
 
@@ -210,7 +208,7 @@ def _call(node: Any) -> Call:
 
 
 def _argument(entry: Any) -> Any:
-    """An argument: a number, a word, None, a Ref, or a tuple of those; of other kinds None, too."""
+    """An argument: a number, a string, None, a Ref, or a tuple of those; None for other kinds."""
     ((kind, value),) = _typed(entry, dict).items()
     if kind in ("as_int", "as_bool", "as_string"):
         return _typed(value, {"as_int": int, "as_bool": bool, "as_string": str}[kind])
@@ -230,9 +228,9 @@ def _argument(entry: Any) -> Any:
 
 
 def _float(value: Any) -> float:
-    """A float; infinities and NaN, which JSON lacks, are written as words."""
+    """A float; infinities and NaN, which JSON lacks, are written as strings."""
     if isinstance(value, str) and value not in ("Infinity", "-Infinity", "NaN"):
-        raise TypeError(f"{value!r:.60} where a float belongs")
+        raise TypeError(f"{value!r:.60} where a float is needed")
     return float(value if isinstance(value, str) else _typed(value, (int, float)))  # type: ignore[arg-type]
 
 
@@ -288,6 +286,6 @@ def _numbers(stored: _Stored, data: bytes) -> Array:
 
 
 def _bits(weight: Array) -> Array:
-    """The bits of the nearest bfloat16 numbers, ties to even, as PyTorch rounds."""
+    """The bits of the nearest bfloat16 numbers, ties to even, as in PyTorch."""
     bits = np.ascontiguousarray(weight, np.float32).view(np.uint32).astype(np.uint64)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)

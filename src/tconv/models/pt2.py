@@ -26,10 +26,10 @@ _POINTWISE = frozenset(
         "detach",
     ]
 )  # fmt: skip
-#: Joins, and the axis along which they join where the program does not say.
+#: Joins, and the axis along which they join if the program does not say.
 _JOINS: Mapping[str, int] = MappingProxyType({"add": 1, "add_": 1, "mul": 1, "sub": 1, "cat": 0, "concat": 0})
 
-#: What PyTorch's schemas say of arguments that a program leaves out.
+#: The defaults in PyTorch's schemas for arguments that a program leaves out.
 _DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "dim": 0}
 )
@@ -42,17 +42,17 @@ def read(
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
 ) -> Model:
-    """All transposed convolutions, PyTorch's and tconv's own, and the convolutions around them."""
+    """All transposed convolutions, of PyTorch and of tconv, and the convolutions around them."""
     program = load(path)
     try:
         graph, keys = _graph(program)
     except TconvError as fault:
         raise TconvError(f"{path}: {fault}") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as fault:
-        raise TconvError(f"{path} is no whole exported program: {clean(fault, 150)}") from None
+        raise TconvError(f"{path} is not a complete exported program: {clean(fault, 150)}") from None
     known = list(graph.layers())
     if not any(not layer.conv for layer in known):
-        raise TconvError(f"{path}: no transposed convolution with weights of its own in it")
+        raise TconvError(f"{path}: it has no transposed convolution with constant weights")
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         program.save(file, {keys[name]: weight for name, weight in weights.items()})
@@ -61,14 +61,14 @@ def read(
 
 
 def _graph(program: Program) -> tuple[Graph, dict[str, str]]:
-    """The nodes, and the name in the state dict of each layer's weight."""
+    """The nodes, and the name of each layer's weight in the state dict."""
     nodes, keys, claimed = [], {}, 0
     for call in program.calls:
         kind, options = _read_call(program, call)
         if "layer" in options:
             claimed += options["layer"].weight.nbytes
-            if claimed > program.most:  # each is looked at by itself, though many may be the same one
-                raise TconvError(f"its layers share weights so often that they claim {claimed} bytes")
+            if claimed > program.most:  # each is examined separately, though many may be the same
+                raise TconvError(f"its layers share weights so often that they come to {claimed} bytes")
             keys[options["layer"].name] = program.keys[call.given["weight"].name]
         nodes.append(
             Node(
@@ -91,7 +91,7 @@ def _read_call(program: Program, call: Call) -> tuple[str, dict[str, Any]]:
     computed = [name for name in call.inputs if name not in program.weights]
     joins = False
     if call.op in _JOINS:
-        # Along other axes sizes need not meet.
+        # Along other axes sizes need not match.
         axis, rank = call.given.get("dim", _JOINS[call.op]), len(program.shapes[call.outputs[0]])
         joins = axis % max(rank, 1) == 1
     if call.op in _POINTWISE or (joins and len(computed) == 1):
@@ -104,7 +104,7 @@ def _option(call: Call, name: str) -> Any:
 
 
 def _weight(program: Program, call: Call) -> tuple[str, Array] | None:
-    """A layer's name and weight; None where the weight is computed."""
+    """A layer's name and weight; None if the weight is computed."""
     held = call.given["weight"]
     if not isinstance(held, Ref) or held.name not in program.weights:
         return None
@@ -115,7 +115,7 @@ def _weight(program: Program, call: Call) -> tuple[str, Array] | None:
 
 
 def _sizes(program: Program, value: Any, axes: int) -> tuple[int | None, ...]:
-    """Sizes of an input's axes; an open one, which export keeps as a symbol, is None."""
+    """Sizes of an input's axes; an open size, which export keeps as a symbol, is None."""
     return program.shapes[value.name][-axes:]
 
 
@@ -135,7 +135,7 @@ def _any_conv(program: Program, call: Call) -> Any:
     stride, dilation = (_per_axis(_option(call, option), axes) for option in ("stride", "dilation"))
     padding = _option(call, "padding")
     sides: Any = padding if isinstance(padding, str) else [(p, p) for p in _per_axis(padding, axes)]
-    if padding == "same":  # PyTorch puts the odd cell at the end, and allows stride 1 alone
+    if padding == "same":  # PyTorch puts the odd cell at the end, and allows only stride 1
         sides = [
             ((d * (k - 1)) // 2, d * (k - 1) - (d * (k - 1)) // 2)
             for k, d in zip(weight.shape[2:], dilation, strict=True)
@@ -163,7 +163,7 @@ def _transposed(program: Program, call: Call) -> Any:
     )
     source = call.given["input"] if "input" in call.given else call.given["x"]
     found = _sizes(program, source, axes)
-    # tconv's operator has one number an axis, or those of the near ends and then those of the far ones.
+    # tconv's operator has one number per axis, or all starts and then all ends.
     sides = tuple(zip(padding[:axes], padding[-axes:], strict=True))
     guess = stand_in(stride, sides)
     shape = program.shapes[source.name]

@@ -1,4 +1,4 @@
-"""State dicts of PyTorch (.pt, .pth, .ckpt), read without running what a pickle may hold."""
+"""State dicts of PyTorch (.pt, .pth, .ckpt), read without running the code that a pickle may hold."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ def read(
 ) -> Model:
     """The named layers; a name is that of the layer (up.0) or of its weight (up.0.weight).
 
-    Weights inside dictionaries, as in a checkpoint's "state_dict", need no longer name.
+    Weights inside dictionaries, as in a checkpoint's "state_dict", need no prefix.
     """
     import torch
 
     try:
         whole = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as fault:  # the loader raises whatever the file makes it stumble over
+    except Exception as fault:  # the loader may raise anything on a broken file
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        raise TconvError(f"{path} is no whole state dict that can be read safely: {reason[:150]}") from fault
+        raise TconvError(f"{path} is not a complete, safely readable state dict: {reason[:150]}") from fault
     tensors = dict(_tensors(whole))
     kernels = [name for name, tensor in tensors.items() if 3 <= tensor.dim() <= 5]
     if not kernels:
         raise TconvError(f"{path}: no tensor in it has the 3 to 5 axes of a convolution's weight")
     if not layers:
-        # Even kernels first: among convolutions those are mostly the transposed ones.
+        # Even kernels first: they are mostly those of transposed convolutions.
         likely = sorted(kernels, key=lambda name: min(size % 2 for size in tensors[name].shape[2:]))
         shapes = [f"{name} {tuple(tensors[name].shape)}" for name in likely]
         more = f" and {len(shapes) - 8} more" if len(shapes) > 8 else ""
         raise TconvError(
-            f"{path}: a state dict does not tell strides; give --layer NAME=PROBLEM, with a name of "
+            f"{path}: a state dict does not contain strides; give --layer NAME=PROBLEM, with a name of "
             f"{', '.join(shapes[:8])}{more}"
         )
     found, keys = [], {}
     for name, geometry in layers.items():
         if geometry is None:
-            raise TconvError(f"--layer {name}: a state dict does not tell strides; give {name}=PROBLEM")
+            raise TconvError(f"--layer {name}: a state dict does not contain strides; give {name}=PROBLEM")
         keys[name] = _key(path, name, tensors, kernels)
         found.append(ModelLayer(name=name, geometry=geometry, weight=_array(tensors[keys[name]])))
 
@@ -75,7 +75,7 @@ def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _replaced(value: Any, made: Mapping[str, Any], prefix: str = "") -> Any:
-    """`value` with other tensors at these dotted names."""
+    """`value` with new tensors at these dotted names."""
     if prefix in made:
         return made[prefix]
     if not isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""Models in ONNX: looked through, and rewritten exactly.
+"""Models in ONNX: inspected, and rewritten exactly.
 
-Files are read and written by `tconv.models.onnx`, which stands on onnx-ir: `pip install 'tconv[onnx]'`.
+Files are read and written by `tconv.models.onnx`, which uses onnx-ir: `pip install 'tconv[onnx]'`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Inspection", "Refused", "Report", "constant", "inspect", "read", "re
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
-    """The model in a file; tensors outside of it are found and measured, and read when they are used.
+    """The model in a file; external tensors are located and their size is checked; they are read on use.
 
     Raises:
-        TconvError: no such file, not an ONNX model, cut short, larger than a file of this format can be; a
-            cycle; sizes that disagree, with what inference finds, too; an unknown opset; data that lies
-            outside the model's folder or is not there.
+        TconvError: no such file, not an ONNX model, truncated, larger than a file of this format can be; a
+            cycle; sizes that disagree, also after inference; an unknown opset; data that are missing or
+            outside the model's folder.
     """
     model: ir.Model = reader.read(path).onnx
     return model

@@ -18,9 +18,9 @@ example:
   tconv inspect model.onnx
   tconv inspect model.onnx --input x=1x3x640x640 --html report.html
 
-Looks through an ONNX model: every transposed convolution with its problem, weights, exact multiplications and
-their share of the model's, memory, what each runtime does with it, what tconv diagnose finds and what tconv
-rewrite could do. Nothing of the model is run. Exit status: 0 looked through, 2 bad input."""
+Inspects an ONNX model: every transposed convolution with its problem, weights, exact multiplications and
+their share of the model's, memory, how each runtime computes it, the findings of tconv diagnose and what
+tconv rewrite could do. The model is not run. Exit status: 0 inspected, 2 bad input."""
 
 MORE = """\
 more examples:
@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     """Register ``tconv inspect``."""
     parser = subparsers.add_parser(
         "inspect",
-        help="look through an ONNX model: its transposed convolutions and what they cost",
+        help="inspect an ONNX model: its transposed convolutions and what they cost",
         description=INSPECT,
         epilog=MORE,
     )
@@ -68,11 +68,11 @@ def _inspect(args: argparse.Namespace) -> int:
         html.check()
     if args.model.suffix in _TORCH:
         raise TconvError(
-            f"{str(args.model)!r:.300} is PyTorch's; an .onnx file would fit, or from Python "
+            f"{str(args.model)!r:.300} is a file of PyTorch; an .onnx file would fit, or from Python "
             "tconv.onnx.inspect(module, example=x)"
         )
     if not args.model.exists() and _is_problem(str(args.model)):
-        raise TconvError(f"{str(args.model)!r} is a problem and no file; tconv explain and diagnose take it")
+        raise TconvError(f"{str(args.model)!r} is a problem, not a file; tconv explain and diagnose take it")
     found = inspect(
         args.model,
         sizes=dict(_size(entry) for entry in args.size),

@@ -1,9 +1,9 @@
-"""Multiplications of a model's operators, exactly: products with what is padded are none.
+"""Exact multiplications of a model's operators: products with padding do not count.
 
-A transposed convolution counts the taps that reach an output, a convolution those that find an input; both
-are sums of coverage over the axes, times the pairs of channels. What has no name here (activations, scaling,
-normalisation) is a pass over its values and is left out; so are operators of unknown domains, which the
-report names.
+A transposed convolution counts the taps that reach an output, a convolution those that meet an input; both
+are sums of the coverage over the axes, times the pairs of channels. Operators that are not listed here
+(activations, scaling, normalisation) are passes over their values and are left out. So are operators of
+unknown domains, which the report names.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class Work:
 
     operator: str
     nodes: int
-    multiplications: int  #: of the nodes whose sizes are known
-    open: int  #: nodes whose sizes are not known
-    counted: bool = True  #: False: what this operator multiplies is not known here
+    multiplications: int  #: in the nodes whose sizes are known
+    open: int  #: number of nodes whose sizes are not known
+    counted: bool = True  #: False: the multiplications of this operator are not known
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields, for JSON."""
         return dict(vars(self))
 
 
 def count(model: ir.Model, layers: Iterable[ModelLayer]) -> tuple[Work, ...]:
-    """The work of a model by operator, the most first; `layers` are its transposed convolutions."""
+    """The work of a model by operator, largest first; `layers` are its transposed convolutions."""
     exact = {layer.node: layer.known.macs_exact if layer.sized else None for layer in layers}
     found: dict[str, list[int | None]] = {}
     unknown: dict[str, int] = {}
@@ -72,7 +72,7 @@ def count(model: ir.Model, layers: Iterable[ModelLayer]) -> tuple[Work, ...]:
 
 
 def _whole(value: ir.Value | None) -> tuple[int, ...] | None:
-    """The shape of a value, if all of it is known."""
+    """The shape of a value, if it is known completely."""
     sizes = sizes_of(value)
     known = tuple(size for size in sizes if size is not None)
     return known if value is not None and value.shape is not None and len(known) == len(sizes) else None
@@ -121,7 +121,7 @@ def _gemm(node: ir.Node) -> int | None:
 
 
 def _recurrent(node: ir.Node) -> int | None:
-    """Every step multiplies all weights, those of the input and those of the state."""
+    """Every step multiplies with all weights, those of the input and those of the state."""
     x, w, r = (_whole(_input(node, i)) for i in range(3))
     return None if x is None or w is None or r is None or len(x) != 3 else x[0] * x[1] * (prod(w) + prod(r))
 
@@ -157,5 +157,5 @@ _COUNTS: Mapping[str, Callable[[Any], int | None]] = MappingProxyType(
         "Einsum": _einsum,
     }
 )
-#: ONNX's own operators that multiply, in ways not counted here.
+#: ONNX's own operators whose multiplications are not counted here.
 _UNCOUNTED = frozenset(["Attention", "DeformConv", "LinearAttention", "DFT", "STFT"])

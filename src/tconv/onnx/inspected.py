@@ -1,4 +1,4 @@
-"""What an inspection holds: the layers with their costs, all that multiplies, and the findings."""
+"""What an inspection holds: the layers with their costs, all multiplications, and the findings."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class Inspected:
     layer: ModelLayer
     rewrites: Mapping[str, str | None] = field(
         default_factory=dict
-    )  #: rule -> None (fires), or why it does not
+    )  #: rule -> None if it applies, else why not
 
     @property
     def name(self) -> str:
-        """The layer's own."""
+        """The layer's name."""
         return self.layer.name
 
     @property
     def where(self) -> str:
-        """ "graph", or the branch, loop or module that holds it."""
+        """ "graph", or the branch, loop or module that contains it."""
         return self.layer.where
 
     @property
     def why(self) -> str:
-        """What is not known."""
+        """What is not known, and why."""
         return self.layer.why
 
     @property
@@ -65,7 +65,7 @@ class Inspected:
 
     @property
     def problem(self) -> str:
-        """Our spelling, with ? for each open size."""
+        """The problem in tconv's spelling, with ? for each open size."""
         g, held = self.layer.geometry, self.layer.input
         if g is None or (self.layer.options is not None and self.layer.options.pads is None):
             return "?"  # with output_shape the padding depends on the size
@@ -78,7 +78,7 @@ class Inspected:
 
     @property
     def weights(self) -> str:
-        """Shape, layout and type."""
+        """The shape and type of the weights."""
         g, layer = self.layer.geometry, self.layer
         shape = g.weight_shape if g is not None else None
         if shape is None and layer.options is not None and layer.channels is not None:
@@ -87,12 +87,12 @@ class Inspected:
 
     @property
     def multiplications(self) -> int | None:
-        """Those that reach an output; None where a size is open."""
+        """The multiplications that reach an output; None if a size is open."""
         return None if self.geometry is None else self.geometry.macs_exact
 
     @property
     def memory(self) -> Memory | None:
-        """What it needs; None where a size is open."""
+        """The memory that the layer needs; None if a size is open."""
         if self.geometry is None:
             return None
         g, each = self.geometry, 2 if self.dtype in ("float16", "bfloat16") else np.dtype(self.dtype).itemsize
@@ -105,7 +105,7 @@ class Inspected:
 
     @property
     def runtimes(self) -> dict[str, str]:
-        """Runtime -> what it does with this layer."""
+        """Runtime -> how it computes this layer."""
         g = self.layer.geometry
         return {} if g is None else runtimes.of_layer(g, self.dtype, self.layer.sized)
 
@@ -117,28 +117,28 @@ class Inspected:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InspectionData:
-    """What was found in a model."""
+    """The result of an inspection."""
 
     source: str
     about: Mapping[str, Any]  #: opset, producer and the like
     layers: tuple[Inspected, ...]
-    work: tuple[Work, ...]  #: of all operators that multiply
-    diagnosis: Diagnosis | None  #: None without a layer to look at
-    rewritable: bool = True  #: False for what `tconv rewrite` does not take: a PyTorch module
-    elsewhere: tuple[tuple[str, str, str], ...] = ()  #: rules that fire at other nodes: (rule, node, where)
+    work: tuple[Work, ...]  #: per operator that multiplies
+    diagnosis: Diagnosis | None  #: None if there is no layer to diagnose
+    rewritable: bool = True  #: False if `tconv rewrite` does not take it: a PyTorch module
+    elsewhere: tuple[tuple[str, str, str], ...] = ()  #: rules that apply at other nodes: (rule, node, where)
     notes: tuple[str, ...] = ()
 
     @property
     def multiplications(self) -> int:
-        """Those of the whole model, as far as sizes are known."""
+        """The multiplications of the whole model, as far as sizes are known."""
         return sum(work.multiplications for work in self.work)
 
     @property
     def whole(self) -> bool:
-        """Whether every operator that multiplies has been counted."""
+        """Whether the multiplications of every operator have been counted."""
         return not any(work.open for work in self.work)
 
     def share(self, layer: Inspected) -> float | None:
-        """The layer's part of all multiplications; where some are not known, the most that it can be."""
+        """The layer's share of all multiplications; an upper bound if some are not known."""
         mine = layer.multiplications
         return None if mine is None else mine / max(self.multiplications, 1)

@@ -1,4 +1,4 @@
-"""A model looked through: each transposed convolution, its cost, who computes it how, what to mend."""
+"""A model inspected: each transposed convolution, its cost, how runtimes compute it, what to correct."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["Inspection", "inspect"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inspection(InspectionData):
-    """What was found in a model; `str` is the report."""
+    """The result of an inspection; `str` is the report."""
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All fields, for JSON."""
         return report.as_dict(self)
 
     def document(self) -> Document:
@@ -42,7 +42,7 @@ class Inspection(InspectionData):
         return text.render(self.document())
 
     def html(self) -> str:
-        """The report as one page that asks no network for anything; needs Jinja2."""
+        """The report as one self-contained HTML page; needs Jinja2."""
         return html.render(report.document(self, page=True))
 
 
@@ -53,18 +53,18 @@ def inspect(
     input: Mapping[str, tuple[int, ...]] | None = None,
     example: Any = None,
 ) -> Inspection:
-    """Look through a model: every transposed convolution, its problem, cost, runtimes, findings, rewrites.
+    """Inspect a model: every transposed convolution, its problem, cost, runtimes, findings and rewrites.
 
     Args:
-        what: a path to an .onnx file, an `onnx_ir.Model`, what was read of either, or a PyTorch module.
-        sizes: axes that the model leaves open, by their names.
+        what: a path to an .onnx file, an `onnx_ir.Model`, a `Model` read from either, or a PyTorch module.
+        sizes: sizes of axes that the model leaves open, by name.
         input: shapes of a model's inputs, by name ("" names the only one); also of values in the graph whose
             size depends on the data.
-        example: what a PyTorch module is called with: a tensor, a tuple of arguments, or a dict of them.
+        example: the arguments for a PyTorch module: a tensor, a tuple, or a dict of keywords.
 
     Raises:
-        TconvError: a file that cannot be trusted or is cut short, weights and attributes that contradict each
-            other, unknown names; a PyTorch module without an example.
+        TconvError: a malformed or truncated file, weights and attributes that contradict each other, unknown
+            names; a PyTorch module without an example.
     """
     if _is_module(what):
         return _inspect_module(what, example)
@@ -81,7 +81,7 @@ def inspect(
 
 
 def _is_module(what: object) -> bool:
-    """Whether it is one of PyTorch's, without importing PyTorch for anything else."""
+    """Whether it is a PyTorch module, without importing PyTorch for other objects."""
     return any(base.__module__ == "torch.nn.modules.module" for base in type(what).__mro__)
 
 
@@ -145,7 +145,7 @@ def _diagnosed(model: Model) -> tuple[Diagnosis | None, tuple[str, ...]]:
 
 
 def _as_far_as_bearable(layer: ModelLayer) -> ModelLayer:
-    """The layer, without a geometry that is too large to look at; and whether OpenVINO reads it otherwise."""
+    """The layer, without a geometry that is too large to examine; with a note if OpenVINO differs."""
     if layer.geometry is None:
         return layer
     try:
@@ -153,13 +153,13 @@ def _as_far_as_bearable(layer: ModelLayer) -> ModelLayer:
     except TconvError as fault:
         return replace(layer, geometry=None, sized=False, why=str(fault))
     if _read_otherwise(layer):
-        why = "OpenVINO crops other cells here than ONNX Runtime"
+        why = "here OpenVINO crops other cells than ONNX Runtime"
         return replace(layer, why="; ".join(filter(None, (layer.why, why))))
     return layer
 
 
 def _read_otherwise(layer: ModelLayer) -> bool:
-    """Whether OpenVINO answers with another part of the full output (`tconv.conventions.onnx`)."""
+    """Whether OpenVINO outputs another part of the full output (`tconv.conventions.onnx`)."""
     told, g = layer.options, layer.geometry
     if layer.conv or told is None or g is None or not layer.sized:
         return False
@@ -182,11 +182,11 @@ def _about(model: ir.Model) -> dict[str, Any]:
 
 
 def _uncounted(work: Iterable[Work]) -> list[str]:
-    """What was not counted, a sentence each."""
+    """What was not counted, one sentence each."""
     work, notes = list(work), []
     unknown = [entry.operator for entry in work if not entry.counted]
     if unknown:
-        notes.append(f"not counted, as it is not known what they compute: {', '.join(map(clean, unknown))}")
+        notes.append(f"not counted, since their operation is unknown: {', '.join(map(clean, unknown))}")
     open_ = [
         f"{entry.open} of {entry.nodes} {entry.operator}" for entry in work if entry.open and entry.counted
     ]
@@ -200,5 +200,5 @@ def _uncounted(work: Iterable[Work]) -> list[str]:
 def _notes(model: ir.Model, work: Sequence[Work]) -> list[str]:
     notes = _uncounted(work)
     if any(node.op_type in ("If", "Loop", "Scan") for node in model.graph.all_nodes()):
-        notes.append("branches and the bodies of loops are counted once each, however often they run")
+        notes.append("each branch and loop body is counted once, however often it runs")
     return notes

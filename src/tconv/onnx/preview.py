@@ -1,4 +1,4 @@
-"""What `tconv rewrite` could do: every rule asked at every node; nothing is computed, nothing changed."""
+"""What `tconv rewrite` could do: every rule is matched at every node; nothing is computed or changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["would_rewrite"]
 
 
 def would_rewrite(model: ir.Model) -> dict[tuple[str, str], dict[str, str | None]]:
-    """(place, node) -> rule -> None where it fires, else why it does not; as the model stands now."""
+    """(place, node) -> rule -> None if it applies to the unchanged model, else why not."""
     context = Context(model)
     found: dict[tuple[str, str], dict[str, str | None]] = {}
     for where, node in context.nodes():

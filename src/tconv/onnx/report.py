@@ -22,11 +22,11 @@ __all__ = ["as_dict", "document"]
 COLUMNS = ("layer", "problem", "weights", "multiplications", "share", "in", "out", "columns")
 TERMS = (
     ("Weights:", "in, out/groups, kernel."),
-    ("Multiplications:", "those that reach an output; share: their part of the model's."),
-    ("In, out:", "the maps."),
+    ("Multiplications:", "those that reach an output; share: their share of the model's."),
+    ("In, out:", "the size of the maps."),
     (
         "Columns:",
-        "the buffer of one group of one image that a runtime needs which computes by GEMM and col2im.",
+        "the buffer for one group of one image that a runtime needs if it computes by GEMM and col2im.",
     ),
 )
 _MOST_DRAWN = 6  # problems
@@ -34,7 +34,7 @@ _FEW = 3  # inputs of a drawing along an axis
 
 
 def document(found: InspectionData, *, page: bool = False) -> Document:
-    """The layers, who computes them how, rewritings, findings by code; for a `page` with drawings.
+    """The layers, how each runtime computes them, rewritings, findings by code; for a `page` with drawings.
 
     >>> document(InspectionData(source="m.onnx", about={}, layers=(), work=(), diagnosis=None)).lead
     'no transposed convolution, no finding'
@@ -42,10 +42,10 @@ def document(found: InspectionData, *, page: bool = False) -> Document:
     told = found.diagnosis.findings if found.diagnosis else ()
     sections = [Section("layers", "", tuple(_layers(found, page)))]
     if found.layers:
-        sections.append(Section("runtimes", "Who computes it how", (_runtimes(found),)))
+        sections.append(Section("runtimes", "How each runtime computes it", (_runtimes(found),)))
         if found.rewritable:
             could = Entries(tuple(rewritings(found)))
-            sections.append(Section("rewritings", "What tconv rewrite could do, each exactly", (could,)))
+            sections.append(Section("rewritings", "What tconv rewrite could do, exactly", (could,)))
     listed = tuple(findings(told))
     if page:
         sections.append(Section("findings", "Findings", listed or (Line("Nothing found."),)))
@@ -73,7 +73,7 @@ def _layers(found: InspectionData, page: bool) -> Iterator[Item]:
 
 
 def _runtimes(found: InspectionData) -> Table:
-    """Who computes it how: a row for layers of which the same is said."""
+    """How each runtime computes the layers: one row for layers with the same entries."""
     alike = together(found.layers, lambda layer: layer.name, lambda layer: tuple(layer.runtimes.items()))
     rows = tuple((names, *dict(told).values()) for names, told in alike if told)
     kinds = ("name", *["words"] * len(RUNTIMES))
@@ -81,7 +81,7 @@ def _runtimes(found: InspectionData) -> Table:
 
 
 def _drawings(found: InspectionData) -> Iterator[Section]:
-    """Each kind of layer, on a few inputs: its stamps, and how many taps reach an output."""
+    """Each kind of layer on a few inputs: its stamps, and how many taps reach an output."""
     problems: dict[Geometry, list[str]] = {}
     for layer in found.layers:
         if layer.layer.geometry is not None:
@@ -107,7 +107,7 @@ def _views(geometry: Geometry) -> list[tuple[str, Picture]]:
 
 
 def _small(g: Geometry) -> Geometry:
-    """The same layer of one channel, with as few inputs as leave something after cropping."""
+    """The same layer with one channel and as few inputs as leave outputs after cropping."""
     one = replace(g, batch=1, in_channels=1, out_channels=1, groups=1)
     few = [min(size, _FEW) for size in g.input]
     for a, ((lo, hi), s) in enumerate(zip(g.padding, g.stride, strict=True)):
@@ -116,7 +116,7 @@ def _small(g: Geometry) -> Geometry:
 
 
 def about(found: InspectionData) -> str:
-    """Opset, nodes, inputs in one line."""
+    """The opset, the nodes and the inputs in one line."""
     known = dict(found.about)
     inputs = ", ".join(f"{name} {shape}" for name, shape in known.pop("inputs", {}).items())
     said = [f"{name.replace('_', ' ')} {value}" for name, value in known.items() if value]
@@ -124,7 +124,7 @@ def about(found: InspectionData) -> str:
 
 
 def cells(found: InspectionData, layer: Inspected) -> tuple[str, ...]:
-    """One row of the table."""
+    """One row of the table of layers."""
     memory, share = layer.memory, found.share(layer)
     most = "" if found.whole else "<= "
     return (
@@ -138,7 +138,7 @@ def cells(found: InspectionData, layer: Inspected) -> tuple[str, ...]:
 
 
 def total(found: InspectionData) -> str:
-    """All multiplications of the model, and whose they are."""
+    """All multiplications of the model, by operator."""
     if not found.multiplications and not found.whole:
         return "Multiplications of the model: not known without the sizes of its inputs."
     works = [work for work in found.work if work.counted and work.multiplications]
@@ -148,7 +148,7 @@ def total(found: InspectionData) -> str:
 
 
 def rewritings(found: InspectionData) -> list[tuple[str, str]]:
-    """(nodes, rules that fire there), transposed convolutions first."""
+    """(nodes, rules that apply there), transposed convolutions first."""
     speed = {rule for rules in SPEED.values() for rule in rules}
     rows = []
     for names, rules in together(found.layers, lambda layer: layer.name, lambda layer: layer.fires):
@@ -157,7 +157,7 @@ def rewritings(found: InspectionData) -> list[tuple[str, str]]:
         parts = [
             f"{goal} {', '.join(chosen)}"
             for goal, chosen in (
-                ("for speed, if measuring agrees:", [rule for rule in rules if rule in speed]),
+                ("for speed, if measured faster:", [rule for rule in rules if rule in speed]),
                 ("for targets:", [rule for rule in rules if rule not in speed]),
             )
             if chosen
@@ -169,11 +169,11 @@ def rewritings(found: InspectionData) -> list[tuple[str, str]]:
     for rule, nodes in others.items():
         more = f" and {len(nodes) - 6} more" if len(nodes) > 6 else ""
         rows.append((", ".join(nodes[:6]) + more, rule))
-    return rows or [("nothing", "no rule fits")]
+    return rows or [("nothing", "no rule applies")]
 
 
 def as_dict(found: InspectionData) -> dict[str, Any]:
-    """All of it, for JSON; names are as the file has them."""
+    """All fields, for JSON; names are as in the file."""
     return {
         "source": found.source,
         **found.about,

@@ -1,8 +1,8 @@
-"""What each runtime does with a transposed convolution on a CPU.
+"""How each runtime computes a transposed convolution on a CPU.
 
-Each sentence has been seen to hold: ONNX Runtime 1.31 by its memory and its errors, PyTorch 2.13 by its own
-choice of a backend and by the log of its oneDNN 3.12, OpenVINO 2026.4 by the kernels it names, the last two
-on x86-64 with AVX-512. `tests/onnx/test_runtimes.py` asks them again.
+Each sentence has been verified: for ONNX Runtime 1.31 by its memory use and errors, for PyTorch 2.13 by its
+choice of a backend and by the log of its oneDNN 3.12, for OpenVINO 2026.4 by the names of its kernels; the
+last two on x86-64 with AVX-512. `tests/onnx/test_runtimes.py` repeats this.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tconv.planning.problem import DTYPES
 
 __all__ = ["RUNTIMES", "columns", "of_layer", "size"]
 
-#: NumPy's name of a type -> ours.
+#: NumPy's name of a type -> tconv's.
 _CODES = MappingProxyType({"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"})
 
 
 def columns(g: Geometry) -> int:
-    """Numbers in the buffer that a GEMM leaves for col2im: one group of one image.
+    """The numbers in the column buffer between GEMM and col2im: one group of one image.
 
     >>> columns(Geometry.parse("n2 c8>32 i16x16 k7 g8"))  # 32/8 channels * 7*7 taps * 16*16 inputs
     50176
@@ -31,7 +31,7 @@ def columns(g: Geometry) -> int:
 
 
 def size(number: int) -> str:
-    """Bytes as people read them.
+    """A number of bytes with a unit.
 
     >>> size(50176 * 4), size(12), size(3 * 2**30)
     ('196 kB', '12 B', '3.0 GB')
@@ -61,13 +61,13 @@ def _openvino(g: Geometry, dtype: str, sized: bool) -> str:
         return f"GEMM and col2im ({'one axis' if g.axes == 1 else 'dilation with stride'})"
     if g.groups > 1:
         wide = g.in_channels > g.groups or g.out_channels > g.groups
-        return "a direct kernel for groups" if wide else "a direct kernel for one channel a group"
-    return "a direct kernel in blocks of channels, between changes of layout"
+        return "a direct kernel for groups" if wide else "a direct kernel for one channel per group"
+    return "a direct kernel in blocks of channels, between layout conversions"
 
 
 def _pytorch(g: Geometry, dtype: str, sized: bool) -> str:
     if not sized and dtype != "f64":
-        return "GEMM and col2im, or oneDNN: that depends on the open sizes"
+        return "GEMM and col2im, or oneDNN, depending on the open sizes"
     if _slow(g, dtype):
         why = "float64" if dtype == "f64" else "one small image, a kernel of at most 3 on an axis"
         return f"GEMM and col2im ({why})"
@@ -94,19 +94,18 @@ def _slow(g: Geometry, dtype: str) -> bool:
 
 def _tconv(g: Geometry, dtype: str, sized: bool) -> str:
     made = plan(g, dtype=dtype)
-    return (
-        f"{'' if sized else 'about '}{made.kernel}, {size(made.runner.workspace_bytes)} of workspace a thread"
-    )
+    workspace = size(made.runner.workspace_bytes)
+    return f"{'' if sized else 'about '}{made.kernel}, {workspace} of workspace per thread"
 
 
-#: Name -> what it does with a problem of a type, whose sizes are the model's (or stand-ins).
+#: Name -> how it computes a problem of a type, whose sizes are the model's (or placeholders).
 RUNTIMES: Mapping[str, Callable[[Geometry, str, bool], str]] = MappingProxyType(
     {"ONNX Runtime": _onnxruntime, "OpenVINO": _openvino, "PyTorch": _pytorch, "tconv": _tconv}
 )
 
 
 def of_layer(geometry: Geometry, dtype: str, sized: bool) -> dict[str, str]:
-    """What every runtime does with a layer; `dtype` is NumPy's name."""
+    """How every runtime computes a layer; `dtype` is NumPy's name."""
     code = _CODES.get(dtype, dtype)
     if code not in DTYPES:
         return {}

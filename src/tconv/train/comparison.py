@@ -1,4 +1,4 @@
-"""One network trained several times, with nothing changed but its upsampling, and what came of each."""
+"""One network, trained several times with different upsampling, and the results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Weights = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture of the test split, chosen for looking at."""
+    """A picture of the test split, chosen to be shown."""
 
     name: str
     picture: Picture
@@ -50,7 +50,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of upsampling: its run, how good it is on the test split, its labels of the shown pictures."""
+    """One way of upsampling: its run, its measures on the test split, its labels of the shown pictures."""
 
     upsampling: str
     run: Run
@@ -62,7 +62,7 @@ class Variant:
     step: StepTime
 
     def iou_of(self, index: int, shown: Shown) -> float:
-        """Mean IoU on one of the shown pictures, over the classes that are there or predicted."""
+        """Mean IoU on one of the shown pictures, over the classes that are present or predicted."""
         classes = len(self.evaluation.classes)
         counted = shown.truth != IGNORED
         pairs = shown.truth[counted].astype(np.int64) * classes + self.labels[index][counted]
@@ -71,7 +71,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All variants, what they share, and the pictures to look at."""
+    """All variants, what they share, and the pictures to show."""
 
     data: Data
     settings: dict[str, Any]
@@ -91,9 +91,9 @@ def compare(
 ) -> Comparison:
     """Train one run for each way of upsampling in `out`/NAME, and evaluate the best epoch of each on `test`.
 
-    The test split is looked at once for each variant, after its training.  Training steps are timed for
+    The test split is evaluated once per variant, after its training.  Training steps are timed for
     `rounds` rounds at the end, all variants in turns on the same batches.  Runs of an earlier comparison in
-    the same place are replaced.
+    the same folder are replaced.
 
     Raises:
         TconvError: as in `fit`.
@@ -139,7 +139,7 @@ def compare(
 
 
 def _emptied(folder: Path) -> Path:
-    """The folder of a run, without the files of an earlier one."""
+    """The folder of a run, cleared of the files of an earlier one."""
     make_folder(folder)
     for name in ("best.ckpt", "last.ckpt", "log.csv"):
         (folder / name).unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def _labels(segmenter: Segmenter, picture: Picture) -> Label:
 
 
 def _filters(segmenter: Segmenter) -> tuple[Filters, ...]:
-    """Pairs of a fresh network's upsampling weights and those that were learned."""
+    """The upsampling weights of a fresh network and of the trained one, in pairs."""
     fresh = dict(Segmenter(**segmenter.hparams).network.upsample.named_parameters())
     return tuple(
         Filters(name, fresh[name].detach().numpy(), weight.detach().numpy())

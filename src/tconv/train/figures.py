@@ -67,7 +67,7 @@ def curves(
     title: str,
     log: bool = False,
 ) -> str:
-    """Lines (x, y) over epochs as an SVG element, in their CSS `colours`; all else is currentColor.
+    """Lines (x, y) over epochs as an SVG element, in their CSS `colours`; everything else is currentColor.
 
     Matplotlib has no CSS colours: each line is drawn in a placeholder colour that is then replaced.
     """

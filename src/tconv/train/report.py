@@ -1,4 +1,4 @@
-"""The report of a comparison, as a document: what was measured, pictures, curves, filters, caveats."""
+"""The report of a comparison, as a document: measures, pictures, curves, filters, caveats."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tconv.train.report_pictures import closer_look, curve, filters, picture_row
 
 __all__ = ["document", "write_report"]
 
-#: What has to be said about a built-in data set.
+#: Caveats about a built-in data set.
 CAVEATS = {
     "brain": (
         "The pictures are axial slices of the MNI152 template: one brain, the average of 152 "
-        "people's, and made left-right symmetric. Nothing here says how well another person's scan would be "
+        "people's, made left-right symmetric. Nothing here says how well another person's scan would be "
         "labelled.",
         "Neighbouring slices look alike, so the splits are contiguous blocks with a gap of four slices on "
         "either side, never random ones. Even so the network has seen the same brain a few millimetres away.",
@@ -46,9 +46,9 @@ CAVEATS = {
         "fluid) in the template's own tissue maps, so thin and mixed tissue is labelled by a threshold.",
         "CSF is rare (8 % of the brain's pixels) and thin: its IoU suffers first from coarse edges.",
         "One run for each variant. Two seeds of the learned variant gave a mean IoU of 0.752 and 0.790 "
-        "while the settings were sought: differences of a few hundredths may be luck.",
-        "The settings were found with learned upsampling, in some runs whose test results were seen, too. "
-        "Other variants might gain from settings of their own.",
+        "while the settings were chosen: differences of a few hundredths may be chance.",
+        "The settings were chosen with learned upsampling, in part with the test results in view. "
+        "Other variants might gain from their own settings.",
     ),
 }
 
@@ -65,7 +65,7 @@ def write_report(comparison: Comparison, path: Path) -> None:
 
 
 def document(comparison: Comparison) -> Document:
-    """All that the page says."""
+    """The content of the page."""
     variants = comparison.variants
     tally = tuple(
         (f"{v.evaluation.measures.mean_iou:.3f}", f"mean IoU, {v.upsampling}", series(v.upsampling))
@@ -145,7 +145,7 @@ def _test(comparison: Comparison) -> Iterator[Item]:
 def _table(
     name: str, columns: Sequence[str], variants: Sequence[Variant], rows: Sequence[Sequence[str | Mark]]
 ) -> Table:
-    """A row for each variant, with its colour."""
+    """One row per variant, with its colour."""
     named = tuple(
         (Mark(v.upsampling, colour=series(v.upsampling)), *row) for v, row in zip(variants, rows, strict=True)
     )
@@ -156,7 +156,7 @@ def _pictures(comparison: Comparison) -> Iterator[Item]:
     classes = comparison.data.classes
     yield Line(
         "Slices of the test split, evenly spread over it; none was used for training or for choosing an "
-        "epoch. Under each prediction stands its mean IoU on that slice alone."
+        "epoch. The number under each prediction is its mean IoU on that slice."
     )
     named = zip(classes, colours(classes), strict=True)
     yield Legend(tuple((name, f"#{bytes(colour).hex()}") for name, colour in named))
@@ -166,7 +166,7 @@ def _pictures(comparison: Comparison) -> Iterator[Item]:
 
 def _learning(variants: Sequence[Variant]) -> Iterator[Item]:
     yield Legend(tuple((v.upsampling, series(v.upsampling)) for v in variants))
-    loss = "Training loss: cross-entropy a pixel, logarithmic scale."
+    loss = "Training loss: cross-entropy per pixel, logarithmic scale."
     kept = "Mean IoU on the validation split; the best epoch's weights are kept."
     yield Figures(
         (
@@ -180,7 +180,7 @@ def _learning(variants: Sequence[Variant]) -> Iterator[Item]:
 def _speed(variants: Sequence[Variant]) -> str:
     text = (
         "Median time of a training step (forward, loss, backward, AdamW), all variants in turns on the same "
-        "batches in this very run, and of the upsampling layers alone, forward and backward."
+        "batches in this run, and of only the upsampling layers, forward and backward."
     )
     for v in variants:
         if v.step.pytorch_step is not None and v.step.pytorch_upsampling is not None:

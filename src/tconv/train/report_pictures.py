@@ -32,7 +32,7 @@ def picture_row(comparison: Comparison, index: int) -> Figures:
 
 
 def closer_look(comparison: Comparison) -> Figures:
-    """A window of one picture, where edges are."""
+    """A window of one picture with many edges."""
     index = len(comparison.shown) // 2
     shown, classes = comparison.shown[index], comparison.data.classes
     window = _window(shown)
@@ -49,7 +49,7 @@ def closer_look(comparison: Comparison) -> Figures:
         tuple(parts),
         "A closer look",
         f"The same window of {WINDOW} × {WINDOW} pixels in one slice. The network's last map of scores has "  # noqa: RUF001
-        "one cell for 8 × 8 pixels: nearest-neighbour shows the cells, bilinear rounds them off, and a "  # noqa: RUF001
+        "one cell per 8 × 8 pixels: nearest-neighbour shows the cells, bilinear rounds them off, and a "  # noqa: RUF001
         "learned filter can place edges inside them.",
         layout="wide",
     )
@@ -78,7 +78,7 @@ def curve(variants: Sequence[Variant], column: str, title: str, caption: str, *,
 
 
 def filters(comparison: Comparison) -> Iterator[Section]:
-    """Every upsampling filter before and after training; nothing if no variant learns any."""
+    """Every upsampling filter before and after training; nothing if no variant learns them."""
     panels = []
     for variant in comparison.variants:
         for each in variant.filters:

@@ -68,9 +68,9 @@ def test_data_that_are_not_all_there(
 
 def test_data_in_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
-    assert "in no regular file" in refused(outside(tmp_path, "pipe"), capsys)
+    assert "not in a regular file" in refused(outside(tmp_path, "pipe"), capsys)
     (tmp_path / "folder").mkdir()
-    assert "in no regular file" in refused(outside(tmp_path, "folder"), capsys)
+    assert "not in a regular file" in refused(outside(tmp_path, "folder"), capsys)
     assert "No such file" in refused(outside(tmp_path, "missing.bin"), capsys)
     (tmp_path / "w.bin").write_bytes(WEIGHT.tobytes())
     os.link(tmp_path / "w.bin", tmp_path / "again.bin")

@@ -195,5 +195,5 @@ def test_weights_that_are_claimed_too_often_are_refused(tmp_path: Path) -> None:
         nodes.append(helper.make_node("ConvTranspose", ["x", f"w{i}"], [f"y{i}"], name=f"up{i}"))
     arrays = {"v": np.zeros((64, 64, 4, 4), np.int8), "s": np.float32(0.5)}
     path = saved(model_proto(nodes, {"x": (1, 64, 5, 5)}, ["y0"], arrays), tmp_path)
-    with pytest.raises(TconvError, match=r"share weights so often that they claim 68,419,584 bytes"):
+    with pytest.raises(TconvError, match=r"share weights so often that they come to 68,419,584 bytes"):
         read(path)

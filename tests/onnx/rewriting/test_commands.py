@@ -127,10 +127,10 @@ def test_nothing_to_do_writes_the_same_model(tmp_path: Path, capsys: pytest.Capt
         assert out.read_bytes() == path.read_bytes()
         assert "wrote" in (said := capsys.readouterr().err)
         why = {"speed": "no rewriting makes the whole model faster"}.get(
-            goal, f"it has nothing that {goal} takes away"
+            goal, f"it has nothing that {goal} removes"
         )
         assert f"Nothing was rewritten: {why}." in " ".join(said.split())
-        assert ("inputs of small made-up sizes were timed" in " ".join(said.split())) == (goal == "speed")
+        assert ("timed with small generated inputs" in " ".join(said.split())) == (goal == "speed")
         out.unlink()
 
 
@@ -159,7 +159,7 @@ def test_the_input_is_never_written(grouped: Path, kind: str, capsys: pytest.Cap
         (["--for", "speed", "--input", "none.npz"], "cannot read none.npz: No such file"),
         (["--for", "speed", "--input", "y=1x4x8x8"], "the model's inputs are x"),
         (["--for", "speed", "--input", "x=1xax8"], "a shape such as x=1x3x640x640 would fit"),
-        (["--for", "speed", "--input", "x=1x3x8x8"], "no input could be made up that the model takes"),
+        (["--for", "speed", "--input", "x=1x3x8x8"], "no input could be generated that the model accepts"),
         ([], "the following arguments are required: --for"),
     ],
 )
@@ -195,7 +195,7 @@ def test_feeds_that_do_not_fit(grouped: Path, arrays: dict[str, np.ndarray], sai
 def test_a_file_that_is_no_npz(grouped: Path, data: bytes) -> None:
     path = grouped.with_name("feeds.npz")
     path.write_bytes(data)
-    with pytest.raises(TconvError, match=r"no whole \.npz file"):
+    with pytest.raises(TconvError, match=r"not a complete \.npz file"):
         tconv.onnx.rewrite(grouped, goal="no-groups", inputs=[path])
 
 
@@ -255,7 +255,7 @@ def test_what_the_runtime_does_not_know_is_one_line(
     path, out = save(made, tmp_path / "in.onnx"), tmp_path / "out.onnx"
     assert run(path, out, "--for", "speed") == 2
     err = capsys.readouterr().err
-    assert f"ONNX Runtime cannot run {path}, hence it is not compared or timed: Fatal error: own:Own" in err
+    assert f"ONNX Runtime cannot run {path}, so it is neither compared nor timed: Fatal error: own:Own" in err
     assert err.count("\n") == 1
     assert not out.exists()
     assert run(path, out, "--for", "no-groups", "--json") == 2

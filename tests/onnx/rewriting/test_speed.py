@@ -17,7 +17,7 @@ from onnx import helper  # noqa: E402
 import tconv.onnx  # noqa: E402
 from tconv.onnx.rewriting import speed  # noqa: E402
 from tconv.onnx.rewriting.feeds import Feeds  # noqa: E402
-from tconv.onnx.rewriting.measuring import Timed, race  # noqa: E402
+from tconv.onnx.rewriting.measuring import Timed, time_in_turns  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner  # noqa: E402
 from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
@@ -56,7 +56,7 @@ def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch) -> speed.Faster:
         one, two = (cost(op_types(shelf.models[name])) for name in (before, after))
         return Timed(one, two, one / two, float(two < one))
 
-    monkeypatch.setattr(speed, "race", told)
+    monkeypatch.setattr(speed, "time_in_turns", told)
     shelf = Shelf()
     found = speed.search(two_layers(), shelf, Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
     assert len(shelf.models) == 1
@@ -105,7 +105,7 @@ def test_a_result_that_does_not_hold_is_dropped(monkeypatch: pytest.MonkeyPatch)
     def told(_: Shelf, before: str, __: str, *___: object) -> Timed:
         return Timed(1, 1, 1.04, 1.0) if before == "original" else Timed(2, 1, 2.0, 1.0)
 
-    monkeypatch.setattr(speed, "race", told)
+    monkeypatch.setattr(speed, "time_in_turns", told)
     found = speed.search(two_layers(), Shelf(), Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
     assert any(trial.kept for trial in found.trials)
     assert found.moves == ()
@@ -113,7 +113,7 @@ def test_a_result_that_does_not_hold_is_dropped(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_no_time_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "race", lambda *_: pytest.fail("there is no time to measure"))
+    monkeypatch.setattr(speed, "time_in_turns", lambda *_: pytest.fail("there is no time to measure"))
     found = speed.search(two_layers(), Shelf(), Feeds("x", {}), seconds=-1)  # type: ignore[arg-type]
     assert found.moves == ()
     assert {trial.note for trial in found.trials if trial.fired} == {"no time left"}
@@ -134,7 +134,7 @@ def test_a_race_is_run_in_turns() -> None:
         taken = runner.time(["a", "b"], feeds, seconds=0, turns=7)
         assert [len(times) for times in taken.values()] == [7, 7]
         assert all(second > 0 for times in taken.values() for second in times)
-        assert race(runner, "a", "b", feeds, 0.01).before > 0
+        assert time_in_turns(runner, "a", "b", feeds, 0.01).before > 0
 
 
 def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

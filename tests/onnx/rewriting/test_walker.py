@@ -71,11 +71,11 @@ def test_a_bias_that_is_there_is_added_to() -> None:
 @pytest.mark.parametrize(
     ("nodes", "outputs", "reason"),
     [
-        ([("Add", ["y", "b"], "z")], ["z", "y"], "its answer is an output of the model"),
+        ([("Add", ["y", "b"], "z")], ["z", "y"], "its output is an output of the model"),
         ([("Relu", ["y"], "z")], ["z"], "followed by Relu, not by Add or Sub"),
-        ([("Add", ["y", "b"], "u"), ("Add", ["y", "u"], "z")], ["z"], "2 nodes read its answer"),
-        ([("Add", ["y", "y"], "z")], ["z"], "what is added is computed"),
-        ([("Add", ["y", "wide"], "z")], ["z"], "what is added has shape (4,), not one number a channel"),
+        ([("Add", ["y", "b"], "u"), ("Add", ["y", "u"], "z")], ["z"], "2 nodes read its output"),
+        ([("Add", ["y", "y"], "z")], ["z"], "the addend is computed"),
+        ([("Add", ["y", "wide"], "z")], ["z"], "the addend has shape (4,), not one number per channel"),
     ],
 )
 def test_why_fold_bias_does_not_fire(
@@ -135,11 +135,11 @@ def test_an_answer_read_in_a_branch_is_kept() -> None:
     choose = helper.make_node("If", ["which"], ["z"], then_branch=graphs[0], else_branch=graphs[1])
     held = {"w": np.ones((1, 2, 2), np.float32), "b": np.ones((2, 1), np.float32), "which": np.array(True)}
     made = model([layer(), choose], {"x": [1, 1, 3]}, ["z"], held)
-    assert [step.reason for step in apply_rules(made, FOLD)] == ["2 nodes read its answer"]
+    assert [step.reason for step in apply_rules(made, FOLD)] == ["2 nodes read its output"]
     del choose.attribute[1].g.node[:]
     choose.attribute[1].g.output[0].name = "b"
     made = model([layer(), choose], {"x": [1, 1, 3]}, ["z"], held)
-    assert [step.reason for step in apply_rules(made, FOLD)] == ["its answer is read inside a branch or loop"]
+    assert [step.reason for step in apply_rules(made, FOLD)] == ["its output is read inside a branch or loop"]
 
 
 def test_a_function_is_rewritten_with_constants_of_its_own() -> None:
@@ -213,13 +213,13 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     ir.save(model([up], {"x": [1, 1, 4]}, ["y"], {"w": weight}), tmp_path / "in.onnx")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(TconvError, match="pipe: it is no regular file"):
+    with pytest.raises(TconvError, match="pipe: it is not a regular file"):
         rewrite(tmp_path / "in.onnx", pipe, goal="no-groups", check=False)
     assert pipe.is_fifo()
 
 
 def test_speed_stands_alone() -> None:
-    with pytest.raises(TconvError, match="--for speed stands alone"):
+    with pytest.raises(TconvError, match="--for speed cannot be combined"):
         target("no-groups,speed")
 
 

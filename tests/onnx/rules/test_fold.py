@@ -77,8 +77,8 @@ def test_batchnorm_of_real_numbers() -> None:
     ("change", "reason"),
     [
         ({"training_mode": 1}, "the BatchNormalization takes its mean and variance from the batch"),
-        ({"outputs": ["z", "y"]}, "its answer is an output of the model"),
-        ({"gamma": "x"}, "the layer gives the BatchNormalization its numbers"),
+        ({"outputs": ["z", "y"]}, "its output is an output of the model"),
+        ({"gamma": "x"}, "the layer computes the parameters of the BatchNormalization"),
         ({"computed": True}, "the BatchNormalization's numbers are computed"),
         ({"variance": -1}, "variance + epsilon is -1 in channel 0; above 0 would fit"),
     ],
@@ -161,10 +161,10 @@ def test_neg_is_folded_on_either_side() -> None:
 @pytest.mark.parametrize(
     ("nodes", "reason"),
     [
-        ([("Mul", ["y", "rows"])], "the factor has shape (2, 1), not one number a channel"),
-        ([("Mul", ["y", "wide"])], "the factor has shape (1, 1, 2, 1), not one number a channel"),
+        ([("Mul", ["y", "rows"])], "the factor has shape (2, 1), not one number per channel"),
+        ([("Mul", ["y", "wide"])], "the factor has shape (1, 1, 2, 1), not one number per channel"),
         ([("Mul", ["y", "y"])], "the factor is computed"),
-        ([("Div", ["one", "y"])], "it divides a constant by the channels, not the channels"),
+        ([("Div", ["one", "y"])], "it divides a constant by the channels"),
         ([("Div", ["y", "zero"])], "it divides by zero"),
         ([("Mul", ["y", "inf"])], "the factor is not finite"),
         ([("Mul", ["y", "huge"])], "new values of up to 2e+38 are beyond float16; a wider dtype would fit"),
@@ -188,12 +188,20 @@ def test_why_a_scale_is_not_folded(nodes: list[tuple[str, list[str]]], reason: s
 @pytest.mark.parametrize(
     ("shape", "node", "reason"),
     [
-        (["n", 4, 5], ("Relu", ["x"]), "nothing that scales stands before it, but Relu"),
-        (["n", 4, 5], ("Add", ["x", "c"]), "nothing that scales stands before it, but Add"),
-        (["n", "c", 5], ("Mul", ["x", "c"]), "whether 4 channels are scaled, or made of fewer, is not known"),
-        (["n", 1, 5], ("Mul", ["x", "c"]), "whether 4 channels are scaled, or made of fewer, is not known"),
-        ([4, 5], ("Mul", ["x", "l"]), "whether 4 channels are scaled, or made of fewer, is not known"),
-        (["n", 4, 5], ("Mul", ["c", "c"]), "what is scaled is a constant"),
+        (["n", 4, 5], ("Relu", ["x"]), "it follows Relu, not a scale"),
+        (["n", 4, 5], ("Add", ["x", "c"]), "it follows Add, not a scale"),
+        (
+            ["n", "c", 5],
+            ("Mul", ["x", "c"]),
+            "whether 4 channels are scaled, or fewer broadcast, is not known",
+        ),
+        (
+            ["n", 1, 5],
+            ("Mul", ["x", "c"]),
+            "whether 4 channels are scaled, or fewer broadcast, is not known",
+        ),
+        ([4, 5], ("Mul", ["x", "l"]), "whether 4 channels are scaled, or fewer broadcast, is not known"),
+        (["n", 4, 5], ("Mul", ["c", "c"]), "the scaled value is a constant"),
         (["n", 4, 5], ("Mul", ["x", "x"]), "the factor is computed"),
     ],
 )
@@ -211,9 +219,9 @@ def test_an_input_scale_that_others_read_stays() -> None:
     scale = helper.make_node("Mul", ["x", "two"], ["s"])
     held = {"two": np.float32(2)}
     made = built(given, [helper.make_node("Relu", ["s"], ["r"])], held, before=[scale], outputs=["y", "r"])
-    assert reasons(made, "fold-input-scale") == ["2 nodes read its answer"]
+    assert reasons(made, "fold-input-scale") == ["2 nodes read its output"]
     made = built(given, before=[scale], constants=held, outputs=["y", "s"])
-    assert reasons(made, "fold-input-scale") == ["its answer is an output of the model"]
+    assert reasons(made, "fold-input-scale") == ["its output is an output of the model"]
 
 
 @pytest.mark.parametrize(

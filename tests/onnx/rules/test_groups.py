@@ -141,7 +141,7 @@ def test_options_that_no_runtime_takes_are_left(rule: str) -> None:
         ("groups-to-batch", 1, "", "it has one group"),
         ("groups-to-batch", 2, "one", "its groups have different weights"),
         ("split-depthwise", 16, "", "it has 16 groups for 32 channels"),
-        ("split-depthwise", 32, "line", "its kernel lies along one axis"),
+        ("split-depthwise", 32, "line", "its kernel has one axis"),
         (
             "split-depthwise",
             32,

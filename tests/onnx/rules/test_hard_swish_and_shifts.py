@@ -82,11 +82,11 @@ def test_no_rule_fires_before_opset_7(rule: str, opset: int) -> None:
     [
         ([("Add", ["x", "seven"], "y")], ["y"], "it does not add 3"),
         ([ADD, ("Relu", ["a"], "y")], ["y"], "followed by Relu, not by Clip"),
-        ([ADD, CLIP], ["c"], "its answer is an output of the model"),
+        ([ADD, CLIP], ["c"], "its output is an output of the model"),
         ([ADD, ("Clip", ["a", "zero", "seven"], "c"), ("Mul", ["x", "c"], "m"), ("Div", ["m", "six"], "y")],
-         ["y"], "what follows does not clip to 0 and 6"),
+         ["y"], "the next node does not clip to 0 and 6"),
         ([ADD, CLIP, ("Mul", ["c", "six"], "m"), ("Div", ["m", "six"], "y")],
-         ["y"], "the clipped value is not multiplied by what was clipped"),
+         ["y"], "the clipped value is not multiplied by the input"),
         ([ADD, CLIP, ("Mul", ["x", "c"], "m"), ("Div", ["m", "seven"], "y")],
          ["y"], "the product is not divided by 6"),
         ([ADD, CLIP, ("Mul", ["x", "c"], "m"), ("Relu", ["m"], "y")], ["y"], "followed by Relu, not by Div"),
@@ -130,9 +130,9 @@ def test_fold_input_shift(axes: int, groups: int, biased: bool, size: int) -> No
     [
         (["x", "b"], {"pads": [1, 1]}, 2, "it is padded"),
         (["x", "b"], {"auto_pad": "SAME_UPPER"}, 2, "it is padded"),
-        (["x", "x"], {}, 2, "what is added is not one constant a channel"),
-        (["x", "wide"], {}, 2, "what is added is not one constant a channel"),
-        (["x", "b"], {}, 1, "whether 2 channels are shifted, or made of fewer, is not known"),
+        (["x", "x"], {}, 2, "the addend is not one constant per channel"),
+        (["x", "wide"], {}, 2, "the addend is not one constant per channel"),
+        (["x", "b"], {}, 1, "whether 2 channels are shifted, or fewer broadcast, is not known"),
     ],
 )
 def test_why_a_shift_is_not_folded(add: list[str], options: dict, channels: int, reason: str) -> None:
@@ -151,7 +151,7 @@ def test_a_shift_that_others_read_stays() -> None:
     nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Conv", ["a", "w"], ["y"])]
     made = model(nodes, {"x": [1, 2, 5]}, ["y", "a"], held)
     assert [step.reason for step in apply_rules(made, [RULES["fold-input-shift"]])] == [
-        "its answer is an output of the model"
+        "its output is an output of the model"
     ]
 
 

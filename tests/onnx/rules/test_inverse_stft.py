@@ -97,8 +97,8 @@ def test_a_real_inverse_stft() -> None:
     ("change", "reason"),
     [
         ({"kernel": 16}, "kernel 16 is short; from 32 on it is like an inverse STFT"),
-        ({"outputs": 2}, "2 output channels a group, not one"),
-        ({"dilations": [2]}, "a dilated kernel makes no frames"),
+        ({"outputs": 2}, "2 output channels per group, not one"),
+        ({"dilations": [2]}, "a dilated kernel has no frames"),
         ({"kernel": 64, "hop": 1}, "64 frames overlap; at most 32 are added one by one"),
         ({"pads": [-3, 0]}, "pads=(-3, 0); it must be at least 0"),
         ({"output_shape": [100]}, "its padding depends on sizes that are not known"),

@@ -80,15 +80,15 @@ def test_what_lies_before_may_tell_type_and_channels() -> None:
     [
         (
             (2, 2), {"coordinate_transformation_mode": "align_corners"},
-            "align_corners does not keep the distance of samples",
+            "align_corners does not preserve the distance of samples",
         ),
         (
             (2, 2), {"coordinate_transformation_mode": "tf_half_pixel_for_nn"},
-            "tf_half_pixel_for_nn is for nearest alone",
+            "tf_half_pixel_for_nn is only for nearest",
         ),
         (
             (2, 2), {"coordinate_transformation_mode": "tf_crop_and_resize"},
-            "tf_crop_and_resize does not keep the distance of samples",
+            "tf_crop_and_resize does not preserve the distance of samples",
         ),
         ((1.5, 2), {}, "its factors 1.5, 2 are not whole, or beyond 4096"),
         ((2, 2), {"antialias": 1}, "it has antialias"),
@@ -106,7 +106,7 @@ def test_why_it_stays_a_resize_by_its_input() -> None:
         return reasons(model([node], {"x": shape}, ["y"], scales, dtype=dtype), "linear-resize")
 
     assert why([1, "c", 4, 4]) == ["its number of channels is not known"]
-    assert why([1, 3, 4, 4], "cubic") == ["it resizes by cubic, not by linear"]
+    assert why([1, 3, 4, 4], "cubic") == ["its mode is cubic, not linear"]
     assert why([1, 3, 4, 4], dtype=TensorProto.UINT8) == ["it resizes uint8"]
 
 
@@ -172,17 +172,17 @@ TWO = {"factors": (2, 2), "edges": [(1, 1), (1, 1)], "crop": cropped(2, 2)}
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"mode": "reflect"}, "it pads otherwise than by the edge"),
-        ({"edges": [(1, 1), (0, 1)]}, "edges repeated (0, 1) times and (3, 3) cropped are no resize"),
+        ({"mode": "reflect"}, "it does not pad with the edge"),
+        ({"edges": [(1, 1), (0, 1)]}, "edges repeated (0, 1) times and (3, 3) cropped are not a resize"),
         (
             {"edges": [(1, 1), (0, 1)], "crop": [(3, 3), (1, 3)]},
-            "edges repeated (0, 1) times and (1, 3) cropped are no resize",
+            "edges repeated (0, 1) times and (1, 3) cropped are not a resize",
         ),
-        ({"crop": [(3, 3), (3, 2)]}, "edges repeated (1, 1) times and (3, 2) cropped are no resize"),
-        ({"edges": [(1, 1), (1, 2)]}, "edges repeated (1, 2) times and (3, 3) cropped are no resize"),
+        ({"crop": [(3, 3), (3, 2)]}, "edges repeated (1, 1) times and (3, 2) cropped are not a resize"),
+        ({"edges": [(1, 1), (1, 2)]}, "edges repeated (1, 2) times and (3, 3) cropped are not a resize"),
         ({"bias": np.ones(3, np.float32)}, "the layer after it has a bias"),
-        ({"kernel": np.ones((4, 4))}, "the layer after it has another kernel than the bilinear one"),
-        ({"kernel": np.ones((4, 3))}, "the layer after it has another kernel than the bilinear one"),
+        ({"kernel": np.ones((4, 4))}, "the kernel of the layer after it is not bilinear"),
+        ({"kernel": np.ones((4, 3))}, "the kernel of the layer after it is not bilinear"),
         ({"group": 1}, "the layer after it is not depthwise"),
         ({"dilations": [2, 1]}, "the layer after it does not upsample"),
         ({"strides": [1, 1]}, "the layer after it does not upsample"),
@@ -219,7 +219,7 @@ def test_why_it_stays_a_layer_by_what_follows() -> None:
     pad = helper.make_node("Pad", ["x", "p"], ["y"], mode="edge")
     held = {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
     alone = model([pad], {"x": [1, 3, 4, 4]}, ["y"], held)
-    assert reasons(alone, "to-linear-resize") == ["its answer is an output of the model"]
+    assert reasons(alone, "to-linear-resize") == ["its output is an output of the model"]
     computed = layer(**TWO)
     del computed.graph.initializers["p"]
     proto = ir.to_proto(computed)

@@ -159,7 +159,7 @@ READ_TWICE = [helper.make_node("Relu", ["u"], ["z"])]
 @pytest.mark.parametrize(
     ("factors", "resize", "convolution", "more", "reason"),
     [
-        ((2, 2), {"mode": "linear"}, {}, [], "it resizes by linear, not by nearest"),
+        ((2, 2), {"mode": "linear"}, {}, [], "its mode is linear, not nearest"),
         ((2.5, 2), {}, {}, [], "its factors 2.5, 2 are not whole, or beyond 4096"),
         ((2.0**31, 2), {}, {}, [], "its factors 2.14748e+09, 2 are not whole, or beyond 4096"),
         ((np.nan, np.inf), {}, {}, [], "its factors nan, inf are not whole, or beyond 4096"),
@@ -180,7 +180,7 @@ READ_TWICE = [helper.make_node("Relu", ["u"], ["z"])]
             (2, 2), {}, {"pads": [0, 0, 0, 4]}, [],
             "it would need an output_padding of (0, 2) with strides (2, 2), which ONNX cannot say",
         ),
-        ((2, 2), {}, {}, READ_TWICE, "2 nodes read its answer"),
+        ((2, 2), {}, {}, READ_TWICE, "2 nodes read its output"),
     ],
 )  # fmt: skip
 def test_why_it_does_not_merge(factors, resize, convolution, more, reason) -> None:
@@ -196,7 +196,7 @@ def test_why_it_does_not_merge_by_its_inputs() -> None:
     def why(made: ir.Model) -> list[str | None]:
         return reasons(made, "merge-nearest")
 
-    assert why(model(nodes, X, ["u"], held)) == ["its answer is an output of the model"]
+    assert why(model(nodes, X, ["u"], held)) == ["its output is an output of the model"]
     for axes in ([2, 2], [2], [9, 8]):
         node = helper.make_node("Resize", ["x", "", "f"], ["u"], axes=axes)
         misfit = model([node, conv()], X, ["y"], {"f": np.float32([2, 2])} | weights(1, 2, 3))
@@ -254,14 +254,14 @@ def test_output_padding_splits_into_padding() -> None:
     ("weight", "said", "reason"),
     [
         (np.ones((4, 2, 4)), {"strides": [1]}, "stride 1 repeats nothing"),
-        (np.ones((4, 2, 4)), {"strides": [2], "dilations": [2]}, "a dilated kernel holds no repetition"),
+        (np.ones((4, 2, 4)), {"strides": [2], "dilations": [2]}, "a dilated kernel has no repetition"),
         (
             np.ones((4, 2, 4)), {"strides": [2], "pads": [3, 0]},
             "the convolution would need the padding ((-1, 2),), which ONNX cannot say",
         ),
         (
             np.arange(32.0).reshape(4, 2, 4) ** 2, {"strides": [2]},
-            "its kernel is no product of repeating and a convolution",
+            "its kernel is not a product of repetition and a convolution",
         ),
         (
             np.ones((4, 2, 1)), {"strides": [2]},

@@ -112,12 +112,12 @@ def test_a_value_between_that_others_see_stays(rule: str) -> None:
     made = model(nodes_of(piece), open_shape(piece), ["y", "mid"], piece.held)
     (reason,) = reasons(made, rule)
     assert reason is not None
-    assert reason.endswith("its answer is an output of the model")
+    assert reason.endswith("its output is an output of the model")
     more = helper.make_node("Neg", ["mid"], ["z"])
     made = model([*nodes_of(piece), more], open_shape(piece), ["y", "z"], piece.held)
     (reason,) = reasons(made, rule)
     assert reason is not None
-    assert reason.endswith("2 nodes read its answer")
+    assert reason.endswith("2 nodes read its output")
 
 
 def test_every_rule_has_a_piece() -> None:

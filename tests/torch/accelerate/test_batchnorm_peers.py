@@ -1,7 +1,7 @@
 """BatchNorm folded into a grouped transposed convolution by others: what the guide says of them is seen here.
 
 docs/guides/pytorch.md names who is wrong and who refuses; a version that behaves otherwise fails here, and
-the guide is to be mended.
+the guide has to be corrected.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def test_a_global_number_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ONE_WAY = r" \(line \d+\), of which a trace shows one way$"
 REASONS: list[tuple[type[Net], str]] = [
-    (UsedTwice, "its answer has 2 uses in UsedTwice$"),
+    (UsedTwice, "its output has 2 uses in UsedTwice$"),
     (Branch, f"Branch.forward has a branch{ONE_WAY}"),
     (Without, f"Without.forward has a with block{ONE_WAY}"),
     (Data, f"Data.forward has a branch{ONE_WAY}"),
@@ -255,8 +255,8 @@ REASONS: list[tuple[type[Net], str]] = [
     (Random, "Random.forward computes what a trace would freeze$"),
     (Buffer, "torch.fx cannot trace Buffer: symbolically traced variables cannot be used"),
     (Item, "torch.fx cannot trace Item: "),
-    (Kept, f"Kept.forward has a tensor, gain, that is no buffer{ONE_WAY}"),
-    (Mode, f"Mode.forward has a call that takes nothing{ONE_WAY}"),
+    (Kept, f"Kept.forward has a tensor, gain, that is not a buffer{ONE_WAY}"),
+    (Mode, f"Mode.forward has a call without arguments{ONE_WAY}"),
     (Filtered, f"Filtered.forward has a branch{ONE_WAY}"),
     (Helped, f"helper has a branch{ONE_WAY}"),
 ]

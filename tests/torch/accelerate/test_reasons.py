@@ -19,7 +19,7 @@ SEQUENCES: list[tuple[Callable[[], list[nn.Module]], list[str], str]] = [
     (
         lambda: [nn.Upsample(scale_factor=2), nn.ReLU(), nn.Conv2d(4, 4, 3)],
         [],
-        "ReLU follows, and no convolution",
+        "ReLU follows, not a convolution",
     ),
     (lambda: [nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, 2)], [], "the convolution has stride (2, 2)"),
     (
@@ -87,7 +87,7 @@ def test_one_upsampling_before_two_convolutions() -> None:
     assert [(row.name, row.what, row.done, row.why) for row in done.rows] == [
         ("0, 2, 4 + 1", "nearest x2, Conv2d 4>4 k3 p1", ["merged into one layer"], ["Upsample follows"]),
         ("0, 2, 4 + 3", "nearest x2, Conv2d 4>4 k5 p2", ["merged into one layer"], ["Upsample follows"]),
-        ("0, 2, 4", "Upsample (nearest)", [], ["GELU follows, and no convolution"]),
+        ("0, 2, 4", "Upsample (nearest)", [], ["GELU follows, not a convolution"]),
     ]
 
 

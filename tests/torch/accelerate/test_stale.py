@@ -240,7 +240,7 @@ def test_a_global_tensor_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     parts, x = _GlobalTensor().eval(), torch.randn(1, 4, 5, 5)
     held = set(vars(parts))
     done = accelerate(parts, report=False)
-    assert "a tensor, SCALE, that is no buffer" in " ".join(str(done).split())
+    assert "a tensor, SCALE, that is not a buffer" in " ".join(str(done).split())
     with torch.no_grad():
         before = parts(x)
         monkeypatch.setitem(globals(), "SCALE", torch.tensor(10.0))

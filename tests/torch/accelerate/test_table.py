@@ -103,7 +103,7 @@ def test_a_slower_whole_is_taken_back(clock: Callable[..., Clock]) -> None:
     clock([3e-3, 2e-3, 1e-3], [4e-3, 2e-3], [1e-3, 2e-3])
     net = model()
     done = accelerate(net, X, report=False)
-    assert "the whole model is slower with it, so everything is as it was" in str(done)
+    assert "the whole model is slower with it, so everything was undone" in str(done)
     assert type(net[0]) is nn.ConvTranspose2d
     assert "forward" not in vars(net)
 
@@ -119,7 +119,7 @@ def test_answers_that_change_are_refused(
     clock()
     monkeypatch.setitem(measuring.TOLERANCE, torch.float32, 1e-12)
     net = model()
-    with pytest.raises(TconvError, match=r"^answers are apart by .*; the model is as it was$"):
+    with pytest.raises(TconvError, match=r"^outputs differ by .*; the model is unchanged$"):
         accelerate(net, X, report=False)
     assert type(net[0]) is nn.ConvTranspose2d
     assert "forward" not in vars(net)
@@ -185,11 +185,11 @@ def test_the_table(clock: Callable[..., Clock], capsys: pytest.CaptureFixture[st
     assert table.rows[1][2:] == ("-", "4.020", "4.020")
     assert table.notes == ((), ("why no more: merged into one layer, Tanh fused: slower here, 6.030 ms",))
     assert told[0].text == "whole model: 8.040 ms before, 4.020 after: 2.00 times as fast"
-    assert re.search(r"apart by \d\.\de-\d\d of the largest; 1e-04 allowed", told[2].text)
+    assert re.search(r"differ by \d\.\de-\d\d of the largest; 1e-04 allowed", told[2].text)
 
 
 def test_a_model_in_training_is_told() -> None:
-    told = "the model is in training: all of this counts after model.eval(), under torch.no_grad()"
+    told = "the model is in training mode: this takes effect after model.eval(), under torch.no_grad()"
     net = model()
     for training in (True, False):
         done = accelerate(net.train(training), report=False)
@@ -207,7 +207,7 @@ def test_what_torch_jit_has_compiled_stays() -> None:
         done = accelerate(net, report=False)
         torch.testing.assert_close(net(x), expected)
     assert [row.name for row in done.rows] == ["1"]
-    assert done.notes == ["0 is compiled by torch.jit and stays: accelerate before torch.jit.trace"]
+    assert done.notes == ["0 is compiled by torch.jit and kept: accelerate before torch.jit.trace"]
     whole = accelerate(torch.jit.trace(net[1], torch.randn(1, 4, 5, 5)), report=False)
     assert str(whole).splitlines()[1].startswith("the model is compiled by torch.jit")
 
@@ -253,7 +253,7 @@ def test_a_compiled_model() -> None:
         compiled = torch.compile(net, backend="eager", fullgraph=True)
         done = accelerate(compiled, report=False)
         assert done.rows[0].name == "_orig_mod.0"
-        assert "Inductor fuses it" in str(done)
+        assert "Inductor fuses them" in str(done)
         torch.testing.assert_close(compiled(X), expected, rtol=1e-4, atol=1e-5)
         done.undo()
         assert type(net[0]) is nn.ConvTranspose2d

@@ -1,1 +1,1 @@
-"""Models in ONNX: guarded at the door, read once, written whole or not at all; on top of onnx-ir."""
+"""Models in ONNX: checked before anything is built, read once, written atomically; built on onnx-ir."""

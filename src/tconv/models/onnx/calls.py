@@ -1,4 +1,4 @@
-"""How many nodes a model has once its functions are written out wherever they are called."""
+"""How many nodes a model has once its functions are inlined."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["DEEPEST", "check_calls", "subgraphs"]
 
 DEEPEST = 24  #: subgraphs in subgraphs, functions in functions
 _NODES = 1_000_000
-#: Nodes of functions, counted at every call: so many, or so many for each node of the file.
+#: Limits on nodes of functions, counted at every call: in all, or per node of the file.
 _WRITTEN, _WRITTEN_EACH = 5_000, 20
-_NAMES = 4_000_000  # names that onnx-ir tries while it writes functions out: about the calls of each, squared
+_NAMES = 4_000_000  # names that onnx-ir tries while it inlines functions: about the calls of each, squared
 
 
 def check_calls(model: ModelProto, functions: Mapping[Any, Any]) -> None:
-    """Whether no function is within itself, and all written out are a bearable number of nodes.
+    """Check that no function contains itself, and that inlining all gives a bounded number of nodes.
 
-    Each body is looked at once: what a tower of functions comes to is counted, not built.
+    Each body is visited once: the size of nested functions is counted, not built.
 
     Raises:
-        TconvError: they are not.
+        TconvError: the check fails.
     """
     inside = {key: _counted(function.node, functions) for key, function in functions.items()}
     nodes, calls = _counted(model.graph.node, functions)
@@ -40,13 +40,13 @@ def check_calls(model: ModelProto, functions: Mapping[Any, Any]) -> None:
         written += calls[key] * size
         tries += calls[key] ** 2 * size
         if written > most or tries > _NAMES:
-            raise TconvError(f"its functions come to more than {most:,} nodes, counted at every call")
+            raise TconvError(f"its functions have more than {most:,} nodes, counted at every call")
         for called, times in within.items():
             calls[called] += calls[key] * times
 
 
 def _counted(nodes: Sequence[Any], functions: Mapping[Any, Any]) -> tuple[int, Counter[Any]]:
-    """The nodes of a body, those of its subgraphs included, and how often it calls each function."""
+    """The nodes of a body, including those of its subgraphs, and how often it calls each function."""
     calls: Counter[Any] = Counter()
     total = 0
     bodies = [nodes]
@@ -61,7 +61,7 @@ def _counted(nodes: Sequence[Any], functions: Mapping[Any, Any]) -> tuple[int, C
 
 
 def _callers_first(inside: Mapping[Any, tuple[int, Counter[Any]]]) -> list[Any]:
-    """The functions in an order in which none comes before one that calls it."""
+    """The functions in an order in which callers come first."""
     done: dict[Any, None] = {}
     open_: set[Any] = set()
 
@@ -70,7 +70,7 @@ def _callers_first(inside: Mapping[Any, tuple[int, Counter[Any]]]) -> list[Any]:
             raise TconvError(f"function {clean(key[1])} calls itself")
         if key not in done:
             if len(open_) > DEEPEST:
-                raise TconvError(f"functions that call each other more than {DEEPEST} deep")
+                raise TconvError(f"function calls nested more than {DEEPEST} deep")
             open_.add(key)
             for called in inside[key][1]:
                 visit(called)
@@ -83,7 +83,7 @@ def _callers_first(inside: Mapping[Any, tuple[int, Counter[Any]]]) -> list[Any]:
 
 
 def subgraphs(node: Any) -> Iterator[tuple[str, Any]]:
-    """The graphs that a node holds, each with the name of its attribute."""
+    """The subgraphs of a node, each with the name of its attribute."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.name, attribute.g

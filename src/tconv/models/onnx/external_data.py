@@ -1,4 +1,4 @@
-"""Tensors whose bytes lie in another file than the model."""
+"""Tensors whose bytes are in a separate file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["check_outside"]
 
 
 def check_outside(tensor: Any, name: str, size: int, folder: Path) -> None:
-    """Whether the data are in the model's folder and all there; nothing of them is read.
+    """Check that the data are in the model's folder and complete, without reading them.
 
     Raises:
-        TconvError: a path that leads out of the folder, a missing file, or one that is too short.
+        TconvError: a path out of the folder, a missing file, or one that is too short.
     """
     told = {entry.key: entry.value for entry in tensor.external_data}
     location = told.get("location", "")
@@ -33,9 +33,9 @@ def check_outside(tensor: Any, name: str, size: int, folder: Path) -> None:
     except OSError as fault:
         raise TconvError(f"{name}: its data, {clean(location)}, cannot be read: {said(fault)}") from fault
     if not path.is_file():
-        raise TconvError(f"{name}: its data, {clean(location)}, are in no regular file")
+        raise TconvError(f"{name}: its data, {clean(location)}, are not in a regular file")
     if status.st_nlink > 1:
-        raise TconvError(f"{name}: its data, {clean(location)}, have another name elsewhere (a hard link)")
+        raise TconvError(f"{name}: its data, {clean(location)}, have another name (a hard link)")
     if status.st_size < numbers["offset"] + size:
         raise TconvError(
             f"{name}: its data, {clean(location)}, end after {status.st_size:,} of "
@@ -46,13 +46,13 @@ def check_outside(tensor: Any, name: str, size: int, folder: Path) -> None:
 
 
 def _inside(folder: Path, location: str, name: str) -> Path:
-    """The file, if it lies in the folder of the model, links followed."""
+    """The file, if it is in the folder of the model, with links followed."""
     bad = not location or "\0" in location or "\\" in location or Path(location).is_absolute()
     home = path = folder.resolve()
     try:
         path = home if bad else (home / location).resolve()
         path.exists()
-    except (OSError, RuntimeError, ValueError):  # a circle of links, names too long
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, names too long
         bad = True
     if bad or home not in path.parents:
         raise TconvError(

@@ -1,4 +1,4 @@
-"""ONNX files: read once they have been checked, and written whole or not at all."""
+"""ONNX files: read after they have been checked, and written atomically."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ __all__ = ["files_beside", "in_one_piece", "read", "serialized", "write"]
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
-    """The model in a file; tensors outside of it are found and measured, and read when they are used.
+    """The model in a file; external tensors are located and their size is checked; they are read on use.
 
     Raises:
-        TconvError: no such file, not an ONNX model, cut short, larger than a file of this format can be; a
-            cycle; sizes that disagree; an unknown opset; data that lies outside the model's folder or is not
-            there.
+        TconvError: no such file, not an ONNX model, truncated, larger than a file of this format can be; a
+            cycle; sizes that disagree; an unknown opset; data that are missing or outside the model's folder.
 
     >>> import tempfile
     >>> from onnx import helper, TensorProto as T
@@ -45,7 +44,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     try:
         with quiet():
             model = ir.serde.deserialize_model(proto)
-    except Exception as fault:  # onnx-ir wraps whatever it meets in classes of its own
+    except Exception as fault:  # onnx-ir wraps all errors in its own classes
         raise guards.unfit(path, fault) from fault
     for tensor in tensors(model):
         if isinstance(tensor, ir.ExternalTensor):
@@ -57,10 +56,10 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
 
 
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
-    """Write a model aside, then rename it.
+    """Write a model to a temporary file and rename it.
 
-    Its tensors lie beside it, in `path` + ".data", if they did so before, or if the whole is over 2 GB, which
-    a file of this format cannot hold.
+    Its tensors go to a second file, `path` + ".data", if they were external before, or if the model is over
+    2 GB, which a file of this format cannot hold.
 
     Raises:
         TconvError: the file cannot be written, or its data would replace those of the model that was read.
@@ -77,7 +76,7 @@ def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
 
 
 def files_beside(model: ir.Model) -> set[Path]:
-    """The files beside a model that hold tensors of it."""
+    """The files that hold external tensors of a model."""
     import onnx_ir as ir
 
     return {Path(tensor.path) for tensor in tensors(model) if isinstance(tensor, ir.ExternalTensor)}
@@ -85,7 +84,7 @@ def files_beside(model: ir.Model) -> set[Path]:
 
 @contextlib.contextmanager
 def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
-    """Tensors of attributes held in memory: where they lay is told from another folder than the new one's."""
+    """Hold tensors of attributes in memory: their paths are relative to the old folder, not to the new."""
     import onnx_ir as ir
 
     held = [
@@ -112,27 +111,27 @@ def _attributes_inside(model: ir.Model, path: Path) -> Iterator[None]:
 
 
 def serialized(model: ir.Model, path: Path) -> bytes:
-    """The bytes of a model that can be read again; `path` is its name in errors.
+    """The bytes of a model, checked to be readable; `path` is its name in errors.
 
     Raises:
-        TconvError: it cannot be written, or not be read again.
+        TconvError: it cannot be written, or could not be read again.
     """
     import onnx_ir as ir
 
     try:
         with quiet():
             proto = ir.serde.serialize_model(model)
-            guards.check(proto, path, data=False)  # what could not be read again is not written
+            guards.check(proto, path, data=False)  # nothing is written that could not be read again
             data: bytes = proto.SerializeToString()
             return data
     except TconvError:
         raise
-    except Exception as fault:  # protobuf's own, and onnx-ir's, share no base
+    except Exception as fault:  # errors of protobuf and onnx-ir have no common base
         raise TconvError(f"cannot write {path}: {said(fault)}") from fault
 
 
 def in_one_piece(model: ir.Model, path: Path) -> bytes:
-    """The bytes of a model, whose tensors are read and then held in it; `path` is its name in errors.
+    """The bytes of a model including its external tensors, which are read; `path` is its name in errors.
 
     Raises:
         TconvError: as `serialized`; tensors that cannot be read.
@@ -145,7 +144,7 @@ def in_one_piece(model: ir.Model, path: Path) -> bytes:
 
 
 def _inside(tensor: Any) -> Any:
-    """A tensor in memory; onnx-ir's own way closes the file, whose bytes others may still look at."""
+    """A tensor in memory; onnx-ir's own function closes the file, whose bytes others may still use."""
     import onnx_ir as ir
 
     if not isinstance(tensor, ir.ExternalTensor):
@@ -154,10 +153,10 @@ def _inside(tensor: Any) -> Any:
 
 
 def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
-    """The tensors of any size into one file, then the model that points there.
+    """Write the large tensors to one file, then the model that points to it.
 
-    The model's file is renamed last, and one that it replaces goes first: at no moment does a model stand
-    beside data that are not its own.
+    The model's file is renamed last, and one that it replaces is removed first: at no moment is a model
+    next to data of another one.
     """
     import onnx_ir as ir
 

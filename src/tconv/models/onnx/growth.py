@@ -1,4 +1,4 @@
-"""How many numbers shape inference would carry along: each Concat adds up those of its inputs."""
+"""How many numbers shape inference would hold: each Concat adds up those of its inputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_growth"]
 
-_MOST = 1_000_000  # numbers, beside those that the file itself holds
+_MOST = 1_000_000  # numbers, in addition to those in the file
 _RANK = 64  # numbers in the shape of a value of unknown rank
 
-#: Operators through which ONNX's inference carries numbers, and Identity.
+#: Operators through which ONNX's inference propagates numbers, and Identity.
 _CARRYING = frozenset(
     ["Add", "Cast", "Concat", "Gather", "Identity", "Mul", "Size", "Slice", "Squeeze", "Sub", "Unsqueeze"]
 )
@@ -27,12 +27,12 @@ Counts = MutableMapping[str, int]
 
 
 def check_growth(model: ModelProto, functions: Mapping[Any, Any]) -> None:
-    """Whether no shape grows beyond what inference can hold, as by a chain of Concats that double it.
+    """Check that no shape grows beyond what inference can hold, as in a chain of doubling Concats.
 
-    Functions are followed at every call: `check_calls` has bounded how often.
+    Functions are followed at every call: `check_calls` has bounded their number.
 
     Raises:
-        TconvError: one does.
+        TconvError: a shape does.
     """
     counts: dict[str, int] = {}
     most = _MOST + 4 * sum(_whole_numbers(tensor) for tensor in model.graph.initializer)
@@ -40,7 +40,7 @@ def check_growth(model: ModelProto, functions: Mapping[Any, Any]) -> None:
 
 
 def _whole_numbers(tensor: Any) -> int:
-    """How many numbers a tensor has that may be a shape: integers along one axis."""
+    """The number of values of a tensor that may be a shape: integers along one axis."""
     integers = tensor.data_type in (tensor.INT32, tensor.INT64)
     return prod(tensor.dims) if integers and len(tensor.dims) <= 1 else 0
 
@@ -69,6 +69,6 @@ def _made(node: Any, read: Sequence[int]) -> int:
         return _RANK
     if node.op_type == "Constant":
         return sum(_whole_numbers(a.t) + len(a.ints) for a in node.attribute)
-    if node.op_type not in _CARRYING:  # a map that a shape made is no shape
+    if node.op_type not in _CARRYING:  # a map computed from a shape is not a shape
         return 0
     return sum(read) if node.op_type == "Concat" else max(read, default=0)

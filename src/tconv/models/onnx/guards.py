@@ -1,7 +1,7 @@
-"""What an ONNX file must be before anything is built from it, each refusal in one line.
+"""The checks of an ONNX file before anything is built from it; each refusal is one line.
 
-The checks walk the parsed file itself, since what they look for (data shorter than a shape says, cycles,
-names that lead nowhere) would cost memory, time or a crash in the libraries that come after.
+The checks walk the parsed file itself, since what they look for (data shorter than their shape, cycles,
+undefined names) would cost memory, time or a crash in the libraries that follow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["LARGEST", "check", "parse", "unfit"]
 
 LARGEST = 2**31 - 1  # bytes: what protobuf can hold
 
-#: How other files begin.
+#: The first bytes of other kinds of file.
 _STARTS: Mapping[bytes, str] = MappingProxyType(
     {
         b"PK\x03\x04": "a zip archive (a state dict of PyTorch is one)",
@@ -35,7 +35,7 @@ _STARTS: Mapping[bytes, str] = MappingProxyType(
         b"\x93NUMPY": "a NumPy array",
         b"\x1f\x8b": "a gzip archive; gunzip it first",
         b"\x89PNG": "a picture",
-        b"version https://git-lfs": "a pointer of Git LFS; git lfs pull fetches the file itself",
+        b"version https://git-lfs": "a pointer of Git LFS; git lfs pull fetches the file",
         b"<": "a page of HTML or XML",
         b"{": "JSON",
         b"ORTM": "a model in ONNX Runtime's own format",
@@ -44,10 +44,10 @@ _STARTS: Mapping[bytes, str] = MappingProxyType(
 
 
 def parse(path: Path) -> ModelProto:
-    """The file as protobuf reads it.
+    """The file parsed by protobuf.
 
     Raises:
-        TconvError: no such file, a folder, empty, larger than protobuf can hold, or no ONNX model.
+        TconvError: no such file, a folder, empty, larger than protobuf can hold, or not an ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -63,13 +63,13 @@ def parse(path: Path) -> ModelProto:
             if size > LARGEST:
                 raise TconvError(
                     f"{shown} has {size:,} bytes and a model in one file at most {LARGEST:,}; larger "
-                    "ones keep their weights in a file beside it"
+                    "ones keep their weights in a second file"
                 )
             if not start:
                 raise TconvError(f"{shown} is empty")
             for known, name in _STARTS.items():
                 if start.startswith(known) or (start[4:].startswith(known) and known == b"ORTM"):
-                    raise TconvError(f"{shown} is no ONNX model: it is {name}")
+                    raise TconvError(f"{shown} is not an ONNX model: it is {name}")
             data = start + file.read()
     except (OSError, ValueError) as fault:
         if isinstance(fault, TconvError):
@@ -79,20 +79,20 @@ def parse(path: Path) -> ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError as fault:
-        raise TconvError(f"{shown} is no valid ONNX model: it is cut short or of another kind") from fault
+        raise TconvError(f"{shown} is not a valid ONNX model: it is truncated or of another kind") from fault
     return model
 
 
 def unfit(path: Path, fault: BaseException | str) -> TconvError:
-    """The error that says why this is no model."""
-    return TconvError(f"{clean(path, 300)} is no valid ONNX model: {said(fault)}")
+    """The error that says why this is not a model."""
+    return TconvError(f"{clean(path, 300)} is not a valid ONNX model: {said(fault)}")
 
 
 def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
-    """Whether a parsed model can be worked with, and all its tensors' `data` are there.
+    """Check that a parsed model is valid, and that the `data` of all its tensors are there.
 
     Raises:
-        TconvError: it cannot; the line says what is wrong and where.
+        TconvError: it is not; the message says what is wrong and where.
     """
     try:
         if not model.HasField("graph") or not model.graph.node:
@@ -101,13 +101,13 @@ def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
             raise TconvError("its graph has no output")
         for name, held in (("training_info", model.training_info), ("sparse tensors", _sparse(model))):
             if held:
-                raise TconvError(f"it has {name}, which are not read here")
+                raise TconvError(f"it has {name}, which are not supported")
         check_text(model.producer_name, model.producer_version, model.domain, model.doc_string)
         check_text(*(text for entry in model.metadata_props for text in (entry.key, entry.value)))
         opsets = _opsets(model)
         functions = {(f.domain, f.name, f.overload): f for f in model.functions}
         if len(functions) != len(model.functions):
-            raise TconvError("two functions of one name")
+            raise TconvError("two functions of the same name")
         _check_graph(model.graph, [set()], "graph", opsets, functions)
         for function in model.functions:
             check_text(function.domain, function.name, *function.input, *function.output, *function.attribute)
@@ -132,7 +132,7 @@ def _sparse(model: ModelProto) -> bool:
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """A graph and all within it; protobuf itself refuses to nest them a hundred deep."""
+    """A graph and all graphs within it; protobuf itself refuses a nesting of a hundred."""
     yield graph
     for node in graph.node:
         for _, inner in subgraphs(node):
@@ -162,7 +162,7 @@ def _check_graph(
         raise TconvError(f"subgraphs more than {DEEPEST} deep")
     inputs = [value.name for value in graph.input]
     if len(set(inputs)) != len(inputs):
-        raise TconvError(f"{place}: two inputs of one name")
+        raise TconvError(f"{place}: two inputs of the same name")
     inside = {*inputs, *(tensor.name for tensor in graph.initializer)}
     check_text(graph.name, graph.doc_string, *inside)
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -187,7 +187,7 @@ def _check_body(
     opsets: Mapping[str, int],
     functions: Mapping[Any, Any],
 ) -> None:
-    """Every operator known and spelt as its schema says, every name made once, and before it is used."""
+    """Check that operators are known and fit their schemas, and names are defined once, before their use."""
     mine = scopes[-1]
     everything = {name for node in nodes for name in node.output if name}
     for node in nodes:
@@ -206,15 +206,15 @@ def _check_body(
                 check_node(node, opsets[domain], label)
         for name in node.input:
             if name and not any(name in scope for scope in scopes):
-                cycle = "is read before it is made, by a cycle or in the wrong order"
-                why = cycle if name in everything else "is made nowhere"
+                cycle = "is read before it is defined: a cycle, or a wrong order"
+                why = cycle if name in everything else "is not defined"
                 raise TconvError(f"{label}: {clean(name)} {why}")
         for inner, graph in subgraphs(node):
             within = f"{place}/{_label(node)}.{clean(inner)}"
             _check_graph(graph, scopes, within, opsets, functions)
         for name in filter(None, node.output):
             if name in mine:
-                raise TconvError(f"{label}: {clean(name)} is made twice")
+                raise TconvError(f"{label}: {clean(name)} is defined twice")
             mine.add(name)
 
 
@@ -225,7 +225,7 @@ def _label(node: Any) -> str:
 def _known(names: Iterable[str], made: set[str], place: str) -> None:
     for name in names:
         if name not in made:  # a value of the graph around it needs an Identity
-            raise TconvError(f"{place}: its output {clean(name)} is not made in it")
+            raise TconvError(f"{place}: its output {clean(name)} is not defined in it")
 
 
 def _tensors(model: ModelProto) -> Iterator[Any]:
@@ -241,7 +241,7 @@ def _tensors(model: ModelProto) -> Iterator[Any]:
             bodies += [graph for _, graph in subgraphs(node)]
 
 
-#: Type -> the field that holds its values where they are not raw bytes, and how many entries a value takes.
+#: Type -> the field that holds its values if they are not raw bytes, and the entries per value.
 _FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "FLOAT": "float_data",
@@ -257,7 +257,7 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 
 
 def _check_tensor(tensor: Any, folder: Path) -> None:
-    """As many values as the shape says, and data that lie where they may."""
+    """Check that there are as many values as the shape says, and that external data are where they may be."""
     import onnx_ir as ir
 
     name = f"tensor {clean(tensor.name) or 'without a name'}"
@@ -273,16 +273,16 @@ def _check_tensor(tensor: Any, folder: Path) -> None:
     count = prod(tensor.dims)
     if tensor.data_location == tensor.EXTERNAL:
         if dtype == ir.DataType.STRING:
-            raise TconvError(f"{name}: text cannot lie outside the model")
+            raise TconvError(f"{name}: text cannot be external")
         check_outside(tensor, name, -(-count * dtype.bitwidth // 8), folder)
         return
     if tensor.HasField("segment"):
-        raise TconvError(f"{name}: in segments, which are not read here")
+        raise TconvError(f"{name}: it is in segments, which are not supported")
     if tensor.HasField("raw_data"):
         wanted = 0 if dtype == ir.DataType.STRING else -(-count * dtype.bitwidth // 8)
         held, unit = len(tensor.raw_data), "bytes"
         if dtype == ir.DataType.STRING:
-            raise TconvError(f"{name}: text as raw bytes")
+            raise TconvError(f"{name}: it is text as raw bytes")
     else:
         field = _FIELDS.get(dtype.name, "int32_data")
         packed = 8 // dtype.bitwidth if dtype != ir.DataType.STRING and dtype.bitwidth in (2, 4) else 1

@@ -67,15 +67,15 @@ def _kind(node: ir.Node, held: set[str], opset: int) -> _Kind:
         return found or ("other", {})
     computed = [value for value in node.inputs if value is not None and value.name not in held]
     axis = node.attributes.get_int("axis", 1)
-    joins = node.op_type in _JOINS and axis % _rank(node) == 1  # along other axes sizes need not meet
+    joins = node.op_type in _JOINS and axis % _rank(node) == 1  # along other axes sizes need not match
     if node.op_type in _POINTWISE or (joins and len(computed) == 1):
-        # A constant added right after a layer is its bias in some exporters' writing.
+        # Some exporters write a layer's bias as the addition of a constant after it.
         return "pointwise", {"bias": node.op_type == "Add"}
     return ("join" if joins else "other"), {}
 
 
 def _rank(node: ir.Node) -> int:
-    return len(sizes_of(node.inputs[0])) or 4  # that of pictures, where inference does not tell
+    return len(sizes_of(node.inputs[0])) or 4  # that of pictures, if inference does not know it
 
 
 def _norm(node: ir.Node, _: int) -> _Kind | None:
@@ -85,7 +85,7 @@ def _norm(node: ir.Node, _: int) -> _Kind | None:
 
 
 def _nearest(node: ir.Node, opset: int) -> _Kind | None:
-    """Resize or Upsample, if it repeats every value a whole number of times."""
+    """Resize or Upsample, if it repeats every value an integer number of times."""
     found = read_resize(node, sizes_of(node.inputs[0]) or None, opset)
     if isinstance(found, str) or repeats(found) is not None:
         return None
@@ -93,7 +93,7 @@ def _nearest(node: ir.Node, opset: int) -> _Kind | None:
 
 
 def _numbers(node: ir.Node, name: str, at: int) -> Any:
-    """Numbers that are an attribute in old opsets and an input in newer ones; None if they are computed."""
+    """Numbers that are an attribute in old opsets and an input in new ones; None if they are computed."""
     attribute = node.attributes.get(name)
     if attribute is not None:
         return np.ravel(attribute.value)

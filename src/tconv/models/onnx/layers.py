@@ -1,4 +1,4 @@
-"""The convolutions of a model, transposed and ordinary, wherever they stand, as integers and arrays."""
+"""The convolutions of a model, transposed and ordinary, in all its graphs, as integers and arrays."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["ORIGIN", "convolutions", "transposed"]
 _SHARED, _SMALL = (
     16,
     1 << 26,
-)  # how often the tensors of a file may be claimed as weights; bytes that always may
+)  # how often the tensors of a file may be used as weights; bytes that are always allowed
 
-#: What reading leaves on a node: its `Origin`.
+#: The key of a node's metadata that holds its `Origin`.
 ORIGIN = "tconv.origin"
 
 
@@ -54,14 +54,14 @@ def convolutions(model: ir.Model) -> list[ModelLayer]:
         layer = _read(node, where) if is_own(node, "ConvTranspose", "Conv") else None
         if layer is not None:
             claimed += 0 if layer.weight is None else layer.weight.nbytes
-            if claimed > most:  # each is looked at by itself, though many may be the same one
-                raise TconvError(f"its layers share weights so often that they claim {claimed:,} bytes")
+            if claimed > most:  # each is examined separately, though many may be the same
+                raise TconvError(f"its layers share weights so often that they come to {claimed:,} bytes")
             layers.append(layer)
     return _named(layers)
 
 
 def _named(layers: list[ModelLayer]) -> list[ModelLayer]:
-    """The layers with names that tell them apart: their places before them, or a number behind."""
+    """The layers with unique names: with their place as a prefix, or a number as a suffix."""
     ways: tuple[Callable[[ModelLayer, int], str], ...] = (
         lambda layer, _: "/".join([*layer.where.split("/")[layer.where.startswith("graph") :], layer.name]),
         lambda layer, number: f"{layer.name} #{number}",
@@ -123,7 +123,7 @@ def _layer(node: ir.Node, name: str, where: str) -> ModelLayer | None:
 
 
 def _stand_in(options: ConvOptions) -> tuple[int, ...]:
-    """Input sizes where they are open: what output_shape is reached from, else enough to have an inside."""
+    """Input sizes where they are open: those that give output_shape, else enough to have an inside."""
     if options.output_shape is not None:
         return tuple(max(1, -(-m // s)) for m, s in zip(options.output_shape, options.stride, strict=True))
     return stand_in(options.stride, options.pads or ())
@@ -133,7 +133,7 @@ def _ordinary(
     node: ir.Node, name: str, where: str, weight: Array, bias: Array | None, options: ConvOptions | None,
     x: tuple[int | None, ...],
 ) -> ModelLayer | None:  # fmt: skip
-    """A Conv; None where its padding or attributes are not known, or the numbers make none."""
+    """A Conv; None if its padding or attributes are not known, or the numbers are not valid."""
     if (
         weight is None
         or options is None

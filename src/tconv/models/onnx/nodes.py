@@ -1,4 +1,4 @@
-"""The nodes of a model in onnx-ir: where they stand, their sizes, and the constants they read."""
+"""The nodes of a model in onnx-ir: their places, their sizes, and the constants they read."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = [
     "weights_of",
 ]
 
-#: What reading leaves on the initializers of a model so old (IR version 3 and less) that it lists them among
-#: its inputs, without meaning that a caller may replace them.
+#: The key that marks initializers of old models (IR version up to 3), which list all of them among their
+#: inputs, without meaning that a caller may replace them.
 FIXED = "tconv.fixed"
 
-_FAR = 8  # casts and the like between a constant and who reads it
+_FAR = 8  # casts and the like between a constant and its reader
 
 
 def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
-    """Every node of a model and where it stands: the graph first, then the functions.
+    """Every node of a model and its place: the graph first, then the functions.
 
-    A graph may be changed on the way: nodes that it then has are not among them, those that it has lost are.
+    A graph may be changed meanwhile: new nodes are not visited, removed nodes still are.
     """
     yield from _walk(model.graph, "graph")
     for function in model.functions.values():
@@ -68,7 +68,7 @@ def _walk(body: Any, where: str) -> Iterator[tuple[ir.Node, str]]:
 
 
 def tensors(model: ir.Model) -> Iterator[Any]:
-    """Every tensor that a model holds or points to."""
+    """Every tensor of a model, external ones included."""
     for graph in model.graphs():
         for value in graph.initializers.values():
             if value.const_value is not None:
@@ -79,7 +79,7 @@ def tensors(model: ir.Model) -> Iterator[Any]:
 
 
 def tensors_of(attribute: ir.Attr) -> Iterator[Any]:
-    """The tensors that an attribute holds."""
+    """The tensors of an attribute."""
     import onnx_ir as ir
 
     if attribute.is_ref():
@@ -91,7 +91,7 @@ def tensors_of(attribute: ir.Attr) -> Iterator[Any]:
 
 
 def name_of(node: ir.Node) -> str:
-    """The name of a node, else that of its first output, else its operator's."""
+    """The name of a node, else of its first output, else of its operator."""
     return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type
 
 
@@ -119,7 +119,7 @@ def sizes_of(value: ir.Value | None) -> tuple[int | None, ...]:
 def constant(value: ir.Value | None) -> Array | None:
     """The array behind a value: an initializer or a Constant node, also through Identity; None if computed.
 
-    An initializer that is an input of its graph as well may be replaced by a caller, so it is no constant.
+    An initializer that is also an input of its graph may be replaced by a caller, so it is not a constant.
 
     >>> import onnx_ir as ir
     >>> node = ir.node("Constant", [], {"value_ints": [1, 2]})
@@ -132,14 +132,14 @@ def constant(value: ir.Value | None) -> Array | None:
 
 
 def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor of a constant as `constant` finds it, for its shape and type: numbers are not read."""
+    """The tensor of a constant as in `constant`, for its shape and type: numbers are not read."""
     value = _fixed(value)
     with _named(value):
         return _tensor(value)
 
 
 def _fixed(value: ir.Value | None) -> ir.Value | None:
-    """The value behind Identity, unless a caller may replace it."""
+    """The value before any Identity, unless a caller may replace it."""
     value = _behind_identity(value)
     return None if value is not None and value.is_graph_input() and FIXED not in value.meta else value
 
@@ -159,7 +159,7 @@ def _array(value: ir.Value | None) -> Array | None:
 
 @contextlib.contextmanager
 def _named(value: ir.Value | None) -> Iterator[None]:
-    """What onnx-ir raises over a constant as an error that names it."""
+    """Turn what onnx-ir raises about a constant into an error that names it."""
     try:
         yield
     except (ValueError, TypeError, AssertionError, OSError, AttributeError) as fault:
@@ -176,9 +176,9 @@ def _behind_identity(value: ir.Value | None) -> ir.Value | None:
 
 
 def weights_of(value: ir.Value | None) -> Array | None:
-    """The array that a layer reads: as `constant`, also behind Cast and DequantizeLinear.
+    """The array that a layer reads: as `constant`, also through Cast and DequantizeLinear.
 
-    An initializer that a caller may replace counts as well: those are the weights that the file carries.
+    An initializer that a caller may replace counts, too: it holds the weights of the file.
 
     >>> import onnx_ir as ir
     >>> q, scale = (ir.node("Constant", [], {"value": ir.tensor(np.array(a))}).outputs[0]
@@ -194,7 +194,7 @@ def weights_of(value: ir.Value | None) -> Array | None:
 
 
 def root_of(value: ir.Value | None) -> tuple[ir.Value | None, list[ir.Node]]:
-    """The value behind Identity, Cast and DequantizeLinear, and the latter two, the last first."""
+    """The value before Identity, Cast and DequantizeLinear, and nodes of the latter two, the last first."""
     steps: list[ir.Node] = []
     while len(steps) <= _FAR:
         value = _behind_identity(value)
@@ -221,7 +221,7 @@ def _cast(node: ir.Node, array: Array) -> Array | None:
 
 
 def _dequantized(node: ir.Node, array: Array) -> Array | None:
-    """(x - zero point) * scale, each of one number or of one per entry of an axis; None for anything else."""
+    """(x - zero point) * scale, each one number or one per entry of an axis; None for anything else."""
     scale = constant(node.inputs[1]) if len(node.inputs) > 1 else None
     zero = constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else np.int8(0)
     if scale is None or zero is None or node.attributes.get("block_size") is not None:
@@ -245,7 +245,7 @@ def _dequantized(node: ir.Node, array: Array) -> Array | None:
     return answer
 
 
-#: Operators between a constant and its reader -> what they make of it.
+#: Operators between a constant and its reader -> the function that computes their output.
 _STEPS: Mapping[str, Callable[[Any, Array], Array | None]] = MappingProxyType(
     {"Cast": _cast, "DequantizeLinear": _dequantized}
 )
@@ -253,7 +253,7 @@ _STEPS: Mapping[str, Callable[[Any, Array], Array | None]] = MappingProxyType(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what onnx-ir logs about a file: an error says the one line that is needed."""
+    """Suppress what onnx-ir logs about a file: the error says it in one line."""
     logger = logging.getLogger("onnx_ir")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

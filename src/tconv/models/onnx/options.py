@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["read", "shown"]
 
-_MOST = 1 << 20  # taps, cells: more cannot be looked at one by one
+_MOST = 1 << 20  # taps, cells: more cannot be examined one by one
 
-#: Attribute -> the kind of value that it takes.
+#: Attribute -> its kind of value.
 _OF_CONV = MappingProxyType(
     {
         "auto_pad": "STRING", "dilations": "INTS", "group": "INT", "kernel_shape": "INTS", "pads": "INTS",
@@ -26,9 +26,9 @@ _OF_TRANSPOSE = MappingProxyType({**_OF_CONV, "output_padding": "INTS", "output_
 
 
 def read(node: ir.Node, shape: tuple[Any, ...], sizes: tuple[int, ...] | None) -> ConvOptions | None:
-    """The options of a node; None if neither they nor the weights' `shape` tell the kernel.
+    """The options of a node; None if neither they nor the weights' `shape` give the kernel.
 
-    `sizes` are the spatial ones of the input, None if they are not all known.
+    `sizes` are the spatial sizes of the input, None if they are not all known.
 
     Raises:
         TconvError: attributes that contradict each other, the weights or the standard.
@@ -79,7 +79,7 @@ def read(node: ir.Node, shape: tuple[Any, ...], sizes: tuple[int, ...] | None) -
     )
     if told.auto_pad == "NOTSET" and told.output_shape is None and min(ends) < 0:
         raise TconvError(f"pads={ends}; it must be at least 0")
-    if transposed and (sizes is not None or not told.sized):  # whether the numbers make a layer at all
+    if transposed and (sizes is not None or not told.sized):  # whether the numbers are a valid layer
         told.geometry((told.groups, told.groups), sizes or told.enough)
     return told.resolved(sizes)
 
@@ -94,5 +94,5 @@ def _plain(name: str, attribute: Any, kinds: MappingProxyType[str, str]) -> Any:
 
 
 def shown(shape: Any) -> str:
-    """A shape as it is written here: 1x3x?x?."""
+    """A shape as text: 1x3x?x?."""
     return "x".join("?" if size is None else str(size) for size in shape)

@@ -1,4 +1,4 @@
-"""A model in ONNX as `tconv diagnose` asks for it: some of its layers, by name."""
+"""A model in ONNX for `tconv diagnose`: some of its layers, by name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def read(
     problem: Geometry | None,
     sizes: Mapping[str, tuple[int, ...]],
 ) -> Model:
-    """All transposed convolutions, and the convolutions around them; `layers` picks some by name."""
+    """All transposed convolutions, and the convolutions around them; `layers` selects some by name."""
     found = reader.read(path, input=sizes)
     if all(layer.conv for layer in found.layers):
         some = ", ".join(sorted({clean(node.op_type) for node in found.onnx.graph})[:8])
-        raise TconvError(f"{path}: no transposed convolution with weights of its own in it; it has {some}")
+        raise TconvError(f"{path}: it has no transposed convolution with constant weights; it has {some}")
     return replace(found, layers=only(found.layers, layers, str(path)))

@@ -1,4 +1,4 @@
-"""One reader of ONNX for every command: guarded, functions written out, sizes inferred, layers found."""
+"""One reader of ONNX for every command: checks the file, inlines functions, infers sizes, finds layers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(
 
     Raises:
         TconvError: a file that `tconv.models.onnx.file.read` refuses; weights, attributes and shapes that
-            contradict each other, those that inference finds included; names of sizes that are not there.
+            contradict each other, also after inference; names of sizes that are not there.
     """
     return of_ir(file.read(path), os.fspath(path), sizes=sizes, input=input)
 
@@ -46,9 +46,9 @@ def of_ir(
     sizes: Mapping[str, int] | None = None,
     input: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Model:
-    """The Model of one that onnx-ir holds; it stays as it is."""
+    """The Model of an `onnx_ir.Model`, which is not changed."""
     with quiet():
-        convolutions(held)  # says at once what is wrong with a layer, in the words of the file
+        convolutions(held)  # raises first for a faulty layer, with its name in the file
         sized = held.clone()
         for index, (node, where) in enumerate(walk(sized)):
             node.meta[ORIGIN] = Origin(where, name_of(node), index)
@@ -82,7 +82,7 @@ def of_ir(
 
 
 def _inlined(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
-    """The model with its functions written out wherever they are called, or why it could not be done."""
+    """The model with its functions inlined, or notes that say why that failed."""
     from onnx_ir.passes.common import InlinePass
 
     if not model.functions:
@@ -90,6 +90,6 @@ def _inlined(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
     copy = model.clone()
     try:
         InlinePass()(copy)
-    except (ValueError, NotImplementedError) as fault:  # another opset inside, for one
-        return model, (f"functions are not followed: {said(fault)}",)
+    except (ValueError, NotImplementedError) as fault:  # for example another opset inside
+        return model, (f"functions are not inlined: {said(fault)}",)
     return copy, ()

@@ -1,7 +1,7 @@
-"""What a Resize or Upsample node does, in all its spellings, as far as it is a resize by whole factors.
+"""What a Resize or Upsample node does, in all its variants, if it is a resize by whole factors.
 
 An output o reads the input around a coordinate c(o), by ONNX's coordinate_transformation_mode. With a whole
-factor f all but align_corners are periodic, c(o + f) = c(o) + 1, so the f outputs of one input say it all.
+factor f all but align_corners are periodic, c(o + f) = c(o) + 1, so the f outputs of one input determine it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPERATORS = ("Resize", "Upsample")
 Shape = Sequence[int | str | None]
 
 _HALF = Fraction(1, 2)
-_MOST_TIMES = 4096  # far more than pictures bear; each output of one input is looked at
+_MOST_TIMES = 4096  # far more than pictures need; each output of one input is examined
 _Coordinate = Callable[[int, int], Fraction]
 
 
@@ -63,7 +63,7 @@ class ResizeOptions:
     """A resize of spatial axes by whole factors."""
 
     mode: str  #: "nearest", "linear" or "cubic"
-    factors: tuple[int, ...]  #: one a spatial axis
+    factors: tuple[int, ...]  #: one per spatial axis
     coordinates: str
     rounding: str
 
@@ -71,34 +71,34 @@ class ResizeOptions:
 def repeats(found: ResizeOptions) -> str | None:
     """None if each value is repeated `factor` times along each axis, else the reason why it is not."""
     if found.mode != "nearest":
-        return f"it resizes by {found.mode}, not by nearest"
+        return f"its mode is {found.mode}, not nearest"
     if found.coordinates not in _COORDINATES:
         return f"{found.coordinates} shifts with the size"
     at, near = _COORDINATES[found.coordinates], _ROUNDINGS.get(found.rounding)
     if near is None:
-        return f"{found.rounding} is no rounding of ONNX"
+        return f"{found.rounding} is not a rounding of ONNX"
     if any(near(at(o, f)) != 0 for f in found.factors for o in range(f)):
         return f"{found.coordinates} with {found.rounding} repeats values unevenly"
     return None
 
 
 def centred(found: ResizeOptions) -> bool | str:
-    """Whether cells are centred on each other (True) or the first samples agree, else why it is neither."""
+    """Whether cells are centred on each other (True) or the first samples agree; else why neither holds."""
     if found.mode != "linear":
-        return f"it resizes by {found.mode}, not by linear"
+        return f"its mode is {found.mode}, not linear"
     at = _COORDINATES.get(found.coordinates)
     if at is None:
-        return f"{found.coordinates} does not keep the distance of samples"
+        return f"{found.coordinates} does not preserve the distance of samples"
     firsts = {at(0, f) == _centred(0, f) for f in found.factors if f > 1}
     if at(0, 1) != 0:
-        return f"{found.coordinates} is for nearest alone"
+        return f"{found.coordinates} is only for nearest"
     return firsts == {True}
 
 
 def read_resize(node: ir.Node, shape: Shape | None, opset: int) -> ResizeOptions | str:
-    """What a Resize or Upsample node does, or the reason why it is no resize by whole factors.
+    """What a Resize or Upsample node does, or the reason why it is not a resize by whole factors.
 
-    `shape` is that of its input, as far as it is known; `opset` is that of ONNX's own operators there.
+    `shape` is that of its input, as far as known; `opset` is the version of ONNX's own operators there.
     """
     old = node.op_type == "Upsample" or opset < 11
     text = node.attributes.get_string
@@ -150,7 +150,7 @@ def _scales(node: ir.Node, shape: Shape | None, opset: int) -> list[float] | str
 
 
 def _spread(scales: Array, node: ir.Node, shape: Shape | None) -> list[float] | str:
-    """Scales of some axes as those of all."""
+    """The scales of some axes, extended to all axes."""
     found = [float(scale) for scale in scales.ravel()]
     axes = node.attributes.get_ints("axes", ())
     if not axes:

@@ -1,4 +1,4 @@
-"""A node held against the schema of its operator: what it may have, and of which kind."""
+"""A node compared with the schema of its operator: what it may have, and of which kind."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tconv.errors import TconvError, clean
 
 __all__ = ["check_attributes", "check_node", "check_text"]
 
-#: Kinds of attribute that hold a message, and its field: missing, it would be read as nothing at all.
+#: Kinds of attribute that hold a message, and its field: a missing one would be read as empty.
 _HELD = MappingProxyType({"GRAPH": "g", "TENSOR": "t", "SPARSE_TENSOR": "sparse_tensor", "TYPE_PROTO": "tp"})
 
 
 def check_text(*words: Any) -> None:
-    """Whether names are text; protobuf hands over bytes where they are not UTF-8.
+    """Check that names are text; protobuf returns bytes if they are not UTF-8.
 
     Raises:
         TconvError: one is not.
@@ -25,12 +25,12 @@ def check_text(*words: Any) -> None:
 
 
 def check_attributes(node: Any, label: str, inside: bool) -> None:
-    """Whether each attribute, also of an unknown operator, has a name of its own, a kind, and what it holds.
+    """Check that each attribute, also of an unknown operator, has a unique name, a kind and a value of it.
 
-    `inside` a function an attribute may stand for one of the function's.
+    `inside` a function an attribute may refer to one of the function's.
 
     Raises:
-        TconvError: one has not; the line begins with `label`.
+        TconvError: one has not; the message begins with `label`.
     """
     given = set()
     for attribute in node.attribute:
@@ -42,17 +42,17 @@ def check_attributes(node: Any, label: str, inside: bool) -> None:
         kind = attribute.AttributeType.Name(attribute.type)
         if attribute.ref_attr_name:
             if not inside or kind in ("GRAPH", "GRAPHS"):
-                raise TconvError(f"{label}: {name} is a parameter of no function")
+                raise TconvError(f"{label}: {name} is not a parameter of a function")
             continue
         if kind == "UNDEFINED" or (kind in _HELD and not attribute.HasField(_HELD[kind])):
-            raise TconvError(f"{label}: {name} is of the kind {kind} and holds nothing of it")
+            raise TconvError(f"{label}: {name} is of the kind {kind} and has no such value")
 
 
 def check_node(node: Any, opset: int, label: str) -> None:
-    """Whether a node of ONNX's own domain has as many inputs and outputs as it may, and its attributes.
+    """Check the number of inputs and outputs and the attributes of a node of ONNX's own domain.
 
     Raises:
-        TconvError: it has not, or this opset does not know the operator; the line begins with `label`.
+        TconvError: one is wrong, or this opset lacks the operator; the message begins with `label`.
     """
     from onnx import defs
 

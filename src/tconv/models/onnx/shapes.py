@@ -1,8 +1,8 @@
-"""The sizes of every value of a model, as far as the file, ONNX's inference and sums over shapes tell.
+"""The sizes of every value of a model, as far as the file, ONNX's inference and shape arithmetic give them.
 
 ONNX's inference stops where an exporter computes a shape from other shapes (Shape, Gather, Concat, Reshape)
-by operators that it does not follow. Those handle a few whole numbers each: they are computed here as soon as
-what they read is known, and inference goes on from there.
+by operators that it does not follow. Those handle a few integers each: they are computed here as soon as
+their inputs are known, and inference continues from there.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["infer", "set_sizes"]
 
-_ROUNDS = 12  # of folding, then inferring; each goes as far as it can
-_FEW = 64  # numbers: more is no shape
-#: Operators on shapes; none of them makes more numbers than it reads.
+_ROUNDS = 12  # of folding, then inferring, each as far as possible
+_FEW = 64  # numbers: more are not a shape
+#: Operators on shapes; none of them outputs more numbers than it reads.
 _FOLDED = frozenset(
     [
         "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Div", "Equal", "Floor", "Gather", "Greater",
@@ -35,7 +35,7 @@ _FOLDED = frozenset(
 
 
 def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Write known sizes into a model: those of named axes, and whole shapes ("": of the only input).
+    """Write known sizes into a model: of named axes, and whole shapes ("": of the only input).
 
     Shapes may be those of inputs, or of values in the graph whose size depends on the data.
 
@@ -74,9 +74,9 @@ def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tu
 
 
 def infer(model: ir.Model) -> None:
-    """Write into a model the sizes of its values; nodes whose few numbers are known become constants.
+    """Write the sizes of its values into a model; nodes with few known numbers become constants.
 
-    The model's answers stay the same, but it is no longer the one that was read: work on a clone.
+    The model's outputs stay the same, but the model changes: work on a clone.
 
     Raises:
         TconvError: shapes that contradict each other.
@@ -92,7 +92,7 @@ def infer(model: ir.Model) -> None:
 
 
 def _fold(model: ir.Model) -> bool:
-    """Compute what is known by now; whether anything was."""
+    """Compute what can be computed now; True if anything was."""
     changed = False
     for node, where in walk(model):
         found = _value(node, model, where)
@@ -103,7 +103,7 @@ def _fold(model: ir.Model) -> bool:
 
 
 def _value(node: ir.Node, model: ir.Model, where: str) -> Array | None:
-    """The few whole numbers that a node makes; None if they are many, or not known."""
+    """The few integers that a node outputs; None if they are many, or not known."""
     if node.domain or len(node.outputs) != 1 or not node.inputs:
         return None
     if node.op_type in ("Shape", "Size"):
@@ -130,7 +130,7 @@ def _read(node: ir.Node) -> Iterator[Array | None]:
             continue
         tensor = value.const_value
         if tensor is not None and tensor.size > _FEW:
-            yield None  # not read, since it may be large
+            yield None  # not read: it may be large
         else:
             yield constant(value)
 
@@ -150,7 +150,7 @@ def _computed(node: ir.Node, version: int, read: list[Array]) -> Array | None:
     with quiet(), np.errstate(all="ignore"):
         try:
             (found,) = ReferenceEvaluator(proto, opsets={"": version}).run(None, feeds)
-        except Exception:  # a sum that makes no sense is the runtime's to refuse: its answer stays unknown
+        except Exception:  # an invalid operation is left to the runtime: its output stays unknown
             return None
     few = isinstance(found, np.ndarray | np.generic) and found.size <= _FEW and found.dtype.kind in "iufb"
     return np.asarray(found) if few else None

@@ -1,4 +1,4 @@
-"""Other weights put into a model where its layers read theirs."""
+"""New weights put into a model where its layers read theirs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["put"]
 
 
 def put(model: ir.Model, weights: Mapping[ModelLayer, Array]) -> None:
-    """Give layers other weights, in place; `model` is a copy of the one in which they were found.
+    """Give layers new weights, in place; `model` is a copy of the one that contains them.
 
-    A tensor that these layers alone read is replaced where it stands. Else the layer gets one of its own:
-    where others read it, too, or where it is quantized or of another type.
+    A tensor that only these layers read is replaced. Otherwise the layer gets its own tensor: if others
+    read it, too, or if it is quantized or of another type.
 
     Raises:
-        TconvError: weights that stand in a function, which other calls read as well.
+        TconvError: weights in a function, which other calls read as well.
     """
     by_root: dict[ir.Value, list[ModelLayer]] = defaultdict(list)
     for layer in weights:
@@ -35,7 +35,7 @@ def put(model: ir.Model, weights: Mapping[ModelLayer, Array]) -> None:
         by_root[root].append(layer)
     nodes = [node for node, _ in walk(model)]
     for root, layers in by_root.items():
-        # Behind Cast or DequantizeLinear lie other numbers than those that the layer reads.
+        # Before Cast or DequantizeLinear the numbers differ from those that the layer reads.
         alone = len(root.uses()) == len(layers) and all(
             np.array_equal(weights[layer], weights[layers[0]]) and not root_of(layer.node.inputs[1])[1]
             for layer in layers
@@ -76,7 +76,7 @@ def _replace(value: ir.Value, array: Array) -> None:
 
 
 def _own(model: ir.Model, node: ir.Node, layer: ModelLayer, array: Array) -> None:
-    """A constant of the main graph that this node alone reads."""
+    """Give this node its own constant in the main graph."""
     import onnx_ir as ir
 
     assert layer.weight is not None

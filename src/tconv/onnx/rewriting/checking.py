@@ -1,8 +1,8 @@
-"""Whether two models answer alike, in ONNX Runtime as users run it.
+"""Whether two models have the same outputs in ONNX Runtime with default settings.
 
-An output may differ by its dtype's share of its own largest absolute value (`TOLERANCE`), or by ten times
-what the original itself differs between ONNX Runtime's graph optimisations on and off, whichever is more: a
-model that magnifies rounding does so before any rewriting. Whole numbers have a share of zero.
+An output may differ by its dtype's share of its own largest absolute value (`TOLERANCE`), or by ten times the
+difference of the original with ONNX Runtime's graph optimisations on and off, whichever is more: a model that
+amplifies rounding does so without any rewriting. For integers the share is zero.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = ["RANDOM", "TOLERANCE", "Compared", "answers_of", "compare", "seeded"]
 Array = np.ndarray[Any, Any]
 
 TOLERANCE: Mapping[str, float] = MappingProxyType({"float64": 1e-9, "float32": 1e-4, "float16": 1e-2})
-"""The share of an output's largest absolute value by which it may differ. Other kinds of numbers: 0."""
+"""The share of an output's largest absolute value by which it may differ. Other dtypes: 0."""
 
 _NOISE = 10
-"""How many times the original's own differences are allowed."""
+"""The multiple of the original's own differences that is allowed."""
 
 RANDOM = frozenset(
     ["Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -44,9 +44,9 @@ class Compared:
     """One output under one set of inputs.
 
     Attributes:
-        feeds, output: which.
+        feeds, output: their names.
         largest: largest absolute value of the original's output.
-        error: largest absolute difference; infinite where shapes differ or only one is finite.
+        error: largest absolute difference; infinite if shapes differ or only one is finite.
         allowed: the most that `error` may be.
     """
 
@@ -58,12 +58,12 @@ class Compared:
 
     @property
     def fine(self) -> bool:
-        """Whether the two answers are alike."""
+        """Whether the two outputs agree."""
         return self.error <= self.allowed
 
 
 def seeded(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
-    """A copy whose random operators have fixed seeds, so that two models draw alike; and their kinds."""
+    """A copy whose random operators have fixed seeds, so that two models draw the same; and their types."""
     import onnx_ir as ir
 
     made, kinds = model.clone(), set()
@@ -75,7 +75,7 @@ def seeded(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
 
 
 def _draws(node: ir.Node) -> bool:
-    """Dropout draws only in training mode, which its third input says."""
+    """Whether a node draws random numbers; Dropout does so only in training mode, its third input."""
     if node.op_type != "Dropout":
         return True
     training = node.inputs[2] if len(node.inputs) > 2 else None
@@ -87,7 +87,7 @@ Answers = list[dict[str, Array]]
 
 
 def answers_of(model: ir.Model, runner: Runner, name: str, given: Sequence[Feeds], **how: bool) -> Answers:
-    """The answers of a model, loaded anew so that random operators begin at their seeds."""
+    """The outputs of a model, reloaded so that random operators start at their seeds."""
     runner.load(name, model, **how)
     try:
         return [runner.run(name, feeds.arrays) for feeds in given]
@@ -96,10 +96,10 @@ def answers_of(model: ir.Model, runner: Runner, name: str, given: Sequence[Feeds
 
 
 def reference(model: ir.Model, runner: Runner, given: Sequence[Feeds]) -> tuple[Answers, Answers]:
-    """What the original answers, and how far rounding alone moves it, output by output.
+    """The outputs of the original, and its outputs with other rounding.
 
     Raises:
-        TconvError: it draws random numbers of its own, so that no two of its runs are alike.
+        TconvError: it draws random numbers without seeds, so that its runs differ.
     """
     first, again = (answers_of(model, runner, "original", given) for _ in range(2))
     for feeds, one, two in zip(given, first, again, strict=True):
@@ -107,17 +107,17 @@ def reference(model: ir.Model, runner: Runner, given: Sequence[Feeds]) -> tuple[
             if difference(one[output], two[output]) > 0:
                 raise TconvError(
                     f"output {output!r} of the model itself differs from run to run ({feeds.name}), so "
-                    "nothing can be checked; inputs without randomness would fit, or --no-check"
+                    "it cannot be checked; inputs without randomness would fit, or --no-check"
                 )
     try:
         plain = answers_of(model, runner, "plain", given, optimised=False)
-    except Trouble:  # some kernels exist only after optimisation; then there is no noise to compare with
+    except Trouble:  # some kernels exist only after optimisation; then no such difference is known
         plain = first
     return first, plain
 
 
 def compare(held: tuple[Answers, Answers], answers: Answers, given: Sequence[Feeds]) -> list[Compared]:
-    """Every output under every set of inputs, against the original's `reference`."""
+    """Every output for every set of inputs, compared with the original's `reference`."""
     found = []
     for feeds, before, plain, after in zip(given, *held, answers, strict=True):
         for output, array in before.items():
@@ -130,7 +130,7 @@ def compare(held: tuple[Answers, Answers], answers: Answers, given: Sequence[Fee
 
 
 def difference(one: Array, two: Array) -> float:
-    """The largest absolute difference; infinite where shapes, dtypes or what is finite are not the same."""
+    """The largest absolute difference; infinite if shapes, dtypes or non-finite values differ."""
     if one.shape != two.shape or one.dtype != two.dtype:
         return np.inf
     if one.dtype.kind not in "fiub":

@@ -18,10 +18,10 @@ example:
   tconv rewrite model.onnx faster.onnx --for speed
   tconv rewrite model.onnx plain.onnx --for no-groups,no-dilation
 
-Rewrites a model exactly and checks that its answers stay the same. For speed it times every rewriting in
-ONNX Runtime on this machine and keeps only what makes the whole model more than 5 % faster; for a target it
-takes away what the target does not know. Exit status: 0 written, 1 the answers differ or a layer is left that
-the target does not take (nothing is written), 2 bad input."""
+Rewrites a model exactly and checks that its outputs stay the same. For speed it times every rewriting in
+ONNX Runtime on this machine and keeps only those that make the whole model more than 5 % faster; for a target
+it removes what the target does not support. Exit status: 0 written, 1 the outputs differ or a layer remains
+that the target does not support (nothing is written), 2 bad input."""
 
 MORE = """\
 more examples:
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
     parser = subparsers.add_parser(
         "rewrite",
-        help="make an ONNX model faster, or fit for a runtime, with the same answers",
+        help="make an ONNX model faster, or fit for a runtime, with the same outputs",
         description=REWRITE,
         epilog=MORE,
     )
@@ -47,13 +47,13 @@ def add_parser(subparsers: Any) -> None:
         dest="goal",
         required=True,
         metavar="speed|TARGET",
-        help="speed; or what a runtime lacks, several with commas between: " + ", ".join(TARGETS),
+        help="speed; or what a runtime lacks, separated by commas: " + ", ".join(TARGETS),
     )
     parser.add_argument(
         "--check",
         action="store_true",
         default=True,
-        help="compare both models' answers in ONNX Runtime, which is the default",
+        help="compare both models' outputs in ONNX Runtime, which is the default",
     )
     parser.add_argument("--no-check", dest="check", action="store_false", help="do not compare them")
     parser.add_argument(
@@ -69,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="of ONNX Runtime; default: its own choice",
+        help="threads of ONNX Runtime; default: its own choice",
     )
     parser.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="about how long to measure; default: 60"
@@ -120,7 +120,7 @@ def _rewrite(args: argparse.Namespace) -> int:
 def _shape(entry: str) -> tuple[str, tuple[int, ...]]:
     name, _, sizes = entry.rpartition("=")
     if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", sizes):
-        raise TconvError(f"--input {entry!r}: a file .npz, or a shape such as x=1x3x640x640 would fit")
+        raise TconvError(f"--input {entry!r}: a .npz file, or a shape such as x=1x3x640x640 would fit")
     return name, tuple(int(size) for size in sizes.split("x"))
 
 

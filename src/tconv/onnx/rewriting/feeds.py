@@ -1,4 +1,4 @@
-"""Inputs to run a model with: the user's, and made-up ones for its dynamic axes."""
+"""Inputs to run a model with: the user's, and generated ones for its dynamic axes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 _SIZES = ((1, 32, 64), (2, 64, 32), (1, 33, 47), (1, 64, 64), (1, 128, 96), (3, 8, 8), (1, 16, 24), (1, 1, 1))
-"""Tried in this order for dynamic axes: the first axis (a batch, mostly), then the others by turns. A model
-takes multiples of 32 more often than odd sizes."""
+"""Sizes of dynamic axes, in the order in which they are tried: of the first axis (mostly the batch), then of
+the others in turns. More models take multiples of 32 than odd sizes."""
 
 _ENOUGH = 3
 _MOST = 1 << 28  # numbers of one input: 2 GB as they are drawn
@@ -33,7 +33,7 @@ _MOST = 1 << 28  # numbers of one input: 2 GB as they are drawn
 
 @dataclass(frozen=True)
 class Feeds:
-    """One set of inputs, and what the report calls it."""
+    """One set of inputs, and its name in the report."""
 
     name: str
     arrays: Arrays
@@ -43,14 +43,14 @@ def read_feeds(path: Path, model: ir.Model) -> Feeds:
     """The inputs in a .npz file, checked against the model's.
 
     Raises:
-        TconvError: no such file, no .npz of plain arrays, or names, ranks or dtypes that are not the model's.
+        TconvError: no such file, not a .npz of plain arrays, names, ranks or dtypes that are not the model's.
     """
     import zipfile
 
     check_file(path)
     try:
-        with open(path, "rb") as file:  # np.load would leave one that is broken open
-            if file.read(2) != b"PK":  # it reads other kinds of file, too
+        with open(path, "rb") as file:  # np.load would not close a broken file
+            if file.read(2) != b"PK":  # np.load also reads other kinds of file
                 raise ValueError
             file.seek(0)
             with np.load(file, allow_pickle=False) as held:
@@ -58,12 +58,12 @@ def read_feeds(path: Path, model: ir.Model) -> Feeds:
     except OSError as fault:
         raise TconvError(f"cannot read {path}: {fault.strerror or fault}") from None
     except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile):
-        raise TconvError(f"{path} is no whole .npz file of arrays; numpy.savez writes one") from None
+        raise TconvError(f"{path} is not a complete .npz file of arrays; numpy.savez writes one") from None
     return checked(Feeds(path.name, arrays), model)
 
 
 def checked(feeds: Feeds, model: ir.Model) -> Feeds:
-    """The same, if every input is there and is one of the model's, of its rank and dtype."""
+    """The same feeds, if they are exactly the model's inputs, of the right ranks and dtypes."""
     wanted = {str(value.name): value for value in needed(model)}
     for name in feeds.arrays:
         if name not in wanted:
@@ -80,18 +80,18 @@ def checked(feeds: Feeds, model: ir.Model) -> Feeds:
 
 
 def needed(model: ir.Model) -> list[ir.Value]:
-    """The inputs that have no value of their own."""
+    """The inputs without an initializer."""
     return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
 
 
 def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Sequence[Feeds]) -> list[Feeds]:
-    """The feeds given, and made-up ones that the model `name` of the runner takes, of several shapes.
+    """The given feeds, and generated ones of several shapes that the model `name` of the runner accepts.
 
     Args:
-        shapes: of inputs by name, where the user said them; other inputs are left to this function.
+        shapes: of inputs by name, as given by the user; the others are chosen here.
 
     Raises:
-        TconvError: a shape for no input; the model refuses what was given, or all that was made up.
+        TconvError: a shape for an unknown input; the model refuses a given feed, or all generated ones.
     """
     names = [str(value.name) for value in needed(model)]
     for input in shapes:
@@ -101,10 +101,10 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         try:
             runner.run(name, feeds.arrays)
         except Trouble as trouble:
-            raise TconvError(f"the model does not take {feeds.name}: {trouble}") from None
+            raise TconvError(f"the model does not accept {feeds.name}: {trouble}") from None
     found = list(given)
     seen: set[tuple[Any, ...]] = set()
-    reason = "it has an input that cannot be made up"
+    reason = "it has an input that cannot be generated"
     for feeds in _made(model, shapes):
         if len(found) - len(given) == _ENOUGH:
             break
@@ -122,7 +122,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
         found.append(feeds)
     if not found:
         raise TconvError(
-            f"no input could be made up that the model takes ({reason}); give some: --input x.npz"
+            f"no input could be generated that the model accepts ({reason}); --input x.npz would fit"
         )
     return found
 
@@ -159,16 +159,16 @@ def _made(model: ir.Model, shapes: Shapes) -> Iterator[Feeds]:
             said = (f"{name} {'x'.join(map(str, array.shape)) or '1'}" for name, array in arrays.items())
             yield Feeds(f"{', '.join(said)}{f' ({number})' if fixed else ''}", arrays)
             if not any(array.dtype.kind in "iu" for array in arrays.values()):
-                break  # only whole numbers have several meanings
+                break  # only integers have several meanings
 
 
 def _filled(
     values: Sequence[ir.Value], sizes: tuple[int, ...], shapes: Shapes
 ) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """The shape and dtype of each input; an axis that is open has one size wherever its name occurs."""
+    """The shape and dtype of each input; an open axis has the same size wherever its name occurs."""
     others = itertools.cycle(sizes[1:])
     named: dict[str, int] = {}
-    for value in sorted(values, key=lambda value: -len(value.shape or ())):  # a batch is seen as one here
+    for value in sorted(values, key=lambda value: -len(value.shape or ())):  # most axes first: the batch
         for axis, size in enumerate(value.shape or ()):
             if not isinstance(size, int):
                 named.setdefault(_symbol(value, axis), sizes[0] if axis == 0 else next(others))
@@ -196,7 +196,7 @@ def _numbers(generator: np.random.Generator, shape: tuple[int, ...], _: int) -> 
 
 
 _FILLS: Sequence[Callable[[np.random.Generator, tuple[int, ...], int], Array]] = (
-    lambda generator, shape, size: np.asarray(generator.integers(0, 4, shape)),  # numbers of words
+    lambda generator, shape, size: np.asarray(generator.integers(0, 4, shape)),  # token numbers
     lambda generator, shape, size: np.ones(shape),
     lambda generator, shape, size: np.full(shape, size),  # a length
 )

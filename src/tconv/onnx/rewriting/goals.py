@@ -1,4 +1,4 @@
-"""What a model is rewritten for, and which rules are tried for it: tables."""
+"""Tables: the goals of rewriting, and the rules that are tried for each."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "groups dense": ("dense-groups",),
     }
 )
-"""Rules that are tried for speed, together where one makes room for the next."""
+"""Rules that are tried for speed; together if one enables the next."""
 
 
 @dataclass(frozen=True)
 class Capability:
-    """Something that a layer asks of a runtime.
+    """A feature that a layer needs from a runtime.
 
     Attributes:
         what: a phrase after "it has" or "it is".
-        asked: whether a ConvTranspose with these attributes asks for it.
-        cures: the rules that take it away, in the order they are tried.
+        asked: whether a ConvTranspose with these attributes needs it.
+        cures: the rules that remove it, in the order in which they are tried.
     """
 
     what: str
@@ -91,16 +91,16 @@ CAPABILITIES: Mapping[str, Capability] = MappingProxyType(
         "transposed": Capability("a transposed convolution", lambda a: True, _AWAY),
     }
 )
-"""In the order in which a model is freed of them; ``no-NAME`` is a target of its own."""
+"""In the order in which they are removed; ``no-NAME`` is a target, too."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A runtime, by what it lacks.
+    """A runtime, described by what it lacks.
 
     Attributes:
         lacks: names of `CAPABILITIES`.
-        source: where that is known from; empty where the target is a capability by name.
+        source: how this is known; empty if the target is the name of a capability.
     """
 
     lacks: tuple[str, ...]
@@ -113,15 +113,15 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "opencv": Target(
             ("auto-pad", "output-shape", "asymmetric-pads", "dilation", "1-d", "3-d"),
             "cv2.dnn of OpenCV 4.14.0, run: it refuses asymmetric pads and layers of one or three axes, and "
-            "answers otherwise than ONNX Runtime with dilation, auto_pad SAME or output_shape",
+            "differs from ONNX Runtime with dilation, auto_pad SAME or output_shape",
         ),
     }
 )
-"""Names that ``--for`` takes beside ``speed``; several with commas between."""
+"""Names that ``--for`` takes besides ``speed``; several are separated by commas."""
 
 
 def target(names: str) -> Target:
-    """The target of one name, or of several with commas between: what any of them lacks.
+    """The target of one name, or of several separated by commas: what any of them lacks.
 
     Raises:
         TconvError: a name that is not in `TARGETS`.
@@ -138,14 +138,16 @@ def target(names: str) -> Target:
 
 def _named(name: str) -> Target:
     if name == "speed":
-        raise TconvError("--for speed stands alone; first what a runtime lacks, then speed, would fit")
+        raise TconvError(
+            "--for speed cannot be combined; a run for what a runtime lacks, then one for speed would fit"
+        )
     if name not in TARGETS:
         raise unknown("--for", name, ["speed", *TARGETS])
     return TARGETS[name]
 
 
 def needs(node: ir.Node, context: Context) -> tuple[str, ...] | None:
-    """Names of `CAPABILITIES` that a ConvTranspose asks for; None if its attributes are not known here."""
+    """Names of `CAPABILITIES` that a ConvTranspose needs; None if its attributes are not known."""
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return None
     said = options.read(node, context.sizes(node.inputs[1]), None)

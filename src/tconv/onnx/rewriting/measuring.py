@@ -1,4 +1,4 @@
-"""Two models timed against each other in turns, so that what disturbs the machine disturbs both."""
+"""Two models timed in turns, so that disturbances of the machine affect both."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from tconv.onnx.rewriting.runner import Arrays, Runner
 
-__all__ = ["Timed", "race"]
+__all__ = ["Timed", "time_in_turns"]
 
 GAIN = 1.05
-"""What a rewriting must win to be kept: the model before over the model after, the whole of it."""
+"""The gain from which a rewriting is kept: time of the whole model before over time after."""
 
 _TURNS = 7
 
@@ -21,8 +21,8 @@ class Timed:
     """Two models on the same inputs.
 
     Attributes:
-        before, after: medians of milliseconds.
-        gain: median over the turns of the time before over the time after of the same turn.
+        before, after: median times in milliseconds.
+        gain: median over the turns of (time before / time after) of the same turn.
         sure: share of the turns in which the second was faster.
     """
 
@@ -37,8 +37,8 @@ class Timed:
         return self.gain > GAIN and self.sure >= 0.75
 
 
-def race(runner: Runner, before: str, after: str, feeds: Arrays, seconds: float) -> Timed:
-    """Run two models of the runner in turns for so many seconds, at least seven turns."""
+def time_in_turns(runner: Runner, before: str, after: str, feeds: Arrays, seconds: float) -> Timed:
+    """Run two models of the runner in turns for `seconds`, and at least seven turns."""
     taken = runner.time([before, after], feeds, seconds=seconds, turns=_TURNS)
     one, two = (np.array(taken[name]) for name in (before, after))
     return Timed(

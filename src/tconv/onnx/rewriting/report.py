@@ -1,4 +1,4 @@
-"""What a rewriting did, as a value, as JSON and as a table that a person reads."""
+"""What a rewriting did: as a value, as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["Report"]
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to a model.
+    """The result of a rewriting.
 
     Attributes:
         goal: "speed", or the target.
-        steps: rewritings that were kept, then why rules did not fire elsewhere.
-        compared: every output under every set of inputs; empty without a check.
+        steps: rewritings that were kept, then why rules did not apply elsewhere.
+        compared: every output for every set of inputs; empty without a check.
         trials: what was timed, for speed.
-        timed: the result against the original, for speed; None where nothing was kept.
-        feeds: the inputs that were timed.
+        timed: the result against the original, for speed; None if nothing was kept.
+        feeds: the inputs with which models were timed.
         threads: of ONNX Runtime; 0 is its own choice.
-        notes: sentences for people.
+        notes: sentences for the report.
     """
 
     goal: str
@@ -48,7 +48,7 @@ class Report:
         return tuple(step for step in self.steps if step.reason is None)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in JSON's own types."""
+        """All fields in JSON's types."""
         made = dataclasses.asdict(self)
         made["steps"] = [step._asdict() for step in self.steps]
         made["trials"] = [
@@ -63,7 +63,7 @@ class Report:
         return text.render(self.document())
 
     def document(self) -> Document:
-        """What was timed, what was done and what was not, and how it was checked."""
+        """What was timed, what was rewritten and what was not, and how it was checked."""
         return Document("", tuple(self._sections()))
 
     def _sections(self) -> Iterator[Section]:
@@ -106,7 +106,7 @@ class Report:
         fired = {trial.moves for trial in self.trials if trial.fired}
         nowhere = [str(t.moves[0]) for t in self.trials if not t.fired and t.moves not in fired]
         if nowhere:
-            yield f"Fires nowhere: {', '.join(dict.fromkeys(nowhere))}."
+            yield f"Not applicable in this model: {', '.join(dict.fromkeys(nowhere))}."
 
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
@@ -114,7 +114,7 @@ class Report:
 
     def _told(self) -> Iterator[str]:
         if not self.done:
-            why = f"it has nothing that {self.goal} takes away"
+            why = f"it has nothing that {self.goal} removes"
             why = "no rewriting makes the whole model faster" if self.goal == "speed" else why
             yield f"Nothing was rewritten: {why}."
         yield from self.notes
@@ -130,7 +130,7 @@ class Report:
 
 _MEANT = (
     "Gain: the median over turns in which both models ran. "
-    "Kept is what gains more than 5 %, in three turns of four."
+    "Rewritings that gain more than 5 %, in three turns of four, are kept."
 )
 _KINDS = ("name", "number", "words")
 

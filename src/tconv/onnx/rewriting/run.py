@@ -1,4 +1,4 @@
-"""A model rewritten for a goal, checked, and written whole or not at all."""
+"""A model rewritten for a goal, checked, and written atomically."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SECONDS = 60.0
 
 
 class Refused(TconvError):
-    """The model was read and nothing is wrong with the request, but the result would not keep its promise."""
+    """The model and the request are valid, but no result meets the goal with the same outputs."""
 
 
 def rewrite(
@@ -50,22 +50,22 @@ def rewrite(
     seconds: float = SECONDS,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Rewrite an ONNX model exactly, for speed or for what a runtime takes, and say what was done.
+    """Rewrite an ONNX model exactly, for speed or for what a runtime supports, and report what was done.
 
     Args:
-        source: the model's file, which is never changed; or what `tconv.models.onnx.reader` read of it.
+        source: the model's file, which is never changed; or a `Model` read by `tconv.models.onnx.reader`.
         to: the file to write; None writes nothing.
         goal: "speed", or a name of `TARGETS`, or several with commas between.
-        check: run both models in ONNX Runtime and refuse if answers differ; by how much they may is said
-            in `tconv.onnx.rewriting.checking`.
+        check: run both models in ONNX Runtime and refuse if outputs differ; the tolerance is defined in
+            `tconv.onnx.rewriting.checking`.
         inputs: .npz files, or arrays by input name, to check with and to time.
-        shapes: of inputs to make up, where the model leaves them open.
-        threads: of ONNX Runtime; 0 leaves them to it.
-        seconds: about how long to measure for speed.
-        tell: is called with what is being done.
+        shapes: of generated inputs, where the model leaves them open.
+        threads: of ONNX Runtime; 0 leaves the choice to it.
+        seconds: approximate time for measuring, for speed.
+        tell: is called with a line for each step.
 
     Raises:
-        Refused: the answers differ, or a layer is left that the target does not take; nothing is written.
+        Refused: the outputs differ, or a layer remains that the target does not support; nothing is written.
         TconvError: a file that cannot be read or written, inputs that do not fit, or `to` is `source`.
 
     >>> import tempfile
@@ -91,12 +91,12 @@ def rewrite(
     with Runner(threads) if check or wanted is None else nullcontext() as runner:
         feeds: list[Feeds] = []
         if runner is not None:
-            tell("running the model as it is")
+            tell("running the original model")
             try:
                 runner.load("trial", model)
             except Trouble as trouble:
                 raise TconvError(
-                    f"ONNX Runtime cannot run {path}, hence it is not compared or timed: {trouble}"
+                    f"ONNX Runtime cannot run {path}, so it is neither compared nor timed: {trouble}"
                 ) from None
             feeds = taken(model, runner, "trial", sizes, given)
             runner.drop("trial")
@@ -125,7 +125,7 @@ def rewrite(
         report = replace(report, steps=_telling(report.steps, made))
         if check and report.done:
             assert runner is not None
-            tell("checking the answers")
+            tell("checking the outputs")
             report = _checked(model, made, report, runner, feeds)
     if out is not None:
         write(made, out)
@@ -133,13 +133,13 @@ def rewrite(
 
 
 MADE_UP = (
-    "The model leaves sizes open, so that inputs of small made-up sizes were timed: "
-    "--input NAME=SHAPE, or a file .npz, would time yours."
+    "The model leaves sizes open, so it was timed with small generated inputs: "
+    "--input NAME=SHAPE, or a .npz file, times yours."
 )
 
 
 def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
-    """The steps without refusals at other nodes than those that this package is about."""
+    """The steps, with refusals only at the nodes that this package is about."""
     about = {
         (where, name_of(node))
         for where, node in Context(made).nodes()
@@ -149,18 +149,18 @@ def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
 
 
 def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:
-    """Whether `out` is another file than those that the model is read from."""
+    """Check that `out` is none of the files from which the model is read."""
     if out is None:
         return
     if out.is_dir():
         raise TconvError(f"cannot write {out}: it is a folder")
     if out.exists() and not out.is_file():  # a device or a pipe would be replaced by a file
-        raise TconvError(f"cannot write {out}: it is no regular file")
+        raise TconvError(f"cannot write {out}: it is not a regular file")
     if not out.parent.is_dir():
         raise TconvError(f"cannot write {out}: there is no folder {out.parent}")
     held = {path, *files_beside(model)}
     if out.exists() and any(file.exists() and out.samefile(file) for file in held):
-        raise TconvError(f"cannot write {out}: that is the model that is read; another name would fit")
+        raise TconvError(f"cannot write {out}: it is the model that is read; another name would fit")
 
 
 def _given(entry: str | PathLike[str] | Mapping[str, Any], number: int, model: ir.Model) -> Feeds:
@@ -177,10 +177,10 @@ def _volume(feeds: Feeds) -> int:
 def _checked(
     model: ir.Model, made: ir.Model, report: Report, runner: Runner, feeds: Sequence[Feeds]
 ) -> Report:
-    """The report with what was compared.
+    """The report, completed with the comparison.
 
     Raises:
-        Refused: the answers differ; the line names the first rewriting with which they do.
+        Refused: the outputs differ; the message names the first rewriting at fault.
     """
     original, kinds = seeded(model)
     held = reference(original, runner, feeds)
@@ -213,7 +213,7 @@ def _culprit(
     against: Callable[[ir.Model], list[Compared]],
     last: Compared,
 ) -> tuple[Step, Compared]:
-    """The first rewriting after which an answer differs, found by halving."""
+    """The first rewriting after which an output differs, found by bisection."""
     done: list[Step] = list(report.done)
     low, high, worst = 0, len(done), last
     while high - low > 1:
@@ -227,7 +227,7 @@ def _culprit(
 
 
 def _replayed(model: ir.Model, steps: Sequence[Step]) -> ir.Model:
-    """The model after the first rewritings alone."""
+    """The model after only these rewritings."""
     made = model.clone()
     for step in steps:
         place = (step.where, step.node)

@@ -1,4 +1,4 @@
-"""ONNX Runtime in a process of its own, seen from here."""
+"""ONNX Runtime in a separate process: the caller's side."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 class Trouble(TconvError):
-    """ONNX Runtime refused a model or an input; the message is its own, in one line."""
+    """ONNX Runtime refused a model or an input; its message, in one line."""
 
 
 class Runner:
-    """Holds models by name and runs them; a context manager, after which the process is gone.
+    """Holds models by name and runs them; a context manager, which ends the process.
 
     Args:
         threads: of each model; 0 leaves the choice to ONNX Runtime.
 
     Raises:
-        Trouble: by every method, where ONNX Runtime refuses, or crashes, which ends this runner.
+        Trouble: from every method, if ONNX Runtime refuses or crashes; a crash ends this runner.
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -63,7 +63,7 @@ class Runner:
         self._folder.cleanup()
 
     def load(self, name: str, model: ir.Model, *, optimised: bool = True) -> None:
-        """Hold a model under a name; with `optimised` its graph is optimised as a user's session does it."""
+        """Load a model under a name; with `optimised`, its graph is optimised as in a default session."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         path = folder / "model.onnx"
@@ -72,11 +72,11 @@ class Runner:
         self._outputs[name] = [str(value.name) for value in model.graph.outputs]
 
     def drop(self, name: str) -> None:
-        """Let a model go."""
+        """Release a model."""
         self._ask(do="drop", name=name)
 
     def run(self, name: str, feeds: Arrays) -> dict[str, np.ndarray[Any, Any]]:
-        """The outputs of a model by their names."""
+        """The outputs of a model, by name."""
         answers, outputs = self.folder / "answers.npz", self._outputs[name]
         self._ask(do="run", name=name, outputs=outputs, answers=str(answers), **self._held(feeds))
         with np.load(answers, allow_pickle=False) as held:
@@ -85,7 +85,7 @@ class Runner:
     def time(
         self, names: Sequence[str], feeds: Arrays, *, seconds: float, turns: int, most: int = 50
     ) -> dict[str, list[float]]:
-        """Seconds of each run, the models in turns; between `turns` and `most` runs each."""
+        """The seconds of each run, the models in turns; between `turns` and `most` runs each."""
         found: dict[str, list[float]] = self._ask(
             do="time", names=list(names), seconds=seconds, turns=turns, most=most, **self._held(feeds)
         )["seconds"]

@@ -1,4 +1,4 @@
-"""Rewritings chosen by the clock: each is timed in ONNX Runtime against the best model so far."""
+"""Rewritings chosen by measurement: each is timed in ONNX Runtime against the best model so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tconv.models.onnx.nodes import name_of
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.goals import SPEED
-from tconv.onnx.rewriting.measuring import Timed, race
+from tconv.onnx.rewriting.measuring import Timed, time_in_turns
 from tconv.onnx.rewriting.runner import Runner, Trouble
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Rule
@@ -26,11 +26,11 @@ _PROMISING = 1.01
 
 @dataclass(frozen=True)
 class Move:
-    """A line of `SPEED` at all places, or at one.
+    """A line of `SPEED`, applied at all places or at one.
 
     Attributes:
-        name: the line's.
-        place: (where, node) of `Step`, or None for wherever it fires.
+        name: the line's name.
+        place: (where, node) of `Step`, or None for all places.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Move:
 
 @dataclass(frozen=True)
 class Trial:
-    """Moves that were tried on top of those kept before.
+    """Moves tried on top of those kept before.
 
     Attributes:
         moves: what was tried.
-        fired: how many rewritings it made.
-        timed: against the best before it; None where it was not timed, and `note` says why.
-        kept: whether it won.
+        fired: the number of rewritings.
+        timed: against the best before it; None if it was not timed: `note` says why.
+        kept: whether it is faster and was kept.
         note: a phrase.
     """
 
@@ -74,13 +74,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Faster:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
-        moves: those that are kept, in their order.
-        trials: all that was tried.
-        timed: the result against the original, by itself; None where nothing was kept.
-        steps: the rewritings of the result, and why rules did not fire.
+        moves: those that are kept, in order.
+        trials: everything that was tried.
+        timed: the result against the original; None if nothing was kept.
+        steps: the rewritings of the result, and why rules did not apply.
     """
 
     moves: tuple[Move, ...]
@@ -109,13 +109,13 @@ class _Search:
         return made, steps
 
     def attempt(self, *moves: Move) -> Trial:
-        """Time the moves on top of what is kept; nothing is kept yet."""
+        """Time the moves on top of those kept; this keeps nothing."""
         held, _ = self.built(())
         made, fired = held.clone(), []
         for move in moves:
             fired += [step for step in move.apply(made) if step.reason is None]
         if not fired:
-            return Trial(moves, 0, None, note="fires nowhere")
+            return Trial(moves, 0, None, note="not applicable")
         alike = self.seen.setdefault((self.best, tuple(fired)), moves)
         if alike != moves:
             return Trial(moves, 0, None, note=f"as {alike[0]}")
@@ -124,7 +124,7 @@ class _Search:
         self.tell(f"timing {' + '.join(map(str, moves))}")
         try:
             self.runner.load("new", made)
-            timed = race(self.runner, f"best{self.best}", "new", self.feeds.arrays, self.slot)
+            timed = time_in_turns(self.runner, f"best{self.best}", "new", self.feeds.arrays, self.slot)
             self.runner.drop("new")
         except Trouble as trouble:
             if "crashed" in str(trouble):
@@ -133,14 +133,14 @@ class _Search:
         return Trial(moves, len(fired), timed)
 
     def keep(self, trial: Trial) -> None:
-        """Make a trial the best so far."""
+        """Make this trial the best so far."""
         self.kept += trial.moves
         self.runner.drop(f"best{self.best}")
         self.best += 1
         self.runner.load(f"best{self.best}", self.built(())[0])
 
     def round(self, moves: Sequence[Move]) -> list[Trial]:
-        """Try each move by itself, keep the best that wins, and go on with the rest while something wins."""
+        """Try each move separately, keep the best that wins, and repeat with the rest while one wins."""
         left, last = list(moves), []
         while left:
             last = [self.attempt(move) for move in left]
@@ -163,13 +163,13 @@ def search(
 ) -> Faster:
     """The moves that make the model faster on these inputs.
 
-    First each line of `SPEED` wherever it fires; then, one by one, the places of lines that lost as a whole;
-    then what won a little, together. Each is timed against the best model so far and kept only if it `wins`.
-    In the end the result is timed against the original once more, and dropped if it does not win.
+    First each line of `SPEED` wherever it applies; then, one by one, the places of lines that lost overall;
+    then all small wins together. Each is timed against the best model so far and kept only if it `wins`. In
+    the end the result is timed against the original once more, and dropped if it does not win.
 
     Args:
-        seconds: about how long to measure; what is left out for lack of time is said in the trials.
-        tell: is called with what is being done.
+        seconds: approximate time for measuring; the trials say what was left out for lack of time.
+        tell: is called with a line for each step.
     """
     state = _Search(model, runner, feeds, seconds, tell)
     state.round([Move(name) for name in SPEED])
@@ -188,7 +188,7 @@ def search(
     if state.kept:
         tell("timing the result against the original")
         runner.load("original", model)
-        timed = race(runner, "original", f"best{state.best}", feeds.arrays, 2 * state.slot)
+        timed = time_in_turns(runner, "original", f"best{state.best}", feeds.arrays, 2 * state.slot)
         runner.drop("original")
         if not timed.wins:
             state.kept.clear()
@@ -199,7 +199,7 @@ def search(
 
 
 def _places(state: _Search, move: Move) -> list[Move]:
-    """The places where a line fires, if they are few."""
+    """The places where a line applies, if they are few."""
     made, _ = state.built(())
     fired = [step for step in move.apply(made) if step.reason is None]
     found = list(dict.fromkeys((step.where, step.node) for step in fired))

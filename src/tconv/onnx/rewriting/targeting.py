@@ -1,4 +1,4 @@
-"""A model rewritten until a runtime takes all of its transposed convolutions."""
+"""A model rewritten until a runtime supports all of its transposed convolutions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["fit", "unmet"]
 
 
 def fit(model: ir.Model, goal: Target) -> list[Step]:
-    """Rewrite `model` in place; a rule looks only at layers that ask for what it takes away."""
+    """Rewrite `model` in place; a rule is tried only at layers that need the feature it removes."""
     steps: list[Step] = []
     for name in goal.lacks:
         for cure in CAPABILITIES[name].cures:
@@ -35,7 +35,7 @@ def fit(model: ir.Model, goal: Target) -> list[Step]:
 
 
 def unmet(model: ir.Model, goal: Target, steps: list[Step]) -> list[str]:
-    """One line for every layer that the target still does not take, with why each rule did not help."""
+    """One line for every layer that the target still does not support, with why each rule did not help."""
     context = Context(model)
     lines = []
     for where, node in context.nodes():

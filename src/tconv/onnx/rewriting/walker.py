@@ -1,4 +1,4 @@
-"""Rules applied to a model until none of them fires any more."""
+"""Rules applied to a model until none applies any more."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _Wanted: TypeAlias = "Callable[[Rule[Any], str, ir.Node], bool]"
 
 
 class Step(NamedTuple):
-    """What became of one rule at one node.
+    """The result of one rule at one node.
 
     Attributes:
         rule: its name.
-        node: the node's name, as it was when the rule looked at it, else that of its first output.
-        where: "graph", or the branch, loop or function that holds it.
-        reason: None where the rule fired, else why it did not.
+        node: the node's name when the rule was tried, else that of its first output.
+        where: "graph", or the branch, loop or function that contains it.
+        reason: None if the rule applied, else why not.
     """
 
     rule: str
@@ -39,13 +39,13 @@ def apply_rules(
     rules: Iterable[Rule[Any]],
     wanted: _Wanted = lambda rule, where, node: True,
 ) -> list[Step]:
-    """Rewrite `model` in place: every rule wherever it fires, round by round, until nothing changes.
+    """Rewrite `model` in place: every rule wherever it applies, in rounds, until nothing changes.
 
     Args:
-        wanted: says of a rule, a place ("graph", ...) and a node whether the rule may look at it.
+        wanted: returns whether a rule may be tried at a place ("graph", ...) and a node.
 
     Returns:
-        The rewritings in the order they were done, then for what remains why no rule fires.
+        The rewritings in order, then for the remaining nodes why no rule applies.
     """
     from onnx_ir.passes.common import RemoveUnusedNodesPass
 
@@ -60,7 +60,7 @@ def apply_rules(
                 RemoveUnusedNodesPass()(model)
             return done + refused
     names = ", ".join(sorted({step.rule for step in fired}))
-    raise TconvError(f"the rules {names} undo each other; fewer of them at once would fit")
+    raise TconvError(f"the rules {names} undo each other; fewer rules at once would fit")
 
 
 def _round(context: Context, rules: tuple[Rule[Any], ...], wanted: _Wanted) -> tuple[list[Step], list[Step]]:
@@ -69,7 +69,7 @@ def _round(context: Context, rules: tuple[Rule[Any], ...], wanted: _Wanted) -> t
     for rule in rules:
         for where, node in context.nodes():
             if node.domain or node.op_type not in rule.op_types or node.graph is None:
-                continue  # another operator, or a node that this rule took away a moment ago
+                continue  # another operator, or a node that this rule has just removed
             if not wanted(rule, where, node):
                 continue
             name = name_of(node)

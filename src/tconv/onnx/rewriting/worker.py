@@ -1,7 +1,7 @@
-"""A process that runs models in ONNX Runtime: if one crashes there, the command lives on and says so.
+"""A process that runs models in ONNX Runtime: if it crashes, the command continues and reports it.
 
-It reads one request a line from stdin, as JSON, and answers with one line each. Arrays travel as .npz files,
-each named by its number in the request.
+It reads one request per line from stdin, as JSON, and replies with one line each. Arrays are passed in .npz
+files, each named by its number in the request.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ def _run(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
     answers = session.run(request["outputs"], _feeds(request))
     for name, answer in zip(request["outputs"], answers, strict=True):
         if not isinstance(answer, np.ndarray):
-            return {"fault": f"output {name!r} is no array"}
+            return {"fault": f"output {name!r} is not an array"}
     held = [answer.astype(str) if answer.dtype == object else answer for answer in answers]
     np.savez(request["answers"], *held)
     return {}
 
 
 def _time(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds of each model in turns, A B A B, until the time is over; at least as many turns as asked."""
+    """The seconds of each model in turns, A B A B, until the time is over; at least the requested turns."""
     feeds = _feeds(request)
     seconds: dict[str, list[float]] = {name: [] for name in request["names"]}
     for name in seconds:
-        sessions[name].run(None, feeds)  # memory and threads are made at the first run
+        sessions[name].run(None, feeds)  # the first run allocates memory and starts threads
     end = time.perf_counter() + request["seconds"]
     while (turns := min(map(len, seconds.values()))) < request["turns"] or (
         time.perf_counter() < end and turns < request["most"]
@@ -82,31 +82,31 @@ REQUESTS: Mapping[str, Callable[[Sessions, Mapping[str, Any]], dict[str, Any]]] 
 
 
 def _line(text: str) -> str:
-    """ONNX Runtime's reason in one line, without the file that is only made for it.
+    """ONNX Runtime's reason in one line, without the name of the temporary file.
 
     >>> _line("[ONNXRuntimeError] : 1 : FAIL : Load model from /a.onnx failed:Fatal error: no Op\\nmore")
     'Fatal error: no Op'
     """
     line = (text.strip().splitlines() or [""])[0]
     line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from \S+ failed:\s*", "", line)
-    return line if len(line) <= 300 else f"... {line[-290:]}"  # it begins with the place in their source
+    return line if len(line) <= 300 else f"... {line[-290:]}"  # it begins with a place in their source
 
 
 def main(requests: IO[str], answers: IO[str]) -> None:
-    """Answer requests until there are no more."""
+    """Reply to requests until there are no more."""
     sessions: Sessions = {}
     for line in requests:
         request = json.loads(line)
         try:
             answer = REQUESTS[request["do"]](sessions, request)
-        except Exception as fault:  # ONNX Runtime's own classes share no base
+        except Exception as fault:  # ONNX Runtime's exceptions have no common base
             answer = {"fault": _line(str(fault)) or type(fault).__name__}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    # What libraries print must not get among the answers.
+    # What libraries print must not mix with the replies.
     own = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     main(sys.stdin, own)

@@ -1,4 +1,4 @@
-"""Exact rewritings of ONNX graphs, one a file; how one is written is told in `tconv.onnx.rules.rule`."""
+"""Exact rewritings of ONNX graphs, one per file; `tconv.onnx.rules.rule` describes how to write one."""
 
 from __future__ import annotations
 
@@ -70,4 +70,4 @@ RULES: Mapping[str, Rule[Any]] = MappingProxyType(
         )
     }
 )
-"""Every rule by its name. Which of them serve which goal is said in `tconv.onnx.rewriting.goals`."""
+"""Every rule by its name. `tconv.onnx.rewriting.goals` lists them by goal."""

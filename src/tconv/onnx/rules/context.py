@@ -1,4 +1,4 @@
-"""The model around a node: what a rule may ask about it, and how it puts nodes in the place of others."""
+"""The model around a node: what a rule may query, and how it replaces nodes by others."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Context:
         yield from ((where, node) for node, where in walk(self.model))
 
     def opset(self, node: ir.Node) -> int:
-        """The version of ONNX's own operators where the node is."""
+        """The version of ONNX's own operators at the node's place."""
         function = self._function(node)
         imports = (self.model if function is None else function).opset_imports
         return int(imports.get("", imports.get("ai.onnx", 1)))
 
     def in_function(self, node: ir.Node) -> bool:
-        """Whether the node is in the body of a function, which holds no initializers."""
+        """Whether the node is in the body of a function, which has no initializers."""
         return self._function(node) is not None
 
     def _function(self, node: ir.Node) -> ir.Function | None:
@@ -59,30 +59,30 @@ class Context:
         return found
 
     def constant_shape(self, value: ir.Value | None) -> tuple[int, ...] | None:
-        """The shape of a constant, whose numbers are not read; None if the value is none."""
+        """The shape of a constant, without reading its numbers; None if the value is not a constant."""
         tensor = constant_tensor(value)
         return None if tensor is None else tuple(tensor.shape.numpy())
 
     def sizes(self, value: ir.Value | None) -> tuple[int | None, ...]:
-        """The shape of a value, constant or not, None for each open size; () if nothing is known of it."""
+        """The shape of a value, constant or not, None for each open size; () if nothing is known."""
         known = self.constant_shape(value)
         known_or_open = (self.shape(value) or ()) if known is None else known
         return tuple(size if isinstance(size, int) else None for size in known_or_open)
 
     def shape(self, value: ir.Value | None) -> Shape | None:
-        """What the file and shape inference know of a value's sizes; None if not even their number."""
+        """The sizes of a value, from the file and shape inference; None if not even the rank is known."""
         if value is None:
             return None
         twin = self._twin(value)
         return (None if twin is None else _sizes(twin)) or _sizes(value)
 
     def spatial(self, value: ir.Value | None, axes: int) -> tuple[int | None, ...]:
-        """The sizes of so many spatial axes, None for each that is open."""
+        """The sizes of the spatial axes, None for each open one."""
         shape = self.shape(value) or (None,) * (2 + axes)
         return tuple(size if isinstance(size, int) else None for size in shape[2:])
 
     def dtype(self, value: ir.Value | None) -> np.dtype[Any] | None:
-        """What the file and inference know of a value's type; None if that is nothing."""
+        """The dtype of a value, from the file and inference; None if it is not known."""
         if value is None:
             return None
         twin = self._twin(value)
@@ -96,26 +96,26 @@ class Context:
         return self._twins.get(value)
 
     def user(self, value: ir.Value, *op_types: str) -> ir.Node | str:
-        """The only node that reads a value, if it is one of these operators; else the reason why not.
+        """The only node that reads a value, if it is one of these operators; else the reason.
 
-        With that, the value can be done away with: it is no output of its graph, and nobody else sees it.
+        If there is one, the value can be removed: it is not an output of its graph and has no other reader.
         """
         if value.is_graph_output():
-            return "its answer is an output of the model"
+            return "its output is an output of the model"
         readers = {use.node for use in value.uses()}
         if len(readers) != 1:
-            return "nothing reads its answer" if not readers else f"{len(readers)} nodes read its answer"
+            return "nothing reads its output" if not readers else f"{len(readers)} nodes read its output"
         (reader,) = readers
         producer = value.producer()
         if producer is not None and reader.graph is not producer.graph:
-            return "its answer is read inside a branch or loop"
+            return "its output is read inside a branch or loop"
         if reader.domain or reader.op_type not in op_types:
             name = f"{reader.domain}.{reader.op_type}".lstrip(".")
             return f"followed by {name}, not by {' or '.join(op_types)}"
         return "an attribute is a parameter of its function" if refers(reader) else reader
 
     def name(self, like: str) -> str:
-        """A name that nothing in the model has, beginning with `like`."""
+        """An unused name that begins with `like`."""
         if self._names is None:
             self._names = set(_all_names(self))
         made, number = like, 0
@@ -126,9 +126,9 @@ class Context:
         return made
 
     def replace(self, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
-        """Put `new` in the place of `old`, both in the order that data flows through them.
+        """Replace the nodes `old` by `new`, both in the order of the data flow.
 
-        The last of `new` takes over from the last of `old`: the answer's name, users, being an output.
+        The last of `new` takes over the output of the last of `old`: its name, users and role as an output.
         """
         import onnx_ir as ir
 
@@ -139,13 +139,13 @@ class Context:
         )
         for op_type in {node.op_type for node in old}:
             gone, come = ([node for node in nodes if node.op_type == op_type] for nodes in (old, new))
-            if len(gone) == len(come) == 1:  # the layer keeps its name, which is how people know it
+            if len(gone) == len(come) == 1:  # the layer keeps its name, by which users know it
                 come[0].name, gone[0].name = gone[0].name, None
         self._twins = None
 
 
 def refers(node: ir.Node) -> bool:
-    """Whether an attribute is a parameter of the function around it, hence not known here."""
+    """Whether an attribute is a parameter of the function around it, so its value is not known here."""
     return any(attribute.is_ref() for attribute in node.attributes.values())
 
 

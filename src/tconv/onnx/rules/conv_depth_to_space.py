@@ -6,11 +6,11 @@ itself, since a tap t reaches r only where t d = r (mod s). So
     conv_transpose(x, W, stride s) = depth_to_space(conv(x, W'), s),    W' with prod(s) times the channels,
 
 the sub-pixel convolution of Shi et al. 2016 (`tconv.algebra.shuffle`). DepthToSpace does it for two axes of
-one stride, else Reshape, Transpose and Reshape. The bias is repeated for every phase.
+equal stride, else Reshape, Transpose and Reshape. The bias is repeated for every phase.
 
-There are two ways to choose where blocks begin, hence two rules. The first crops nothing where it need not:
-k4 s2 p1 is a convolution with kernel 3, of whose 9 taps 4 hold weights in each phase. The second takes the
-smallest kernel, here 2, so that no product is with zero, and crops what then stands over with a Slice.
+There are two choices for where blocks begin, hence two rules. The first avoids cropping if possible: k4 s2 p1
+is a convolution with kernel 3, of whose 9 taps 4 hold weights in each phase. The second takes the smallest
+kernel, here 2, so that no product is with zero, and crops the excess with a Slice.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 def with_phases(node: ir.Node, context: Context) -> tuple[LayerNode, ConvOptions] | str:
-    """A layer that has more than one phase, with its options; else why it is none."""
+    """A layer that has more than one phase, with its options; else the reason."""
     found = read_with_options(node, context)
     if not isinstance(found, str) and set(found[1].stride) == {1}:
         return "stride 1 has one phase"
@@ -59,7 +59,7 @@ def match(node: ir.Node, context: Context, *, crop: bool) -> Found | str:
     if crop:
         whole, made = made, phases(layer.shape, *options.call, cropped=True)
         if made.kernel == whole.kernel:
-            return "cropping makes the kernel no smaller"
+            return "cropping does not shrink the kernel"
     return Found(layer, made, context.spatial(node.inputs[0], layer.axes))
 
 
@@ -70,7 +70,7 @@ def apply(found: Found, context: Context) -> None:
 
 
 def put_phases(source: ir.Value | None, context: Context, found: Found, weight: Array, *old: ir.Node) -> None:
-    """Put the convolution of `source`, the interleaving of its phases and the crop in the place of `old`."""
+    """Replace `old` by the convolution of `source`, the interleaving of its phases and the crop."""
     layer, made, sizes = found
     make = Maker(layer.node, context)
     groups, stride, bias = layer.groups, made.stride, layer.bias

@@ -1,9 +1,9 @@
-"""Groups become one, with zeros stored for the pairs of channels that lie in different groups.
+"""Groups become one, with zeros stored for pairs of channels in different groups.
 
 W of (in, out/groups) becomes (in, out) with each group's block on the diagonal: a product with zero for
-every pair that was not joined before, so the sums are the same. It costs `groups` times the products and
-the weights: for runtimes that have no groups in this layer, where equal filters (`groups_to_batch`) or few
-groups (`split_groups`) do not serve.
+every pair that was not connected before, so the sums are the same. It costs `groups` times the products and
+the weights: for runtimes without groups in this layer, if equal filters (`groups_to_batch`) or few
+groups (`split_groups`) do not apply.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A convolution of stride 1 and the DepthToSpace after it become one transposed convolution.
 
-The way back of `conv_depth_to_space`, for the sub-pixel convolutions of super-resolution nets (Shi et al.
+The inverse of `conv_depth_to_space`, for the sub-pixel convolutions of super-resolution nets (Shi et al.
 2016): tap j of phase r goes to tap (k-1-j) e s + r of a kernel of ((k-1)e + 1) s, e being the dilation, s the
-block; zeros at its ends are taken off (`tconv.algebra.shuffle`). Channels come in the order (phase, output),
+block; zeros at its ends are removed (`tconv.algebra.shuffle`). Channels come in the order (phase, output),
 DCR, or (output, phase), CRD, which is PyTorch's pixel_shuffle.
 
-A transposed convolution has one bias an output channel, the convolution one a phase. Where those differ they
-are added as what they are, a block that repeats: (n, c, h s, w s) is seen as (n, c, h, s, w, s) for it.
+A transposed convolution has one bias per output channel, the convolution one per phase. If those differ, they
+are added as a block that repeats: (n, c, h s, w s) is reshaped to (n, c, h, s, w, s) for that.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Found(NamedTuple):
     shuffle: ir.Node
     block: tuple[int, int]
     phases_first: bool  #: whether channels come in the order (phase, output)
-    sizes: tuple[int | None, ...]  #: of the convolution's answer
+    sizes: tuple[int | None, ...]  #: of the convolution's output
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
     before = None if node.inputs[0] is None else node.inputs[0].producer()
     if before is None or before.op_type != "Conv" or before.domain or refers(before):
-        return "no convolution comes before it"
+        return "it does not follow a convolution"
     if isinstance(lone := context.user(before.outputs[0], "DepthToSpace"), str):
         return f"the convolution before it: {lone}"
     if isinstance(found := read_with_options(before, context), str):
@@ -82,7 +82,7 @@ def apply(found: Found, context: Context) -> None:
 
 
 def _narrow(bias: Array | None, block: tuple[int, ...]) -> Array | None:
-    """(out * phases,) as (out,) where the phases agree, else as (out, *block)."""
+    """(out * phases,) as (out,) if the phases agree, else as (out, *block)."""
     if bias is None:
         return None
     apart = bias.reshape(-1, *block)

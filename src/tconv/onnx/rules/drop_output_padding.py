@@ -1,10 +1,9 @@
-"""output_padding is taken off the pads at the end, or off taps of zero that are added there.
+"""output_padding is subtracted from the pads at the end, or replaced by taps of zero there.
 
-The output has (i-1)s - lo - hi + d(k-1) + 1 + o cells: o keeps what hi crops, so (hi, o) and (hi - o, 0)
+The output has (i-1)s - lo - hi + d(k-1) + 1 + o cells: o restores what hi crops, so (hi, o) and (hi - o, 0)
 are the same layer. Where o is more than hi, e = ceil((o - hi) / d) taps of zero after the kernel's last
-make the full output longer by e d cells that no input reaches, of which hi - o + e d are cropped: what is
-left there is the bias alone, as output padding has it. ONNX has no padding below 0, which would say it
-without these zeros.
+make the full output longer by e d cells that no input reaches, of which hi - o + e d are cropped: the
+others hold only the bias, as with output padding. ONNX has no negative padding, which would need no zeros.
 """
 
 from __future__ import annotations

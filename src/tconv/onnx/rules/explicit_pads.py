@@ -1,11 +1,11 @@
 """auto_pad and output_shape are written as pads, as ONNX Runtime reads them.
 
 SAME_UPPER and SAME_LOWER make i s outputs of i inputs. With o = output_padding that crops (i-1)s + d(k-1) +
-1 + o - i s = d(k-1) + 1 + o - s cells, whatever i is, so it can be said for open sizes, too; a kernel that
-leaves nothing to crop adds nothing. output_shape m crops (i-1)s + d(k-1) + 1 + o - m, which takes a known
-i. The odd cell goes off the end for SAME_UPPER, else off the start. Where output_shape wants more than
-there is, output padding says so. OpenVINO puts the odd cell of output_shape at the start for SAME_UPPER as
-well: written as pads the layer means one thing everywhere.
+1 + o - i s = d(k-1) + 1 + o - s cells, whatever i is, so this also holds for open sizes; if there is
+nothing to crop, nothing is added. output_shape m crops (i-1)s + d(k-1) + 1 + o - m, which needs a known
+i. The odd cell is cropped at the end for SAME_UPPER, else at the start. If output_shape is larger than the
+full output, output padding is used. OpenVINO puts the odd cell of output_shape at the start for SAME_UPPER as
+well: written as pads, the layer has one meaning everywhere.
 """
 
 from __future__ import annotations

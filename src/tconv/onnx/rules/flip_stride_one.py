@@ -1,10 +1,10 @@
-"""A transposed convolution of stride 1 is a convolution by the turned kernel.
+"""A transposed convolution of stride 1 is a convolution with the flipped kernel.
 
     y[o] = sum_t w[t] x[o + lo - t d] = sum_u w[k-1-u] x[o + u d - (d(k-1) - lo)]
 
-so pads (lo, hi) become d(k-1) - lo and d(k-1) - hi, inputs and outputs change places within each group, and
+so pads (lo, hi) become d(k-1) - lo and d(k-1) - hi, inputs and outputs are swapped within each group, and
 the bias stays (`tconv.algebra.flip`; Dumoulin & Visin 2016, chapter 4). Pads beyond d(k-1) crop the input,
-which a Slice does. Runtimes have better kernels for it, or have it where they lack the transposed layer.
+which a Slice does. Runtimes have faster kernels for it, or support it where they lack the transposed layer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer of stride 1, and what it says."""
+    """A layer of stride 1, and its options."""
 
     node: ir.Node
     told: ConvOptions

@@ -1,10 +1,10 @@
-"""BatchNormalization after the layer goes into its weights and bias, right with groups.
+"""BatchNormalization after the layer is folded into its weights and bias, also with groups.
 
     a (y - mean) + beta,    a = gamma / sqrt(variance + epsilon)      (Ioffe & Szegedy 2015, in evaluation)
 
 is an affine map of each channel, so that of y = conv_transpose(x, W) + b is conv_transpose(x, a W) + a (b -
 mean) + beta. With groups a belongs to (group, channel within it): see `tconv.algebra.fold`. The same holds
-for a plain convolution. A BatchNormalization that takes mean and variance from the batch is no fixed map.
+for a plain convolution. A BatchNormalization that takes mean and variance from the batch is not a fixed map.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer, the BatchNormalization after it, and what that does to each channel."""
+    """A layer, the BatchNormalization after it, and its affine map of each channel."""
 
     layer: LayerNode
     norm: ir.Node
@@ -40,10 +40,10 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if not norm.attributes.get_int("spatial", 1):  # up to opset 8
         return "the BatchNormalization has a mean for every position"
     if len(norm.inputs) != 5 or norm.inputs[0] is not node.outputs[0]:
-        return "the layer gives the BatchNormalization its numbers"
+        return "the layer computes the parameters of the BatchNormalization"
     if any(context.constant_shape(value) is None for value in norm.inputs[1:]):
         return "the BatchNormalization's numbers are computed"
-    # Read here, one number a channel: whether every variance is above zero decides.
+    # Read here, one number per channel: every variance must be above zero.
     gamma, beta, mean, variance = map(context.numbers, norm.inputs[1:])
     epsilon = norm.attributes.get_float("epsilon", 1e-5)
     affine = batchnorm(

@@ -5,7 +5,7 @@
     b - conv_transpose(x, W) = conv_transpose(x, -W, bias=b)
 
 A transposed convolution adds its bias to every output, also where no tap reaches, so nothing else changes.
-A bias that is there already is added to the constant. The same holds for a plain convolution.
+An existing bias is added to the constant. The same holds for a plain convolution.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer, and the node that adds a constant to its answer or subtracts it."""
+    """A layer, and the node that adds a constant to its output or subtracts it."""
 
     layer: LayerNode
     add: ir.Node
@@ -41,9 +41,9 @@ def match(node: ir.Node, context: Context) -> Found | str:
     added = other_input(add, node.outputs[0])
     shape = context.constant_shape(added)
     if shape is None:
-        return "what is added is computed"
+        return "the addend is computed"
     if not is_per_channel(shape, layer.axes, layer.channels[1]):
-        return f"what is added has shape {shape}, not one number a channel"
+        return f"the addend has shape {shape}, not one number per channel"
     return Found(layer, add, added)
 
 

@@ -1,9 +1,9 @@
-"""A constant added to each channel before a convolution without padding goes into its bias.
+"""A constant added to each channel before a convolution without padding is folded into its bias.
 
     conv(x + b, W) = conv(x, W) + B,    B[o] = sum over c and taps of W[o, c, tap] b[c]
 
 A convolution that is not padded reads every tap of every output from within x, so the shift reaches all
-outputs alike. With padding it would not: beyond the border there is zero, not the shift. Nor would it in a
+outputs equally. With padding it does not: beyond the border there is zero, not the shift. Nor does it in a
 transposed convolution, where outputs have different taps.
 """
 
@@ -40,11 +40,11 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if any(node.attributes.get_ints("pads", ())) or auto_pad not in ("NOTSET", "VALID"):
         return "it is padded"
     shifted = node.inputs[0]
-    assert shifted is not None  # read_layer has seen to it
+    assert shifted is not None  # read_layer checks this
     adding = shifted.producer()
     if adding is None or adding.domain or adding.op_type != "Add":
         named = "an input" if adding is None else adding.op_type
-        return f"nothing is added before it, but {named} stands there"
+        return f"it follows {named}, not an addition"
     user = context.user(shifted, "Conv")
     if user is not node:
         return user if isinstance(user, str) else "another layer reads its input"
@@ -52,10 +52,10 @@ def match(node: ir.Node, context: Context) -> Found | str:
     shift = None if x is None else other_input(adding, x)
     held, inputs = context.constant_shape(shift), layer.channels[0]
     if x is None or held is None or not is_per_channel(held, layer.axes, inputs):
-        return "what is added is not one constant a channel"
+        return "the addend is not one constant per channel"
     shape = context.shape(x)
     if shape is None or len(shape) != layer.axes + 2 or shape[1] != inputs:
-        return f"whether {inputs} channels are shifted, or made of fewer, is not known"
+        return f"whether {inputs} channels are shifted, or fewer broadcast, is not known"
     return Found(layer, adding, x, shift)
 
 

@@ -1,8 +1,8 @@
-"""A constant that multiplies or divides each channel after the layer goes into its weights and bias.
+"""A constant that multiplies or divides each channel after the layer is folded into its weights and bias.
 
     a (conv_transpose(x, W) + b) = conv_transpose(x, a W) + a b      a of shape (C, 1, ..., 1) or one number
 
-With groups, output channel g (C/groups) + j has its weights in W[c, j] for the inputs c of group g alone, so
+With groups, output channel g (C/groups) + j has its weights in W[c, j] only for the inputs c of group g, so
 each group's block is multiplied by its own part of a (`tconv.algebra.fold`). Division multiplies by 1/a, and
 Neg by -1. The same holds for a plain convolution, whose outputs are the first axis of W.
 """
@@ -28,7 +28,7 @@ OPERATORS = ("Mul", "Div", "Neg")
 
 
 class Found(NamedTuple):
-    """A layer, the node that scales its answer, and the factors, (channels,)."""
+    """A layer, the node that scales its output, and the factors, (channels,)."""
 
     layer: LayerNode
     scaling: ir.Node
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 def factors(scaling: ir.Node, value: ir.Value, axes: int, channels: int, context: Context) -> Array | str:
     """What a Mul, Div or Neg of `value` multiplies each channel by, (channels,); else why that is unknown.
 
-    The numbers are read, one a channel: whether all are finite, and none a division by zero, decides.
+    The numbers are read, one per channel: all must be finite, and none a division by zero.
     """
     if scaling.op_type == "Neg":
         return np.full(channels, -1.0)
@@ -47,9 +47,9 @@ def factors(scaling: ir.Node, value: ir.Value, axes: int, channels: int, context
     if shape is None:
         return "the factor is computed"
     if not is_per_channel(shape, axes, channels):
-        return f"the factor has shape {shape}, not one number a channel"
+        return f"the factor has shape {shape}, not one number per channel"
     if scaling.op_type == "Div" and scaling.inputs[0] is not value:
-        return "it divides a constant by the channels, not the channels"
+        return "it divides a constant by the channels"
     wide = np.broadcast_to(context.numbers(other).reshape(-1), channels).astype(np.float64)
     if scaling.op_type == "Div":
         if not wide.all():

@@ -1,12 +1,12 @@
-"""Groups that all have the same weights become one group on a larger batch.
+"""Groups that all have the same weights become one group with a larger batch.
 
-Group g makes channels g (out/groups) .. of channels g (in/groups) .. by its own block of weights. Where the
-blocks are equal, groups are so many independent pictures:
+Group g computes channels g (out/groups) .. from channels g (in/groups) .. with its own block of weights. If
+the blocks are equal, groups are independent images of a batch:
 
     (n, groups c, h, w) -> (n groups, c, h, w) -> one group -> (n groups, m, H, W) -> (n, groups m, H, W)
 
 and both reshapes leave the memory as it is. FCN's upsampling is such a layer: the same bilinear filter on
-every channel. A bias that differs from group to group is added behind.
+every channel. A bias that differs from group to group is added after the layer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 def match(node: ir.Node, context: Context) -> Found | str:
     if isinstance(layer := read_grouped(node, context), str):
         return layer
-    # Whether groups are equal is in their numbers, so they are read; two tell it of nearly all layers.
+    # Whether groups are equal depends on their numbers, so they are read; two suffice for nearly all layers.
     weight = layer.weight
     blocks = weight.reshape(layer.groups, -1, *weight.shape[1:])
     if not ((blocks[1] == blocks[0]).all() and (blocks == blocks[:1]).all()):

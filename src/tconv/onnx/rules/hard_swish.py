@@ -4,7 +4,7 @@
 
 since dividing by 6 moves into a clip together with its bounds. The activation is that of MobileNetV3 (Howard
 et al. 2019, section 5.2); exporters write it in four nodes, each of which reads and writes the whole array.
-Its alpha is a float32, so that a model in float64 would lose digits; whole numbers divide otherwise.
+Its alpha is a float32, so a model in float64 would lose digits; integers divide differently.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """What is activated, and the four nodes that do it."""
+    """The activated value, and the four nodes of the activation."""
 
     x: ir.Value
     nodes: tuple[ir.Node, ir.Node, ir.Node, ir.Node]
@@ -42,7 +42,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if isinstance(clip := context.user(node.outputs[0], "Clip"), str):
         return clip
     if _bounds(clip, context) != (0, 6):
-        return "what follows does not clip to 0 and 6"
+        return "the next node does not clip to 0 and 6"
     if isinstance(first := context.user(clip.outputs[0], "Mul", "Div"), str):
         return first
     if isinstance(second := context.user(first.outputs[0], "Div" if first.op_type == "Mul" else "Mul"), str):
@@ -50,14 +50,14 @@ def match(node: ir.Node, context: Context) -> Found | str:
     product, quotient = (first, second) if first.op_type == "Mul" else (second, first)
     before = clip.outputs[0] if product is first else first.outputs[0]
     if other_input(product, before) is not x:
-        return "the clipped value is not multiplied by what was clipped"
+        return "the clipped value is not multiplied by the input"
     if _number(quotient.inputs[1], context) != 6:
         return "the product is not divided by 6"
     return Found(x, (node, clip, first, second))
 
 
 def _number(value: ir.Value | None, context: Context) -> float | None:
-    """The value of a constant of one element and no axes that would widen what it meets."""
+    """The value of a constant of one element without axes that would broadcast the other operand."""
     one = context.constant_shape(value) in ((), (1,))
     return float(context.numbers(value).reshape(-1)[0]) if one else None
 

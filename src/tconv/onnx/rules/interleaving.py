@@ -1,6 +1,6 @@
-"""Nodes that write channels as phases into the output, and that crop it: DepthToSpace, else by Reshape.
+"""Nodes that interleave channels as phases of the output, and crop it: DepthToSpace, else Reshape.
 
-DepthToSpace knows two axes and one block size. Anything else is Reshape, Transpose, Reshape, in two axes
+DepthToSpace has two axes and one block size. Anything else is Reshape, Transpose, Reshape, in two axes
 
     (n, c s t, h, w) -> (n, c, s, t, h, w) -> (n, c, h, s, w, t) -> (n, c, h s, w t).
 """
@@ -24,8 +24,8 @@ _END = np.iinfo(np.int64).max
 
 
 def block_size(stride: tuple[int, ...], groups: int, opset: int) -> int | None:
-    """The block size with which DepthToSpace does it, if it can."""
-    # Channels (output, phase) keep the groups together; before opset 11 there were (phase, output) alone.
+    """The block size for DepthToSpace; None if it cannot do it."""
+    # Channels (output, phase) keep the groups together; before opset 11 there was only (phase, output).
     able = len(stride) == 2 and len(set(stride)) == 1 and (groups == 1 or opset >= 11)
     return stride[0] if able else None
 
@@ -40,7 +40,7 @@ def interleaved(
 ) -> ir.Value:
     """`value` of `channels` * prod(stride) channels and these sizes, its phases interleaved.
 
-    The order of the channels is (phase, output) where `block_size` is a number and there is one group, else
+    The order of the channels is (phase, output) if `block_size` is a number and there is one group, else
     (output, phase).
     """
     block = block_size(stride, groups, make.opset)
@@ -57,7 +57,7 @@ def interleaved(
 def new_shape(
     make: Maker, value: ir.Value, first: list[int], sizes: Sequence[int | None], times: Sequence[int]
 ) -> ir.Value:
-    """`first` and then the sizes of `value`, each so many times, as the shape for a Reshape.
+    """`first` and then the sizes of `value`, each multiplied, as the shape for a Reshape.
 
     One size may be open; with more, they are read from `value` when the model runs.
     """
@@ -72,7 +72,7 @@ def new_shape(
 
 
 def cropped(make: Maker, value: ir.Value | None, crop: Sides) -> ir.Value | None:
-    """`value` less so many cells at the ends of its spatial axes."""
+    """`value` without `crop` cells at the ends of its spatial axes."""
     if not any(map(any, crop)):
         return value
     starts = [lo for lo, _ in crop]

@@ -1,14 +1,14 @@
 """A layer shaped like an inverse STFT becomes a matrix product and overlap-add.
 
-One output channel a group and a long kernel: every input column makes a frame of k values, frame i begins at
-output i s, frames add where they overlap. Cut into m = k/s pieces of s values, the last filled up with zeros,
+One output channel per group and a long kernel: every input column gives a frame of k values, frame i begins
+at output i s, and overlapping frames add. Split into m = k/s pieces of s values, the last padded with zeros,
 
     frames = W^T x                      one matrix product, (k, in) times (in, n)
     blocks = sum over j of piece j of the frames, moved j columns on        m - 1 additions of (s, n + m - 1)
     output = the columns of blocks, one after the other, cropped at both ends
 
 (`tconv.algebra.overlap`; Allen & Rabiner 1977). Where the layer is computed by a column buffer and col2im,
-each frame is taken apart value by value; here it is moved in whole rows. Nothing depends on the length.
+each frame is scattered value by value; here it is moved in whole rows. Nothing depends on the length.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["RULE"]
 
-_LEAST_KERNEL = 32  # below, columns are too short for a matrix product to be worth its moves
+_LEAST_KERNEL = 32  # below, columns are too short for a matrix product to pay
 _MOST_PIECES = 32
 
 
 class Found(NamedTuple):
-    """A layer of one axis and one output channel a group, with its options."""
+    """A layer of one axis and one output channel per group, with its options."""
 
     layer: LayerNode
     options: ConvOptions
@@ -49,13 +49,13 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return f"it has {layer.axes} axes, not one"
     outputs, kernel = layer.shape[1:]
     if outputs != 1:
-        return f"{outputs} output channels a group, not one"
+        return f"{outputs} output channels per group, not one"
     if kernel < _LEAST_KERNEL:
         return f"kernel {kernel} is short; from {_LEAST_KERNEL} on it is like an inverse STFT"
     if isinstance(options := read_options(layer, context), str):
         return options
     if options.dilation != (1,):
-        return "a dilated kernel makes no frames"
+        return "a dilated kernel has no frames"
     hop = options.stride[0]
     pieces = -(-kernel // hop)
     check_room(layer.shape[0] * pieces * hop, prod(layer.shape))
@@ -76,7 +76,7 @@ def apply(found: Found, context: Context) -> None:
         columns = make.add("Reshape", [columns, each])
     product = make.add("MatMul", [make.constant(matrix, "frames"), columns])
     lo, hi = frames.crop
-    more = max(0, -(hi // frames.hop))  # blocks of zeros behind, where the output is longer than the frames
+    more = max(0, -(hi // frames.hop))  # blocks of zeros at the end, if the output is longer than the frames
     blocks = _added(make, product, 1 if groups == 1 else 2, frames, more)
     rank = 3 if groups == 1 else 4
     turned = make.add("Transpose", [blocks], perm=[*range(rank - 2), rank - 1, rank - 2])

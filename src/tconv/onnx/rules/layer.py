@@ -1,4 +1,4 @@
-"""A Conv or ConvTranspose node whose numbers are in the file: read by its shapes, and put back changed."""
+"""A Conv or ConvTranspose node with constant weights: its shapes, and its replacement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["LayerNode", "is_per_channel", "other_input", "put_back", "read_group
 
 @dataclass(frozen=True)
 class LayerNode:
-    """A Conv or ConvTranspose node whose weights and bias are constants; asking for them reads them."""
+    """A Conv or ConvTranspose node whose weights and bias are constants, which are read on access."""
 
     node: ir.Node
     shape: tuple[int, ...]  #: of weights: (in, out/groups, *kernel); of a Conv (out, in/groups, *kernel)
@@ -33,7 +33,7 @@ class LayerNode:
     def weight(self) -> Array:
         """The weights, read from the file."""
         found = constant(self.node.inputs[1])
-        assert found is not None  # read_layer has seen to it
+        assert found is not None  # read_layer checks this
         return found
 
     @property
@@ -63,20 +63,20 @@ class LayerNode:
 
     @property
     def channels(self) -> tuple[int, int]:
-        """In and out."""
+        """The input and output channels."""
         first, second = self.shape[0], self.shape[1] * self.groups
         return (first, second) if self.transposed else (second, first)
 
 
 def read_layer(node: ir.Node, context: Context) -> LayerNode | str:
-    """The layer at a node, or the reason why its numbers are not known."""
+    """The layer at a node, or the reason why its weights are not known."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
     weight = constant_tensor(node.inputs[1])
     if weight is None:
         return "its weights are computed"
     dtype, shape = np.dtype(weight.dtype.numpy()), tuple(weight.shape.numpy())
-    if dtype.kind not in "fV":  # V: bfloat16, which NumPy has not
+    if dtype.kind not in "fV":  # V: bfloat16, which NumPy lacks
         return f"its weights are {dtype}"
     groups = node.attributes.get_int("group", 1)
     if not 3 <= len(shape) <= 5 or 0 in shape or groups < 1 or shape[0] % groups:
@@ -105,7 +105,7 @@ def put_back(
     x: ir.Value | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """The layer in the place of `old` nodes, with what is given instead of what it has."""
+    """Replace `old` nodes by the layer, with the given weights, bias and attributes."""
     node, make = layer.node, Maker(layer.node, context)
     inputs = [
         node.inputs[0] if x is None else x,
@@ -122,7 +122,7 @@ def other_input(node: ir.Node, value: ir.Value) -> ir.Value | None:
 
 
 def is_per_channel(shape: tuple[int, ...], axes: int, channels: int) -> bool:
-    """Whether a constant of this shape acts on (n, channels, *axes) channel by channel, or as one number.
+    """Whether a constant of this shape acts on (n, channels, *axes) per channel, or as one number.
 
     >>> is_per_channel((3, 1, 1), 2, 3), is_per_channel((), 2, 3)
     (True, True)

@@ -3,8 +3,8 @@
 With a whole factor f the weight of input i at output o is max(0, 1 - |o - a - i f| / f), a = (f-1)/2 with
 half-pixel centres and 0 for asymmetric: a function of o - i f, so a transposed convolution of stride f with
 that triangle as its kernel (`tconv.algebra.resize`). Beyond the border a Resize reads the edge again, where
-the layer sees zeros. They agree after the edge is repeated once where it is read beyond, and the outputs of
-these copies are cropped. align_corners stretches by (f n - 1)/(n - 1), which is no whole factor: refused.
+the layer has zeros. They agree if the edge is repeated once where it is read, and the outputs of these copies
+are cropped. align_corners stretches by (f n - 1)/(n - 1), which is not a whole factor: refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if isinstance(middle := centred(resizing), str):
         return middle
     if len(resizing.factors) > 3:
-        return f"it resizes {len(resizing.factors)} axes; at most 3 are known to a layer"
+        return f"it resizes {len(resizing.factors)} axes; a layer has at most 3"
     shape = context.shape(node.inputs[0])
     if shape is None or not isinstance(shape[1], int):
         return "its number of channels is not known"

@@ -1,4 +1,4 @@
-"""Nodes made one after the other in the place of others, as the model's opset spells them."""
+"""New nodes in place of others, in the form of the model's opset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Maker"]
 
 
 class Maker:
-    """Makes nodes beside `node`, after which they are named; they are in no graph until `replace`."""
+    """Makes nodes named after `node`; they are not in a graph until `replace`."""
 
     def __init__(self, node: ir.Node, context: Context) -> None:
         self.node, self.context = node, context
@@ -25,13 +25,13 @@ class Maker:
         self.nodes: list[ir.Node] = []
 
     def add(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: object) -> ir.Value:
-        """The answer of a new node."""
+        """The output of a new node."""
         return self._add(op_type, inputs, attributes, f"{self.like}_{op_type}").outputs[0]
 
     def renew(
         self, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any], op_type: str | None = None
     ) -> ir.Value:
-        """The answer of a new node of the same name as `node`, and the same operator unless one is given."""
+        """The output of a new node of the same name as `node`, and the same operator unless one is given."""
         made = self._add(op_type or self.node.op_type, inputs, attributes, self.like)
         made.name = self.node.name
         return made.outputs[0]
@@ -47,9 +47,9 @@ class Maker:
         return self.nodes[-1]
 
     def constant(self, array: np.typing.ArrayLike, what: str) -> ir.Value:
-        """An array as a value for the new nodes; whole numbers are int64, as operators want their sizes.
+        """An array as a value for the new nodes; integers are int64, as operators take sizes.
 
-        It is an initializer, but a Constant node in a function, and where initializers are inputs, too.
+        It is an initializer, or a Constant node in a function and where initializers are also inputs.
         """
         import onnx_ir as ir
 
@@ -71,13 +71,13 @@ class Maker:
         return value
 
     def replace(self, *old: ir.Node) -> None:
-        """Put the nodes made in the place of `old`, both in the order that data flows through them."""
+        """Replace the nodes `old` by the new ones, both in the order of the data flow."""
         self.context.replace(old, self.nodes)
 
     def pad(
         self, value: ir.Value | None, before: list[int], behind: list[int], mode: str = "constant"
     ) -> ir.Value:
-        """`value` with so many cells before and behind along every axis: zeros, or by another mode of Pad."""
+        """`value` padded at both ends of every axis: with zeros, or by another mode of Pad."""
         pads = [*before, *behind]
         if self.opset < 11:
             return self.add("Pad", [value], mode=mode, pads=pads)

@@ -3,10 +3,10 @@
 Upsampling by f repeats, so the convolution sums the same x[i] under several taps. Summing the taps instead,
 
     conv(repeat(x, f), w, p, d) = conv_transpose(x, v, stride f, padding d(k-1) - p),
-    v = turned w, spread by d, convolved with ones(f): d(k-1) + f taps                (`tconv.algebra.merge`)
+    v = flipped w, spread by d, convolved with ones(f): d(k-1) + f taps                (`tconv.algebra.merge`)
 
-Both sides see zeros beyond the border, so it is exact there, too. For k = 3 and f = 2 in two axes an output
-takes 4 products where it took 9.
+Both have zeros beyond the border, so it is exact there, too. For k = 3 and f = 2 in two axes an output takes
+4 products instead of 9.
 
 A Resize repeats where its coordinates and rounding say so for every output: asymmetric with floor, half_pixel
 with either round, tf_half_pixel_for_nn with floor, and whatever else agrees at its factor.
@@ -34,7 +34,7 @@ __all__ = ["RULE", "Upsampled", "upsampled_convolution"]
 
 
 class Upsampled(NamedTuple):
-    """A Resize that repeats, the convolution after it, and what both are in one layer but for its weights."""
+    """A Resize that repeats, the convolution after it, and both as one layer without its weights."""
 
     resize: ir.Node
     conv: LayerNode
@@ -51,14 +51,14 @@ class Upsampled(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Both layers, and the attributes of the one that they become."""
+    """Both layers, and the attributes of the merged one."""
 
     both: Upsampled
     attributes: dict[str, Any]
 
 
 def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
-    """The convolution after a Resize that repeats, with the layer that both are; or why they are not."""
+    """The convolution after a Resize that repeats, and both as one layer; else the reason."""
     if isinstance(resizing := read_resize(node, context.shape(node.inputs[0]), context.opset(node)), str):
         return resizing
     uneven = repeats(resizing)
@@ -69,7 +69,7 @@ def upsampled_convolution(node: ir.Node, context: Context) -> Upsampled | str:
     if isinstance(conv := read_layer(following, context), str):
         return f"the convolution after it: {conv}"
     if following.inputs[0] is not node.outputs[0] or node.outputs[0] in following.inputs[1:]:
-        return "its answer is the weights of the convolution"
+        return "its output is the weights of the convolution"
     factors = resizing.factors
     if conv.axes != len(factors):
         return f"it resizes {len(factors)} axes of {conv.axes}"

@@ -2,9 +2,9 @@
 
 Both are one transposed convolution (`merge_nearest`), and that is one convolution whose channels are its
 phases (`conv_depth_to_space`), with the smallest kernel: k taps after repeating f times read at most
-ceil((k-1)/f) + 1 different inputs, so with k = 3 and f = 2 an output takes 2 products an axis where it took
-3. What stands over at the ends is cropped. A runtime that is quicker at convolutions than at transposed
-ones gains more from this than from `merge_nearest`.
+ceil((k-1)/f) + 1 different inputs, so with k = 3 and f = 2 an output takes 2 products per axis instead of
+3. The excess at the ends is cropped. A runtime that is faster at convolutions than at transposed ones gains
+more from this than from `merge_nearest`.
 """
 
 from __future__ import annotations

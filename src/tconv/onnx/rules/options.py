@@ -1,4 +1,4 @@
-"""The options of a Conv or ConvTranspose node, whatever auto_pad and output_shape say, and its attributes."""
+"""The options of a Conv or ConvTranspose node, with any auto_pad and output_shape, and its attributes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def read_attributes(node: ir.Node, context: Context) -> ConvOptions | str:
-    """What a node says, as far as it is known, or why not; its weights may be computed."""
+    """The options of a node as far as known, or why they are not; its weights may be computed."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
     x, weight = (context.sizes(value) for value in node.inputs[:2])
@@ -46,7 +46,7 @@ def pads_of(told: ConvOptions) -> Sides | str:
 
 
 def read_options(layer: LayerNode, context: Context) -> ConvOptions | str:
-    """The options of a layer, its padding among them, or why they are not known."""
+    """The options of a layer, including its padding, or why they are not known."""
     told = read_attributes(layer.node, context)
     if isinstance(told, ConvOptions) and isinstance(pads := pads_of(told), str):
         return pads
@@ -54,7 +54,7 @@ def read_options(layer: LayerNode, context: Context) -> ConvOptions | str:
 
 
 def read_with_options(node: ir.Node, context: Context) -> tuple[LayerNode, ConvOptions] | str:
-    """The layer at a node with its options, or the reason why one of both is not known."""
+    """The layer at a node with its options, or the reason why either is not known."""
     if isinstance(layer := read_layer(node, context), str):
         return layer
     told = read_options(layer, context)
@@ -62,7 +62,7 @@ def read_with_options(node: ir.Node, context: Context) -> tuple[LayerNode, ConvO
 
 
 def written(told: ConvOptions, pads: Sides) -> dict[str, Any]:
-    """The attributes of a node that says all of `told` with these pads, auto_pad and output_shape left out.
+    """The attributes of a node with the options `told` and these pads, without auto_pad and output_shape.
 
     Raises:
         TconvError: ONNX cannot say it.
@@ -71,10 +71,10 @@ def written(told: ConvOptions, pads: Sides) -> dict[str, Any]:
 
 
 def in_one_group(node: ir.Node, context: Context) -> dict[str, Any]:
-    """The attributes of a node for one group, explicit if they are known.
+    """The attributes of a node for one group, with explicit pads if they are known.
 
-    ONNX's shape inference makes an output of two axes where output_shape is less than the input, which it
-    then holds against the nodes behind.
+    ONNX's shape inference gives an output of two axes if output_shape is less than the input, and then
+    rejects the nodes that follow.
 
     Raises:
         TconvError: as `written`.

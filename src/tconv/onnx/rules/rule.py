@@ -1,12 +1,12 @@
-"""What a rewrite rule is: two functions, of which one looks and the other computes.
+"""A rewrite rule: two functions, of which one matches and the other computes.
 
 How a rule is written (`fold_bias` is the example to copy): one file, whose docstring holds the algebra.
-``match(node, context)`` looks around the node and returns either a `Found`, frozen, with all that the
-rewriting needs, or one short phrase that says what is missing. It decides by shapes, attributes and whether
-values are constants, and reads numbers only where the answer depends on them. ``apply(found, context)``
-computes the new numbers, once, then makes nodes and puts them in the place of the old ones. `RULE` names
+``match(node, context)`` examines the node and its context and returns either a frozen `Found` with everything
+that the rewriting needs, or one short phrase that says what is missing. It decides by shapes, attributes and
+whether values are constants, and reads numbers only if the result depends on them. ``apply(found, context)``
+computes the new numbers, once, then makes nodes and replaces the old ones. `RULE` names
 both, and ``tconv.onnx.rules.RULES`` has a line for it. Where ``match`` finds something, ``apply`` succeeds,
-and the model's answers stay the same up to float rounding; the one exception is told at `Rule.rewrite`.
+and the model's outputs stay the same up to float rounding; `Rule.rewrite` describes the one exception.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rule(Generic[_Found]):
     Attributes:
         name: as the report and the command spell it, such as "fold-bias".
         op_types: operators of ONNX's own domain at which it starts.
-        match: what there is to rewrite at this node, else the reason why nothing, one short phrase.
+        match: what there is to rewrite at this node, else the reason in one short phrase.
         apply: rewrites the model in place. It computes all numbers before it changes anything.
     """
 
@@ -43,11 +43,11 @@ class Rule(Generic[_Found]):
     apply: Callable[[_Found, Context], None]
 
     def find(self, node: ir.Node, context: Context) -> _Found | str:
-        """What `match` says; never raises, since what the identities of `tconv.algebra` refuse is a reason.
+        """The result of `match`; never raises: what the identities of `tconv.algebra` refuse is a reason.
 
-        So is an opset in which operators that rules write mean something else: before 7 Add does not
-        broadcast and Reshape or Split take their numbers otherwise; before 9 Constant, which a function has
-        in place of initializers, holds no integers.
+        So is an opset in which operators that rules write have another meaning: before 7 Add does not
+        broadcast and Reshape or Split take their numbers differently; before 9 Constant, which a function has
+        instead of initializers, holds no integers.
         """
         if refers(node):
             return "an attribute is a parameter of its function"
@@ -60,9 +60,9 @@ class Rule(Generic[_Found]):
             return str(fault)
 
     def rewrite(self, found: _Found, context: Context) -> str | None:
-        """Apply the rule to what was found; if new numbers are beyond their dtype, the reason, and no change.
+        """Apply the rule to a match; if new numbers exceed their dtype, return the reason and change nothing.
 
-        Half precision may overflow so. It is known only when the numbers are computed.
+        Half precision may overflow. This is known only when the numbers are computed.
         """
         try:
             self.apply(found, context)

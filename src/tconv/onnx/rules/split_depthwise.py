@@ -1,13 +1,13 @@
-"""A layer with a group for each input channel, whose filters are outer products, becomes one layer an axis.
+"""A layer with a group for each input channel, whose filters are outer products, becomes one layer per axis.
 
     w[y, x] = u[y] v[x]:    conv_transpose(x, w) = conv_transpose(conv_transpose(x, v), u)
 
-since the layer acts on each axis by itself: stride, pads, dilation and output padding of an axis go to the
+since the layer acts on each axis separately: stride, pads, dilation and output padding of an axis go to the
 layer of that axis, the bias to the last (`tconv.algebra.separable`). Bilinear and other interpolation
-filters are outer products; k_y k_x products a cell become about k_y + k_x. With more than one input to an
-output the sum of outer products is none, hence a group for each input. Rows come last: on one thread of ONNX
-Runtime 1.31, FCN's bilinear layers (21 channels, factors 2, 8, 32) are 1.9 to 3.1 times as fast as in one
-layer, and only 0.9 to 1.7 times with columns last.
+filters are outer products; k_y k_x products per cell become about k_y + k_x. With more than one input per
+output the sum of outer products is not one, hence a group for each input. Rows come last: on one thread of
+ONNX Runtime 1.31, FCN's bilinear layers (21 channels, factors 2, 8, 32) are 1.9 to 3.1 times as fast as in
+one layer, and only 0.9 to 1.7 times with columns last.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer, what it says, and its filters apart."""
+    """A layer, its options, and its factored filters."""
 
     node: ir.Node
     told: ConvOptions
@@ -51,16 +51,16 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return f"it has {groups} for {layer.channels[0]} channels"
     if isinstance(told := read_attributes(node, context), str):
         return told
-    # From the last axis to the first, so that the layer that makes the most cells adds whole rows at a time.
+    # From the last axis to the first, so that the layer with the most cells adds whole rows.
     wide = [axis for axis, k in enumerate(told.kernel) if k > 1][::-1]
     if len(wide) < 2:
-        return "its kernel lies along one axis"
+        return "its kernel has one axis"
     if isinstance(pads := pads_of(told), str):
         return pads
-    written(told, pads)  # refuses what its parts could not say either
-    # Whether filters are outer products is in their numbers, so that they are taken apart here.
+    written(told, pads)  # refuses what its parts could not express either
+    # Whether filters are outer products depends on their numbers, so they are factored here.
     lines = split_axes(layer.weight)
-    # Axes with a single tap, which may still have a stride, go with the layer that comes last.
+    # Axes with a single tap, which may still have a stride, go with the last layer.
     last = frozenset(range(told.axes)).difference(wide[:-1])
     parts = [(lines[axis], frozenset([axis])) for axis in wide[:-1]]
     product = reduce(np.multiply, (lines[axis] for axis in sorted(last)))
@@ -72,7 +72,7 @@ def apply(found: Found, context: Context) -> None:
     make = Maker(node, context)
     value = node.inputs[0]
     for number, (line, axes) in enumerate(parts):
-        # The first layer makes out/groups channels of each; from then on each has its own line.
+        # The first layer computes out/groups channels from each; after it each is separate.
         weight = line if number == 0 else line.reshape(-1, 1, *line.shape[2:])
         own = tuple(pair if axis in axes else (0, 0) for axis, pair in enumerate(pads))
         inputs = [value, make.constant(weight, f"weight{number}")]
@@ -83,7 +83,7 @@ def apply(found: Found, context: Context) -> None:
 
 
 def _only(told: ConvOptions, axes: frozenset[int], groups: int) -> ConvOptions:
-    """The options of these axes; the others are as if they were not there."""
+    """The options of these axes; the others get neutral ones."""
 
     def of(values: tuple[int, ...], other: int) -> tuple[int, ...]:
         return tuple(value if axis in axes else other for axis, value in enumerate(values))

@@ -1,8 +1,8 @@
-"""Groups become layers of their own: channels are split, each group's layer is run, and all are concatenated.
+"""Groups become separate layers: channels are split, each group's layer is run, and all are concatenated.
 
     y = concat over g of conv_transpose(x_g, W_g) + b_g,    x_g, W_g, b_g: the channels of group g
 
-which is what groups mean. For few groups; many become many nodes, and `dense_groups` has one for them.
+which is the meaning of groups. For few groups; for many, `dense_groups` needs only one node.
 """
 
 from __future__ import annotations

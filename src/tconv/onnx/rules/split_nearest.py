@@ -1,8 +1,8 @@
-"""A transposed convolution whose kernel is such a product becomes nearest upsampling and a convolution.
+"""A transposed convolution with a suitable kernel becomes nearest upsampling and a convolution.
 
-The way back of `merge_nearest`: v = w' convolved with ones(s) along every axis has the quotient
-w'[u] = v[u] - v[u-1] + w'[u-s]. It is exact where the division leaves nothing; in one dimension that is where
-all phases have equal gains. Weights that were trained freely do not factor.
+The inverse of `merge_nearest`: v = w' convolved with ones(s) along every axis has the quotient
+w'[u] = v[u] - v[u-1] + w'[u-s]. It is exact if the division leaves no remainder; in one dimension that is if
+all phases have equal gains. Freely trained weights do not factor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer, and the convolution that makes it after nearest upsampling."""
+    """A layer, and the convolution that equals it after nearest upsampling."""
 
     layer: LayerNode
     conv: Convolution
@@ -39,22 +39,22 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if set(options.stride) == {1}:
         return "stride 1 repeats nothing"
     if set(options.dilation) != {1}:
-        return "a dilated kernel holds no repetition"
+        return "a dilated kernel has no repetition"
     if any(k < s for k, s in zip(layer.kernel, options.stride, strict=True)):
         return f"kernel {layer.kernel} is shorter than the stride {options.stride}"
     try:
         conv = _divided(layer, options)
     except TconvError:
-        return "its kernel is no product of repeating and a convolution"
+        return "its kernel is not a product of repetition and a convolution"
     if min(map(min, conv.padding)) < 0:
         return f"the convolution would need the padding {conv.padding}, which ONNX cannot say"
     return Found(layer, conv)
 
 
 def _divided(layer: LayerNode, options: ConvOptions) -> Convolution:
-    """The convolution; whether there is one is known only from the quotient, so that it is computed here.
+    """The convolution; whether there is one is known only from the quotient, so it is computed here.
 
-    One filter is tried before all: those of nearly every trained layer do not factor.
+    One filter is tried first: those of nearly every trained layer do not factor.
     """
     weight, (stride, padding, _) = layer.weight, options.call
     tolerance = tolerated(weight)

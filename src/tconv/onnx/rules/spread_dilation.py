@@ -1,8 +1,8 @@
-"""A dilated kernel is stored with the zeros between its taps, and the dilation goes.
+"""A dilated kernel is stored with zeros between its taps, and the dilation is removed.
 
 Tap t of a kernel with dilation d reaches t d cells; so does tap t d of a kernel of d(k-1) + 1 taps that is
-zero elsewhere. All other options mean the same. The price is d times the products along an axis, most of
-them with zero: for runtimes that have no dilation in this layer.
+zero elsewhere. All other options keep their meaning. The cost is d times the products along an axis, most
+of them with zero: for runtimes that have no dilation in this layer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return layer
     if isinstance(told := read_attributes(node, context), str):
         return told
-    # The dilation of an axis with a single tap says nothing, and would still be more than a runtime takes.
+    # The dilation of an axis with a single tap has no effect, but a runtime may still refuse it.
     if set(told.dilation) == {1}:
         return "it has no dilation"
     if isinstance(pads := pads_of(told), str):

@@ -23,7 +23,7 @@ __all__ = ["RULE"]
 
 
 class Found(NamedTuple):
-    """A layer, its attributes with equal pads, and what is then to be cropped."""
+    """A layer, its attributes with equal pads, and the cells still to be cropped."""
 
     node: ir.Node
     attributes: dict[str, Any]

@@ -1,7 +1,7 @@
 """Edge padding and a depthwise bilinear transposed convolution become a linear Resize.
 
-The way back of `linear_resize`, and only behind such a padding: a bilinear layer alone sees zeros beyond the
-border, so that its outputs fade there, where a Resize repeats the edge. Every channel must have the same
+The inverse of `linear_resize`, and only after such a padding: a bilinear layer alone has zeros beyond the
+border, so its outputs fade there, where a Resize repeats the edge. Every channel must have the same
 triangle with half-pixel centres, to the rounding of its dtype; further copies of the edge do not matter, if
 their outputs are cropped: E copies and the filter's padding (f - f mod 2)/2 take the padding E f + that.
 """
@@ -38,11 +38,11 @@ def match(node: ir.Node, context: Context) -> Found | str:
     if context.opset(node) < 11:
         return "Resize has half-pixel centres from opset 11 on"
     if node.attributes.get_string("mode", "constant") != "edge":
-        return "it pads otherwise than by the edge"
+        return "it does not pad with the edge"
     if isinstance(following := context.user(node.outputs[0], "ConvTranspose"), str):
         return following
     if following.inputs[0] is not node.outputs[0]:
-        return "its answer is the weights of the layer"
+        return "its output is the weights of the layer"
     if isinstance(layer := read_layer(following, context), str):
         return f"the layer after it: {layer}"
     bias = layer.bias
@@ -60,21 +60,21 @@ def match(node: ir.Node, context: Context) -> Found | str:
     wanted = resize_lines(options.stride, layer.axes)
     if layer.dtype.kind != "f":
         return f"the layer after it has weights of {layer.dtype}"
-    # Whether filters are bilinear is in their numbers, so that those of the right size are read and compared.
+    # Whether filters are bilinear depends on their numbers, so those of the right size are read and compared.
     near = 4 * float(np.finfo(layer.dtype).eps)
     if layer.kernel != wanted.shape or np.abs(layer.weight - wanted.kernel).max() > near:
-        return "the layer after it has another kernel than the bilinear one"
+        return "the kernel of the layer after it is not bilinear"
     for held, least, crop, need, f in zip(
         edges, wanted.edge, options.padding, wanted.padding, options.stride, strict=True
     ):
         for end in (0, 1):
             if held[end] < least[end] or crop[end] != need[end] + (held[end] - least[end]) * f:
-                return f"edges repeated {held} times and {crop} cropped are no resize"
+                return f"edges repeated {held} times and {crop} cropped are not a resize"
     return Found(node, following, options.stride)
 
 
 def _edges(node: ir.Node, context: Context, axes: int) -> tuple[tuple[int, int], ...] | str:
-    """How often each end of the spatial axes is repeated."""
+    """How often each end of the spatial axes is repeated, or the reason why that is not known."""
     given = context.constant(node.inputs[1]) if len(node.inputs) > 1 else None
     if given is None:
         return "its pads are computed"

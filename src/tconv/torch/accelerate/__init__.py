@@ -1,4 +1,4 @@
-"""Any PyTorch model on the engine of tconv, by one call that can be taken back.
+"""Accelerate an existing PyTorch model in place with tconv's engine; `undo()` restores it.
 
 >>> import torch
 >>> from torch import nn
@@ -31,32 +31,32 @@ __all__ = ["Accelerated", "accelerate"]
 def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Accelerated:
     """Let tconv compute a model's transposed convolutions, and what belongs to them, in place.
 
-    Every ConvTranspose1d, 2d and 3d changes its class to tconv's and nothing else: parameters, names, hooks,
-    optimizers and state dicts go on as they are. In evaluation without gradients weights are packed once, a
-    BatchNorm that follows is folded into them, the activation that follows is applied on the way out, and
+    Only the class of every ConvTranspose1d, 2d and 3d changes, to tconv's: parameters, names, hooks,
+    optimizers and state dicts remain valid. In evaluation without gradients weights are packed once, a
+    BatchNorm that follows is folded into them, the activation that follows is fused into the epilogue, and
     nearest upsampling with the convolution after it becomes one transposed layer, exact to the borders. That
-    is done where nn.Sequential or torch.fx shows that nobody else sees what lies between, and only while
-    nobody looks: with hooks on a part, in training, under compilers and autocast the parts run one by one.
+    is done where nn.Sequential or torch.fx shows that nothing else reads the values between them. With hooks
+    on a part, in training, under compilers and autocast the parts run one by one.
 
     Packed weights follow load_state_dict, optimizers and every write that PyTorch counts. It does not count
-    writes through `.data` or NumPy: those are seen in tensors of up to 16,384 numbers, and in larger ones by
-    a sample of 1,024. That shows averaged or clipped weights, but not a few numbers written into a large
-    tensor: `refresh()` of what is returned packs anew, and writes to the parameter itself under
-    torch.no_grad() are counted.
+    writes through `.data` or NumPy: those are detected in tensors of up to 16,384 numbers, and in larger ones
+    by a sample of 1,024. This detects averaged or clipped weights, but not a few numbers written into a large
+    tensor: call `refresh()` of the result to pack again, or write to the parameter itself under
+    torch.no_grad(), which is counted.
 
     Args:
         model: any module; it is changed in place.
-        example: a tensor, a tuple of arguments or a dict of keywords for the model. With it answers are
-            compared, layers and the whole model are timed, and what turns out slower is taken back.
+        example: a tensor, a tuple of arguments or a dict of keywords for the model. With it, outputs are
+            compared, layers and the whole model are timed, and what is slower is undone.
         report: print the table.
 
     Returns:
-        The table of what was done, what was not and why. `undo()`, or the end of a with block, gives the very
-        same model back.
+        The table of what was done, and what was not and why. `undo()`, or the end of a with block, restores
+        the model.
 
     Raises:
-        TconvError: `model` is no module, or does not run on `example`; or answers differ by more than is
-            allowed (1e-4 of the largest in float32), and then everything has been taken back.
+        TconvError: `model` is not a module, or does not run on `example`; or outputs differ by more than the
+            tolerance (1e-4 of the largest in float32): then everything has been undone.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
@@ -76,7 +76,7 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
     else:
         done = measured(Example(model, example))
     if any("_orig_mod" in module._modules for module in model.modules()):
-        done.notes.append("what torch.compile has taken runs part by part: Inductor fuses it")
+        done.notes.append("compiled parts run one by one: Inductor fuses them")
     done.notes += _notes(model, bool(done.rows))
     if report:
         terminal.show(done.document())
@@ -87,7 +87,7 @@ def _notes(model: nn.Module, changed: bool) -> Iterator[str]:
     for name, part in model.named_modules():
         if isinstance(part, ScriptModule):
             whose = name or "the model"
-            yield f"{whose} is compiled by torch.jit and stays: accelerate before torch.jit.trace"
+            yield f"{whose} is compiled by torch.jit and kept: accelerate before torch.jit.trace"
             break
     if model.training and changed:
-        yield "the model is in training: all of this counts after model.eval(), under torch.no_grad()"
+        yield "the model is in training mode: this takes effect after model.eval(), under torch.no_grad()"

@@ -1,4 +1,4 @@
-"""Which modules and calls are activations that the engine applies on the way out."""
+"""Which modules and calls are activations that the engine applies in the epilogue."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ __all__ = ["Call", "spelled"]
 
 
 class Call(NamedTuple):
-    """A function or method in somebody's forward, whose first argument is the tensor that flows."""
+    """A call of a function or method in a forward, whose first argument is the tensor."""
 
     target: Callable[..., Any] | str  #: a method's name
     args: tuple[Any, ...]  #: after the tensor
     kwargs: dict[str, Any]
 
     def __call__(self, x: Tensor) -> Any:
-        """What the forward would have computed."""
+        """The result that the forward would compute."""
         if isinstance(self.target, str):
             return getattr(x, self.target)(*self.args, **self.kwargs)
         return self.target(x, *self.args, **self.kwargs)
 
     @property
     def name(self) -> str:
-        """As a table shows it."""
+        """The name in the table."""
         return self.target if isinstance(self.target, str) else self.target.__name__
 
 
-#: Exact types; read when asked, since a slope may be changed.
+#: Exact types; read at each use, since a slope may be changed.
 _MODULES: dict[type[nn.Module], Callable[[Any], Activation]] = {
     nn.ReLU: lambda module: "relu",
     nn.Tanh: lambda module: "tanh",
@@ -77,7 +77,7 @@ for _name in ("relu", "tanh", "sigmoid"):
 
 
 def spelled(part: Any) -> Activation:
-    """The activation that `part` is, in the engine's words; None where it is none of them.
+    """The activation that `part` is, in the engine's spelling; None if it is none of them.
 
     >>> spelled(nn.LeakyReLU(0.2)), spelled(nn.GELU()), spelled(Call(torch.relu, (), {}))
     (('leaky_relu', 0.2), None, 'relu')
@@ -86,7 +86,7 @@ def spelled(part: Any) -> Activation:
         read = _CALLS.get(part.target)
         try:
             return None if read is None else read(*part.args, **part.kwargs)
-        except TypeError:  # arguments that are none of the function's: its own to refuse
+        except TypeError:  # invalid arguments: the function itself refuses them
             return None
     module = _MODULES.get(type(part))
     return None if module is None else module(part)

@@ -1,8 +1,8 @@
-"""Parts that follow each other and become one call: [upsampling] layer [BatchNorm] [activation].
+"""Consecutive parts that become one call: [upsampling] layer [BatchNorm] [activation].
 
-A chain computes in one call where that is exactly what its parts would give: real CPU tensors, nobody
-watching (hooks, compilers, tracers, autocast), no gradient wanted of what is folded. Everywhere else, and so
-in training, it runs its parts one by one. So nothing has to be undone when a model goes back to training.
+A chain computes in one call if that gives exactly the output of its parts: real CPU tensors, no observers
+(hooks, compilers, tracers, autocast), no gradients of folded parts. In all other cases, such as training, it
+runs its parts one by one. So nothing has to be undone when a model returns to training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tconv.torch.fast_path import plain, recorded, transformed
 
 __all__ = ["NORMS", "Chain"]
 
-#: With the number of axes that each one is for.
+#: With the number of axes of each.
 NORMS: dict[type[nn.Module], int] = {nn.BatchNorm1d: 1, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}
 
 _GLOBAL_HOOKS = tuple(
@@ -36,7 +36,7 @@ _FUNCTIONS = functional.conv_transpose1d, functional.conv_transpose2d, functiona
 
 
 class Chain:
-    """One call for `parts`; without others around it, a layer whose weights are packed once."""
+    """One call for `parts`; for a single part, a layer whose weights are packed once."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Chain:
         activation: Any = None,
         factor: tuple[int, ...] | None = None,
     ) -> None:
-        """`layer`, `norm` and `activation` are parts; `factor` is of an upsampling before a convolution."""
+        """`layer`, `norm` and `activation` are parts; `factor` is that of upsampling before a convolution."""
         self.parts, self.layer, self.norm, self.activation = tuple(parts), layer, norm, activation
         self.factor = factor
-        self.active = True  #: else the parts are run
+        self.active = True  #: if False, the parts are run
         self.axes = len(layer.kernel_size)
-        #: Hooks on a layer by itself have been called when its forward runs.
+        #: The hooks of a single layer have already been called when its forward runs.
         self._watched = [part for part in parts if isinstance(part, nn.Module)] if len(parts) > 1 else []
         self.packed = Packed()
 
     def __call__(self, x: Any) -> Any:
-        """What the parts make of `x`."""
+        """The output of the parts for `x`."""
         made = self.run(x)
         if made is None:
             made = x
@@ -65,10 +65,10 @@ class Chain:
         return made
 
     def run(self, x: Any) -> Tensor | None:
-        """The answer in one call, or None where the parts have to be run."""
+        """The output in one call, or None if the parts have to be run."""
         if (
             not self.active
-            or not isinstance(x, Tensor)  # a stand-in of a tracer
+            or not isinstance(x, Tensor)  # a tracer's proxy
             or not plain(x, x, None)
             or x.dim() != self.axes + 2
             or any(map(_watched, self._watched))
@@ -80,7 +80,7 @@ class Chain:
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
-        activation = vars(self.layer).get("activation")  # which layers of ours may have
+        activation = vars(self.layer).get("activation")  # which tconv's layers may have
         if activation is None:
             activation = spelled(self.activation)
         tensors = sources(self.layer, norm)
@@ -112,7 +112,7 @@ def _hooks(module: Any) -> bool:
 
 
 def _watched(module: Any) -> bool:
-    """Whether somebody sees calls of `module`; a weight_norm that is a hook looks at weights alone."""
+    """Whether calls of `module` are observed; a weight_norm that is a hook only uses weights."""
     before = module._forward_pre_hooks
     if before and all(type(hook) is WeightNorm for hook in before.values()):
         return bool(module._forward_hooks or module._backward_hooks or module._backward_pre_hooks)

@@ -1,4 +1,4 @@
-"""How far each layer is accelerated where an example can be timed: no further than pays."""
+"""How far each layer is accelerated if an example can be timed: only as far as it is faster."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tconv.torch.accelerate.table import Accelerated
 
 __all__ = ["measured"]
 
-#: A change stays where it is no slower than what it replaces, but for what a clock cannot tell.
+#: A change stays if it is not slower than what it replaces, within the accuracy of the timing.
 _SLACK = 1.05
 
 
 def measured(example: Example) -> Accelerated:
-    """Accelerate the example's model as far as it pays, and note answers and times.
+    """Accelerate the example's model as far as it is faster, and note differences and times.
 
     Raises:
-        TconvError: the model does not run, or its answers change; it is then as it was.
+        TconvError: the model does not run, or its outputs change; it is then restored.
     """
     with example.evaluating():
-        expected, again = example.answers(), example.answers()  # which also shapes lazy layers
+        expected, again = example.answers(), example.answers()  # this also initialises lazy layers
         done = Accelerated(example.model, *find(example.model))
         done.do()
         try:
@@ -33,13 +33,13 @@ def measured(example: Example) -> Accelerated:
             done.do(levels)
             off, allowed = distance(again, expected)
             if off > allowed:
-                done.notes.append("answers: not compared, since two runs of the model itself differ")
+                done.notes.append("outputs: not compared, since two runs of the model itself differ")
             else:
                 done.apart, done.tolerance = distance(example.answers(), expected)
             if done.apart is not None and done.apart > (done.tolerance or 0.0):
                 raise TconvError(
-                    f"answers are apart by {done.apart:.1e} of the largest, and {done.tolerance:.0e} would "
-                    "fit; the model is as it was"
+                    f"outputs differ by {done.apart:.1e} of the largest, and {done.tolerance:.0e} would "
+                    "fit; the model is unchanged"
                 )
             if any(levels):
                 sides = [(done.put_back, example.run), (lambda: done.do(levels), example.run)]
@@ -47,7 +47,7 @@ def measured(example: Example) -> Accelerated:
                 done.before, done.after = median(before), median(after)
                 if _slower(after, before):
                     done.put_back()
-                    done.notes.append("the whole model is slower with it, so everything is as it was")
+                    done.notes.append("the whole model is slower with it, so everything was undone")
         except BaseException:
             done.undo()
             raise
@@ -55,12 +55,12 @@ def measured(example: Example) -> Accelerated:
 
 
 def _slower(one: list[float], other: list[float]) -> bool:
-    """By the median and by the fastest: a neighbour on the machine seldom spoils both."""
+    """By the median and by the fastest: other load on the machine seldom distorts both."""
     return median(one) > _SLACK * median(other) and min(one) > _SLACK * min(other)
 
 
 def _fastest(row: Row, x: Any) -> int:
-    """How far to go with a row, by the clock; its times are noted."""
+    """How far to go with a row, by measurement; its times are noted."""
     *others, most = row.levels
     if not others:
         return most

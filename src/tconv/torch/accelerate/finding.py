@@ -1,4 +1,4 @@
-"""What follows what in a model, from nn.Sequential and from torch.fx, and never by a guess."""
+"""The order of parts in a model, from nn.Sequential and from torch.fx, never guessed."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Segment", "Traced", "chain_of", "in_sequence", "traced"]
 
 
 class Segment(NamedTuple):
-    """Parts that follow each other, each seen by the next one alone."""
+    """Consecutive parts, each read only by the next one."""
 
     parts: Sequence[Any]  #: modules and Calls; the first is a layer or an upsampling
     end: str  #: why it ends there
-    nodes: Sequence[fx.Node] = ()  #: of the parts, where a trace shows them
-    before: Any = None  #: the part whose answer goes in, and nowhere else
-    returned: bool = False  #: whether it ends since the module that holds it gives it back
+    nodes: Sequence[fx.Node] = ()  #: of the parts, if there is a trace
+    before: Any = None  #: the part whose output only this segment reads
+    returned: bool = False  #: whether it ends because the module around it returns its output
 
 
 def _starts(part: Any) -> bool:
@@ -38,7 +38,7 @@ def _starts(part: Any) -> bool:
 
 
 def in_sequence(sequence: nn.Sequential) -> Iterator[tuple[int, Segment]]:
-    """Each place in an nn.Sequential where a line begins; nothing is known of what follows its end."""
+    """Each place in an nn.Sequential where a segment begins; what follows its end is not known."""
     parts = list(sequence)
     for at, part in enumerate(parts):
         if _starts(part):
@@ -46,7 +46,7 @@ def in_sequence(sequence: nn.Sequential) -> Iterator[tuple[int, Segment]]:
 
 
 class Traced(NamedTuple):
-    """A forward's graph, as torch.fx sees it with every submodule a leaf."""
+    """A forward's graph from torch.fx, with every submodule as a leaf."""
 
     graph: fx.Graph
     reading: trace_safety.Reading
@@ -54,14 +54,14 @@ class Traced(NamedTuple):
 
 
 class _Tracer(fx.Tracer):
-    proxy_buffer_attributes = True  # else a buffer's values would be taken for constants
+    proxy_buffer_attributes = True  # otherwise a buffer's values would become constants
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whatever is computed on real tensors, of which a trace keeps the answer alone."""
+    """Detects computations on real tensors, of which a trace keeps only the result."""
 
     computed = False
 
@@ -71,7 +71,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def traced(module: nn.Module) -> Traced | str:
-    """The graph of the forward of `module`, or in a few words why there is none to trust."""
+    """The graph of the forward of `module`, or a phrase that says why there is no reliable one."""
     training, module.training = module.training, False
     try:
         reading = trace_safety.read(module)
@@ -79,7 +79,7 @@ def traced(module: nn.Module) -> Traced | str:
             return reading
         with _Watch() as watch:  # type: ignore[no-untyped-call]
             graph = _Tracer().trace(module)
-    except Exception as error:  # a forward may do anything with a stand-in
+    except Exception as error:  # a forward may do anything with a proxy
         told = str(error).strip().splitlines() or [type(error).__name__]
         return f"torch.fx cannot trace {type(module).__name__}: {told[0][:80]}"
     finally:
@@ -97,7 +97,7 @@ def traced(module: nn.Module) -> Traced | str:
 
 
 def _part(module: nn.Module, node: fx.Node) -> Any:
-    """What a node does to its first argument, if it takes no other tensor."""
+    """The operation of a node on its first argument, if it takes no other tensor."""
     if not node.args or not isinstance(node.args[0], fx.Node) or len(node.all_input_nodes) != 1:
         return None
     if node.op == "call_module":
@@ -116,7 +116,7 @@ def _line(module: nn.Module, node: fx.Node) -> Segment:
     while True:
         users = list(node.users)
         if len(users) != 1:
-            return Segment(parts, f"its answer has {len(users)} uses in {name}", nodes, before)
+            return Segment(parts, f"its output has {len(users)} uses in {name}", nodes, before)
         node = users[0]
         if node.op == "output":
             return Segment(parts, f"{name} returns it", nodes, before, True)
@@ -132,7 +132,7 @@ def _line(module: nn.Module, node: fx.Node) -> Segment:
 
 
 def chain_of(line: Segment) -> tuple[Chain | None, str]:
-    """The chain that a line begins with, where more than one part goes together, and why no more do."""
+    """The chain at the start of a segment, if several parts can be combined, and why no more can."""
     parts = list(line.parts)
     factor, at = None, 0
     if is_upsampling(parts[0]):

@@ -1,4 +1,4 @@
-"""Answers before and after, and how long they take: in turns, medians, in evaluation, without gradients."""
+"""Outputs and times before and after: in turns, medians, in evaluation, without gradients."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tconv.errors import TconvError
 
 __all__ = ["TOLERANCE", "Example", "distance", "in_turns"]
 
-#: By how much answers may differ, as a share of the largest; of whole numbers, the share that may.
+#: By how much outputs may differ, as a share of the largest; for integers, the share that may differ.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 _WHOLE = 1e-2
 
-_ROUNDS, _SECONDS = 9, 0.01  #: of each side, at least so long together
+_ROUNDS, _SECONDS = 9, 0.01  #: rounds per side, and the least time of a round
 
 
 class Example:
-    """A model with what it is called with."""
+    """A model with the arguments of a call."""
 
     def __init__(self, model: nn.Module, example: Any) -> None:
         """`example` is a tensor, a tuple of arguments or a mapping of keywords."""
@@ -34,13 +34,13 @@ class Example:
             self._args, self._kwargs = (), dict(example)
 
     def run(self) -> Any:
-        """The model's answer, with the same random numbers each time."""
+        """The model's output, with the same random numbers each time."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return self.model(*self._args, **self._kwargs)
 
     def answers(self) -> list[Tensor]:
-        """Every tensor of the answer."""
+        """Every tensor of the output."""
         try:
             found = pytree.tree_leaves(self.run())
         except Exception as error:
@@ -53,7 +53,7 @@ class Example:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """The model in evaluation and without gradients; each module as it was afterwards."""
+        """The model in evaluation and without gradients; afterwards each module's mode is restored."""
         training = {module: module.training for module in self.model.modules()}
         self.model.eval()
         try:
@@ -64,7 +64,7 @@ class Example:
                 module.training = was
 
     def inputs(self, layers: Sequence[nn.Module]) -> dict[nn.Module, Tensor]:
-        """What each layer is given first."""
+        """The first input of each layer."""
         seen: dict[nn.Module, Tensor] = {}
 
         def see(module: nn.Module, given: tuple[Any, ...]) -> None:
@@ -81,7 +81,7 @@ class Example:
 
 
 def distance(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float, float]:
-    """How far answers are from others, and how far they may be: of the tensor that is worst.
+    """The difference of outputs and the allowed one, for the worst tensor.
 
     >>> distance([torch.tensor([1.0, 2.0])], [torch.tensor([1.0, 2.5])])
     (0.2, 0.0001)
@@ -110,7 +110,7 @@ def distance(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float
 def in_turns(sides: Sequence[tuple[Callable[[], None], Callable[[], Any]]]) -> list[list[float]]:
     """The seconds of each side's call, round by round; every other round from the last to the first.
 
-    A side is what sets it up and what is timed.
+    A side is a setup function and the timed call.
     """
     calls = []
     for prepare, call in sides:
@@ -123,7 +123,7 @@ def in_turns(sides: Sequence[tuple[Callable[[], None], Callable[[], Any]]]) -> l
         for side in order:
             prepare, call = sides[side]
             prepare()
-            call()  # weights are packed, memory is there
+            call()  # packs weights and allocates memory
             times[side].append(_once(call, calls[side]))
     return times
 

@@ -1,9 +1,9 @@
 """Weights that are folded, merged and packed once, and again when what they come from has changed.
 
-Packing costs more than the layer itself where maps are small. What has changed is seen by PyTorch's counters
-of changes, on which autograd relies too. Not counted are writes through `.data` and NumPy, as is common
-where averages of weights are kept, those of fused optimizers, and the statistics that a BatchNorm updates. So
-values are compared as well: all of what is small, as biases and statistics are, and a sample of the rest.
+Packing costs more than the layer itself if maps are small. PyTorch's version counters, on which autograd
+relies, too, detect changes. They do not count writes through `.data` and NumPy (common for averages of
+weights), those of fused optimizers, and the statistics that a BatchNorm updates. So values are compared as
+well: all of a small tensor, such as biases and statistics, and a sample of a large one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tconv.torch.eager import empty
 
 __all__ = ["Packed", "is_plain", "sources"]
 
-#: Parametrisations that are functions of their tensors alone when the layer is not in training.
+#: Parametrisations that depend only on their tensors when the layer is not in training.
 _PURE = (
     parametrizations._WeightNorm,
     parametrizations._SpectralNorm,
@@ -51,7 +51,7 @@ def sources(layer: Any, norm: Any = None) -> list[Tensor]:
 
 
 def is_plain(layer: Any) -> bool:
-    """Whether the layer is all that its numbers say; ours can fold rings of padding, and choose sizes."""
+    """Whether the layer is a plain one; tconv's may also fold padding inwards and choose sizes."""
     return layer.padding_mode == "zeros" and vars(layer).get("output_size") is None
 
 
@@ -63,12 +63,12 @@ def _is_pure(layer: Any) -> bool:
     hooks = layer._forward_pre_hooks.values()
     if any(type(hook) is not WeightNorm for hook in hooks):
         return False
-    # A weight or bias that is no parameter has been set by somebody whom we do not know.
+    # A weight or bias that is not a parameter was set by unknown code.
     return "bias" in layer._parameters and ("weight" in layer._parameters or len(hooks) == 1)
 
 
 def _merges(chain: Any) -> bool:
-    """Whether the chain's upsampling, if it has one, still is what it was found to be."""
+    """Whether the chain's upsampling, if it has one, is unchanged."""
     if chain.factor is None:
         return True
     head, axes = chain.parts[0], chain.axes
@@ -81,17 +81,17 @@ def _array(tensor: Tensor | None) -> Any:
 
 
 class _State(NamedTuple):
-    """What was packed, and from what; the tensors are held so that no other takes their place in memory."""
+    """What was packed, and from which tensors; they are held so that no other gets their memory address."""
 
     tensors: tuple[Tensor, ...]
     versions: tuple[tuple[int, int], ...]
-    samples: list[tuple[Tensor, Tensor]]  #: of each of them: as it is, and as it was
+    samples: list[tuple[Tensor, Tensor]]  #: of each tensor: a view of it, and a copy
     settings: Any
     layer: Layer
     jobs: dict[tuple[int, ...], tuple[TensorCall, Any, Any]]  #: by the input's shape
 
     def holds(self, tensors: list[Tensor], settings: Any) -> bool:
-        """Whether what was packed is what would be packed now."""
+        """Whether packing again would give the same."""
         return (
             self.settings == settings
             and len(self.tensors) == len(tensors)
@@ -101,7 +101,7 @@ class _State(NamedTuple):
         )
 
     def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[TensorCall, Any, Any]:
-        """What runs for an input of `shape`: its job, packed weights and bias."""
+        """The call for an input of `shape`: its job, packed weights and bias."""
         found = self.jobs.get(shape)
         if found is None:
             axes = len(shape) - 2
@@ -113,15 +113,15 @@ class _State(NamedTuple):
 
 
 _SAMPLES = 1024
-_SMALL = 16 * _SAMPLES  #: compared as a whole
+_SMALL = 16 * _SAMPLES  #: numbers of a tensor that is compared completely
 _MOST_SHAPES = 1024
 
 
 def _sample(tensor: Tensor) -> Tensor:
-    """A view that shows most changes; of a small tensor every one."""
+    """A view that shows most changes; for a small tensor all of them."""
     seen = tensor.detach()
     if seen.numel() > _SMALL and torch.ops.aten.is_non_overlapping_and_dense(seen):
-        # An odd step meets every channel of the usual counts of them.
+        # An odd step samples every channel for the usual numbers of channels.
         step = seen.numel() // _SAMPLES | 1
         seen = seen.as_strided((-(-seen.numel() // step),), (step,), seen.storage_offset())
     return seen
@@ -132,28 +132,28 @@ def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
 
 
 class Packed:
-    """Packed weights of a chain, for each order in memory; a copy or a pickle has none yet."""
+    """Packed weights of a chain, for each memory layout; a copy or a pickle starts without."""
 
     def __init__(self) -> None:
-        """Nothing is packed before it is used."""
+        """Weights are packed at the first use."""
         self._states: dict[bool, _State | None] = {}
 
     def __reduce__(self) -> tuple[type[Packed], tuple[()]]:
-        """As a new one."""
+        """Pickles as an empty one."""
         return Packed, ()
 
     def clear(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._states.clear()
 
     def run(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
     ) -> Tensor | None:
-        """The chain's answer for `x`, or None where its weights cannot be packed."""
+        """The chain's output for `x`, or None if its weights cannot be packed."""
         layer, norm = chain.layer, chain.norm
         if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
             return None
-        if any(tensor.is_inference() for tensor in tensors):  # changes of these are not counted
+        if any(tensor.is_inference() for tensor in tensors):  # their changes are not counted
             return None
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
         settings = *settings, vars(layer).get("output_size")
@@ -162,7 +162,7 @@ class Packed:
             settings = *settings, head.size, head.scale_factor, head.mode
         try:
             return self._answer(chain, tensors, x, activation, last, settings)
-        except TconvError:  # of sizes or numbers that do not fit: the parts tell it in their words
+        except TconvError:  # sizes or numbers do not fit: the parts raise their own errors
             return None
 
     def _answer(

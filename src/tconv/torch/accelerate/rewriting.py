@@ -1,7 +1,7 @@
-"""Forwards that run chains, put into a module as an attribute of its own and taken out again.
+"""Forwards that run chains, set as an attribute of a module and removed again.
 
-The module's class, submodules and hooks stay. Under a compiler, and wherever what was known of the model no
-longer holds, the module's own forward runs.
+The module's class, submodules and hooks stay. Under a compiler, and if anything that the trace used has
+changed, the module's own forward runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tconv.torch.accelerate.swapping import KEY
 __all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
 
 
-# Its name is what a pickle looks for in the module: what comes out of one has the module's own forward.
+# A pickle finds this function by its name; an unpickled module then runs its own forward.
 def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The forward of a module that has a rewriting."""
     if not torch.compiler.is_compiling():
@@ -33,22 +33,22 @@ def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _gone() -> None:
-    """What a pickle holds in place of a rewriting."""
+    """The replacement of a rewriting in a pickle."""
 
 
 class Rewriting(ABC):
-    """Another forward for one module."""
+    """A replaced forward of one module."""
 
     def __init__(self, module: nn.Module) -> None:
-        """Nothing changes yet."""
+        """This changes nothing yet."""
         self.module = module
 
     def do(self) -> None:
-        """Put it in."""
+        """Install the forward."""
         vars(self.module).update({KEY: self, "forward": MethodType(forward, self.module)})
 
     def undo(self) -> None:
-        """Take it out."""
+        """Remove the forward."""
         for name in (KEY, "forward"):
             vars(self.module).pop(name, None)
 
@@ -64,19 +64,19 @@ class Rewriting(ABC):
 
     @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The answer, or None where the module's own forward has to give it."""
+        """The output, or None if the module's own forward has to run."""
 
 
 class Alone(Rewriting):
     """A layer whose weights are packed once."""
 
     def __init__(self, layer: nn.Module) -> None:
-        """Nothing changes yet."""
+        """This changes nothing yet."""
         super().__init__(layer)
         self.chain = Chain([layer], layer)
 
     def run(self, *args: Any, **kwargs: Any) -> Tensor | None:
-        """The layer's answer where no size is asked for."""
+        """The layer's output, if no output size is given."""
         return None if kwargs or len(args) != 1 else self.chain.run(args[0])
 
 
@@ -91,7 +91,7 @@ class InSequence(Rewriting):
         self._steps = [chains.get(at, part) for at, part in enumerate(self._parts) if at not in covered]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The sequence's answer, unless it has other members now."""
+        """The sequence's output, unless its members have changed."""
         if kwargs or len(args) != 1 or list(self.module._modules.values()) != self._parts:
             return None
         (made,) = args
@@ -104,7 +104,7 @@ class InGraph(Rewriting):
     """A traced forward with chains in the places of their nodes."""
 
     def __init__(self, module: nn.Module, found: Traced, chains: list[tuple[Segment, Chain]]) -> None:
-        """`chains`: with the lines of `found` whose first parts they are."""
+        """`chains`: with the segments of `found` whose first parts they are."""
         super().__init__(module)
         self._reading = found.reading
         paths = [str(node.target) for node in found.graph.nodes if node.op == "call_module"]
@@ -124,7 +124,7 @@ class InGraph(Rewriting):
         self._traced = names["forward"]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The forward's answer, unless something that the trace has read is no more what it was."""
+        """The forward's output, unless a value that the trace has read has changed."""
         if not self._reading.holds() or any(
             owner._modules.get(name) is not member for owner, name, member in self._members
         ):

@@ -24,11 +24,11 @@ _SWAPPED = "swapped"
 class Row:
     """One layer, or one upsampling, with what was done to it."""
 
-    name: str  #: where it is in the model; several places with commas
-    what: str  #: the layer in a few words
+    name: str  #: its place in the model; several are separated by commas
+    what: str  #: a short description of the layer
     done: list[str] = field(default_factory=list)
-    why: list[str] = field(default_factory=list)  #: what was not done
-    before: float | None = None  #: seconds, with what follows that is now part of it
+    why: list[str] = field(default_factory=list)  #: why no more was done
+    before: float | None = None  #: seconds, including the parts now fused into it
     after: float | None = None
     swap: Swap | None = None
     alone: Alone | None = None
@@ -36,23 +36,23 @@ class Row:
 
     @staticmethod
     def note(notes: list[str], text: str) -> None:
-        """Say a thing once."""
+        """Add a note, unless it is there."""
         if text and text not in notes:
             notes.append(text)
 
     @property
     def levels(self) -> list[int]:
-        """How far this row can go: 0 as it was, 1 the layer ours, 2 with its neighbours in one call."""
+        """How far this row can go: 0 unchanged, 1 the layer is tconv's, 2 fused with its neighbours."""
         return [0, *([1] if self.alone else []), *([2] if self.chains else [])]
 
     @property
     def layer(self) -> Any:
-        """The layer that it is about; None for an upsampling that stays."""
+        """The layer of the row; None for an upsampling that stays."""
         chain = self.chains[0] if self.chains else self.alone and self.alone.chain
         return chain and chain.layer
 
     def call(self, x: Tensor) -> Any:
-        """What the row's parts make of what their layer has been given."""
+        """The output of the row's parts for their layer's input."""
         if not self.chains:
             return self.layer(x)
         chain = self.chains[0]
@@ -60,13 +60,13 @@ class Row:
         return chain(x[every])
 
     def lowered(self, level: int, why: str) -> None:
-        """Say what is no longer done, and why."""
+        """Note what is no longer done, and why."""
         taken = [note for note in self.done if level == 0 or note != _SWAPPED]
         self.done = [note for note in self.done if note not in taken]
         self.note(self.why, f"{', '.join(taken)}: {why}")
 
     def set(self, level: int) -> None:
-        """Go so far, and no further."""
+        """Accelerate up to this level."""
         for part in (self.swap, self.alone):
             if part is not None:
                 (part.do if level else part.undo)()
@@ -75,7 +75,7 @@ class Row:
 
 
 def _what(layer: Any) -> str:
-    """A layer's numbers, in the spelling of problems."""
+    """A layer in the spelling of problems."""
     told = [type(layer).__name__.removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
     for letter, values, usual in (
         ("k", layer.kernel_size, None),
@@ -103,8 +103,8 @@ class _Search:
             module: [name or "(the model)" for name in names] for module, names in places(model).items()
         }
         self.rows: dict[Any, Row] = {}
-        self.placed: set[Any] = set()  #: layers and upsamplings that a line begins with
-        self.unknown: dict[nn.Module, str] = {}  #: why the forward of a module shows nothing of a layer
+        self.placed: set[Any] = set()  #: layers and upsamplings that start a segment
+        self.unknown: dict[nn.Module, str] = {}  #: why nothing is known of a layer from a module's forward
 
     def name(self, module: nn.Module) -> str:
         return ", ".join(self.names[module])
@@ -135,7 +135,7 @@ class _Search:
         return row
 
     def inside(self, module: nn.Module) -> list[Rewriting]:
-        """The forward with chains for a module that holds parts of some."""
+        """The forward with chains for a module that contains parts of chains."""
         if other := replaced(module):
             self.unknown[module] = f"what follows is not known: {other}"
             return []
@@ -160,7 +160,7 @@ class _Search:
         return any(is_layer(part) or type(part) in CONVOLUTIONS for part in parts)
 
     def chain(self, line: Segment, where: nn.Module) -> Chain | None:
-        """The chain of a line, noted in its row."""
+        """The chain of a segment, noted in its row."""
         first = line.parts[0]
         chain, why = chain_of(line)
         if why == line.end and line.returned and where is self.model:
@@ -195,7 +195,7 @@ class _Search:
         return chain
 
     def why_unknown(self, module: nn.Module) -> str:
-        """Why nothing is known of what follows a module that no line begins with."""
+        """Why nothing is known of what follows a module that starts no segment."""
         for name in self.names[module]:
             path = "" if name == "(the model)" else name
             while path:

@@ -1,7 +1,7 @@
-"""Layers that change their class and nothing else: the same objects, parameters, hooks and names.
+"""Layers of which only the class changes: the same objects, parameters, hooks and names.
 
-A module's class is exchanged in place, as torch.nn.utils.parametrize does it. So every optimizer, hook,
-state dict and shared use of the layer goes on, and taking the class back gives the very same model.
+A module's class is replaced in place, as in torch.nn.utils.parametrize. So every optimizer, hook, state dict
+and shared use of the layer remains valid, and restoring the class restores the model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3
 
 __all__ = ["KEY", "LAYERS", "Swap", "is_layer", "replaced", "why_not"]
 
-#: PyTorch's classes -> ours.
+#: PyTorch's classes -> tconv's.
 LAYERS: dict[type[nn.Module], type[nn.Module]] = {
     nn.ConvTranspose1d: ConvTranspose1d,
     nn.ConvTranspose2d: ConvTranspose2d,
@@ -31,7 +31,7 @@ KEY = "_accelerated"
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether `module` is a transposed convolution, PyTorch's or ours, or one that has still to be shaped."""
+    """Whether `module` is a transposed convolution, PyTorch's or tconv's, or a lazy one."""
     return isinstance(module, tuple(LAYERS))
 
 
@@ -40,21 +40,21 @@ def _kind(cls: type[Any]) -> type[nn.Module]:
 
 
 def replaced(module: nn.Module) -> str | None:
-    """Who has given this one module another forward, or None; the class's own, out of a pickle, is none."""
+    """Why this module's forward is a replaced one, or None; the class's own from a pickle is not."""
     found = vars(module).get("forward")
     if found is None or getattr(found, "__func__", None) is type(module).forward:
         return None
-    return "accelerated already" if vars(module).get(KEY) else "somebody has replaced its forward"
+    return "accelerated already" if vars(module).get(KEY) else "its forward has been replaced"
 
 
 def why_not(module: nn.Module) -> str | None:
-    """Why the class of this layer cannot be exchanged, or None."""
+    """Why the class of this layer cannot be replaced, or None."""
     theirs = _kind(type(module))
     if type(module).forward not in (theirs.forward, LAYERS[theirs].forward):
-        return f"{type(module).__name__} has a forward of its own"
+        return f"{type(module).__name__} has its own forward"
     if replaced(module):
         return replaced(module)
-    # What is not shaped yet has a device and a dtype.
+    # Uninitialised parameters have a device and a dtype, too.
     at, dtype = next(((t.device.type, t.dtype) for t in module.parameters()), ("cpu", torch.float32))
     if at not in ("cpu", "meta"):
         return f"its weights are on {at}; the engine computes on CPUs"
@@ -64,7 +64,7 @@ def why_not(module: nn.Module) -> str | None:
 
 
 def _copied(cls: type[Any], base: type[Any]) -> type[Any]:
-    """A class of parametrize's over another base, with the properties that it has put there."""
+    """A class made by parametrize, copied to another base with its properties."""
     kept = {key: value for key, value in vars(cls).items() if key not in ("__dict__", "__weakref__")}
     return type(cls.__name__, (base,), kept)
 
@@ -75,12 +75,12 @@ def _of_parametrize(cls: type[Any]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _derived(cls: Any) -> type[Any]:
-    """A subclass of the user's that computes as ours."""
+    """A version of the user's subclass that computes with tconv."""
     lazy = issubclass(cls, LazyModuleMixin)
     made: Any = type(cls.__name__, (cls,) if lazy else (cls, LAYERS[_kind(cls)]), {})
     if lazy:
         made.cls_to_become = ours_of(cls.cls_to_become)
-    # pickle and copy find classes by name, and by this name they would find the user's.
+    # pickle and copy find classes by name, and this name is that of the user's class.
     made.__reduce_ex__ = lambda self, protocol: (_remade, (cls,), self.__dict__)
     made.__module__, made.__qualname__, made.__doc__ = cls.__module__, cls.__qualname__, cls.__doc__
     made.accelerated_from = cls
@@ -94,7 +94,7 @@ def _remade(cls: Any) -> Any:
 
 
 def ours_of(cls: Any) -> type[Any]:
-    """The class that computes as ours and is `cls` in everything else.
+    """The class that computes with tconv and is otherwise `cls`.
 
     >>> ours_of(nn.ConvTranspose2d) is ConvTranspose2d
     True
@@ -136,7 +136,7 @@ class Swap:
         self._is_done = True
 
     def undo(self) -> None:
-        """The class is what it was; that of a layer shaped or parametrised since is what it would be."""
+        """Restore the class; also of a layer initialised or parametrised since."""
         before, after = self._classes
         if self._is_done:
             current = type(self.layer)

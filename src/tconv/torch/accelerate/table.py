@@ -1,4 +1,4 @@
-"""What was done to a model, as a table that also undoes it."""
+"""The table of what was done to a model, which can also undo it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Accelerated"]
 
 
 class Accelerated:
-    """What `accelerate` did: print it, read `rows`, take it back with `undo` or by leaving a with block."""
+    """What `accelerate` did: print it, read `rows`, undo it with `undo` or by leaving a with block."""
 
     def __init__(self, model: nn.Module, rows: Sequence[Row], rewritings: Sequence[Rewriting]) -> None:
-        """Nothing is changed yet."""
+        """This changes nothing yet."""
         self.model = model
         self.rows = list(rows)
         self.before: float | None = None  #: seconds of the whole model on the example
         self.after: float | None = None
-        self.apart: float | None = None  #: the answers', as a share of the largest
+        self.apart: float | None = None  #: difference of outputs, as a share of the largest
         self.tolerance: float | None = None
         self.notes: list[str] = []
         self._rewritings = list(rewritings)
 
     def do(self, levels: Sequence[int] | None = None) -> None:
-        """Accelerate: each row as far as it goes, or as far as `levels` says."""
+        """Accelerate each row as far as possible, or up to `levels`."""
         for rewriting in self._rewritings:
             rewriting.do()
         for row, level in zip(self.rows, levels or [row.levels[-1] for row in self.rows], strict=True):
@@ -43,16 +43,16 @@ class Accelerated:
             rewriting.undo()
 
     def undo(self) -> None:
-        """Give the model back as it was: the same modules, classes, forwards and hooks."""
+        """Restore the model: the same modules, classes, forwards and hooks."""
         self.put_back()
         self.refresh()
 
     def refresh(self) -> None:
-        """Pack all weights anew at the next call.
+        """Pack all weights again at the next call.
 
-        Changes that PyTorch counts, as optimizers and `load_state_dict` make them, are seen without it, and
-        so are those through `.data` or NumPy that change a layer at large. A few numbers of a tensor of more
-        than 16,384, written so, are not.
+        Changes that PyTorch counts, as by optimizers and `load_state_dict`, are detected without it,
+        and so are writes through `.data` or NumPy that change most of a layer. Writes of this kind to a few
+        numbers of a tensor of more than 16,384 are not.
         """
         for row in self.rows:
             for chain in (*row.chains, *([row.alone.chain] if row.alone else [])):
@@ -73,11 +73,11 @@ class Accelerated:
         return str(self)
 
     def __str__(self) -> str:
-        """A row a layer, below it what was not done and why; then the whole model."""
+        """One row per layer, below it what was not done and why; then the whole model."""
         return text.render(self.document())
 
     def document(self) -> Document:
-        """It as a report."""
+        """The report."""
         if not self.rows:
             none = f"{type(self.model).__name__}: no transposed convolution and no nearest upsampling found"
             return Document("", (Section("layers", "", tuple(map(Line, [none, *self.notes]))),))
@@ -106,7 +106,7 @@ class Accelerated:
             )
             foot.append("times: medians in turns, in evaluation, without gradients")
         if self.apart is not None:
-            foot.append(f"answers: apart by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
+            foot.append(f"outputs: differ by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
         return [*foot, *self.notes]
 
 

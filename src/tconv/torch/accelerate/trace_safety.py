@@ -1,12 +1,12 @@
-"""Whether a forward always computes what a trace of it shows.
+"""Whether a forward always computes what its trace shows.
 
-torch.fx runs a forward once, on stand-ins for tensors. What the forward decides without looking at a tensor
-(an option that is None, a flag, `with torch.no_grad():`) is frozen in the trace or lost. Here its source is
-read: a forward is taken where it is a straight line over its arguments, its submodules and PyTorch's
-functions. Numbers that it reads from its module or beside it are noted, to be compared at each call.
+torch.fx runs a forward once, with proxies for tensors. What it decides without looking at a tensor (an
+option that is None, a flag, `with torch.no_grad():`) is frozen in the trace or lost. Here its source is read:
+a forward is accepted if it is a straight line over its arguments, its submodules and PyTorch's functions.
+Numbers that it reads from its module or from globals are recorded, and compared at each call.
 
 Graphs of torch.export or TorchDynamo do not say the same: they accept a branch, a changed attribute or a
-random number, hold for the shapes of one example, show operators in place of modules, and cost a hundred
+random number, hold for the shapes of one example, show operators instead of modules, and cost a hundred
 times more.
 """
 
@@ -45,24 +45,24 @@ _REFUSED: dict[tuple[type[ast.AST], ...], str] = {
 
 
 class Reading:
-    """What a forward reads beside tensors, with the values that a trace has seen."""
+    """What a forward reads besides tensors, with the values during the trace."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
-        self.attributes: list[tuple[Any, str, Any]] = []  #: of modules and what they hold
+        """It starts empty."""
+        self.attributes: list[tuple[Any, str, Any]] = []  #: of modules and of what they contain
         self.globals: list[tuple[dict[str, Any], str, Any]] = []
-        self.outside: list[tuple[Any, str, Any]] = []  #: attributes of what is global
+        self.outside: list[tuple[Any, str, Any]] = []  #: attributes of global objects
         self.containers: list[tuple[nn.Module, list[tuple[str, Any]]]] = []  #: with their members
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Reading:
-        """Of the copied modules, but of the same globals."""
+        """A copy for the copied modules, with the same globals."""
         made = Reading()
         made.attributes, made.globals = deepcopy(self.attributes, memo), self.globals
         made.containers, made.outside = deepcopy(self.containers, memo), self.outside
         return made
 
     def holds(self) -> bool:
-        """Whether everything still has the value that the trace saw."""
+        """Whether everything still has the value of the trace."""
         return (
             all(_same(getattr(holder, name, None), value) for holder, name, value in self.attributes)
             and all(_same(getattr(holder, name, None), value) for holder, name, value in self.outside)
@@ -72,11 +72,11 @@ class Reading:
 
 
 class _No(Exception):
-    """Why the forward is not taken."""
+    """Why the forward is not accepted."""
 
 
 def read(module: nn.Module) -> Reading | str:
-    """What the forward of `module` depends on, or in a few words why a trace need not be all of it."""
+    """What the forward of `module` depends on, or a phrase that says why a trace may be incomplete."""
     found = Reading()
     try:
         found.attributes.append((type(module), "forward", type(module).forward))
@@ -93,7 +93,7 @@ def _constant(value: Any) -> bool:
 
 
 def _same(now: Any, then: Any) -> bool:
-    """Whether it is that very thing, or a constant of the same type and value."""
+    """Whether it is the same object, or a constant of the same type and value."""
     return now is then or (type(now) is type(then) and _constant(then) and bool(now == then))
 
 
@@ -107,9 +107,9 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], 
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     except (OSError, TypeError, SyntaxError):
-        raise _No(f"the source of {function.__qualname__} is not at hand") from None
+        raise _No(f"the source of {function.__qualname__} is not available") from None
     if not isinstance(tree, ast.FunctionDef) or function.__closure__:
-        raise _No(f"{function.__qualname__} is no plain function")
+        raise _No(f"{function.__qualname__} is not a plain function")
     if tree.decorator_list:
         raise _No(f"{function.__qualname__} is decorated")
     if tree.args.vararg or tree.args.kwarg:
@@ -118,7 +118,7 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], 
 
 
 class _Body:
-    """One function under reading."""
+    """One function whose source is read."""
 
     def __init__(
         self,
@@ -162,18 +162,18 @@ class _Body:
         if isinstance(node, ast.Attribute) and not _is_load(node):
             raise self.no(node, f"a change of .{node.attr}")
         if isinstance(node, ast.Call) and not (node.args or node.keywords) and self.is_outside(node.func):
-            raise self.no(node, "a call that takes nothing")
+            raise self.no(node, "a call without arguments")
         if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
-            raise self.no(node, "a call whose answer is not used")
+            raise self.no(node, "a call whose result is not used")
 
     def is_outside(self, node: ast.expr) -> bool:
-        """Whether a name, or attributes of one, stands for something beside the function and its module."""
+        """Whether a name, or an attribute of one, refers to something outside the function and its module."""
         while isinstance(node, ast.Attribute):
             node = node.value
         return isinstance(node, ast.Name) and node.id not in self.local
 
     def settled(self, test: ast.expr) -> bool:
-        """Whether a condition looks at nothing but constants and numbers of the module."""
+        """Whether a condition depends only on constants and numbers of the module."""
         for node in ast.walk(test):
             if isinstance(node, ast.Call | ast.Subscript):
                 return False
@@ -182,7 +182,7 @@ class _Body:
         return True
 
     def reference(self, node: ast.Name | ast.Attribute) -> None:
-        """Look at what a name outside of the function, or a chain of attributes from it, stands for."""
+        """Check the object of a name outside of the function, or of a chain of attributes from it."""
         parts: list[str] = []
         at: ast.expr = node
         while isinstance(at, ast.Attribute):
@@ -191,7 +191,7 @@ class _Body:
         if isinstance(at, ast.Subscript) or (
             isinstance(at, ast.Name) and at.id in self.local - {self.itself}
         ):
-            # What may be a module, whose numbers a trace freezes.
+            # It may be a module, whose numbers a trace freezes.
             if parts and not any(hasattr(kind, parts[0]) for kind in (Tensor, list, dict)):
                 raise self.no(node, f".{parts[0]} of something local")
             return
@@ -207,13 +207,13 @@ class _Body:
                 return
             value = names[at.id]
             if isinstance(value, Tensor):
-                raise self.no(node, f"a tensor, {at.id}, that is no buffer")
+                raise self.no(node, f"a tensor, {at.id}, that is not a buffer")
             self.found.globals.append((names, at.id, value))
             if not _constant(value):
                 self.follow(node, value, parts, self.found.outside)
 
     def follow(self, node: ast.AST, value: Any, parts: list[str], noted: list[tuple[Any, str, Any]]) -> None:
-        """What `parts` of `value` lead to; what may be another at the next call is noted."""
+        """Follow `parts` from `value`; what may change until the next call is recorded."""
         for left, part in enumerate(parts, 1 - len(parts)):
             holder, value = value, getattr(value, part, None)
             if _constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
@@ -222,8 +222,8 @@ class _Body:
                 inner = (each for each in value.modules() if isinstance(each, _CONTAINERS))
                 self.found.containers += [(each, list(each._modules.items())) for each in inner]
             if isinstance(value, Tensor):
-                if part in vars(holder):  # no parameter and no buffer: a trace takes it for a constant
-                    raise self.no(node, f"a tensor, {part}, that is no buffer")
+                if part in vars(holder):  # neither parameter nor buffer: a trace makes it a constant
+                    raise self.no(node, f"a tensor, {part}, that is not a buffer")
                 return
             if _constant(value):
                 return
@@ -247,7 +247,7 @@ def _is_load(node: ast.Name | ast.Attribute) -> bool:
 
 
 def _owners(nodes: list[ast.AST]) -> Iterator[ast.Name | ast.Attribute]:
-    """Every name that is read, with all attributes that follow it."""
+    """Every name that is read, with all attributes after it."""
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     for node in nodes:
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner and _is_load(node):

@@ -46,7 +46,7 @@ def is_upsampling(part: Any) -> bool:
 
 
 def factor_of(part: Any, axes: int) -> tuple[int, ...] | str:
-    """By how much a nearest upsampling repeats, one number an axis; or why that is not a whole number.
+    """The factors of a nearest upsampling, one per axis; or why they are not integers.
 
     >>> factor_of(nn.Upsample(scale_factor=2), 2), factor_of(nn.Upsample(scale_factor=1.5), 2)
     ((2, 2), 'scale_factor=1.5 is not whole')
@@ -66,7 +66,7 @@ def factor_of(part: Any, axes: int) -> tuple[int, ...] | str:
 def why_not_merged(part: Any) -> str | None:
     """Why a part that follows a nearest upsampling does not merge with it, or None."""
     if type(part) not in CONVOLUTIONS:
-        return f"{label(part)} follows, and no convolution"
+        return f"{label(part)} follows, not a convolution"
     if set(part.stride) != {1}:
         return f"the convolution has stride {part.stride}"
     if part.padding_mode != "zeros":
@@ -75,7 +75,7 @@ def why_not_merged(part: Any) -> str | None:
 
 
 def label(part: Any) -> str:
-    """A part as a table shows it."""
+    """The name of a part in the table."""
     return f"{part.name}()" if isinstance(part, Call) else type(part).__name__
 
 
