@@ -229,9 +229,10 @@ def test_ctrl_c_before_an_epoch_promises_none(folder: Path, tmp_path: Path) -> N
         "EpochLog.on_train_batch_end = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    with started("-c", code, *words) as program:
+        _, notes = program.communicate(timeout=PATIENCE)
     said = f"stopped before the first epoch was finished; --resume starts {out} anew"
-    assert (found.returncode, found.stderr.splitlines()[-1]) == (130, said)
+    assert (program.returncode, notes.splitlines()[-1]) == (130, said)
 
 
 def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: Path) -> None:
