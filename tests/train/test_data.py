@@ -15,7 +15,8 @@ from tconv import TconvError
 from tconv.train import brain as brain_module
 from tconv.train.brain import BLOCKS, GAP, Brain
 from tconv.train.data import open_data, statistics
-from tconv.train.pictures import IGNORED, read_label, read_picture, size_of, to_channels
+from tconv.train.labels import Labelling
+from tconv.train.pictures import IGNORED, read_picture, size_of, to_channels
 from tests import ROOT
 from tests.train.helpers import CLASSES, COUNTS, labelled, write_folder
 
@@ -88,7 +89,7 @@ def test_a_palette_label_is_read_as_indices(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), mode="P")
     image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9])
     image.save(tmp_path / "x.png")
-    assert read_label(tmp_path / "x.png", 3).tolist() == [[0, 1], [2, IGNORED]]
+    assert Labelling(CLASSES).read(tmp_path / "x.png").tolist() == [[0, 1], [2, IGNORED]]
 
 
 def test_luma_is_pillows(folder: Path) -> None:
