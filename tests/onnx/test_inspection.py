@@ -119,6 +119,7 @@ def test_open_sizes_are_said_and_can_be_set(tmp_path: Path, capsys: pytest.Captu
         (["--size", "height=0"], "NAME=VALUE such as height=640 would fit"),
         (["--size", "height"], "NAME=VALUE such as height=640 would fit"),
         (["--input", "z=1x4x5x6"], "input 'z' is unknown; x would fit"),
+        (["--input", "y=1x3x9x13"], "input y is an output, whose shape follows from the inputs; x would fit"),
         (["--input", "1x4x5"], "input x is 1x4x?x6, not 1x4x5"),
         (["--input", "1x4x5x7"], "input x is 1x4x?x6, not 1x4x5x7"),
         (["--input", "x=axb"], "a shape such as x=1x3x640x640 would fit"),

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Ints: TypeAlias = tuple[int, ...]
+Pairs: TypeAlias = tuple[tuple[int, int], ...]
 Dtypes: TypeAlias = tuple[torch.dtype, ...]
 
 
@@ -101,8 +102,20 @@ def _cropped(padding: object, axes: int) -> Ints:
     return tuple(lows) if lows == highs else (*lows, *highs)
 
 
-def _pairs(padding: Ints, axes: int) -> tuple[tuple[int, int], ...]:
+def _pairs(padding: Ints, axes: int) -> Pairs:
     return tuple(zip(padding[:axes], padding[-axes:], strict=True))
+
+
+def _of_full(sizes: Ints, sides: Pairs) -> tuple[Ints, Pairs]:
+    """Output sizes of which one is zero, and their padding, as those of the full output; others unchanged.
+
+    PyTorch has outputs without a cell, Geometry has none: the plan of the full output checks their arguments,
+    and nothing runs it.
+    """
+    if 0 not in sizes:
+        return sizes, sides
+    full = tuple(size + lo + hi for size, (lo, hi) in zip(sizes, sides, strict=True))
+    return full, ((0, 0),) * len(sides)
 
 
 options = lru_cache(maxsize=1024, typed=True)(spelled_out)  # True and 2.0 must not count as 1 and 2
@@ -155,9 +168,17 @@ def transposed(
     axes = len(stride)
     if len(weight) != axes + 2:
         raise TconvError(f"weight has shape {weight}; (in, out/groups, *kernel) of {axes + 2} axes would fit")
+    sides = _pairs(padding, axes)
+    sizes = tuple(
+        (i - 1) * s - lo - hi + d * (k - 1) + 1 + o
+        for i, k, s, (lo, hi), d, o in zip(
+            x[2:], weight[2:], stride, sides, dilation, output_padding, strict=False
+        )
+    )
+    empty = len(x) == axes + 2 and min(sizes) == 0 < min(x[2:])
     given = ArrayOptions(
         stride,
-        _pairs(padding, axes),
+        _of_full(sizes, sides)[1] if empty else sides,
         output_padding,
         dilation,
         groups,
@@ -169,6 +190,8 @@ def transposed(
         raise TconvError(
             f"bias has shape {tuple(bias)}; ({job.channels},), one number per output channel, would fit"
         )
+    if empty:
+        job = job._replace(shape=_in_order((x[0], job.channels, *sizes), last))
     return tensor_call(job, dtypes[0], axes)
 
 
@@ -189,9 +212,9 @@ def strided(
     `last`: y is channels_last, and so is the output.
     """
     code = _one(dtypes, ("input", "weight"))
-    sides = _pairs(padding, len(stride))
+    sizes, sides = _of_full(tuple(y[2:]), _pairs(padding, len(stride)))
     given = ArrayOptions(stride, sides, 0, dilation, groups, tuple(size), layout=LAYOUTS[last])
-    job = planned_call("conv", code, _in_order(y, last), tuple(weight), given)
+    job = planned_call("conv", code, _in_order((*y[:2], *sizes), last), tuple(weight), given)
     return tensor_call(job, dtypes[0], len(stride))
 
 
@@ -212,7 +235,8 @@ def correlated(
     x, y = tuple(x), tuple(y)
     if not len(x) == len(y) == len(stride) + 2 or x[0] != y[0]:
         raise TconvError(f"x has shape {x} and y {y}; (n, c_in, *input) and (n, c_out, *output) would fit")
-    sides = _pairs(padding, len(stride))
+    sizes, sides = _of_full(y[2:], _pairs(padding, len(stride)))
     given = ArrayOptions(stride, sides, 0, dilation, groups, layout=LAYOUTS[last])
-    job = planned_gradient(code, _in_order(x, last), _in_order(y, last), tuple(kernel), given)
+    full = _in_order((*y[:2], *sizes), last)
+    job = planned_gradient(code, _in_order(x, last), full, tuple(kernel), given)
     return tensor_call(job, dtypes[0], len(stride))

@@ -47,7 +47,11 @@ def empty(job: TensorCall) -> Tensor:
 
 def _run(job: TensorCall, source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     target = empty(job)
-    if target.numel():
+    if not target.numel():
+        return target
+    if not (source.numel() and weight.numel()):  # sums of no terms
+        target.zero_()
+    else:
         # These names keep the tensors alive while their addresses are in use.
         source = source.contiguous(memory_format=job.formats[0])
         weight = weight.contiguous(memory_format=job.formats[1])

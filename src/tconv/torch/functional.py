@@ -15,6 +15,7 @@ from tconv.planning import Activation
 from tconv.torch.activations import activate, checked, fusible
 from tconv.torch.call_cache import DTYPES, options, spelled_out
 from tconv.torch.composed import composed
+from tconv.torch.errors import raising_runtime_errors
 from tconv.torch.fast_path import plain, transformed
 from tconv.torch.maps import Activated, ConvTranspose
 from tconv.torch.padding import in_numbers
@@ -84,7 +85,7 @@ def conv_transpose2d(
         dtype of `input`. float16 and bfloat16 are summed in float32 and rounded once.
 
     Raises:
-        TconvError: arguments that do not fit; the message says what would.
+        TconvError: arguments that do not fit; the message says what would. It is a RuntimeError, too.
 
     >>> x, weight = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.ones(1, 1, 3, 3)
     >>> conv_transpose2d(x, weight, stride=2, padding=1, output_padding=1)[0, 0]
@@ -123,6 +124,7 @@ def conv_transpose3d(
 _OURS: dict[int, Callable[..., Tensor]] = {1: conv_transpose1d, 2: conv_transpose2d, 3: conv_transpose3d}
 
 
+@raising_runtime_errors
 def _conv_transpose(
     axes: int,
     x: Tensor,

@@ -10,6 +10,7 @@ from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 from torch.nn.modules.conv import _LazyConvXdMixin
 
 from tconv.planning import Activation
+from tconv.torch.errors import raising_runtime_errors
 from tconv.torch.modules import (
     ConvTranspose1d,
     ConvTranspose2d,
@@ -25,6 +26,7 @@ __all__ = ["LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"]
 class _Lazy(_LazyConvXdMixin):
     """The part that all ranks share; the next base class is the layer that it becomes."""
 
+    @raising_runtime_errors
     def _uninitialized(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         check_channels(0, out_channels, self.groups)
         self.out_channels = out_channels
@@ -33,6 +35,7 @@ class _Lazy(_LazyConvXdMixin):
         if bias:
             self.bias = UninitializedParameter(**where)
 
+    @raising_runtime_errors
     def initialize_parameters(self: Any, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Make the parameters for the channels of `input`.
 

@@ -131,7 +131,12 @@ class ConvTranspose(Map):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        x, weight, *_ = ctx.saved_tensors
+        x, weight = ctx.saved_tensors
+        return ConvTranspose.gradients(ctx, grad, x, weight)
+
+    @staticmethod
+    def gradients(ctx: Any, grad: Tensor, x: Any, weight: Any) -> Gradients:
+        """From saved tensors, which a backward may read only once: non-reentrant checkpoints refuse more."""
         (sizes, kernel), (_, stride, padding, _, dilation, groups, *_) = ctx.sizes, ctx.options
         grad = _in_format(grad, ctx.last)
         for_x = for_weight = for_bias = None
@@ -160,8 +165,8 @@ class Activated(ConvTranspose):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        *_, y = ctx.saved_tensors
-        return *ConvTranspose.backward(ctx, gradient(ctx.options[-1], grad, y)), None
+        x, weight, y = ctx.saved_tensors
+        return *ConvTranspose.gradients(ctx, gradient(ctx.options[-1], grad, y), x, weight), None
 
 
 class Conv(Map):

@@ -18,6 +18,7 @@ from tconv.geometry.normalize import padding_pairs, per_axis
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
 from tconv.torch.call_cache import nested
+from tconv.torch.errors import TensorError, raising_runtime_errors
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tconv.torch.padding import MODES, folded, in_numbers
 
@@ -36,6 +37,7 @@ class _Layer:
     activation: Activation = None
     output_size: tuple[int, ...] | None = None
 
+    @raising_runtime_errors
     def __init__(
         self: Any, channels: tuple[int, int], kernel_size: Any, stride: Any, padding: Any,
         output_padding: Any, groups: int, bias: bool, dilation: Any, padding_mode: str, device: Any,
@@ -75,6 +77,7 @@ class _Layer:
         ]
         return ", ".join(parts)
 
+    @raising_runtime_errors
     def forward(self: Any, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """The layer's output; `output_size` (spatial sizes, or a whole shape) determines the output padding.
 
@@ -99,6 +102,14 @@ class _Layer:
         else:  # autocast would have cast it
             result = result + self.bias.to(result.dtype).reshape(-1, *(1,) * axes)
         return activate(self.activation, result)
+
+    def __prepare_scriptable__(self: Any) -> Any:
+        """Refuse torch.jit.script, which calls this on every module of a model."""
+        raise TensorError(
+            f"torch.jit.script cannot compile {type(self).__name__} of tconv; torch.jit.trace, "
+            "torch.export.export or torch.compile would fit, or, if `accelerate` has put it there, "
+            "torch.jit.script after undo()"
+        )
 
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:

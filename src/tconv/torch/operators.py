@@ -18,6 +18,7 @@ from tconv.ops.call_cache import moved_last
 from tconv.torch import eager
 from tconv.torch.call_cache import channels_last
 from tconv.torch.composed import composed
+from tconv.torch.errors import raising_runtime_errors
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
 __all__: list[str] = []
@@ -113,9 +114,11 @@ def _register(operator: Operator) -> None:
     map, name = operator.map, operator.map.name
     below = _below_autograd(map)
 
+    @raising_runtime_errors
     def compute(*args: Any) -> Tensor:
         return map.compute(*_hashable(args))
 
+    @raising_runtime_errors
     def fake(*args: Any) -> Tensor:
         if all(isinstance(size, int) for size in _sizes(args)):
             operator.job(*_hashable(args))  # checks all arguments, as a real run would

@@ -18,6 +18,8 @@ import tconv.onnx  # noqa: E402
 from tconv.onnx.rewriting import speed  # noqa: E402
 from tconv.onnx.rewriting.feeds import Feeds  # noqa: E402
 from tconv.onnx.rewriting.measuring import Timed, time_in_turns  # noqa: E402
+from tconv.onnx.rewriting.report import Report  # noqa: E402
+from tconv.onnx.rewriting.run import _telling  # noqa: E402
 from tconv.onnx.rewriting.runner import Runner  # noqa: E402
 from tests.onnx.helpers import answers, model, op_types, whole  # noqa: E402
 
@@ -49,7 +51,7 @@ def two_layers() -> ir.Model:
     return model(nodes, {"x": [1, 2, 6]}, ["y"], {"w": whole(rng, 2, 2, 2), "b": whole(rng, 2, 1)})
 
 
-def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch) -> speed.Faster:
+def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch, made: ir.Model | None = None) -> speed.Faster:
     """The search if the time of a model is `cost` of its operators."""
 
     def told(shelf: Shelf, before: str, after: str, *_: object) -> Timed:
@@ -58,7 +60,7 @@ def searched(cost: Cost, monkeypatch: pytest.MonkeyPatch) -> speed.Faster:
 
     monkeypatch.setattr(speed, "time_in_turns", told)
     shelf = Shelf()
-    found = speed.search(two_layers(), shelf, Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
+    found = speed.search(made or two_layers(), shelf, Feeds("x", {}), seconds=1000)  # type: ignore[arg-type]
     assert len(shelf.models) == 1
     return found
 
@@ -155,3 +157,59 @@ def test_a_model_too_large_for_one_file(tmp_path: Path, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(
         answers(ir.external_data.load_to_model(ir.load(out)), feeds)[0], answers(made, feeds)[0]
     )
+
+
+def normed() -> ir.Model:
+    """Layer, BatchNormalization, Relu, layer."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("ConvTranspose", ["x", "w"], ["a"], name="up", strides=[2]),
+        helper.make_node("BatchNormalization", ["a", "s", "s", "s", "s"], ["c"], name="norm"),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("ConvTranspose", ["d", "w"], ["y"], name="last", strides=[2]),
+    ]
+    held = {"w": whole(rng, 2, 2, 2), "s": np.ones(2, np.float32)}
+    return model(nodes, {"x": [1, 2, 6]}, ["y"], held)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_report_does_not_contradict_itself(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What applies is not said not to, whether it is kept or not."""
+    made = normed()
+    found = searched(lambda ops: 10 + 10 * kept * ops.count("BatchNormalization"), monkeypatch, made)
+    for move in found.moves:
+        move.apply(made)
+    report = Report("speed", _telling(found.steps, made), trials=found.trials, timed=found.timed)
+    why = {(step.rule, step.node): step.reason for step in report.steps}
+    assert why["fold-batchnorm", "up"] == (None if kept else "it applies, but was not kept")
+    assert why["fold-batchnorm", "last"] == "its output is an output of the model"
+    follows = "followed by Relu, not by" if kept else "followed by BatchNormalization, not by"
+    assert str(why["fold-bias", "up"]).startswith(follows)
+    (nowhere,) = [line for line in report._meant() if line.startswith("Not applicable")]
+    tried = {move.name for trial in report.trials if trial.timed for move in trial.moves}
+    named = nowhere.removeprefix("Not applicable in this model: ").removesuffix(".").split("; ")
+    assert "folding" in tried
+    assert not tried & set(named)
+    assert {"nearest merged", "depth to space, cropped"} <= set(named)
+
+
+def test_moves_that_do_the_same_are_not_said_to_be_inapplicable() -> None:
+    folding, shuffle, other = (speed.Move(name) for name in ("folding", "kernel is stride", "flipped"))
+    trials = (
+        speed.Trial((folding,), 2, Timed(1, 1, 1.0, 0.5)),
+        speed.Trial((shuffle,), 1, Timed(1, 1, 1.0, 0.5)),
+        speed.Trial((speed.Move("folding", ("graph", "up")),), 0, None, note=speed.NOWHERE),
+        speed.Trial((folding, shuffle), 0, None, note="as kernel is stride"),
+        speed.Trial((other,), 0, None, note=speed.NOWHERE),
+    )
+    told = list(Report("speed", (), trials=trials)._meant())
+    assert told[1:] == ["Not applicable in this model: flipped."]
+
+
+def test_the_gain_is_that_of_the_times_beside_it() -> None:
+    class Clock:
+        def time(self, *_: object, **__: object) -> dict[str, list[float]]:
+            return {"a": [4.0, 9.0, 2.0, 5.0], "b": [1.0, 8.0, 4.0, 4.0]}
+
+    timed = time_in_turns(Clock(), "a", "b", {}, 0)  # type: ignore[arg-type]
+    assert (timed.before, timed.after, timed.gain, timed.sure) == (9000.0, 8000.0, 1.125, 0.75)

@@ -247,7 +247,10 @@ def test_a_global_number_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ONE_WAY = r" \(line \d+\), of which a trace shows one way$"
 REASONS: list[tuple[type[Net], str]] = [
-    (UsedTwice, "its output has 2 uses in UsedTwice$"),
+    (
+        UsedTwice,
+        "its output has 2 uses in UsedTwice; if only a BatchNorm or an activation reads it, they are fused$",
+    ),
     (Branch, f"Branch.forward has a branch{ONE_WAY}"),
     (Without, f"Without.forward has a with block{ONE_WAY}"),
     (Data, f"Data.forward has a branch{ONE_WAY}"),

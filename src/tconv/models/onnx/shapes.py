@@ -64,6 +64,11 @@ def set_sizes(model: ir.Model, sizes: Mapping[str, int], shapes: Mapping[str, tu
     for name, shape in shapes.items():
         if name not in inputs and name not in inside and (name or len(inputs) != 1):
             raise unknown("input", name, inputs)
+        if name in inside and inside[name].is_graph_output() and not inside[name].uses():
+            fits = ", ".join(map(clean, inputs))
+            raise TconvError(
+                f"input {clean(name)} is an output, whose shape follows from the inputs; {fits} would fit"
+            )
         value = inputs.get(name) or inside.get(name) or next(iter(inputs.values()))
         if value.shape is not None:
             known = sizes_of(value)

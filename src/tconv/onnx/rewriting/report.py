@@ -103,10 +103,11 @@ class Report:
 
     def _meant(self) -> Iterator[str]:
         yield _MEANT
-        fired = {trial.moves for trial in self.trials if trial.fired}
-        nowhere = [str(t.moves[0]) for t in self.trials if not t.fired and t.moves not in fired]
-        if nowhere:
-            yield f"Not applicable in this model: {', '.join(dict.fromkeys(nowhere))}."
+        somewhere = {move.name for trial in self.trials if trial.applies for move in trial.moves}
+        every = [move.name for trial in self.trials for move in trial.moves]
+        nowhere = [name for name in every if name not in somewhere]
+        if nowhere:  # names hold commas
+            yield f"Not applicable in this model: {'; '.join(dict.fromkeys(nowhere))}."
 
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
@@ -129,7 +130,7 @@ class Report:
 
 
 _MEANT = (
-    "Gain: the median over turns in which both models ran. "
+    "Both models ran in turns; shown is the turn of the median gain. "
     "Rewritings that gain more than 5 %, in three turns of four, are kept."
 )
 _KINDS = ("name", "number", "words")

@@ -139,13 +139,18 @@ MADE_UP = (
 
 
 def _telling(steps: Sequence[Step], made: ir.Model) -> tuple[Step, ...]:
-    """The steps, with refusals only at the nodes that this package is about."""
+    """The steps, with refusals only at layers and resizes, and only of rules that did not apply there."""
     about = {
         (where, name_of(node))
         for where, node in Context(made).nodes()
         if node.op_type in ("ConvTranspose", "Resize", "Upsample")
     }
-    return tuple(dict.fromkeys(s for s in steps if s.reason is None or (s.where, s.node) in about))
+    done = {step[:3] for step in steps if step.reason is None}
+    return tuple(
+        dict.fromkeys(
+            s for s in steps if s.reason is None or ((s.where, s.node) in about and s[:3] not in done)
+        )
+    )
 
 
 def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:

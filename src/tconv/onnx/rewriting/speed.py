@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tconv.models.onnx.nodes import name_of
+from tconv.onnx.preview import would_rewrite
 from tconv.onnx.rewriting.feeds import Feeds
 from tconv.onnx.rewriting.goals import SPEED
 from tconv.onnx.rewriting.measuring import Timed, time_in_turns
@@ -22,6 +23,8 @@ __all__ = ["Faster", "Move", "Trial", "search"]
 
 _PLACES = 6
 _PROMISING = 1.01
+NOWHERE = "not applicable"
+NOT_KEPT = "it applies, but was not kept"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Trial:
     kept: bool = False
     note: str = ""
 
+    @property
+    def applies(self) -> bool:
+        """Whether the moves change the model, timed or not."""
+        return self.note != NOWHERE
+
 
 @dataclass(frozen=True)
 class Faster:
@@ -115,7 +123,7 @@ class _Search:
         for move in moves:
             fired += [step for step in move.apply(made) if step.reason is None]
         if not fired:
-            return Trial(moves, 0, None, note="not applicable")
+            return Trial(moves, 0, None, note=NOWHERE)
         alike = self.seen.setdefault((self.best, tuple(fired)), moves)
         if alike != moves:
             return Trial(moves, 0, None, note=f"as {alike[0]}")
@@ -194,8 +202,18 @@ def search(
             state.kept.clear()
     made, steps = state.built(())
     done = [step for step in steps if step.reason is None]
-    refused = [step for name in SPEED for step in Move(name).apply(made.clone()) if step.reason is not None]
-    return Faster(tuple(state.kept), tuple(state.trials), timed, tuple(done + refused))
+    return Faster(tuple(state.kept), tuple(state.trials), timed, tuple(done + _left(made)))
+
+
+def _left(made: ir.Model) -> list[Step]:
+    """Of the result as it is: at each node why a rule does not apply, or that it was not kept."""
+    rules = {rule for rules in SPEED.values() for rule in rules}
+    return [
+        Step(rule, node, where, reason or NOT_KEPT)
+        for (where, node), reasons in would_rewrite(made).items()
+        for rule, reason in reasons.items()
+        if rule in rules
+    ]
 
 
 def _places(state: _Search, move: Move) -> list[Move]:

@@ -116,7 +116,7 @@ def _line(module: nn.Module, node: fx.Node) -> Segment:
     while True:
         users = list(node.users)
         if len(users) != 1:
-            return Segment(parts, f"its output has {len(users)} uses in {name}", nodes, before)
+            return Segment(parts, _uses(len(users), name), nodes, before)
         node = users[0]
         if node.op == "output":
             return Segment(parts, f"{name} returns it", nodes, before, True)
@@ -129,6 +129,14 @@ def _line(module: nn.Module, node: fx.Node) -> Segment:
             return Segment(parts, f"{shown} follows", nodes, before)
         parts.append(part)
         nodes.append(node)
+
+
+def _uses(many: int, name: str) -> str:
+    if not many:
+        return f"nothing reads its output in {name}"
+    return (
+        f"its output has {many} uses in {name}; if only a BatchNorm or an activation reads it, they are fused"
+    )
 
 
 def chain_of(line: Segment) -> tuple[Chain | None, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -18,8 +19,13 @@ from torch import Tensor, nn
 from tconv.torch.accelerate.chains import Chain
 from tconv.torch.accelerate.finding import Segment, Traced
 from tconv.torch.accelerate.swapping import KEY
+from tconv.torch.errors import TensorError
 
 __all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
+
+
+#: What torch.jit.script calls, if a module has it. Not a method: a pickle would look for it in the class.
+_HOOK = "__prepare_scriptable__"
 
 
 # A pickle finds this function by its name; an unpickled module then runs its own forward.
@@ -30,6 +36,16 @@ def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         if made is not None:
             return made
     return type(self).forward(self, *args, **kwargs)
+
+
+def _scriptable(module: nn.Module) -> nn.Module:
+    """What torch.jit.script asks of every module of a model first; an unpickled one runs its own forward."""
+    if vars(module).get(KEY) is None:
+        return module
+    raise TensorError(
+        f"torch.jit.script cannot compile {type(module).__name__}, which `accelerate` has changed; "
+        "torch.jit.trace would fit, or torch.jit.script after undo()"
+    )
 
 
 def _gone() -> None:
@@ -45,11 +61,16 @@ class Rewriting(ABC):
 
     def do(self) -> None:
         """Install the forward."""
-        vars(self.module).update({KEY: self, "forward": MethodType(forward, self.module)})
+        own = {
+            KEY: self,
+            "forward": MethodType(forward, self.module),
+            _HOOK: partial(_scriptable, self.module),
+        }
+        vars(self.module).update(own)
 
     def undo(self) -> None:
         """Remove the forward."""
-        for name in (KEY, "forward"):
+        for name in (KEY, "forward", _HOOK):
             vars(self.module).pop(name, None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Rewriting:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tconv.models.module import places
 from tconv.torch.accelerate.activations import Call
+from tconv.torch.accelerate.calls import UPSAMPLING, called
 from tconv.torch.accelerate.chains import NORMS, Chain
 from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, traced
 from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
@@ -104,6 +105,8 @@ class _Search:
         }
         self.rows: dict[Any, Row] = {}
         self.placed: set[Any] = set()  #: layers and upsamplings that start a segment
+        self.traced: set[nn.Module] = set()
+        self.taken: set[nn.Module] = set()  #: modules whose forwards have rows for their calls
         self.unknown: dict[nn.Module, str] = {}  #: why nothing is known of a layer from a module's forward
 
     def name(self, module: nn.Module) -> str:
@@ -116,6 +119,8 @@ class _Search:
             elif is_upsampling(module):
                 self.rows[module] = Row(self.name(module), f"{type(module).__name__} (nearest)")
         rewritings = [made for module in list(self.names) for made in self.inside(module)]
+        for module in self.names:
+            self.calls(module)
         for module, row in self.rows.items():
             if isinstance(module, nn.Module) and module not in self.placed and module is not self.model:
                 row.why = row.why or [self.why_unknown(module)]
@@ -149,8 +154,30 @@ class _Search:
             self.unknown[module] = f"what follows is not known: {graph}"
             return []
         self.unknown[module] = f"{type(module).__name__}.forward does not call it"
+        self.traced.add(module)
+        if any(isinstance(line.parts[0], Call) for line in graph.lines):
+            self.taken.add(module)
         lines = [(line, chain) for line in graph.lines if (chain := self.chain(line, module))]
         return [InGraph(module, graph, lines)] if lines else []
+
+    def calls(self, module: nn.Module) -> None:
+        """A row for a function that a forward calls, which stays as it is; one for all modules of a class."""
+        for function in called(module):
+            if function not in UPSAMPLING:
+                why = f"it is a function, not a layer; tconv.torch.{function} would compute the same"
+            elif module in self.taken:
+                continue
+            elif module in self.traced:
+                why = "its size is computed from tensors; scale_factor= with a whole number would fit"
+            elif not self.holds_parts(module):
+                why = (
+                    f"{type(module).__name__} has no convolution to merge it with; nn.Upsample would be seen"
+                )
+            else:
+                why = self.unknown.get(module, "the forward cannot be read")
+            row = self.rows.setdefault((type(module), function, why), Row("", f"{function}() in its forward"))
+            row.name = ", ".join(filter(None, [row.name, self.name(module)]))
+            row.note(row.why, why)
 
     def holds_parts(self, module: nn.Module) -> bool:
         """Whether a forward that is not PyTorch's own may call layers or convolutions."""

@@ -111,7 +111,10 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], 
     if not isinstance(tree, ast.FunctionDef) or function.__closure__:
         raise _No(f"{function.__qualname__} is not a plain function")
     if tree.decorator_list:
-        raise _No(f"{function.__qualname__} is decorated")
+        raise _No(
+            f"{function.__qualname__} is decorated; "
+            "with torch.no_grad() or the like around the call it can be read"
+        )
     if tree.args.vararg or tree.args.kwarg:
         raise _No(f"{function.__qualname__} takes any number of arguments")
     _Body(module, function, tree, found, seen, bound).check()
