@@ -15,7 +15,8 @@ from tconv import TconvError
 from tconv.train import brain as brain_module
 from tconv.train.brain import BLOCKS, GAP, Brain
 from tconv.train.data import open_data, statistics
-from tconv.train.pictures import IGNORED, read_label, read_picture, size_of, to_channels
+from tconv.train.labels import Labelling, read_classes
+from tconv.train.pictures import IGNORED, read_picture, size_of, to_channels
 from tests import ROOT
 from tests.train.helpers import CLASSES, COUNTS, labelled, write_folder
 
@@ -88,7 +89,46 @@ def test_a_palette_label_is_read_as_indices(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), mode="P")
     image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9])
     image.save(tmp_path / "x.png")
-    assert read_label(tmp_path / "x.png", 3).tolist() == [[0, 1], [2, IGNORED]]
+    assert Labelling(CLASSES).read(tmp_path / "x.png").tolist() == [[0, 1], [2, IGNORED]]
+
+
+def test_labels_of_colours(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text(
+        "sky 128 128 128\ngrey wall 128 0 0\nignored 0 0 0\nignored 224 224 192\n"
+    )
+    labelling = read_classes(tmp_path / "classes.txt")
+    assert labelling.classes == ("sky", "grey wall")
+    pixels = np.array([[(128, 0, 0), (0, 0, 0)], [(128, 128, 128), (224, 224, 192)]], np.uint8)
+    image = Image.fromarray(pixels)
+    for mode in ("RGB", "RGBA", "P"):  # VOC's labels are of palette mode
+        image.convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / "x.png")
+        assert labelling.read(tmp_path / "x.png").tolist() == [[1, 255], [0, 255]]
+    Image.fromarray(pixels[:, :, 2]).save(tmp_path / "x.png")  # gray: 0 0, 128 192
+    with pytest.raises(TconvError, match=r"colour 192 192 192 at row 1, column 1 is not in classes.txt"):
+        labelling.read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sky 1 2 3\nroad\n", "'road' has no colour, but others have"),
+        ("sky 1 2 3\nroad 1 2 3\n", "a colour occurs twice"),
+        ("sky 1 2 3\nroad 1 2 300\n", "'road 1 2 300': a colour is three numbers from 0 to 255"),
+        ("sky 1 2 3\nignored 0 0 0\n", "1 classes; 2 to 255 fit"),
+    ],
+)
+def test_colours_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(TconvError, match=message):
+        read_classes(tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize("value", [-1, 3.5])
+def test_a_label_of_no_class_index(tmp_path: Path, value: float) -> None:
+    values = np.full((2, 2), value, np.int32 if value == int(value) else np.float32)
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(TconvError, match=r"x.tif: (label -1 at row 0|a label has one class index)"):
+        Labelling(CLASSES).read(tmp_path / "x.tif")
 
 
 def test_luma_is_pillows(folder: Path) -> None:

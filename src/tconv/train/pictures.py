@@ -1,8 +1,10 @@
-"""Pictures and labels, from files to arrays."""
+"""Pictures, from files to arrays."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from tconv.errors import TconvError
 from tconv.files import check_file
 
-__all__ = ["IGNORED", "read_label", "read_picture", "size_of", "to_channels"]
+__all__ = ["IGNORED", "read_picture", "read_pixels", "size_of", "to_channels"]
 
 IGNORED = 255
 """The label of pixels that the loss and the measures ignore."""
@@ -18,8 +20,28 @@ IGNORED = 255
 Picture = npt.NDArray[np.float32]
 Label = npt.NDArray[np.uint8]
 
+_GRAY = ("1", "L", "LA")
+
 # Rec. 601 luma, as in Pillow's own conversion to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def read_pixels(
+    path: Path, converted: Callable[[Any], Any] = lambda image: image
+) -> tuple[str, npt.NDArray[Any]]:
+    """The mode of a picture file and its pixels as an array, after ``converted`` was applied to the image.
+
+    Raises:
+        TconvError: the file is missing, empty, truncated or not a picture.
+    """
+    from PIL import Image
+
+    check_file(path)
+    try:
+        with Image.open(path) as image:
+            return image.mode, np.asarray(converted(image))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise _unreadable(path, fault) from fault
 
 
 def read_picture(path: Path) -> Picture:
@@ -30,47 +52,9 @@ def read_picture(path: Path) -> Picture:
     Raises:
         TconvError: the file is missing, empty, truncated or not a picture.
     """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):
-                return np.asarray(image).astype(np.float32)[:, :, None] / np.float32(65535)
-            gray = image.mode in ("1", "L", "LA")
-            pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
-    return pixels.reshape(*pixels.shape[:2], 1 if gray else 3) / np.float32(255)
-
-
-def read_label(path: Path, classes: int) -> Label:
-    """Read a label picture: uint8 class indices of shape (height, width), `IGNORED` for ignored pixels.
-
-    In the file a pixel is an index below ``classes``; ``classes`` itself and 255 both mean *ignored*.
-
-    Raises:
-        TconvError: the file is not a gray or palette picture, or holds another value (named, with its
-            position).
-    """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            mode, values = image.mode, np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
-    if values.ndim != 2:
-        raise TconvError(f"{path}: a label has one class index per pixel (gray or palette), this is {mode}")
-    wrong = (values > classes) & (values != IGNORED)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise TconvError(
-            f"{path}: label {values[row, column]} at row {row}, column {column} is outside the"
-            f" {classes} classes; 0 to {classes - 1} fit, {classes} and {IGNORED} are ignored"
-        )
-    return np.where(values == classes, IGNORED, values).astype(np.uint8)
+    mode, pixels = read_pixels(path, _plain)
+    white = 65535 if mode.startswith("I") else 255
+    return pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / np.float32(white)
 
 
 def size_of(path: Path) -> tuple[int, int, bool]:
@@ -84,7 +68,7 @@ def size_of(path: Path) -> tuple[int, int, bool]:
     check_file(path)
     try:
         with Image.open(path) as image:
-            return image.height, image.width, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+            return image.height, image.width, image.mode in _GRAY or image.mode.startswith("I")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise _unreadable(path, fault) from fault
 
@@ -100,6 +84,11 @@ def to_channels(picture: Picture, channels: int) -> Picture:
     if channels == 1:
         return (picture @ _LUMA)[:, :, None]
     return np.repeat(picture, channels, axis=2)
+
+
+def _plain(image: Any) -> Any:
+    """An image as gray of 8 or 16 bits, or as RGB."""
+    return image if image.mode.startswith("I") else image.convert("L" if image.mode in _GRAY else "RGB")
 
 
 def _unreadable(path: Path, fault: Exception) -> TconvError:
