@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ Label = npt.NDArray[np.uint8]
 
 _GRAY = ("1", "L", "LA")
 
+# What turns the pixels of a file upright, for each EXIF orientation but 1.
+_UPRIGHT: dict[int, Callable[[Any], Any]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+
 # Rec. 601 luma, as in Pillow's own conversion to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -29,19 +43,17 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def read_pixels(
     path: Path, converted: Callable[[Any], Any] = lambda image: image
 ) -> tuple[str, npt.NDArray[Any]]:
-    """The mode of a picture file and its pixels as an array, after ``converted`` was applied to the image.
+    """The mode of a picture file and its pixels, upright, after ``converted`` was applied to the image.
+
+    Upright: turned and mirrored as the file's EXIF orientation says, as cameras expect of every viewer.
 
     Raises:
         TconvError: the file is missing, empty, truncated or not a picture.
     """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            return image.mode, np.asarray(converted(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
+    with _opened(path) as image:
+        mode, pixels = image.mode, np.asarray(converted(image))
+        turn = _UPRIGHT.get(_orientation(image))
+        return mode, pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def read_picture(path: Path) -> Picture:
@@ -58,19 +70,20 @@ def read_picture(path: Path) -> Picture:
 
 
 def size_of(path: Path) -> tuple[int, int, bool]:
-    """Height, width and whether the picture is gray, from the file's header alone.
+    """Height and width of the upright picture and whether it is gray; its pixels are not decoded, unless a
+    PNG has an orientation.
 
     Raises:
         TconvError: the file is missing, empty or not a picture.
     """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width, image.mode in _GRAY or image.mode.startswith("I")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
+    with _opened(path) as image:
+        gray = image.mode in _GRAY or image.mode.startswith("I")
+        # In a PNG it may follow the pixels. Pillow turns a TIFF by itself, and gives its upright size.
+        turned = image.format != "TIFF" and (
+            image.format != "PNG" or any(mark in path.read_bytes() for mark in _PNG_EXIF)
+        )
+        width, height = image.size
+        return (width, height, gray) if turned and _orientation(image) >= 5 else (height, width, gray)
 
 
 def to_channels(picture: Picture, channels: int) -> Picture:
@@ -84,6 +97,32 @@ def to_channels(picture: Picture, channels: int) -> Picture:
     if channels == 1:
         return (picture @ _LUMA)[:, :, None]
     return np.repeat(picture, channels, axis=2)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from PIL import Image
+
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            # Whatever is wrong with the data around the pixels, they are read.
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            with Image.open(path) as image:
+                yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def _orientation(image: Any) -> int:
+    """The EXIF orientation of an image, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    try:
+        found = image.getexif().get(0x0112)
+    except OSError:
+        raise  # a PNG whose pixels end early
+    except Exception:  # the exceptions for damaged EXIF data cannot be listed
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def _plain(image: Any) -> Any:
