@@ -58,8 +58,9 @@ example:
   tconv predict runs/street/best.ckpt photo.jpg other.png --out predicted
 
 Writes for each picture NAME-label.png (class indices, with a palette), NAME-overlay.png (the picture under
-its labels) and on request NAME-probabilities.npy (float32, classes x height x width). Pictures may have any
-size; large ones are processed in overlapping tiles, with the result of the whole picture."""
+its labels, and a legend below) and on request NAME-probabilities.npy (float32, classes x height x width).
+Pictures may have any size; large ones are processed in overlapping tiles, with the result of the whole
+picture. Photos are read upright, as their EXIF orientation says."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -217,7 +218,8 @@ def _predict(args: argparse.Namespace) -> int:
         }
         results.append({"image": str(found.image), **files, "shares": list(found.shares)})
         if not args.json:
-            print(printable(f"{found.image}  {'  '.join(files.values())}"), flush=True)
+            only = f"  only {found.classes[0]} is predicted" if len(found.classes) == 1 else ""
+            print(printable(f"{found.image}  {'  '.join(files.values())}{only}"), flush=True)
     if args.json:
         print(json.dumps(results))
     return 0

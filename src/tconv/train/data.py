@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from tconv.documents import counted, named
 from tconv.errors import TconvError, unknown
 from tconv.train.labels import read_classes
 from tconv.train.pictures import IGNORED, Label, Picture, read_picture, size_of, to_channels
@@ -96,7 +98,7 @@ class Folder:
 
     def splits(self) -> list[str]:
         """The names of the existing splits."""
-        return sorted(p.parent.name for p in self.path.glob("*/images"))
+        return sorted(p.parent.name for p in self.path.glob("*/images") if not p.parent.name.startswith("."))
 
     def split(self, name: str) -> FolderSplit:
         """The labelled pictures of one split, sorted by name.
@@ -110,8 +112,9 @@ class Folder:
         return FolderSplit(self, name)
 
     def _all_gray(self) -> bool:
-        split = "train" if "train" in self.splits() else "*"
-        files = [f for f in self.path.glob(f"{split}/images/*") if f.suffix.lower() in PICTURE_ENDINGS]
+        names = self.splits()
+        folders = [self.path / name / "images" for name in (["train"] if "train" in names else names)]
+        files = [f for folder in folders for f in _listed(folder) if f.suffix.lower() in PICTURE_ENDINGS]
         return bool(files) and all(size_of(f)[2] for f in files)
 
 
@@ -121,11 +124,28 @@ class FolderSplit:
     def __init__(self, folder: Folder, name: str) -> None:
         root = folder.path / name
         self.labelling, self.channels = folder.labelling, folder.channels
-        self.images = sorted(f for f in (root / "images").iterdir() if f.suffix.lower() in PICTURE_ENDINGS)
+        found = _listed(root / "images")
+        self.images = [f for f in found if f.suffix.lower() in PICTURE_ENDINGS]
         if not self.images:
             raise TconvError(f"{root / 'images'}: no pictures ({', '.join(PICTURE_ENDINGS)}) in this folder")
         self.labels = [root / "labels" / f"{image.stem}.png" for image in self.images]
         self.names = [image.stem for image in self.images]
+        for one, two in pairwise(sorted(self.images, key=lambda image: image.stem)):
+            if one.stem == two.stem:
+                raise TconvError(
+                    f"{one}: {two.name} has the same label; pictures of different stems would fit"
+                )
+        others = [f for f in found if f not in set(self.images)]
+        alone = [f for f in _listed(root / "labels") if f not in set(self.labels)]
+        self.left_out = [
+            f"{root / kind}: {counted(len(files), 'file')} left out, {why}: {named([f.name for f in files])}"
+            for kind, files, why in (
+                ("images", others, f"not {', '.join(PICTURE_ENDINGS)}"),
+                ("labels", alone, "no picture of the same stem"),
+            )
+            if files
+        ]
+        """What is there and not used, one line for each kind."""
         for image, label in zip(self.images, self.labels, strict=True):
             if not label.exists():
                 raise TconvError(f"{image}: its label {label} is missing")
@@ -145,6 +165,16 @@ class FolderSplit:
     def __getitem__(self, index: int) -> tuple[Picture, Label]:
         picture = to_channels(read_picture(self.images[index]), self.channels)
         return picture, self.labelling.read(self.labels[index])
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, but hidden files, such as the ``._x.jpg`` that macOS writes beside ``x.jpg``."""
+    try:
+        return sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        raise TconvError(f"cannot list the folder {folder}: {fault.strerror or fault}") from fault
 
 
 def statistics(split: Split, pictures: int = 64) -> tuple[list[float], list[float]]:

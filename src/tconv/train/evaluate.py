@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as lightning
 
-from tconv.documents import Document, Item, Line, Section, Table, text
-from tconv.errors import TconvError
+from tconv.documents import Document, Item, Line, Section, Table, named, text
+from tconv.errors import TconvError, clean
 from tconv.train.batches import WholePictures, whole_pictures
 from tconv.train.checkpoint import WholeFiles, load_segmenter
 from tconv.train.data import Data, open_data
-from tconv.train.log import named, progress_bar, quiet
+from tconv.train.log import progress_bar, quiet, told_of
 from tconv.train.measures import Measures, measures
 from tconv.train.module import Segmenter
 
@@ -76,6 +76,9 @@ class Evaluation:
             if self.absent
             else []
         )
+        predicted = np.flatnonzero(self.confusion.sum(0))
+        if len(predicted) == 1:
+            told.append(Line(f"Only {clean(self.classes[predicted[0]], 40)} is predicted."))
         digits = max(5, len(str(self.confusion.max())))
         rows = [
             (name, f"{iou:.4f}", " ".join(f"{count:>{digits}}" for count in row))
@@ -127,6 +130,7 @@ def evaluate(
         if theirs != ours:
             raise TconvError(f"data {data.name}: {theirs} do not fit the checkpoint, which has {ours}")
         pictures = data.split(split)
+        told_of(pictures)
         trainer = lightning.Trainer(
             accelerator="cpu",
             devices=1,

@@ -18,12 +18,13 @@ from typing import Any
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
-from tconv.documents import Document, terminal
-from tconv.errors import TconvError, clean, printable
+from tconv.documents import Document, named, terminal
+from tconv.errors import TconvError, printable
 from tconv.files import write_aside
+from tconv.train.data import Split
 from tconv.train.processes import is_first
 
-__all__ = ["COLUMNS", "EpochLog", "Row", "named", "note", "progress_bar", "quiet", "tell", "without"]
+__all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet", "tell", "told_of", "without"]
 
 COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_pixel_accuracy", "val_mean_iou", "lr", "seconds")
 
@@ -130,14 +131,10 @@ def without(absent: Sequence[str]) -> str:
     return f" (no pixels of {named(absent)})" if absent else ""
 
 
-def named(classes: Sequence[str]) -> str:
-    """A few names, and how many more there are.
-
-    >>> named(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    shown = ", ".join(clean(name, 40) for name in classes[:3])
-    return shown if len(classes) <= 3 else f"{shown} and {len(classes) - 3} more"
+def told_of(split: Split) -> None:
+    """Note what was left out of a split."""
+    for line in getattr(split, "left_out", ()):
+        note(line)
 
 
 def tell(document: Document) -> None:

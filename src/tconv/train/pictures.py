@@ -59,13 +59,19 @@ def read_pixels(
 def read_picture(path: Path) -> Picture:
     """Read a picture as float32 of shape (height, width, 1 or 3), black 0 and white 1.
 
-    Gray files (8 or 16 bit) have one channel, all others three (RGB); an alpha channel is dropped.
+    Gray files (8 or 16 bit) have one channel, all others three (RGB); an alpha channel is dropped. Where all
+    values of a 16-bit picture fit in 12 bits, as those of many cameras and scanners, white is 4095.
 
     Raises:
         TconvError: the file is missing, empty, truncated or not a picture.
     """
     mode, pixels = read_pixels(path, _plain)
-    white = 65535 if mode.startswith("I") else 255
+    white = 255
+    if mode.startswith("I"):
+        lowest, highest = int(pixels.min()), int(pixels.max())
+        if not 0 <= lowest <= highest <= 65535:
+            raise TconvError(f"{path}: values from {lowest} to {highest}; 16 bits, 0 to 65535, would fit")
+        white = 4095 if highest <= 4095 else 65535
     return pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / np.float32(white)
 
 

@@ -20,7 +20,7 @@ from tconv.train import processes
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import WholeFiles, read_checkpoint
 from tconv.train.data import Data, Split, open_data, statistics
-from tconv.train.log import EpochLog, Row, note, progress_bar, quiet, tell
+from tconv.train.log import EpochLog, Row, note, progress_bar, quiet, tell, told_of
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked
 from tconv.train.shares import check_shares, count
@@ -87,6 +87,8 @@ def fit(
         done = read_checkpoint(out / "last.ckpt") if _goes_on(out, resume) else None
         data = _opened(data, given, done)
         splits = {name: data.split(name) for name in ("train", "val")}
+        for split in splits.values():
+            told_of(split)
         if done is None:
             segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
         else:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tconv.documents import Document, Section, Table
+from tconv.documents import Document, Section, Table, named
 from tconv.errors import TconvError, clean
 from tconv.train.data import Data, FolderSplit, Split
-from tconv.train.log import named
 from tconv.train.pictures import IGNORED
 
 __all__ = ["Shares", "check_shares", "count"]
