@@ -15,7 +15,7 @@ import pytest
 
 from tconv.cli import MODULES, main, make_parser
 from tests.helpers import PATIENCE, started
-from tests.train.helpers import CLASSES, folder
+from tests.train.helpers import CLASSES, after_shares, folder
 
 __all__ = ["folder"]
 
@@ -135,7 +135,7 @@ def test_too_little_memory_is_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", folder, "--out", tmp_path / "x", "--crop", 2_000_000) == 2
-    told = capsys.readouterr().err
+    told = after_shares(capsys.readouterr().err)
     assert told == "tconv train: not enough memory for 48000000000000 bytes; a smaller problem would fit\n"
 
 
@@ -146,7 +146,7 @@ def test_train_prints_its_result_on_stdout_and_the_rest_on_stderr(
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{trained / 'best.ckpt'}  epoch ")
     assert captured.out.count("\n") == 1
-    assert captured.err.startswith("epoch 3/3  loss ")
+    assert after_shares(captured.err).startswith("epoch 3/3  loss ")
     assert run("train", folder, "--out", trained, "--resume", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["epochs"], result["last"]) == (3, str(trained / "last.ckpt"))
@@ -196,6 +196,8 @@ def test_a_second_run_into_a_folder_is_refused(folder: Path, tmp_path: Path) -> 
     words = [sys.executable, "-m", "tconv", "train", str(folder), "--out", str(out), "--epochs", "400"]
     first = subprocess.Popen([*words, "--crop", "40"], stderr=subprocess.PIPE, text=True)
     assert first.stderr is not None
+    shares = [first.stderr.readline() for _ in range(len(CLASSES) + 3)]
+    assert after_shares("".join(shares)) == ""
     assert first.stderr.readline().startswith("epoch 1/400 ")
     for more in ([], ["--resume"]):
         second = subprocess.run([*words, *more], capture_output=True, text=True, check=False)
@@ -217,7 +219,7 @@ def test_a_full_disk_is_one_line_and_promises_nothing(folder: Path, tmp_path: Pa
     )
     found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     said = f"tconv train: cannot write {out / 'last.ckpt'}: File too large\n"
-    assert (found.returncode, found.stdout, found.stderr) == (2, "", said)
+    assert (found.returncode, found.stdout, after_shares(found.stderr)) == (2, "", said)
     assert os.listdir(out) == []
 
 
@@ -240,6 +242,8 @@ def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: P
     words = ["train", str(folder), "--out", str(out), "--epochs", "400", "--batch", "2", "--crop", "40"]
     with started("-m", "tconv", *words) as program:
         assert program.stderr is not None
+        shares = [program.stderr.readline() for _ in range(len(CLASSES) + 3)]
+        assert after_shares("".join(shares)) == ""
         for epoch in (1, 2):
             assert program.stderr.readline().startswith(f"epoch {epoch}/400 ")
         program.send_signal(signal.SIGINT)

@@ -51,6 +51,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("labelled") / "data")
 
 
+def after_shares(notes: str) -> str:
+    """What training says on stderr after the table of the classes' shares."""
+    lines = notes.splitlines(keepends=True)
+    assert lines[0].startswith("share of pixels")
+    assert lines[len(CLASSES) + 2].startswith("(ignored)")
+    return "".join(lines[len(CLASSES) + 3 :])
+
+
 def fill_disk(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     """Let the disk be full when file number `at`, counted from 1, is to be on it; folders do not count."""
     count = 0

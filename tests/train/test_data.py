@@ -15,7 +15,9 @@ from tconv import TconvError
 from tconv.train import brain as brain_module
 from tconv.train.brain import BLOCKS, GAP, Brain
 from tconv.train.data import open_data, statistics
-from tconv.train.pictures import IGNORED, read_label, read_picture, size_of, to_channels
+from tconv.train.labels import Labelling, read_classes
+from tconv.train.log import told_of
+from tconv.train.pictures import IGNORED, read_picture, size_of, to_channels
 from tests import ROOT
 from tests.train.helpers import CLASSES, COUNTS, labelled, write_folder
 
@@ -88,7 +90,46 @@ def test_a_palette_label_is_read_as_indices(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), mode="P")
     image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 9, 9, 9])
     image.save(tmp_path / "x.png")
-    assert read_label(tmp_path / "x.png", 3).tolist() == [[0, 1], [2, IGNORED]]
+    assert Labelling(CLASSES).read(tmp_path / "x.png").tolist() == [[0, 1], [2, IGNORED]]
+
+
+def test_labels_of_colours(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text(
+        "sky 128 128 128\ngrey wall 128 0 0\nignored 0 0 0\nignored 224 224 192\n"
+    )
+    labelling = read_classes(tmp_path / "classes.txt")
+    assert labelling.classes == ("sky", "grey wall")
+    pixels = np.array([[(128, 0, 0), (0, 0, 0)], [(128, 128, 128), (224, 224, 192)]], np.uint8)
+    image = Image.fromarray(pixels)
+    for mode in ("RGB", "RGBA", "P"):  # VOC's labels are of palette mode
+        image.convert(mode, palette=Image.Palette.ADAPTIVE).save(tmp_path / "x.png")
+        assert labelling.read(tmp_path / "x.png").tolist() == [[1, 255], [0, 255]]
+    Image.fromarray(pixels[:, :, 2]).save(tmp_path / "x.png")  # gray: 0 0, 128 192
+    with pytest.raises(TconvError, match=r"colour 192 192 192 at row 1, column 1 is not in classes.txt"):
+        labelling.read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sky 1 2 3\nroad\n", "'road' has no colour, but others have"),
+        ("sky 1 2 3\nroad 1 2 3\n", "a colour occurs twice"),
+        ("sky 1 2 3\nroad 1 2 300\n", "'road 1 2 300': a colour is three numbers from 0 to 255"),
+        ("sky 1 2 3\nignored 0 0 0\n", "1 classes; 2 to 255 fit"),
+    ],
+)
+def test_colours_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(TconvError, match=message):
+        read_classes(tmp_path / "classes.txt")
+
+
+@pytest.mark.parametrize("value", [-1, 3.5])
+def test_a_label_of_no_class_index(tmp_path: Path, value: float) -> None:
+    values = np.full((2, 2), value, np.int32 if value == int(value) else np.float32)
+    Image.fromarray(values).save(tmp_path / "x.tif")
+    with pytest.raises(TconvError, match=r"x.tif: (label -1 at row 0|a label has one class index)"):
+        Labelling(CLASSES).read(tmp_path / "x.tif")
 
 
 def test_luma_is_pillows(folder: Path) -> None:
@@ -130,6 +171,10 @@ DAMAGES = {
         lambda f: Image.new("RGB", (56, 40)).save(f / "train/labels/p1.png"),
         "p1.png: a label has one class index per pixel (gray or palette), this is RGB",
     ),
+    "one stem": (
+        lambda f: shutil.copy(f / "train/images/p0.jpg", f / "train/images/p1.jpeg"),
+        "p1.png has the same label; pictures of different stems would fit",
+    ),
     "outside": (
         lambda f: Image.new("L", (56, 40), 4).save(f / "train/labels/p1.png"),
         "p1.png: label 4 at row 0, column 0 is outside the 3 classes; 0 to 2 fit, 3 and 255 are ignored",
@@ -151,6 +196,48 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_line(own: Path, damage: str)
         read_all(own)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(own: Path) -> None:
+    (own / "classes.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(CLASSES).encode())
+    assert open_data(own).classes == CLASSES
+
+
+def test_hidden_files_are_skipped(own: Path) -> None:
+    for kind, name in (("images", "._p1.png"), ("images", ".DS_Store"), ("labels", "._p1.png")):
+        (own / "train" / kind / name).write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    (own / ".trash/images").mkdir(parents=True)
+    data = open_data(own)
+    assert data.splits() == sorted(COUNTS)
+    split = data.split("train")
+    assert (list(split.names), split.left_out) == ([f"p{i}" for i in range(COUNTS["train"])], [])
+
+
+def test_what_is_left_out_is_told_in_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "c", "d"):
+        shutil.copy(own / "train/labels/p1.png", own / f"train/labels/{name}.png")
+    (own / "train/images/notes.txt").write_text("x")
+    split = open_data(own).split("train")
+    told_of(split)
+    assert capsys.readouterr().err.splitlines() == [
+        f"{own}/train/images: 1 file left out, not .png, .jpg, .jpeg: notes.txt",
+        f"{own}/train/labels: 4 files left out, no picture of the same stem: a.png, b.png, c.png and 1 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([0, 2048, 4095], [0, 2048 / 4095, 1]), ([0, 4096, 65535], [0, 4096 / 65535, 1])],
+)
+def test_white_of_16_bits(tmp_path: Path, values: list[int], expected: list[float]) -> None:
+    Image.fromarray(np.array([values], np.uint16)).save(tmp_path / "x.png")
+    np.testing.assert_allclose(read_picture(tmp_path / "x.png")[0, :, 0], expected, rtol=1e-6)
+
+
+def test_values_beyond_16_bits_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-7, 70000]], np.int32)).save(tmp_path / "x.tif")
+    with pytest.raises(TconvError, match="values from -7 to 70000; 16 bits, 0 to 65535, would fit"):
+        read_picture(tmp_path / "x.tif")
 
 
 def test_an_unknown_name_is_met_with_the_nearest() -> None:

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from tconv import TconvError
 from tconv.train.checkpoint import read_checkpoint
 from tconv.train.run import fit
-from tests.train.helpers import COUNTS, SETTINGS
+from tests.train.helpers import COUNTS, SETTINGS, after_shares
 
 
 class Witness(Callback):
@@ -69,8 +69,8 @@ def test_two_processes_share_the_work_and_agree(
         digest.update(value.detach().numpy().tobytes())
     assert digest.hexdigest() == told[0]["weights"]
     assert len(run.rows) == 2
-    # Nothing but the epochs' lines, from one of the processes.
-    assert [line.split()[:2] for line in capfd.readouterr().err.splitlines()] == [
+    # Nothing but the shares and the epochs' lines, from one of the processes.
+    assert [line.split()[:2] for line in after_shares(capfd.readouterr().err).splitlines()] == [
         ["epoch", "1/2"],
         ["epoch", "2/2"],
     ]

@@ -13,7 +13,9 @@ import torch
 from PIL import Image
 
 from tconv import TconvError
+from tconv.cli import main
 from tconv.nets import NETS, UPSAMPLINGS
+from tconv.train.legend import with_legend
 from tconv.train.module import Segmenter
 from tconv.train.palette import palette
 from tconv.train.pictures import read_picture, to_channels
@@ -130,7 +132,14 @@ def test_the_files_written(trained: Path, folder: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(probabilities.argmax(0), labels)
         with Image.open(result.overlay) as image:
             drawn = np.asarray(image).astype(float)
-        np.testing.assert_allclose(drawn, (picture * 255 + colours) / 2, atol=0.51)
+        height, width = labels.shape
+        np.testing.assert_allclose(drawn[:height, :width], (picture * 255 + colours) / 2, atol=0.51)
+        assert result.classes == tuple(CLASSES[index] for index in np.unique(labels))
+        # The legend below has a square in the colour of each class that occurs, and letters beside it.
+        legend = drawn[height:].reshape(-1, 3)
+        for index, colour in enumerate(palette(CLASSES)):
+            assert (legend == colour).all(1).any() == (index in labels)
+        assert len(np.unique(legend, axis=0)) > 5
 
 
 def test_without_probabilities_none_are_written(trained: Path, folder: Path, tmp_path: Path) -> None:
@@ -146,6 +155,43 @@ def test_an_overlay_leaves_the_background_alone() -> None:
     gray = np.rint(np.repeat(picture, 3, axis=2) * 255)
     np.testing.assert_array_equal(drawn[labels == 0], gray[labels == 0])
     assert (drawn[labels == 1] != gray[labels == 1]).any(axis=1).all()
+
+
+def test_a_legend_holds_every_name_on_pictures_of_any_width() -> None:
+    names = [f"a class with a long name {index}" for index in range(9)] + ["\x1b[2J", "\u9053" * 99]
+    colours = palette([f"class {index}" for index in range(11)])
+    for width in (1, 120, 1000):
+        picture = np.full((5, width, 3), 77, np.uint8)
+        drawn = with_legend(picture, names, colours)
+        assert drawn.shape[1] >= width
+        np.testing.assert_array_equal(drawn[:5, :width], picture)
+        for colour in colours:
+            assert (drawn[5:] == colour).all(2).sum() == 64  # 10 x 10 pixels with a border of one
+
+
+def test_one_class_everywhere_is_said(
+    folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(trained, weights_only=True)
+    weights = content["state_dict"]
+    for name in weights:
+        if name.startswith("network.score.") and name.endswith("weight"):
+            weights[name].zero_()
+        elif name.startswith("network.score.") and name.endswith("bias"):
+            weights[name].copy_(torch.tensor([0.0, 1.0, 0.0]))
+    for name in weights:
+        if ".up.weight" in name:
+            weights[name].abs_()
+            for a in range(3):
+                for b in range(3):
+                    weights[name][a, b] *= a == b
+    torch.save(content, tmp_path / "one.ckpt")
+    picture = str(folder / "val/images/p1.png")
+    for checkpoint, said in ((tmp_path / "one.ckpt", True), (trained, False)):
+        assert main(["predict", str(checkpoint), picture, "--out", str(tmp_path / "out")]) == 0
+        assert ("only disc is predicted" in capsys.readouterr().out) == said
+        assert main(["evaluate", str(checkpoint), str(folder)]) == 0
+        assert ("Only disc is predicted." in capsys.readouterr().out) == said
 
 
 def test_colours_are_all_different() -> None:

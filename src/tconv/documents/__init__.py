@@ -25,7 +25,7 @@ from tconv.documents.document import (
     Tally,
     Tiles,
 )
-from tconv.documents.wording import counted, together
+from tconv.documents.wording import counted, named, together
 
 __all__ = [
     "Bars",
@@ -47,5 +47,6 @@ __all__ = [
     "Tally",
     "Tiles",
     "counted",
+    "named",
     "together",
 ]

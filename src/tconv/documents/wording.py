@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from tconv.errors import clean
 
-__all__ = ["counted", "together"]
+__all__ = ["counted", "named", "together"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,16 @@ def counted(number: int, noun: str) -> str:
     ('no layer', '2 layers')
     """
     return f"{number or 'no'} {noun}{'s' if number > 1 else ''}"
+
+
+def named(names: Sequence[str]) -> str:
+    """A few names, and how many more there are.
+
+    >>> named(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    shown = ", ".join(clean(name, 40) for name in names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def together(

@@ -54,6 +54,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     whole: dict[str, Any] = content if isinstance(content, dict) else {}
     settings, weights = whole.get("hyper_parameters"), whole.get("state_dict")
     wanted = (*DESCRIPTION, *(name for name in Settings.__annotations__ if name not in DESCRIPTION))
+    if isinstance(settings, dict):
+        settings.setdefault("ignore", None)  # runs of older versions had no choice
     missing = [key for key in wanted if not isinstance(settings, dict) or key not in settings]
     if "state_dict" not in whole:
         missing.append("state_dict")

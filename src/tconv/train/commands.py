@@ -20,6 +20,8 @@ __all__ = ["add_evaluate", "add_parser", "add_predict", "add_train"]
 
 DATA_HELP = "a folder with classes.txt, SPLIT/images and SPLIT/labels, or the built-in name 'brain'"
 
+IGNORE_HELP = "the label that is ignored; default: 255, and the number of classes"
+
 TRAIN = """\
 example:
   tconv train brain --net fcn8s --upsampling learned --out runs/brain
@@ -30,9 +32,11 @@ best.ckpt (the highest mean IoU on 'val') and last.ckpt (the last finished epoch
 moment: --resume continues after the last finished epoch and ends with the weights of an uninterrupted run
 with the same number of threads.
 
-A data folder holds classes.txt (one class name per line) and for each split SPLIT/images (PNG or JPEG, gray
-or RGB, any sizes) and SPLIT/labels (PNG of the same stem and size: one class index per pixel; the number of
-classes, or 255, is ignored)."""
+A data folder holds classes.txt (one class per line) and for each split SPLIT/images (PNG or JPEG, gray or
+RGB, any sizes) and SPLIT/labels (PNG of the same stem and size). Labels hold one class index per pixel; the
+number of classes and 255 are ignored, unless --ignore names another value. For labels of colours the lines
+of classes.txt are 'name r g b', and 'ignored r g b' for colours that are ignored. The classes' shares of
+pixels are printed first; a class without pixels in 'train' is refused."""
 
 TRAIN_END = """\
 several machines:
@@ -54,8 +58,9 @@ example:
   tconv predict runs/street/best.ckpt photo.jpg other.png --out predicted
 
 Writes for each picture NAME-label.png (class indices, with a palette), NAME-overlay.png (the picture under
-its labels) and on request NAME-probabilities.npy (float32, classes x height x width). Pictures may have any
-size; large ones are processed in overlapping tiles, with the result of the whole picture."""
+its labels, and a legend below) and on request NAME-probabilities.npy (float32, classes x height x width).
+Pictures may have any size; large ones are processed in overlapping tiles, with the result of the whole
+picture. Photos are read upright, as their EXIF orientation says."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -101,6 +106,7 @@ def add_train(subparsers: Any) -> None:
         "--augment", action="store_true", help="random flips, scaling, brightness, contrast", **absent
     )
     parser.add_argument("--seed", type=int, help=f"default: {DEFAULTS['seed']}", **absent)
+    parser.add_argument("--ignore", type=int, metavar="N", help=IGNORE_HELP, **absent)
     parser.add_argument("--resume", action="store_true", help="continue after the last finished epoch")
     parser.add_argument(
         "--init-from",
@@ -130,6 +136,9 @@ def add_evaluate(subparsers: Any) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
     parser.add_argument("data", metavar="DATA", help=DATA_HELP)
     parser.add_argument("--split", default="test", help="default: test")
+    parser.add_argument(
+        "--ignore", type=int, metavar="N", help="the label that is ignored; default: that of the run"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(func=_evaluate)
 
@@ -151,6 +160,7 @@ def add_predict(subparsers: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
+    from tconv.train.log import without
     from tconv.train.run import fit
 
     given = {name: value for name, value in vars(args).items() if name in Settings.__annotations__}
@@ -174,18 +184,19 @@ def _train(args: argparse.Namespace) -> int:
         "best_epoch": best["epoch"],
     }
     result["val_mean_iou"] = best["val_mean_iou"]
+    result["val_classes_without_pixels"] = list(run.absent)
     if args.json:
         print(json.dumps(result))
     else:
         told = f"epoch {best['epoch']} of {len(run.rows)}  val mean IoU {best['val_mean_iou']:.4f}"
-        print(printable(f"{run.best}  {told}"))
+        print(printable(f"{run.best}  {told}{without(run.absent)}"))
     return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:
     from tconv.train.evaluate import evaluate
 
-    found = evaluate(args.checkpoint, args.data, split=args.split)
+    found = evaluate(args.checkpoint, args.data, split=args.split, ignore=args.ignore)
     if args.json:
         print(json.dumps(found.as_dict()))
     else:
@@ -207,7 +218,8 @@ def _predict(args: argparse.Namespace) -> int:
         }
         results.append({"image": str(found.image), **files, "shares": list(found.shares)})
         if not args.json:
-            print(printable(f"{found.image}  {'  '.join(files.values())}"), flush=True)
+            only = f"  only {found.classes[0]} is predicted" if len(found.classes) == 1 else ""
+            print(printable(f"{found.image}  {'  '.join(files.values())}{only}"), flush=True)
     if args.json:
         print(json.dumps(results))
     return 0

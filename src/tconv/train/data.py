@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from tconv.documents import counted, named
 from tconv.errors import TconvError, unknown
-from tconv.files import check_file
-from tconv.train.pictures import Label, Picture, read_label, read_picture, size_of, to_channels
+from tconv.train.labels import read_classes
+from tconv.train.pictures import IGNORED, Label, Picture, read_picture, size_of, to_channels
 
 __all__ = ["BUILT_IN", "Data", "Split", "open_data", "statistics"]
 
@@ -53,52 +55,50 @@ class Data(Protocol):
         """The labelled pictures of one split."""
 
 
-def open_data(name: str | Path) -> Data:
+def open_data(name: str | Path, *, ignore: int | None = None) -> Data:
     """Open a folder of labelled pictures, or a built-in data set by its name.
 
-    A folder holds ``classes.txt`` (one class name per line) and, for each split, ``SPLIT/images`` (PNG or
-    JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of the same stem and size: one class index per
-    pixel; the number of classes, or 255, is ignored).
+    A folder holds ``classes.txt`` (one class per line: ``name``, or ``name r g b`` if labels are coloured)
+    and, for each split, ``SPLIT/images`` (PNG or JPEG, gray or RGB, any sizes) and ``SPLIT/labels`` (a PNG of
+    the same stem and size). A pixel of a label is a class index, and ``ignore`` is ignored (None: the number
+    of classes, and 255); or it is the colour of a class, and colours of the name ``ignored`` are ignored.
 
     Raises:
-        TconvError: neither a folder nor a built-in name, or the folder lacks what is described above.
+        TconvError: neither a folder nor a built-in name, the folder lacks what is described above, or
+            ``ignore`` does not fit.
 
     >>> open_data("brian")
     Traceback (most recent call last):
     ...
     tconv.errors.TconvError: data 'brian' is unknown as a folder or a built-in data set; did you mean 'brain'?
     """
+    if ignore is not None and (type(ignore) is not int or not 0 <= ignore <= IGNORED):
+        raise TconvError(f"ignore={ignore!r:.60}: must be an int from 0 to {IGNORED}")
     path = Path(name)
     if str(name) in BUILT_IN and not path.is_dir():
         from tconv.train.brain import Brain
 
+        if ignore is not None:
+            raise TconvError(f"ignore={ignore}: data {name!r} ignores no pixels; leave it out")
         return Brain()
     if path.is_dir():
-        return Folder(path)
+        return Folder(path, ignore)
     raise unknown("data", str(name), BUILT_IN, " as a folder or a built-in data set")
 
 
 class Folder:
     """Labelled pictures in a folder; see `open_data` for what it holds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ignore: int | None = None) -> None:
         self.name = str(path)
         self.path = path
-        check_file(path / "classes.txt")
-        try:
-            text = (path / "classes.txt").read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as fault:
-            raise TconvError(f"{path}: no readable classes.txt (one class name per line): {fault}") from fault
-        self.classes = tuple(line.strip() for line in text.splitlines() if line.strip())
-        if not 2 <= len(self.classes) <= 255:
-            raise TconvError(f"{path / 'classes.txt'}: {len(self.classes)} classes; 2 to 255 fit")
-        if len(set(self.classes)) < len(self.classes):
-            raise TconvError(f"{path / 'classes.txt'}: a class name occurs twice")
+        self.labelling = read_classes(path / "classes.txt", ignore)
+        self.classes = self.labelling.classes
         self.channels = 1 if self._all_gray() else 3
 
     def splits(self) -> list[str]:
         """The names of the existing splits."""
-        return sorted(p.parent.name for p in self.path.glob("*/images"))
+        return sorted(p.parent.name for p in self.path.glob("*/images") if not p.parent.name.startswith("."))
 
     def split(self, name: str) -> FolderSplit:
         """The labelled pictures of one split, sorted by name.
@@ -112,8 +112,9 @@ class Folder:
         return FolderSplit(self, name)
 
     def _all_gray(self) -> bool:
-        split = "train" if "train" in self.splits() else "*"
-        files = [f for f in self.path.glob(f"{split}/images/*") if f.suffix.lower() in PICTURE_ENDINGS]
+        names = self.splits()
+        folders = [self.path / name / "images" for name in (["train"] if "train" in names else names)]
+        files = [f for folder in folders for f in _listed(folder) if f.suffix.lower() in PICTURE_ENDINGS]
         return bool(files) and all(size_of(f)[2] for f in files)
 
 
@@ -122,12 +123,29 @@ class FolderSplit:
 
     def __init__(self, folder: Folder, name: str) -> None:
         root = folder.path / name
-        self.classes, self.channels = len(folder.classes), folder.channels
-        self.images = sorted(f for f in (root / "images").iterdir() if f.suffix.lower() in PICTURE_ENDINGS)
+        self.labelling, self.channels = folder.labelling, folder.channels
+        found = _listed(root / "images")
+        self.images = [f for f in found if f.suffix.lower() in PICTURE_ENDINGS]
         if not self.images:
             raise TconvError(f"{root / 'images'}: no pictures ({', '.join(PICTURE_ENDINGS)}) in this folder")
         self.labels = [root / "labels" / f"{image.stem}.png" for image in self.images]
         self.names = [image.stem for image in self.images]
+        for one, two in pairwise(sorted(self.images, key=lambda image: image.stem)):
+            if one.stem == two.stem:
+                raise TconvError(
+                    f"{one}: {two.name} has the same label; pictures of different stems would fit"
+                )
+        others = [f for f in found if f not in set(self.images)]
+        alone = [f for f in _listed(root / "labels") if f not in set(self.labels)]
+        self.left_out = [
+            f"{root / kind}: {counted(len(files), 'file')} left out, {why}: {named([f.name for f in files])}"
+            for kind, files, why in (
+                ("images", others, f"not {', '.join(PICTURE_ENDINGS)}"),
+                ("labels", alone, "no picture of the same stem"),
+            )
+            if files
+        ]
+        """What is there and not used, one line for each kind."""
         for image, label in zip(self.images, self.labels, strict=True):
             if not label.exists():
                 raise TconvError(f"{image}: its label {label} is missing")
@@ -140,9 +158,23 @@ class FolderSplit:
     def __len__(self) -> int:
         return len(self.images)
 
+    def values(self) -> set[int]:
+        """The values in the split's labels, where they are class indices."""
+        return set().union(*map(self.labelling.values, self.labels))
+
     def __getitem__(self, index: int) -> tuple[Picture, Label]:
         picture = to_channels(read_picture(self.images[index]), self.channels)
-        return picture, read_label(self.labels[index], self.classes)
+        return picture, self.labelling.read(self.labels[index])
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, but hidden files, such as the ``._x.jpg`` that macOS writes beside ``x.jpg``."""
+    try:
+        return sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        raise TconvError(f"cannot list the folder {folder}: {fault.strerror or fault}") from fault
 
 
 def statistics(split: Split, pictures: int = 64) -> tuple[list[float], list[float]]:

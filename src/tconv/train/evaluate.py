@@ -10,16 +10,19 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as lightning
 
-from tconv.documents import Document, Section, Table, text
-from tconv.errors import TconvError
+from tconv.documents import Document, Item, Line, Section, Table, named, text
+from tconv.errors import TconvError, clean
 from tconv.train.batches import WholePictures, whole_pictures
 from tconv.train.checkpoint import WholeFiles, load_segmenter
 from tconv.train.data import Data, open_data
-from tconv.train.log import progress_bar, quiet
+from tconv.train.log import progress_bar, quiet, told_of
 from tconv.train.measures import Measures, measures
 from tconv.train.module import Segmenter
 
 __all__ = ["Evaluation", "evaluate"]
+
+
+_ABSENT = "its IoU is 0 where it is predicted, else it is left out of the means."
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Evaluation:
         """Accuracies and IoUs of the confusion matrix."""
         return measures(self.confusion)
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The classes that no pixel of the split belongs to."""
+        return tuple(self.classes[index] for index in self.measures.absent)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; a class that is neither present nor predicted has an IoU of None."""
         found = self.measures
@@ -50,6 +58,7 @@ class Evaluation:
                 name: None if iou != iou else iou for name, iou in zip(self.classes, found.iou, strict=True)
             },
             "classes": list(self.classes),
+            "classes_without_pixels": list(self.absent),
             "confusion": self.confusion.tolist(),
         }
 
@@ -62,12 +71,20 @@ class Evaluation:
             ("mean IoU", found.mean_iou),
             ("frequency-weighted IoU", found.frequency_weighted_iou),
         )
+        told = (
+            [Line(f"No pixel of {self.split} is labelled {named(self.absent)}: {_ABSENT}")]
+            if self.absent
+            else []
+        )
+        predicted = np.flatnonzero(self.confusion.sum(0))
+        if len(predicted) == 1:
+            told.append(Line(f"Only {clean(self.classes[predicted[0]], 40)} is predicted."))
         digits = max(5, len(str(self.confusion.max())))
         rows = [
             (name, f"{iou:.4f}", " ".join(f"{count:>{digits}}" for count in row))
             for name, iou, row in zip(self.classes, found.iou, self.confusion, strict=True)
         ]
-        items = (
+        items: tuple[Item, ...] = (
             Table(
                 "measures",
                 ("measure", self.split),
@@ -80,6 +97,7 @@ class Evaluation:
                 tuple(rows),
                 kinds=("name", "number", "code"),
             ),
+            *told,
         )
         return Document("", (Section("measures", "", items),))
 
@@ -89,20 +107,30 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: str | Path | Segmenter, data: str | Path | Data, *, split: str = "test"
+    checkpoint: str | Path | Segmenter,
+    data: str | Path | Data,
+    *,
+    split: str = "test",
+    ignore: int | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint (or a network in memory) on one split, each picture whole and separately.
+
+    ``ignore``: see `open_data`; None means what the checkpoint's run ignored.
 
     Raises:
         TconvError: the checkpoint, the data or the split does not fit; see `read_checkpoint` and `open_data`.
     """
     with quiet():
         segmenter = checkpoint if isinstance(checkpoint, Segmenter) else load_segmenter(checkpoint)
-        data = data if not isinstance(data, str | Path) else open_data(data)
+        if isinstance(data, str | Path):
+            data = open_data(data, ignore=segmenter.hparams["ignore"] if ignore is None else ignore)
+        elif ignore is not None:
+            raise TconvError(f"ignore={ignore}: the data are open already; open_data takes it")
         theirs, ours = _kind(data.channels, data.classes), _kind(segmenter.in_channels, segmenter.classes)
         if theirs != ours:
             raise TconvError(f"data {data.name}: {theirs} do not fit the checkpoint, which has {ours}")
         pictures = data.split(split)
+        told_of(pictures)
         trainer = lightning.Trainer(
             accelerator="cpu",
             devices=1,

@@ -11,18 +11,20 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 
+from tconv.documents import Document, named, terminal
 from tconv.errors import TconvError, printable
 from tconv.files import write_aside
+from tconv.train.data import Split
 from tconv.train.processes import is_first
 
-__all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet"]
+__all__ = ["COLUMNS", "EpochLog", "Row", "note", "progress_bar", "quiet", "tell", "told_of", "without"]
 
 COLUMNS = ("epoch", "step", "train_loss", "val_loss", "val_pixel_accuracy", "val_mean_iou", "lr", "seconds")
 
@@ -54,6 +56,7 @@ class EpochLog(Callback):
     def __init__(self, out: Path) -> None:
         self.out = out
         self.rows: list[Row] = []
+        self.absent: tuple[str, ...] = ()
         self._start = 0.0
 
     @property
@@ -61,11 +64,12 @@ class EpochLog(Callback):
         return "tconv.EpochLog"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "absent": list(self.absent)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         rows: Any = state_dict.get("rows")
         self.rows = list(rows) if isinstance(rows, list) else rows
+        self.absent = tuple(map(str, state_dict.get("absent") or ()))
 
     def check(self) -> None:
         """Whether the rows are those of a log.
@@ -99,13 +103,14 @@ class EpochLog(Callback):
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         row["seconds"] = round(time.perf_counter() - self._start, 3)
         self.rows.append(row)
+        self.absent = getattr(pl_module, "absent", ())
         self._start = time.perf_counter()
         if trainer.is_global_zero:
             self._write()
             note(
                 f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train_loss']:.4f}"
                 f"  val loss {row['val_loss']:.4f}  val mean IoU {row['val_mean_iou']:.4f}"
-                f"  {row['seconds']:.1f} s"
+                f"{without(self.absent)}  {row['seconds']:.1f} s"
             )
 
     def _write(self) -> None:
@@ -115,6 +120,27 @@ class EpochLog(Callback):
         table.writerows(self.rows)
         with write_aside(self.out / "log.csv") as file:
             file.write(text.getvalue().encode())
+
+
+def without(absent: Sequence[str]) -> str:
+    """What a mean IoU is told with, where some classes have no pixels.
+
+    >>> without(["road"])
+    ' (no pixels of road)'
+    """
+    return f" (no pixels of {named(absent)})" if absent else ""
+
+
+def told_of(split: Split) -> None:
+    """Note what was left out of a split."""
+    for line in getattr(split, "left_out", ()):
+        note(line)
+
+
+def tell(document: Document) -> None:
+    """Print a document on stderr, from the first of all processes only."""
+    if is_first():
+        terminal.show(document, sys.stderr)
 
 
 def note(text: str) -> None:

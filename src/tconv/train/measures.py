@@ -22,6 +22,8 @@ class Measures:
     mean_iou: float
     frequency_weighted_iou: float
     iou: tuple[float, ...]
+    absent: tuple[int, ...]
+    """The classes that no pixel belongs to."""
 
 
 def measures(confusion: npt.ArrayLike) -> Measures:
@@ -46,6 +48,7 @@ def measures(confusion: npt.ArrayLike) -> Measures:
         mean_iou=_mean(iou),
         frequency_weighted_iou=float(_share(np.nansum(truth * iou), truth.sum())),
         iou=tuple(iou.tolist()),
+        absent=tuple(np.flatnonzero(truth == 0).tolist()),
     )
 
 

@@ -31,7 +31,7 @@ class Segmenter(lightning.LightningModule):
     ``net``, ``backbone``, ``upsampling``: see `tconv.nets.fcn.FCN`. ``classes``: their names. ``mean`` and
     ``deviation``: the normalisation of pictures (0..1). ``lr``: the first learning rate of AdamW; it
     rises linearly over the first twentieth of the steps and then falls to 0 along half a cosine over
-    ``epochs``. ``batch``, ``crop`` and ``augment`` are kept for the record and for ``--resume``.
+    ``epochs``. ``batch``, ``crop``, ``augment`` and ``ignore`` are kept for the record and for ``--resume``.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Segmenter(lightning.LightningModule):
         crop: int | None,
         augment: bool,
         seed: int,
+        ignore: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -64,6 +65,7 @@ class Segmenter(lightning.LightningModule):
             )
         self.confusion = MulticlassConfusionMatrix(len(classes), ignore_index=IGNORED, validate_args=False)
         self.val_loss = MeanMetric()
+        self.absent: tuple[str, ...] = ()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Normalised pictures (n, channels, h, w) to scores (n, classes, h, w)."""
@@ -127,6 +129,7 @@ class Segmenter(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         found = self.measured
+        self.absent = tuple(self.classes[index] for index in found.absent)
         self.log("val_loss", self.val_loss.compute(), sync_dist=True)
         self.log("val_mean_iou", found.mean_iou, prog_bar=True, sync_dist=True)
         self.log("val_pixel_accuracy", found.pixel_accuracy, sync_dist=True)

@@ -1,8 +1,12 @@
-"""Pictures and labels, from files to arrays."""
+"""Pictures, from files to arrays."""
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +14,7 @@ import numpy.typing as npt
 from tconv.errors import TconvError
 from tconv.files import check_file
 
-__all__ = ["IGNORED", "read_label", "read_picture", "size_of", "to_channels"]
+__all__ = ["IGNORED", "read_picture", "read_pixels", "size_of", "to_channels"]
 
 IGNORED = 255
 """The label of pixels that the loss and the measures ignore."""
@@ -18,75 +22,74 @@ IGNORED = 255
 Picture = npt.NDArray[np.float32]
 Label = npt.NDArray[np.uint8]
 
+_GRAY = ("1", "L", "LA")
+
+# What turns the pixels of a file upright, for each EXIF orientation but 1.
+_UPRIGHT: dict[int, Callable[[Any], Any]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+
 # Rec. 601 luma, as in Pillow's own conversion to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def read_pixels(
+    path: Path, converted: Callable[[Any], Any] = lambda image: image
+) -> tuple[str, npt.NDArray[Any]]:
+    """The mode of a picture file and its pixels, upright, after ``converted`` was applied to the image.
+
+    Upright: turned and mirrored as the file's EXIF orientation says, as cameras expect of every viewer.
+
+    Raises:
+        TconvError: the file is missing, empty, truncated or not a picture.
+    """
+    with _opened(path) as image:
+        mode, pixels = image.mode, np.asarray(converted(image))
+        turn = _UPRIGHT.get(_orientation(image))
+        return mode, pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def read_picture(path: Path) -> Picture:
     """Read a picture as float32 of shape (height, width, 1 or 3), black 0 and white 1.
 
-    Gray files (8 or 16 bit) have one channel, all others three (RGB); an alpha channel is dropped.
+    Gray files (8 or 16 bit) have one channel, all others three (RGB); an alpha channel is dropped. Where all
+    values of a 16-bit picture fit in 12 bits, as those of many cameras and scanners, white is 4095.
 
     Raises:
         TconvError: the file is missing, empty, truncated or not a picture.
     """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):
-                return np.asarray(image).astype(np.float32)[:, :, None] / np.float32(65535)
-            gray = image.mode in ("1", "L", "LA")
-            pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
-    return pixels.reshape(*pixels.shape[:2], 1 if gray else 3) / np.float32(255)
-
-
-def read_label(path: Path, classes: int) -> Label:
-    """Read a label picture: uint8 class indices of shape (height, width), `IGNORED` for ignored pixels.
-
-    In the file a pixel is an index below ``classes``; ``classes`` itself and 255 both mean *ignored*.
-
-    Raises:
-        TconvError: the file is not a gray or palette picture, or holds another value (named, with its
-            position).
-    """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            mode, values = image.mode, np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
-    if values.ndim != 2:
-        raise TconvError(f"{path}: a label has one class index per pixel (gray or palette), this is {mode}")
-    wrong = (values > classes) & (values != IGNORED)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise TconvError(
-            f"{path}: label {values[row, column]} at row {row}, column {column} is outside the"
-            f" {classes} classes; 0 to {classes - 1} fit, {classes} and {IGNORED} are ignored"
-        )
-    return np.where(values == classes, IGNORED, values).astype(np.uint8)
+    mode, pixels = read_pixels(path, _plain)
+    white = 255
+    if mode.startswith("I"):
+        lowest, highest = int(pixels.min()), int(pixels.max())
+        if not 0 <= lowest <= highest <= 65535:
+            raise TconvError(f"{path}: values from {lowest} to {highest}; 16 bits, 0 to 65535, would fit")
+        white = 4095 if highest <= 4095 else 65535
+    return pixels.reshape(*pixels.shape[:2], -1).astype(np.float32) / np.float32(white)
 
 
 def size_of(path: Path) -> tuple[int, int, bool]:
-    """Height, width and whether the picture is gray, from the file's header alone.
+    """Height and width of the upright picture and whether it is gray; its pixels are not decoded, unless a
+    PNG has an orientation.
 
     Raises:
         TconvError: the file is missing, empty or not a picture.
     """
-    from PIL import Image
-
-    check_file(path)
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
-        raise _unreadable(path, fault) from fault
+    with _opened(path) as image:
+        gray = image.mode in _GRAY or image.mode.startswith("I")
+        # In a PNG it may follow the pixels. Pillow turns a TIFF by itself, and gives its upright size.
+        turned = image.format != "TIFF" and (
+            image.format != "PNG" or any(mark in path.read_bytes() for mark in _PNG_EXIF)
+        )
+        width, height = image.size
+        return (width, height, gray) if turned and _orientation(image) >= 5 else (height, width, gray)
 
 
 def to_channels(picture: Picture, channels: int) -> Picture:
@@ -100,6 +103,37 @@ def to_channels(picture: Picture, channels: int) -> Picture:
     if channels == 1:
         return (picture @ _LUMA)[:, :, None]
     return np.repeat(picture, channels, axis=2)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    from PIL import Image
+
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            # Whatever is wrong with the data around the pixels, they are read.
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            with Image.open(path) as image:
+                yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def _orientation(image: Any) -> int:
+    """The EXIF orientation of an image, 1 to 8; 1, upright, where there is none or it cannot be read."""
+    try:
+        found = image.getexif().get(0x0112)
+    except OSError:
+        raise  # a PNG whose pixels end early
+    except Exception:  # the exceptions for damaged EXIF data cannot be listed
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _plain(image: Any) -> Any:
+    """An image as gray of 8 or 16 bits, or as RGB."""
+    return image if image.mode.startswith("I") else image.convert("L" if image.mode in _GRAY else "RGB")
 
 
 def _unreadable(path: Path, fault: Exception) -> TconvError:

@@ -14,6 +14,7 @@ from torch import Tensor
 from tconv.errors import TconvError
 from tconv.files import make_folder, write_aside
 from tconv.train.checkpoint import load_segmenter
+from tconv.train.legend import with_legend
 from tconv.train.module import Segmenter
 from tconv.train.palette import BLANK, palette
 from tconv.train.pictures import Picture, read_picture, to_channels
@@ -32,6 +33,8 @@ class Predicted:
     overlay: Path
     probabilities: Path | None
     shares: tuple[float, ...]
+    classes: tuple[str, ...]
+    """The classes that were predicted somewhere."""
 
 
 def predict(
@@ -43,6 +46,9 @@ def predict(
     tile: int | None = None,
 ) -> Iterator[Predicted]:
     """Label pictures and write, for each, a label PNG, an overlay PNG and on request probabilities (.npy).
+
+    Pictures are read upright, as their EXIF orientation says, and results lie over the upright picture. Below
+    it, the overlay has a legend of the classes that were predicted.
 
     For a net trained on RGB a gray picture is repeated in each channel; for a net trained on gray pictures
     the luma of an RGB picture is taken. ``tile``: see `scores`.
@@ -124,7 +130,11 @@ def _write(
     labels = found.argmax(0).numpy().astype(np.uint8)
     indexed = Image.fromarray(labels, mode="P")
     indexed.putpalette(palette(segmenter.classes).tobytes())
-    blended = Image.fromarray(overlay(picture, labels, segmenter.classes))
+    there = np.unique(labels)
+    names = [segmenter.classes[index] for index in there]
+    blended = Image.fromarray(
+        with_legend(overlay(picture, labels, segmenter.classes), names, palette(segmenter.classes)[there])
+    )
     files = {kind: out / f"{path.stem}-{kind}.png" for kind in ("label", "overlay")}
     for kind, image in (("label", indexed), ("overlay", blended)):
         with write_aside(files[kind]) as file:
@@ -134,4 +144,5 @@ def _write(
         with write_aside(table) as file:
             np.save(file, found.softmax(0).numpy())
     counts = np.bincount(labels.ravel(), minlength=len(segmenter.classes))
-    return Predicted(path, files["label"], files["overlay"], table, tuple((counts / labels.size).tolist()))
+    shares = tuple((counts / labels.size).tolist())
+    return Predicted(path, files["label"], files["overlay"], table, shares, tuple(names))

@@ -20,9 +20,10 @@ from tconv.train import processes
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import WholeFiles, read_checkpoint
 from tconv.train.data import Data, Split, open_data, statistics
-from tconv.train.log import EpochLog, Row, note, progress_bar, quiet
+from tconv.train.log import EpochLog, Row, note, progress_bar, quiet, tell, told_of
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked
+from tconv.train.shares import check_shares, count
 
 __all__ = ["Run", "fit"]
 
@@ -35,6 +36,8 @@ class Run:
 
     folder: Path
     rows: tuple[Row, ...]
+    absent: tuple[str, ...] = ()
+    """The classes without pixels in the validation split."""
 
     @property
     def best(self) -> Path:
@@ -81,9 +84,11 @@ def fit(
         was_there = out.is_dir()
         if was_there:
             _enter(out, held)
-        data = data if not isinstance(data, str | Path) else open_data(data)
-        splits = {name: data.split(name) for name in ("train", "val")}
         done = read_checkpoint(out / "last.ckpt") if _goes_on(out, resume) else None
+        data = _opened(data, given, done)
+        splits = {name: data.split(name) for name in ("train", "val")}
+        for split in splits.values():
+            told_of(split)
         if done is None:
             segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
         else:
@@ -104,8 +109,10 @@ def fit(
         settings = segmenter.hparams
         if len(log.rows) >= settings["epochs"]:
             note(f"{out} has finished its {len(log.rows)} epochs already")
-            return Run(out, tuple(log.rows))
-        _check_labels(splits)
+            return Run(out, tuple(log.rows), log.absent)
+        shares = count(splits, data.classes)
+        tell(shares.document())
+        check_shares(shares, data, splits, settings["ignore"])
         make_folder(out)
         if not was_there:
             _enter(out, held)
@@ -131,8 +138,18 @@ def fit(
         )
         with _one_line(trainer, log):
             trainer.fit(segmenter, batches, ckpt_path=out / "last.ckpt" if done else None, weights_only=True)
-    rows = read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key]["rows"]
-    return Run(out, tuple(rows))
+    log.load_state_dict(read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key])
+    return Run(out, tuple(log.rows), log.absent)
+
+
+def _opened(data: str | Path | Data, given: Settings, done: dict[str, Any] | None) -> Data:
+    """The data, read as this run reads it: a run that goes on ignores what it ignored before."""
+    ignore = given.get("ignore", done["hyper_parameters"]["ignore"] if done else None)
+    if isinstance(data, str | Path):
+        return open_data(data, ignore=ignore)
+    if "ignore" in given:
+        raise TconvError(f"ignore={ignore}: the data are open already; open_data takes it")
+    return data
 
 
 def _enter(out: Path, held: contextlib.ExitStack) -> None:
@@ -187,13 +204,6 @@ def _goes_on(out: Path, resume: bool) -> bool:
     if resume and not there:
         note(f"{out} holds no run yet; starting one")
     return there
-
-
-def _check_labels(splits: dict[str, Split]) -> None:
-    """Read every label once, so that a wrong one is reported now and not during the training."""
-    for split in splits.values():
-        for index in range(len(split)):
-            split[index]
 
 
 def _strategy(ranks: int) -> Any:

@@ -21,6 +21,7 @@ class Settings(TypedDict, total=False):
     crop: int | None
     augment: bool
     seed: int
+    ignore: int | None
 
 
 _MOST = 2**31 - 1
@@ -36,6 +37,7 @@ DEFAULTS: Settings = {
     "crop": None,
     "augment": False,
     "seed": 0,
+    "ignore": None,
 }
 
 
@@ -58,9 +60,10 @@ def checked(given: Settings, ranks: int) -> dict[str, Any]:
     settings.setdefault("lr", LEARNING_RATES.get(settings["backbone"], 1e-3))
     for name, least, most in (
         ("epochs", 1, _MOST), ("batch", 1, _MOST), ("crop", 1, _MOST), ("seed", 0, 2**63 - 1),
+        ("ignore", 0, 255),
     ):  # fmt: skip
         value = settings[name]
-        if name == "crop" and value is None:
+        if name in ("crop", "ignore") and value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int):
             raise TconvError(f"{name}={value!r:.60}: must be an int")
