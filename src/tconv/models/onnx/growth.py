@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["check_growth"]
 
 _MOST = 1_000_000  # numbers of one value, in addition to those in the file
-_IN_ALL = 32  # all values have at most this many times as many: inference holds them at once
+_IN_ALL = 16  # all values have at most this many times as many: inference holds them at once
 _RANK = 64  # numbers in the shape of a value of unknown rank
 
 #: Operators through which ONNX's inference propagates numbers, and Identity.
