@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,19 @@ def test_a_hostile_state_dict_is_refused_in_one_line(kind: str, tmp_path: Path) 
     with pytest.raises(TconvError, match=said) as caught:
         diagnose(path, layers={"up": PROBLEM})
     assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_record_is_refused_unread(tmp_path: Path) -> None:
+    torch.save({"up.weight": weight(), "zeros": torch.zeros(1 << 22)}, tmp_path / "whole.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for entry in whole.infolist():
+            bomb.writestr(entry.filename, whole.read(entry))
+    assert diagnose(tmp_path / "whole.pt", layers={"up": PROBLEM}).layers
+    with pytest.raises(TconvError, match="compressed or encrypted"):
+        diagnose(tmp_path / "bomb.pt", layers={"up": PROBLEM})
 
 
 def test_a_dictionary_that_occurs_twice_is_read_and_saved(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import IO, Any
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean, unknown
 from tconv.geometry import Geometry
+from tconv.models.archive import Archive
 from tconv.models.layer import ModelLayer
 from tconv.models.model import Model
 
@@ -32,6 +33,10 @@ def read(
     import torch
 
     try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"PK"
+        if zipped:  # PyTorch would decompress whatever a record claims to hold
+            Archive(path)
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # the loader may raise anything on a broken file
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
