@@ -16,6 +16,7 @@ import pytest
 from tconv.cli import main
 from tconv.diagnosis import diagnose
 from tconv.errors import TconvError
+from tconv.models.programs import load
 from tests.models.exported_programs import exported, saved, torch
 
 
@@ -208,6 +209,21 @@ def test_a_bomb_is_refused_unread(whole: Path, tmp_path: Path) -> None:
     assert bomb.stat().st_size < 1 << 20
     with pytest.raises(TconvError, match="compressed or encrypted, which PyTorch never does"):
         diagnose(bomb)
+
+
+def test_a_weight_of_many_names_is_held_once(whole: Path, tmp_path: Path) -> None:
+    """A name takes 60 bytes of the file, and the weight behind it as many as the file allows."""
+
+    def change(program: Any) -> Any:
+        specs = program["graph_module"]["signature"]["input_specs"]
+        up = next(s for s in specs if s.get("parameter", {}).get("parameter_name") == "up.weight")
+        for i in range(100):
+            specs.append(json.loads(json.dumps(up).replace('"p_up_weight"', f'"p{i}"')))
+        return program
+
+    program = load(remade(whole, tmp_path / "m.pt2", in_json("model.json", change)))
+    assert {f"p{i}" for i in range(100)} <= program.weights.keys()
+    assert all(program.weights[f"p{i}"] is program.weights["p_up_weight"] for i in range(100))
 
 
 #: Reads mutated programs where a file that gets to run anything, or to take much, is caught.

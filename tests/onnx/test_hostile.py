@@ -100,6 +100,15 @@ def _doubling(times: int) -> onnx.ModelProto:
     return model_proto([ends[0], *steps, ends[1]], inputs={"x": [1, 4, 8, 8]})
 
 
+def _wide_shapes(many: int) -> onnx.ModelProto:
+    """Shapes of which each is small enough, and all of them together are not."""
+    first = [node("Shape", ["x"], ["s0"])]
+    first += [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(13)]
+    rest = [node("Identity", ["s13"], [f"t{i}"]) for i in range(many)]
+    last = node("Reshape", ["x", f"t{many - 1}"], ["y"])
+    return model_proto([*first, *rest, last], inputs={"x": [1, 4, 8, 8]})
+
+
 def _doubling_calls(deep: int) -> onnx.ModelProto:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("d", 1)]
     functions = []
@@ -179,6 +188,7 @@ BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
         "have more than 5,000 nodes, counted at every call",
     ),
     "a shape that doubles 40 times": (lambda: _doubling(40), "a shape in it grows to more than 1,000,000"),
+    "a thousand long shapes": (lambda: _wide_shapes(1000), "its shapes grow to more than 16,000,000 numbers"),
     "a shape that functions double": (lambda: _doubling_calls(20), "a shape in it grows to more"),
     "functions in functions": (
         lambda: _calling(*(_function(f"f{i}", f"f{i + 1}") for i in range(30)), _function("f30", "Relu")),

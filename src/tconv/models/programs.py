@@ -123,12 +123,10 @@ class Program:
         if claimed > self.most:
             raise BrokenArchive(f"its tensors come to {claimed} bytes")
         read = {name: archive.read(name) for name in {stored.record for stored in self._stored.values()}}
+        # Once per tensor: any number of values may name the same one.
+        numbers = {key: _numbers(stored, read[stored.record]) for key, stored in self._stored.items()}
         #: value -> its numbers; those of bfloat16 as float32.
-        self.weights = {
-            value: _numbers(self._stored[key], read[self._stored[key].record])
-            for value, key in self.keys.items()
-            if key in self._stored
-        }
+        self.weights = {value: numbers[key] for value, key in self.keys.items() if key in numbers}
 
     def save(self, file: IO[bytes], weights: Mapping[str, Array]) -> None:
         """Write a copy of the file with other weights, by the state dict's names; the rest is unchanged.

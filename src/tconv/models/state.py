@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.errors import TconvError, unknown
+from tconv.errors import TconvError, clean, unknown
 from tconv.geometry import Geometry
+from tconv.models.archive import Archive
 from tconv.models.layer import ModelLayer
 from tconv.models.model import Model
 
 __all__ = ["read"]
+
+_DEEPEST = 32  # dictionaries within dictionaries
+_NAMES = 1 << 26  # characters of all dotted names: a dictionary may occur in many, even in itself
 
 
 def read(
@@ -29,12 +33,16 @@ def read(
     import torch
 
     try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"PK"
+        if zipped:  # PyTorch would decompress whatever a record claims to hold
+            Archive(path)
         whole = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as fault:  # the loader may raise anything on a broken file
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         raise TconvError(f"{path} is not a complete, safely readable state dict: {reason[:150]}") from fault
-    tensors = dict(_tensors(whole))
-    kernels = [name for name, tensor in tensors.items() if 3 <= tensor.dim() <= 5]
+    tensors = _tensors(path, whole)
+    kernels = [name for name, tensor in tensors.items() if not tensor.is_nested and 3 <= tensor.dim() <= 5]
     if not kernels:
         raise TconvError(f"{path}: no tensor in it has the 3 to 5 axes of a convolution's weight")
     if not layers:
@@ -51,7 +59,7 @@ def read(
         if geometry is None:
             raise TconvError(f"--layer {name}: a state dict does not contain strides; give {name}=PROBLEM")
         keys[name] = _key(path, name, tensors, kernels)
-        found.append(ModelLayer(name=name, geometry=geometry, weight=_array(tensors[keys[name]])))
+        found.append(ModelLayer(name=name, geometry=geometry, weight=_array(name, tensors[keys[name]])))
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
         made = {
@@ -63,15 +71,34 @@ def read(
     return Model(source=str(path), layers=tuple(found), save=save)
 
 
-def _tensors(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _entries(held: Mapping[Any, Any], prefix: str) -> Iterator[tuple[Any, str, Any]]:
+    """Key, dotted name and value of each entry that can be named."""
+    for key, value in held.items():
+        if isinstance(key, str | int):
+            yield key, f"{prefix}.{key}" if prefix else str(key), value
+
+
+def _tensors(path: Path, whole: Any) -> dict[str, Any]:
     """Every tensor in nested dictionaries, by its dotted name."""
     import torch
 
-    if isinstance(value, torch.Tensor):
-        yield prefix, value
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield from _tensors(entry, f"{prefix}.{key}" if prefix else str(key))
+    found, left = {}, _NAMES
+
+    def visit(value: Any, name: str, depth: int) -> None:
+        nonlocal left
+        left -= 1 + len(name)
+        if depth > _DEEPEST or left < 0:
+            raise TconvError(
+                f"{path}: its dictionaries are more than {_DEEPEST} deep, or have too many names"
+            )
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, Mapping):
+            for _, inner, entry in _entries(value, name):
+                visit(entry, inner, depth + 1)
+
+    visit(whole, "", 0)
+    return found
 
 
 def _replaced(value: Any, made: Mapping[str, Any], prefix: str = "") -> Any:
@@ -82,8 +109,8 @@ def _replaced(value: Any, made: Mapping[str, Any], prefix: str = "") -> Any:
         return value
     # A copy keeps the dictionary's own class and attributes, such as a state dict's _metadata.
     copied = value.copy()
-    for key, entry in value.items():
-        copied[key] = _replaced(entry, made, f"{prefix}.{key}" if prefix else str(key))
+    for key, name, entry in _entries(value, prefix):
+        copied[key] = _replaced(entry, made, name)
     return copied
 
 
@@ -99,10 +126,19 @@ def _key(path: Path, name: str, tensors: Mapping[str, Any], kernels: list[str]) 
     raise unknown(f"{path}: layer", name, known)
 
 
-def _array(tensor: Any) -> Array:
+def _array(name: str, tensor: Any) -> Array:
     import torch
 
+    dense = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_quantized
     # NumPy has no bfloat16; float32 holds all of its values.
     held = tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()
-    array: Array = held.contiguous().numpy()
+    try:
+        if not dense:
+            raise TypeError
+        array: Array = held.contiguous().numpy()
+    except TypeError:  # float8 and others that NumPy lacks, and tensors without numbers
+        kind = f"{'' if dense else 'sparse or quantized '}tensor of {tensor.dtype} on {tensor.device}"
+        raise TconvError(
+            f"{clean(name)}: its weight is a {kind}; dense numbers that NumPy has would fit"
+        ) from None
     return array

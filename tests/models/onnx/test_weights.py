@@ -197,3 +197,12 @@ def test_weights_that_are_claimed_too_often_are_refused(tmp_path: Path) -> None:
     path = saved(model_proto(nodes, {"x": (1, 64, 5, 5)}, ["y0"], arrays), tmp_path)
     with pytest.raises(TconvError, match=r"share weights so often that they come to 68,419,584 bytes"):
         read(path)
+
+
+@pytest.mark.parametrize(("many", "read_"), [(64, True), (65, False)])
+def test_a_chain_of_identities_is_followed_only_so_far(tmp_path: Path, many: int, read_: bool) -> None:
+    """Thousands of layers behind thousands of Identities would take the product of both."""
+    chain = [helper.make_node("Identity", [f"v{i}"], [f"v{i + 1}"]) for i in range(many)]
+    proto = model_proto([*chain, up(f"v{many}")], {"x": X.shape}, weights={"v0": WEIGHT})
+    (layer,) = read(saved(proto, tmp_path)).layers
+    assert (layer.weight is not None) == read_

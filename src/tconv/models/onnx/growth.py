@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_growth"]
 
-_MOST = 1_000_000  # numbers, in addition to those in the file
+_MOST = 1_000_000  # numbers of one value, in addition to those in the file
+_IN_ALL = 16  # all values have at most this many times as many: inference holds them at once
 _RANK = 64  # numbers in the shape of a value of unknown rank
 
 #: Operators through which ONNX's inference propagates numbers, and Identity.
@@ -27,16 +28,16 @@ Counts = MutableMapping[str, int]
 
 
 def check_growth(model: ModelProto, functions: Mapping[Any, Any]) -> None:
-    """Check that no shape grows beyond what inference can hold, as in a chain of doubling Concats.
+    """Check that shapes do not grow beyond what inference can hold, as in a chain of doubling Concats.
 
     Functions are followed at every call: `check_calls` has bounded their number.
 
     Raises:
-        TconvError: a shape does.
+        TconvError: one does, or all of them together.
     """
-    counts: dict[str, int] = {}
     most = _MOST + 4 * sum(_whole_numbers(tensor) for tensor in model.graph.initializer)
-    _follow(model.graph, counts, functions, most)
+    if _follow(model.graph, {}, functions, most) > _IN_ALL * most:
+        raise TconvError(f"its shapes grow to more than {_IN_ALL * most:,} numbers in all")
 
 
 def _whole_numbers(tensor: Any) -> int:
@@ -45,23 +46,27 @@ def _whole_numbers(tensor: Any) -> int:
     return prod(tensor.dims) if integers and len(tensor.dims) <= 1 else 0
 
 
-def _follow(body: Any, counts: Counts, functions: Mapping[Any, Any], most: int) -> None:
+def _follow(body: Any, counts: Counts, functions: Mapping[Any, Any], most: int) -> int:
+    """Count the numbers of each value of a body; all of them together."""
+    held = 0
     for tensor in getattr(body, "initializer", ()):
         counts[tensor.name] = _whole_numbers(tensor)
     for node in body.node:
         for _, graph in subgraphs(node):
-            _follow(graph, ChainMap({}, counts), functions, most)
+            held += _follow(graph, ChainMap({}, counts), functions, most)
         called = functions.get((node.domain, node.op_type, node.overload))
         read = [counts.get(name, 0) for name in node.input]
         if called is not None:
             inside = dict(zip(called.input, read, strict=False))
-            _follow(called, inside, functions, most)
+            held += _follow(called, inside, functions, most)
             made = [inside.get(name, 0) for name in called.output]
         else:
             made = [_made(node, read)] * len(node.output)
         if max(made, default=0) > most:
             raise TconvError(f"a shape in it grows to more than {most:,} numbers")
+        held += sum(made)
         counts.update(zip(node.output, made, strict=False))
+    return held
 
 
 def _made(node: Any, read: Sequence[int]) -> int:

@@ -36,6 +36,7 @@ __all__ = [
 FIXED = "tconv.fixed"
 
 _FAR = 8  # casts and the like between a constant and its reader
+_IDENTITIES = 64  # in a row: each reader of a long chain would follow all of it
 
 
 def walk(model: ir.Model) -> Iterator[tuple[ir.Node, str]]:
@@ -167,8 +168,8 @@ def _named(value: ir.Value | None) -> Iterator[None]:
 
 
 def _behind_identity(value: ir.Value | None) -> ir.Value | None:
-    while value is not None:
-        node = value.producer()
+    for _ in range(_IDENTITIES):
+        node = None if value is None else value.producer()
         if node is None or node.op_type != "Identity" or node.domain:
             break
         value = node.inputs[0] if len(node.inputs) == 1 else None

@@ -1,0 +1,79 @@
+"""A state dict that is safe to load may still repeat itself without end, or hold what NumPy cannot."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tconv import TconvError
+from tconv.diagnosis import diagnose
+
+torch = pytest.importorskip("torch", reason="state dicts are written by PyTorch")
+
+PROBLEM = "n1 c4>2 i8x8 k4 s2 p1"
+
+
+def weight() -> Any:
+    return torch.ones(4, 2, 4, 4)
+
+
+def itself() -> dict[str, Any]:
+    made: dict[str, Any] = {"up.weight": weight()}
+    made["again"] = made
+    return made
+
+
+def doubled(times: int) -> dict[str, Any]:
+    """Dictionaries that hold the next one twice: few bytes, 2^times names."""
+    made: dict[str, Any] = {"up.weight": weight()}
+    for _ in range(times):
+        made = {"a": made, "b": made}
+    return made
+
+
+HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
+    "a dictionary in itself": (itself, "more than 32 deep"),
+    "dictionaries that double 40 times": (lambda: doubled(40), "more than 32 deep"),
+    "dictionaries that double 30 times": (lambda: doubled(30), "too many names"),
+    "float8": (lambda: {"up.weight": weight().to(torch.float8_e4m3fn)}, "tensor of torch.float8_e4m3fn"),
+    "sparse": (lambda: {"up.weight": weight().to_sparse()}, "sparse or quantized tensor of torch.float32"),
+    "no numbers": (lambda: {"up.weight": weight().to("meta")}, "tensor of torch.float32 on meta"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_state_dict_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    make, said = HOSTILE[kind]
+    path = tmp_path / "state.pt"
+    torch.save(make(), path)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(TconvError, match=said) as caught:
+        diagnose(path, layers={"up": PROBLEM})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compressed_record_is_refused_unread(tmp_path: Path) -> None:
+    torch.save({"up.weight": weight(), "zeros": torch.zeros(1 << 22)}, tmp_path / "whole.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for entry in whole.infolist():
+            bomb.writestr(entry.filename, whole.read(entry))
+    assert diagnose(tmp_path / "whole.pt", layers={"up": PROBLEM}).layers
+    with pytest.raises(TconvError, match="compressed or encrypted"):
+        diagnose(tmp_path / "bomb.pt", layers={"up": PROBLEM})
+
+
+def test_a_dictionary_that_occurs_twice_is_read_and_saved(tmp_path: Path) -> None:
+    """As that of a model and of its average, before they differ."""
+    held = {"up.weight": weight(), ("a", "pair"): 1}
+    torch.save({"model": held, "ema": held}, tmp_path / "state.pt")
+    found = diagnose(tmp_path / "state.pt", layers={"ema.up": PROBLEM})
+    (layer,) = found.layers
+    assert np.array_equal(layer.layer.weight, np.ones((4, 2, 4, 4)))
