@@ -59,7 +59,6 @@ ALLOWED = {
     "onnx/rewriting/feeds.py": "a user's inputs",
     "onnx/rewriting/runner.py": "answers of its own process",
     "onnx/rewriting/worker.py": "answers of its own process",
-    "train/checkpoint.py": "checkpoints of its own",
 }
 
 

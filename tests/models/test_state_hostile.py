@@ -57,7 +57,9 @@ def test_a_hostile_state_dict_is_refused_in_one_line(kind: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_a_compressed_record_is_refused_unread(tmp_path: Path) -> None:
+@pytest.fixture
+def bomb(tmp_path: Path) -> Path:
+    """A whole state dict, and the same with compressed records, which PyTorch's loader would take."""
     torch.save({"up.weight": weight(), "zeros": torch.zeros(1 << 22)}, tmp_path / "whole.pt")
     with (
         zipfile.ZipFile(tmp_path / "whole.pt") as whole,
@@ -65,9 +67,31 @@ def test_a_compressed_record_is_refused_unread(tmp_path: Path) -> None:
     ):
         for entry in whole.infolist():
             bomb.writestr(entry.filename, whole.read(entry))
-    assert diagnose(tmp_path / "whole.pt", layers={"up": PROBLEM}).layers
+    return tmp_path / "bomb.pt"
+
+
+def test_a_compressed_record_is_refused_unread(bomb: Path) -> None:
+    assert diagnose(bomb.with_name("whole.pt"), layers={"up": PROBLEM}).layers
     with pytest.raises(TconvError, match="compressed or encrypted"):
-        diagnose(tmp_path / "bomb.pt", layers={"up": PROBLEM})
+        diagnose(bomb, layers={"up": PROBLEM})
+
+
+@pytest.mark.parametrize(
+    ("module", "reader", "more"),
+    [("nets.classifier", "read_vgg16", ([0] * 3, [1] * 3)), ("train.checkpoint", "read_checkpoint", ())],
+)
+def test_training_refuses_it_too(
+    module: str, reader: str, more: tuple[object, ...], bomb: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = getattr(pytest.importorskip(f"tconv.{module}"), reader)
+
+    def loaded(*_: object, **__: object) -> object:
+        raise AssertionError("PyTorch would decompress it")
+
+    monkeypatch.setattr(torch, "load", loaded)
+    with pytest.raises(TconvError) as caught:
+        read(bomb, *more)
+    assert "compressed" in str(caught.value.__cause__)
 
 
 def test_a_dictionary_that_occurs_twice_is_read_and_saved(tmp_path: Path) -> None:

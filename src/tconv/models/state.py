@@ -13,10 +13,26 @@ from tconv.models.archive import Archive
 from tconv.models.layer import ModelLayer
 from tconv.models.model import Model
 
-__all__ = ["read"]
+__all__ = ["load_plain", "read"]
 
 _DEEPEST = 32  # dictionaries within dictionaries
 _NAMES = 1 << 26  # characters of all dotted names: a dictionary may occur in many, even in itself
+
+
+def load_plain(path: Path) -> Any:
+    """The tensors and plain containers of a file that `torch.save` wrote.
+
+    Raises:
+        Exception: whatever PyTorch's loader raises on a broken file; `BrokenArchive` (a ValueError) for an
+            archive that is compressed or whose records overlap: PyTorch would decompress any size.
+    """
+    import torch
+
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"PK"
+    if zipped:
+        Archive(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def read(
@@ -30,14 +46,8 @@ def read(
 
     Weights inside dictionaries, as in a checkpoint's "state_dict", need no prefix.
     """
-    import torch
-
     try:
-        with open(path, "rb") as file:
-            zipped = file.read(2) == b"PK"
-        if zipped:  # PyTorch would decompress whatever a record claims to hold
-            Archive(path)
-        whole = torch.load(path, map_location="cpu", weights_only=True)
+        whole = load_plain(path)
     except Exception as fault:  # the loader may raise anything on a broken file
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         raise TconvError(f"{path} is not a complete, safely readable state dict: {reason[:150]}") from fault
@@ -62,6 +72,8 @@ def read(
         found.append(ModelLayer(name=name, geometry=geometry, weight=_array(name, tensors[keys[name]])))
 
     def save(file: IO[bytes], weights: Mapping[str, Array]) -> None:
+        import torch
+
         made = {
             keys[name]: torch.from_numpy(weight).to(tensors[keys[name]].dtype)
             for name, weight in weights.items()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tconv.errors import TconvError
 from tconv.files import check_file
+from tconv.models.state import load_plain
 from tconv.nets.backbones import PLANS
 
 __all__ = ["read_vgg16"]
@@ -93,7 +94,7 @@ def _from_pytorch(path: Path) -> tuple[dict[str, Tensor], _Scale]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch warns of an unusual pickle before it refuses it
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_plain(path)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise TconvError(
             f"weights {path}: neither a PyTorch file of plain tensors nor HDF5; "

@@ -12,6 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from tconv.errors import TconvError
 from tconv.files import check_file, make_folder, write_aside
 from tconv.geometry.normalize import shown
+from tconv.models.state import load_plain
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked
 
@@ -30,7 +31,7 @@ class WholeFiles(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_plain(Path(path))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise TconvError(f"checkpoint {path}: no such file")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = load_plain(path)
     except Exception as fault:  # the exceptions for files of other kinds cannot be listed
         raise TconvError(
             f"checkpoint {path}: not a checkpoint of plain tensors, nothing was loaded"
