@@ -22,14 +22,11 @@ from tconv import TconvError
 from tconv.cli import main
 from tconv.onnx import read
 from tests.helpers import PATIENCE
+from tests.onnx.growing import calling, cycle, doubling, doubling_calls, function, nested, node, wide_shapes
 from tests.onnx.helpers import layer, model_proto, refused, saved
 
 GB = 1 << 30
 WEIGHT = np.ones((4, 3, 3, 3), np.float32)
-
-
-def node(op: str, inputs: list[str], outputs: list[str], **options: object) -> onnx.NodeProto:
-    return helper.make_node(op, inputs, outputs, **options)
 
 
 def tensor(**fields: object) -> onnx.ModelProto:
@@ -76,69 +73,6 @@ def test_files_of_another_kind(tmp_path: Path, kind: str) -> None:
         read(path)
 
 
-def _cycle() -> onnx.ModelProto:
-    return model_proto(
-        [node("Relu", ["b"], ["a"]), node("Relu", ["a"], ["b"])], inputs={"x": [1]}, outputs=["b"]
-    )
-
-
-def _function(name: str, calls: str, many: int = 1) -> onnx.FunctionProto:
-    """A function that calls another one, again and again."""
-    steps = [node(calls, [f"v{i}"], [f"v{i + 1}"], domain="d") for i in range(many)]
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("d", 1)]
-    return helper.make_function("d", name, ["v0"], [f"v{many}"], steps, opsets)
-
-
-def _calling(*functions: onnx.FunctionProto) -> onnx.ModelProto:
-    call = node(functions[0].name, ["x"], ["y"], domain="d")
-    return model_proto([call], inputs={"x": [1]}, functions=functions)
-
-
-def _doubling(times: int) -> onnx.ModelProto:
-    steps = [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(times)]
-    ends = node("Shape", ["x"], ["s0"]), node("Reshape", ["x", f"s{times}"], ["y"])
-    return model_proto([ends[0], *steps, ends[1]], inputs={"x": [1, 4, 8, 8]})
-
-
-def _wide_shapes(many: int) -> onnx.ModelProto:
-    """Shapes of which each is small enough, and all of them together are not."""
-    first = [node("Shape", ["x"], ["s0"])]
-    first += [node("Concat", [f"s{i}", f"s{i}"], [f"s{i + 1}"], axis=0) for i in range(13)]
-    rest = [node("Identity", ["s13"], [f"t{i}"]) for i in range(many)]
-    last = node("Reshape", ["x", f"t{many - 1}"], ["y"])
-    return model_proto([*first, *rest, last], inputs={"x": [1, 4, 8, 8]})
-
-
-def _doubling_calls(deep: int) -> onnx.ModelProto:
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("d", 1)]
-    functions = []
-    for i in range(deep):
-        after = (
-            node(f"f{i + 1}", ["b"], ["c"], domain="d") if i < deep - 1 else node("Identity", ["b"], ["c"])
-        )
-        double = node("Concat", ["a", "a"], ["b"], axis=0)
-        functions.append(helper.make_function("d", f"f{i}", ["a"], ["c"], [double, after], opsets))
-    steps = [
-        node("Shape", ["x"], ["s"]),
-        node("f0", ["s"], ["t"], domain="d"),
-        node("Reshape", ["x", "t"], ["y"]),
-    ]
-    return model_proto(steps, inputs={"x": [1, 4, 8, 8]}, functions=functions, domains=["d"])
-
-
-def _nested(deep: int) -> onnx.ModelProto:
-    def graph(step: onnx.NodeProto) -> onnx.GraphProto:
-        return helper.make_graph([step], "g", [], [helper.make_empty_tensor_value_info(step.output[0])])
-
-    inner = graph(node("Relu", ["x"], ["o0"]))
-    for i in range(1, deep):
-        other = graph(node("Relu", ["x"], [f"e{i}"]))
-        inner = graph(node("If", ["c"], [f"o{i}"], then_branch=inner, else_branch=other))
-    made = model_proto(list(inner.node), inputs={"x": [1]}, outputs=[f"o{deep - 1}"])
-    made.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
-    return made
-
-
 def _opset(version: int, domain: str = "") -> onnx.ModelProto:
     proto = layer()
     proto.opset_import[0].version = version
@@ -170,31 +104,31 @@ def _wide() -> onnx.ModelProto:
 
 
 BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
-    "cycle": (_cycle, "b is read before it is defined: a cycle, or a wrong order"),
+    "cycle": (cycle, "b is read before it is defined: a cycle, or a wrong order"),
     "made nowhere": (lambda: model_proto([node("Relu", ["z"], ["y"])], {"x": [1]}), "z is not defined"),
     "no output": (lambda: model_proto([node("Relu", ["x"], ["z"])], {"x": [1]}), "y is not defined in it"),
     "made twice": (_twice, "y is defined twice"),
-    "function of itself": (lambda: _calling(_function("f", "f")), "function f calls itself"),
+    "function of itself": (lambda: calling(function("f", "f")), "function f calls itself"),
     "functions of each other": (
-        lambda: _calling(_function("f", "g"), _function("g", "f")),
+        lambda: calling(function("f", "g"), function("g", "f")),
         "calls itself",
     ),
     "functions that explode": (
-        lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 10) for i in range(9)), _function("f9", "Relu")),
+        lambda: calling(*(function(f"f{i}", f"f{i + 1}", 10) for i in range(9)), function("f9", "Relu")),
         "have more than 5,000 nodes, counted at every call",
     ),
     "functions that double 24 times": (
-        lambda: _calling(*(_function(f"f{i}", f"f{i + 1}", 2) for i in range(23)), _function("f23", "Relu")),
+        lambda: calling(*(function(f"f{i}", f"f{i + 1}", 2) for i in range(23)), function("f23", "Relu")),
         "have more than 5,000 nodes, counted at every call",
     ),
-    "a shape that doubles 40 times": (lambda: _doubling(40), "a shape in it grows to more than 1,000,000"),
-    "a thousand long shapes": (lambda: _wide_shapes(1000), "its shapes grow to more than 16,000,000 numbers"),
-    "a shape that functions double": (lambda: _doubling_calls(20), "a shape in it grows to more"),
+    "a shape that doubles 40 times": (lambda: doubling(40), "a shape in it grows to more than 1,000,000"),
+    "a thousand long shapes": (lambda: wide_shapes(1000), "its shapes grow to more than 16,000,000 numbers"),
+    "a shape that functions double": (lambda: doubling_calls(20), "a shape in it grows to more"),
     "functions in functions": (
-        lambda: _calling(*(_function(f"f{i}", f"f{i + 1}") for i in range(30)), _function("f30", "Relu")),
+        lambda: calling(*(function(f"f{i}", f"f{i + 1}") for i in range(30)), function("f30", "Relu")),
         "function calls nested more than 24 deep",
     ),
-    "graphs too deep": (lambda: _nested(27), "subgraphs more than 24 deep"),
+    "graphs too deep": (lambda: nested(27), "subgraphs more than 24 deep"),
     "opset of the future": (lambda: _opset(999), "opset 999 is unknown; 1 to "),
     "opset zero": (lambda: _opset(0), "opset 0 is unknown"),
     "opset of nobody": (lambda: _opset(1, "nobody"), "no opset for the domain ai.onnx"),
@@ -258,7 +192,7 @@ def _computed(**options: object) -> onnx.ModelProto:
 
 
 def _empty_branch() -> onnx.ModelProto:
-    proto = _nested(2)
+    proto = nested(2)
     branch = next(a for a in proto.graph.node[0].attribute if a.name == "then_branch")
     branch.ClearField("g")
     return proto
