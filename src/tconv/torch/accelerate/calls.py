@@ -37,7 +37,9 @@ def called(module: nn.Module) -> list[str]:
     """
     forward = inspect.unwrap(type(module).forward)
     # A subclass that keeps PyTorch's forward calls nothing by itself.
-    if not isinstance(forward, FunctionType) or forward.__module__.startswith(("torch.", "tconv.")):
+    if not isinstance(forward, FunctionType):
+        return []
+    if forward.__module__.startswith("torch.") or forward.__module__ == "tconv.torch.modules":
         return []
     found: set[str] = set()
     _read(type(module), forward, found, set())
