@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a process that Ctrl-C reaches, and that ends with its test."""
+"""What tests of several rooms share: refusals, and a process that Ctrl-C reaches and that is always ended."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["PATIENCE", "started"]
+import pytest
+
+from tconv import TconvError
+
+__all__ = ["PATIENCE", "refused_in_one_line", "started"]
 
 #: Seconds that a test waits for another process before it fails: far more than a busy machine takes.
 PATIENCE = 300
@@ -40,3 +44,13 @@ def started(*words: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
+
+
+def refused_in_one_line(call: Callable[[], object], pieces: Iterable[str]) -> None:
+    """Check that a call is refused by one line that holds all `pieces`."""
+    with pytest.raises(TconvError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for piece in pieces:
+        assert piece in message

@@ -24,7 +24,8 @@ Label = npt.NDArray[np.uint8]
 
 _GRAY = ("1", "L", "LA")
 
-# What turns the pixels of a file upright, for each EXIF orientation but 1.
+# What turns the pixels of a file upright, for each EXIF orientation but 1. Pillow's exif_transpose does the
+# same, but also rewrites the EXIF data, which raises where they are damaged.
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
