@@ -231,6 +231,20 @@ class TestTerminal:
         assert "\x1b" not in shown.getvalue()
         assert "T101 warning: up" in shown.getvalue()
 
+    def test_a_finding_has_the_colour_of_its_severity_whatever_its_words(self, shown: Terminal) -> None:
+        pytest.importorskip("rich", reason="terminals need rich")
+        entries = (("up", "why", "fix"),)
+        found = [
+            Findings("T1", "note", "an error: told", "m", entries),
+            Findings("T2", "error", "a note: told", "m", entries),
+        ]
+        terminal.show(Document("", (Section("s", "", tuple(found)),)), shown)
+        heads = [line for line in shown.getvalue().splitlines() if "told" in line]
+        blue, red = "\x1b[34m", "\x1b[1;31m"
+        assert [line.startswith(colour) for line, colour in zip(heads, (blue, red), strict=True)] == [
+            True
+        ] * 2
+
     def test_lines_keep_to_the_width(self, shown: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("rich", reason="terminals need rich")
         monkeypatch.setenv("COLUMNS", "44")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -57,20 +57,11 @@ def test_the_message_is_that_of_arrays() -> None:
     assert not isinstance(arrays.value, RuntimeError)
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    """PyTorch computes outputs without cells by oneDNN alone, which it calls only on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("padding", [1, (1, 0), (0, 1)])
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_an_output_without_cells(axes: int, padding: Any, last: bool, two_threads: None) -> None:
-    """PyTorch has it where gradients are recorded."""
+    """PyTorch has it where gradients are recorded, and by oneDNN alone, which it calls on several threads."""
     padding = padding if isinstance(padding, int) else (*padding, *(0,) * axes)[:axes]
     if padding in [(0,), (0, 0, 0)] or (last and axes == 1):
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,10 @@ from tests.helpers import PATIENCE
 # Not ours: Python warns of every fork of a process with threads, PyTorch's workers among them, and JAX does
 # so once another test has imported it.
 pytestmark = [
+    pytest.mark.usefixtures("two_threads"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
     pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 class Upsampled(Dataset[tuple[Tensor, Tensor, int]]):

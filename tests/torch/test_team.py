@@ -18,12 +18,9 @@ LAYER: dict[str, Any] = {"stride": 2, "padding": 1}
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    """Several, however many the processors are; and the engine joined again."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
+def _joined(two_threads: None) -> Iterator[None]:
+    """Several threads; and the engine joined again."""
     yield
-    torch.set_num_threads(before)
     team.join()
 
 

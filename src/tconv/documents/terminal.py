@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 
 from tconv.documents import text
 from tconv.documents.cells import shown
-from tconv.documents.document import Cell, Document, Item, Mark, Table
+from tconv.documents.document import Cell, Document, Findings, Item, Mark, Table
 from tconv.errors import printable
 
 if TYPE_CHECKING:
@@ -89,16 +89,13 @@ def _blocks(items: Sequence[Item], width: int, indented: bool) -> Iterator[list[
                 if isinstance(item, Table):
                     yield [_Laid(item, 2 * indented)]
             continue
-        styled = _severity if kind == "Findings" else _Styled
-        lines = [styled(line) for line in text.body([*group], width, indented)]
-        if lines:
-            yield [*lines]
-
-
-def _severity(line: str) -> _Styled:
-    """A line of findings: the first one, which names the severity, has its colour."""
-    names = (name for name in ("error", "warning", "note") if f" {name}: " in line)
-    return _Styled(line, "" if line.startswith(" ") else _TONES.get(next(names, ""), ""))
+        # Each finding by itself: its first line has the colour of its severity.
+        for part in [[item] for item in group] if kind == "Findings" else [[*group]]:
+            first = part[0]
+            style = _TONES.get(first.severity, "") if isinstance(first, Findings) else ""
+            lines = [*text.body(part, width, indented)]
+            if lines:
+                yield [_Styled(lines[0], style), *map(_Styled, lines[1:])]
 
 
 def _fits(item: Item, width: int) -> bool:

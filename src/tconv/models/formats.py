@@ -1,7 +1,7 @@
 """The formats that can be read, by suffix: NumPy arrays, state dicts, exported programs and ONNX.
 
-A reader takes a path and returns a `Model`. No pickled object is made and nothing of a file is run, whatever
-it holds.
+A reader takes a path and the options that apply to its format, and returns a `Model`. No pickled object is
+made and nothing of a file is run, whatever it holds.
 """
 
 from __future__ import annotations
@@ -76,16 +76,12 @@ def read(
     kind = SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise TconvError(f"{path}: unknown suffix {path.suffix!r}; {', '.join(SUFFIXES)} can be read")
-    given = {
-        "problem": problem is not None,
-        "layers": bool(layers),
-        "problems": any(geometry is not None for geometry in layers.values()),
-        "input": bool(sizes),
-    }
-    for option, used in given.items():
-        if used and option not in kind.takes:
+    given = {"problem": problem, "layers": layers, "input": sizes}
+    used = {**given, "problems": any(geometry is not None for geometry in layers.values())}
+    for option in _OPTIONS:
+        if used[option] and option not in kind.takes:
             fits = " and ".join(_OPTIONS[name] for name in _OPTIONS if name in kind.takes)
             raise TconvError(f"{path} is a {kind.name}: {_OPTIONS[option]} does not apply; {fits} would fit")
     module = importlib.import_module(f"tconv.models.{kind.module}")
-    found: Model = module.read(path, layers=layers, problem=problem, sizes=sizes)
+    found: Model = module.read(path, **{name: value for name, value in given.items() if name in kind.takes})
     return found

@@ -18,13 +18,7 @@ from tconv.models.model import Model
 __all__ = ["read"]
 
 
-def read(
-    path: Path,
-    *,
-    layers: Mapping[str, Geometry | None],
-    problem: Geometry | None,
-    sizes: Mapping[str, tuple[int, ...]],
-) -> Model:
+def read(path: Path, *, problem: Geometry | None) -> Model:
     """The weight as a layer that has the file's name."""
     if problem is None:
         raise TconvError(f"{path}: which layer is it of? give --problem, such as 'n1 c64>3 i64x64 k4 s2 p1'")

@@ -35,13 +35,7 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def read(
-    path: Path,
-    *,
-    layers: Mapping[str, Geometry | None],
-    problem: Geometry | None,
-    sizes: Mapping[str, tuple[int, ...]],
-) -> Model:
+def read(path: Path, *, layers: Mapping[str, Geometry | None]) -> Model:
     """All transposed convolutions, of PyTorch and of tconv, and the convolutions around them."""
     program = load(path)
     try:

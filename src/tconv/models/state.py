@@ -35,13 +35,7 @@ def load_plain(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def read(
-    path: Path,
-    *,
-    layers: Mapping[str, Geometry | None],
-    problem: Geometry | None,
-    sizes: Mapping[str, tuple[int, ...]],
-) -> Model:
+def read(path: Path, *, layers: Mapping[str, Geometry | None]) -> Model:
     """The named layers; a name is that of the layer (up.0) or of its weight (up.0.weight).
 
     Weights inside dictionaries, as in a checkpoint's "state_dict", need no prefix.

@@ -14,15 +14,9 @@ from tconv.models.onnx import reader
 __all__ = ["read"]
 
 
-def read(
-    path: Path,
-    *,
-    layers: Mapping[str, Geometry | None],
-    problem: Geometry | None,
-    sizes: Mapping[str, tuple[int, ...]],
-) -> Model:
+def read(path: Path, *, layers: Mapping[str, Geometry | None], input: Mapping[str, tuple[int, ...]]) -> Model:
     """All transposed convolutions, and the convolutions around them; `layers` selects some by name."""
-    found = reader.read(path, input=sizes)
+    found = reader.read(path, input=input)
     if all(layer.conv for layer in found.layers):
         some = ", ".join(sorted({clean(node.op_type) for node in found.onnx.graph})[:8])
         raise TconvError(f"{path}: it has no transposed convolution with constant weights; it has {some}")
