@@ -34,6 +34,19 @@ def test_a_single_product_stays_within_its_bound() -> None:
     assert 2.0**-24 < error.max() <= 2.0**-21
 
 
+@pytest.mark.parametrize("exponent", [-90, -104, -108, -112, -116, -120, -124, -126])
+def test_small_numbers_lose_what_their_lower_parts_held(exponent: int) -> None:
+    """A part below 2^-126 counts as zero, and two of the three may be."""
+    geometry = Geometry.parse("n1 c1>16 i4096 k1")
+    rng = np.random.default_rng(5)
+    x = (rng.uniform(1, 2, geometry.input_shape) * 2.0**exponent).astype(np.float32)
+    weight = (rng.uniform(1, 2, geometry.weight_shape) * 2.0**60).astype(np.float32)
+    exact = views.scatter(x.astype(np.float64), weight.astype(np.float64), geometry)
+    error = np.abs(run(in_registers(geometry), arrays(x, weight)) - exact) / np.abs(exact)
+    assert error.max() <= 2.0**-21 + 2.0**-125 / 2.0**exponent
+    assert (error.max() > 2.0**-21) == (exponent < -104)
+
+
 def test_sums_are_closer_than_those_of_vectors() -> None:
     geometry = Geometry.parse("n1 c300>24 i20x21 k4 s2 p1")
     rng = np.random.default_rng(3)
