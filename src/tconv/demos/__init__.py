@@ -86,7 +86,9 @@ class Demo:
 
 
 OPTIONS: dict[str, Option] = {
+    "data": Option("FOLDER", Path, "folder of the data, instead of where they are looked for"),
     "epochs": Option("N", int, "epochs of each training"),
+    "steps": Option("N", int, "steps of each training"),
 }
 
 DEMOS: dict[str, Demo] = {
@@ -100,6 +102,14 @@ DEMOS: dict[str, Demo] = {
             "tconv.demos.upsampling",
             ("epochs",),
             "runs/demo",
+        ),
+        Demo(
+            "dcgan",
+            "generators learn to draw clothes, with four ways to double a map",
+            8,
+            "Fashion-MNIST, from Debian's package",
+            "tconv.demos.dcgan",
+            ("data", "steps"),
         ),
     )
 }

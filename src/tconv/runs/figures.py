@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["curves", "filter_tile", "picture_uri", "png_uri", "series"]
+__all__ = ["curves", "filter_tile", "picture_uri", "png_uri", "series", "sheet"]
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -36,6 +36,19 @@ def filter_tile(weights: Floats, largest: float) -> str:
     share = np.clip(weights / (largest or 1.0), -1, 1)[:, :, None]
     full = np.where(share > 0, (178, 24, 43), (33, 102, 172))
     return png_uri((255 + (full - 255) * np.abs(share)).round().astype(np.uint8))
+
+
+def sheet(pictures: Bytes, columns: int) -> Bytes:
+    """Gray pictures (n, h, w) side by side, row by row, as one; the last row is filled with black.
+
+    >>> sheet(np.arange(1, 4, dtype=np.uint8)[:, None, None], 2).tolist()
+    [[1, 2], [3, 0]]
+    """
+    count, height, width = pictures.shape
+    rows = -(-count // columns)
+    filled = np.zeros((rows * columns, height, width), np.uint8)
+    filled[:count] = pictures
+    return filled.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
 
 
 def png_uri(values: Bytes, table: Bytes | None = None) -> str:

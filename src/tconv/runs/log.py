@@ -46,9 +46,9 @@ _LEVELS = {
 class EpochLog(Callback):
     """Keeps one row per finished epoch in the checkpoint, and writes log.csv from it.
 
-    ``columns`` are the names of a row: "epoch", "step", "lr" and "seconds" are filled in here, the others
-    are metrics that the module logs. The checkpoint is authoritative: after a kill the file is rewritten, so
-    it never repeats or lacks an epoch.
+    ``columns`` are the names of a row. "epoch" and "seconds", which every log has, "step" and "lr" are
+    filled in here; the others are metrics that the module logs. The checkpoint is authoritative: after a
+    kill the file is rewritten, so it never repeats or lacks an epoch.
     """
 
     def __init__(self, out: Path, columns: Sequence[str]) -> None:
@@ -96,7 +96,9 @@ class EpochLog(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         found = trainer.callback_metrics
-        row: Row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        row: Row = {"epoch": trainer.current_epoch + 1}
+        if "step" in self.columns:
+            row["step"] = trainer.global_step
         row |= {name: float(found[name]) for name in self.columns if name in found}
         if "lr" in self.columns:
             row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])

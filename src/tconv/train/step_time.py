@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tconv.runs.timing import in_turns
 from tconv.torch import ConvTranspose2d
 from tconv.train.batches import TrainingPictures, collate
 from tconv.train.pictures import IGNORED
@@ -20,7 +19,6 @@ from tconv.train.pictures import IGNORED
 __all__ = ["StepTime", "step_times", "with_pytorch_layers"]
 
 BATCHES = 4
-WARM_UP = 2
 OPTIONS = (
     "in_channels",
     "out_channels",
@@ -62,9 +60,9 @@ def step_times(
         collate([training[0, (start * batch + offset) % count] for offset in range(batch)])
         for start in range(BATCHES)
     ]
-    step = _in_turns({key: _stepper(network) for key, network in rivals.items()}, batches, rounds)
+    step = in_turns({key: _stepper(network, batches) for key, network in rivals.items()}, rounds)
     ups = {key: _upsampler(network, batches[0][0]) for key, network in rivals.items()}
-    upsampling = _in_turns(ups, batches, rounds)
+    upsampling = in_turns(ups, rounds)
     return {
         name: StepTime(
             step=step[name, False],
@@ -92,27 +90,14 @@ def with_pytorch_layers(network: nn.Module) -> nn.Module | None:
 
 
 Pair = tuple[Tensor, Tensor]
-Key = tuple[str, bool]
 
 
-def _in_turns(
-    rivals: Mapping[Key, Callable[[Pair], None]], batches: list[Pair], rounds: int
-) -> dict[Key, float]:
-    seconds: dict[Key, list[float]] = {key: [] for key in rivals}
-    for number in range(WARM_UP + rounds):
-        for key, act in rivals.items():
-            begun = time.perf_counter()
-            act(batches[number % len(batches)])
-            if number >= WARM_UP:
-                seconds[key].append(time.perf_counter() - begun)
-    return {key: statistics.median(times) for key, times in seconds.items()}
-
-
-def _stepper(network: nn.Module) -> Callable[[Pair], None]:
+def _stepper(network: nn.Module, batches: list[Pair]) -> Callable[[int], None]:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     network.train()
 
-    def act(batch: Pair) -> None:
+    def act(number: int) -> None:
+        batch = batches[number % len(batches)]
         optimizer.zero_grad()
         loss = cross_entropy(network(batch[0]), batch[1].long(), ignore_index=IGNORED)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -121,7 +106,7 @@ def _stepper(network: nn.Module) -> Callable[[Pair], None]:
     return act
 
 
-def _upsampler(network: nn.Module, pictures: Tensor) -> Callable[[Pair], None]:
+def _upsampler(network: nn.Module, pictures: Tensor) -> Callable[[int], None]:
     """The upsampling layers alone, on the maps that they get in `network`."""
     layers = network.get_submodule("upsample").children()
     given: list[tuple[nn.Module, Tensor]] = []
@@ -134,7 +119,7 @@ def _upsampler(network: nn.Module, pictures: Tensor) -> Callable[[Pair], None]:
     for hook in hooks:
         hook.remove()
 
-    def act(_: Pair) -> None:
+    def act(_: int) -> None:
         for layer, scores in given:
             enlarged = layer(scores.requires_grad_())
             enlarged.backward(torch.ones_like(enlarged))
