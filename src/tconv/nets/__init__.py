@@ -1,4 +1,4 @@
-"""Networks built on the project's transposed convolutions: FCN-32s, 16s and 8s over two backbones.
+"""Networks built on the project's transposed convolutions: FCNs over two backbones, deconvolutional networks.
 
 The names of the options are listed here without PyTorch, so that a command line can show them before it loads
 it.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.deconvolutional import DeconvNet as DeconvNet
     from tconv.nets.fcn import FCN as FCN
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS"]
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "DeconvNet"]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from tconv.nets.fcn import FCN
 
         return FCN
+    if name == "DeconvNet":
+        from tconv.nets.deconvolutional import DeconvNet
+
+        return DeconvNet
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
