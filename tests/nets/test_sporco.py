@@ -72,7 +72,7 @@ def cost(layer: SparseLayer, maps: np.ndarray, y: np.ndarray) -> float:
 def test_the_cost_is_that_of_sporco(cbpdn: Any, solver: str, strength: float) -> None:
     layer, y = problem(strength)
     truth = cost(layer, sporco_maps(cbpdn, solver, layer, y), y)
-    ours = cost(layer, infer(layer, y, Continuation(refinement=100)), y)
+    ours = cost(layer, infer(layer, y, Continuation(refinement=300)), y)
     assert ours == pytest.approx(truth, rel=2e-3)
     published = infer(layer, y, Continuation(last=1000, rounds=60, iterations=4, refinement=0))
     assert cost(layer, published, y) == pytest.approx(truth, rel=0.01)
@@ -86,4 +86,4 @@ def test_the_cost_is_close_to_the_bound_of_the_dual_problem(strength: float) -> 
     u = strength * (y - layer.rebuild(maps))
     u /= max(1.0, np.abs(layer.correlate(u)).max())
     bound = np.vdot(u, y) - np.vdot(u, u) / (2 * strength)
-    assert bound <= cost(layer, maps, y) <= 1.01 * bound
+    assert bound <= cost(layer, maps, y) <= 1.025 * bound
