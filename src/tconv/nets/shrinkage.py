@@ -47,7 +47,7 @@ def shrink(values: npt.NDArray[Any], weight: float, p: float) -> npt.NDArray[Any
     if not weight > 0:
         raise TconvError(f"weight={weight}: a shrinkage needs a positive weight")
     if p == 1:
-        return np.sign(values) * np.maximum(np.abs(values) - values.dtype.type(1 / weight), 0)
+        return np.asarray(np.sign(values) * np.maximum(np.abs(values) - values.dtype.type(1 / weight), 0))
     result = np.zeros_like(values)
     kept = np.abs(values) > threshold(weight, p)
     far = np.abs(values[kept])

@@ -86,11 +86,10 @@ class Step:
     def cost(self, layer: SparseLayer, picture: Array) -> Array:
         """The cost with the auxiliary maps, of each picture of the batch."""
         error = layer.rebuild(self.maps) - picture
-        return (
-            layer.strength / 2 * _sums(error, error)
-            + self.beta / 2 * _sums(self.maps - self.sparse, self.maps - self.sparse)
-            + np.sum(np.abs(self.sparse, dtype=np.float64) ** layer.p, axis=(1, 2, 3))
-        )
+        apart = self.maps - self.sparse
+        sparsity = np.sum(np.abs(self.sparse, dtype=np.float64) ** layer.p, axis=(1, 2, 3))
+        tied = layer.strength * _sums(error, error) + self.beta * _sums(apart, apart)
+        return np.asarray(tied / 2 + sparsity)
 
 
 def infer(layer: SparseLayer, picture: Array, continuation: Continuation) -> Array:
@@ -172,7 +171,7 @@ def _solve(layer: SparseLayer, right: Array, beta: float, start: Array, iteratio
 
 
 def _sums(a: Array, b: Array) -> Array:
-    return np.sum(a * b, axis=(1, 2, 3), dtype=np.float64)
+    return np.asarray(np.sum(a * b, axis=(1, 2, 3), dtype=np.float64))
 
 
 def _scaled(above: Array, below: Array, like: Array) -> Array:

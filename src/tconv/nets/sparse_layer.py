@@ -131,7 +131,8 @@ class SparseLayer:
         """`cost`, where the maps are already rebuilt."""
         error = rebuilt - picture
         sparsity = np.sum(np.abs(maps, dtype=np.float64) ** self.p, axis=(1, 2, 3))
-        return self.strength / 2 * np.sum(error**2, axis=(1, 2, 3), dtype=np.float64) + sparsity
+        squares = np.sum(error**2, axis=(1, 2, 3), dtype=np.float64)
+        return np.asarray(self.strength / 2 * squares + sparsity)
 
     def largest_gain(self, size: tuple[int, ...]) -> float:
         """A bound on |rebuild(maps)|^2 / |maps|^2 for pictures of this height and width.
