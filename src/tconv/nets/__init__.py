@@ -10,15 +10,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.deconvolutional import DeconvNet as DeconvNet
     from tconv.nets.fcn import FCN as FCN
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS"]
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "DeconvNet"]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
 UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
+    "DeconvNet": "deconvolutional",
     "FCN": "fcn",
 }
 """Name of a class or function -> the module of this room that defines it."""
