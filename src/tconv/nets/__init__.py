@@ -10,10 +10,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.dcgan import Discriminator as Discriminator
+    from tconv.nets.dcgan import Generator as Generator
     from tconv.nets.deconvolutional import DeconvNet as DeconvNet
     from tconv.nets.fcn import FCN as FCN
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "DeconvNet"]
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "DeconvNet", "Discriminator", "Generator"]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
@@ -21,7 +23,9 @@ UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
     "DeconvNet": "deconvolutional",
+    "Discriminator": "dcgan",
     "FCN": "fcn",
+    "Generator": "dcgan",
 }
 """Name of a class or function -> the module of this room that defines it."""
 

@@ -102,7 +102,7 @@ def equal_width(
     >>> equal_width("nearest", like="transposed5", size=64, channels=3, width=128)
     207.0
     """
-    step = 2 ** (len(stages(size, width)) - 1)
+    step = 1 << (len(stages(size, width)) - 1)
 
     def count(widest: int) -> int:
         return _parameters(way, size, channels, widest / step, latent)
@@ -110,8 +110,7 @@ def equal_width(
     wanted = _parameters(like, size, channels, width, latent)
     widest = range(step, 8 * int(width * step) + step)
     after = bisect_left(widest, wanted, key=count)
-    found: int = min(widest[max(0, after - 1) : after + 1], key=lambda each: abs(count(each) - wanted))
-    return found / step
+    return min(widest[max(0, after - 1) : after + 1], key=lambda each: abs(count(each) - wanted)) / step
 
 
 class Generator(nn.Module):
