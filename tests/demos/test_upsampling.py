@@ -23,6 +23,7 @@ from tconv.cli import main  # noqa: E402
 from tconv.demos.upsampling import UPSAMPLINGS, as_dict, document, run  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.nets.fcn import FCN  # noqa: E402
+from tconv.train import comparison  # noqa: E402
 from tconv.train.batches import Normalisation, TrainingPictures  # noqa: E402
 from tconv.train.comparison import Comparison  # noqa: E402
 from tconv.train.evaluate import evaluate  # noqa: E402
@@ -79,6 +80,34 @@ def test_every_variant_is_trained_alike_and_evaluated_on_the_test_split(
         assert variant.evaluation.confusion.sum() == 3 * 83 * 90
     assert settings[0] == settings[1] == settings[2]
     assert not list(out.rglob("*.part"))
+
+
+def test_a_stopped_demo_goes_on_and_ends_equal(
+    made: tuple[Comparison, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin = comparison.fit
+
+    def stopped(data: Discs, out: Path, **options: object) -> object:
+        if out.name == "bilinear":
+            raise KeyboardInterrupt
+        return begin(data, out, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(comparison, "fit", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, epochs=2, data=Discs(), rounds=1)
+    assert "epoch 2/2" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+    again = run(tmp_path, epochs=2, data=Discs(), rounds=1)
+    notes = capsys.readouterr().err
+    assert "has finished its 2 epochs already" in notes
+    assert notes.count("epoch 2/2") == 2  # of the other two
+    for old, new in zip(made[0].variants, again.variants, strict=True):
+        assert np.array_equal(old.evaluation.confusion, new.evaluation.confusion)
+        assert [r["train_loss"] for r in old.run.rows] == [r["train_loss"] for r in new.run.rows]
 
 
 def test_only_learned_upsampling_moves(made: tuple[Comparison, Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tconv.documents import Document, Section, Table
-from tconv.train.settings import Settings
+from tconv.train.settings import Settings, checked
 
 if TYPE_CHECKING:
     from tconv.train.comparison import Comparison, Variant
@@ -35,7 +35,7 @@ def run(
     """Train, evaluate and time all variants, and write `out`/report.html and `out`/summary.png.
 
     Without `epochs`, they are as many as fit into `minutes`, reckoned from `MINUTES`. Training steps are
-    timed for `rounds` rounds.
+    timed for `rounds` rounds. Runs of a demo that was stopped are resumed, if they have the same settings.
 
     Raises:
         TconvError: a setting is out of range, the data set is missing, or a file cannot be written.
@@ -53,10 +53,16 @@ def run(
         settings["epochs"] = max(1, min(SETTINGS["epochs"], int(SETTINGS["epochs"] * minutes / MINUTES)))
         note(f"{settings['epochs']} epochs for each upsampling, about {minutes:g} minutes on two cores")
     opened = open_data(data) if isinstance(data, str) else data
-    found = compare(opened, out, UPSAMPLINGS, rounds=rounds, **settings)
-    write_report(found, out / "report.html")
+    report = out / "report.html"
+    checked(settings, ranks=1)
+    # With a report the demo in the folder was finished: this is another one, which may be stopped, too.
+    go_on = not report.exists()
+    if not go_on:
+        report.unlink()
+    found = compare(opened, out, UPSAMPLINGS, rounds=rounds, go_on=go_on, **settings)
+    write_report(found, report)
     summary_picture(found, out / "summary.png")
-    note(f"report: {out / 'report.html'}")
+    note(f"report: {report}")
     return found
 
 

@@ -11,10 +11,11 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from tconv.errors import TconvError
 from tconv.files import make_folder
 from tconv.runs.log import note
 from tconv.train.batches import TrainingPictures
-from tconv.train.checkpoint import load_segmenter
+from tconv.train.checkpoint import load_segmenter, read_checkpoint
 from tconv.train.data import Data
 from tconv.train.evaluate import Evaluation, evaluate
 from tconv.train.measures import measures
@@ -87,13 +88,14 @@ def compare(
     *,
     pictures: int = 6,
     rounds: int = 12,
+    go_on: bool = False,
     **given: Unpack[Settings],
 ) -> Comparison:
     """Train one run for each way of upsampling in `out`/NAME, and evaluate the best epoch of each on `test`.
 
     The test split is evaluated once per variant, after its training.  Training steps are timed for
     `rounds` rounds at the end, all variants in turns on the same batches.  Runs of an earlier comparison in
-    the same folder are replaced.
+    the same folder are replaced; with `go_on`, those with the same settings are resumed.
 
     Raises:
         TconvError: as in `fit`.
@@ -105,8 +107,12 @@ def compare(
         note(f"training with {upsampling} upsampling")
         begun = time.perf_counter()
         settings: Settings = {**given, "upsampling": upsampling}
-        run = fit(data, _emptied(out / upsampling), **settings)
-        runs[upsampling] = run, time.perf_counter() - begun
+        folder = out / upsampling
+        resume = go_on and _has_run(folder, settings)
+        run = fit(data, folder if resume else _emptied(folder), resume=resume, **settings)
+        spent = time.perf_counter() - begun
+        # A resumed run was trained in earlier calls, too.
+        runs[upsampling] = run, max(spent, sum(row["seconds"] for row in run.rows))
     test = data.split("test")
     chosen = np.unique(np.linspace(0, len(test) - 1, pictures).round().astype(int)).tolist()
     shown = tuple(Shown(test.names[i], *test[i]) for i in chosen)
@@ -136,6 +142,15 @@ def compare(
         for name, (run, seconds) in runs.items()
     )
     return Comparison(data, used, variants, shown, time.perf_counter() - start)
+
+
+def _has_run(folder: Path, settings: Settings) -> bool:
+    """Whether the folder holds a run with these settings."""
+    try:
+        held = read_checkpoint(folder / "last.ckpt")["hyper_parameters"]
+    except TconvError:
+        return False
+    return all(held[name] == value for name, value in checked(settings, ranks=1).items())
 
 
 def _emptied(folder: Path) -> Path:
