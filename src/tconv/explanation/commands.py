@@ -23,14 +23,15 @@ example:
   tconv explain "n1 c1>1 i5x5 k3 s2 p1" --output 3,4 --input-cell 1,1
   tconv explain "n1 c1>1 i2x2 k3 s2 p0:1" --values "1,2;3,4" ones   # these numbers in all five views
   tconv explain --from keras "Conv2DTranspose(8, 3, strides=2, padding='same')" --input 5x5
-  tconv explain "n1 c512>256 i4x4 k4 s2 p1" "c256>128 k4 s2 p1" "c128>3 k4 s2 p1"     # a stack of layers
+  tconv explain "n1 c512>256 i4x4 k4 s2 p1" "c256>128 k4 s2 p1" "c128>3 k4 s2 p1"  # a stack of layers
 
 Explains the size of the output, the recipe with inserted zeros, which inputs and taps contribute to a cell,
 the phases, how even the coverage is, the multiplications, the matrix, and the call in every framework.
 
-Of several problems, each takes the output of the one before: explains sizes, receptive fields, alignment, the
-coverage of all layers together, multiplications and parameters, and the one layer that the stack equals. A
-later PROBLEM may leave out n, c and i. A convolution of stride 1 is written as a layer of stride 1.
+Several problems are a stack: each layer takes the output of the one before. The explanation then shows sizes,
+receptive fields, alignment, the coverage of all layers together, multiplications and parameters, and the one
+layer that the stack equals. Later problems may leave out n, c and i. Write a convolution of stride 1 as a
+layer of stride 1.
 
 PROBLEM: n batch, c in>out, i input, k kernel, s stride, p padding (lo:hi), o output padding, d dilation,
 g groups. X and W are .npy files, numbers such as 1,2;3,4 or [[-1, 2], [3, 4]], or the names count and ones;
@@ -48,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
         "problems",
         nargs="+",
         metavar="PROBLEM",
-        help="such as 'n1 c256>64 i28x28 k3 s2 p1', several of a stack; with --from, a call",
+        help="such as 'n1 c256>64 i28x28 k3 s2 p1', several for a stack; with --from, a call",
     )
     add("--output", type=_cell, metavar="O,O", help="the output cell to follow, one index per axis")
     add("--input-cell", type=_cell, metavar="I,I", help="the input cell to follow")
