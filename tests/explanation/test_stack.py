@@ -59,6 +59,9 @@ class TestField:
         for a in range(stack[0].axes):
             of_axis = [row for row in rows if str(a) in re.findall(r"\d", str(row["axes"]))]
             for n, row in enumerate(of_axis, 1):
+                if stack[0].input[a] == 1:
+                    assert str(row["sees"]) == "1"
+                    continue
                 line = single_axis(stack[:n], a, more=60)
                 if n > 1 and any(max(*g.padding[0], 0) for g in line[:-1]):
                     line = [replace(g, padding=((0, 0),)) for g in line]
@@ -100,6 +103,7 @@ class TestField:
         told = texts(explain_stack(["n1 c1>1 i7x7 k3 s2 p1 o1", "k3 s2 p1 o1"]), "field")
         assert "towards the start by 1.5 of the output's cells, 0.375 of the input's" in told
         assert "shift the picture" not in texts(explain_stack(["n1 c1>1 i7 k4 s2 p1", "k2 s2"]), "field")
+        assert "shift the picture" not in texts(explain_stack(["n1 c1>1 i1 k4", "k4 s2 p1"]), "field")
 
 
 class TestCells:

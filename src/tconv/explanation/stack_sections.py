@@ -60,7 +60,7 @@ def field(stack: Stack) -> Section:
     for name, axes in merged([stack.along(a) for a in range(stack.axes)]):
         for n, layer in enumerate(stack.names(), 1):
             whole = Composed.of(axes[:n])
-            sees = phases(axes)[n - 1].inputs
+            sees = phases(axes)[n - 1].inputs if axes[0].input > 1 else (1,)
             seen = range_text((min(sees), max(sees)))
             rows.append((name, layer, whole.stride, whole.reach, seen, whole.centre, whole.shift))
     columns = ("axes", "after", "stride", "reaches", "sees", "centre", "shift")
@@ -87,7 +87,7 @@ def field(stack: Stack) -> Section:
 def _shifted(stack: Stack) -> Iterator[Line]:
     for name, axes in merged([stack.along(a) for a in range(stack.axes)]):
         whole = Composed.of(axes)
-        if whole.shift:
+        if whole.shift and axes[0].input > 1:
             end = "end" if whole.shift > 0 else "start"
             yield Line(
                 f"On {name} symmetric kernels shift the picture towards the {end} by "

@@ -1,4 +1,4 @@
-"""The trouble-shooting guide: each command prints what stands below it, in the order of the page."""
+"""Guides that show commands with their output: each prints what stands below it, in the order of the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tconv.cli import main
 from tests import ROOT
 
-PAGE = ROOT / "docs" / "guides" / "troubleshooting.md"
+GUIDES = ROOT / "docs" / "guides"
 
 
 def parts(shown: str) -> list[str]:
@@ -20,20 +20,24 @@ def parts(shown: str) -> list[str]:
     return [part.strip("\n") for part in re.split(r"^\.\.\.$", shown, flags=re.MULTILINE) if part.strip()]
 
 
+@pytest.mark.parametrize(("page", "commands"), [("troubleshooting", 14), ("sizes", 2)])
 def test_every_command_prints_what_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: str,
+    commands: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for package, extra in (("torch", "torch"), ("onnx", "onnx"), ("onnxruntime", "onnx")):
         pytest.importorskip(package, reason=f"the examples need {package}; install tconv[{extra}]")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    blocks = re.findall(
-        r"^```(python|console|text)\n((?s:.*?))^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    text = (GUIDES / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|console|text)\n((?s:.*?))^```$", text, re.MULTILINE)
     run, error = 0, ""
     for kind, block in blocks:
         if kind == "python":
-            exec(compile(block, PAGE.name, "exec"), names)
+            exec(compile(block, page, "exec"), names)
         elif kind == "text":
             assert error.strip() == block.strip()
         else:
@@ -46,7 +50,7 @@ def test_every_command_prints_what_is_shown(
                     assert part in printed[place:], f"tconv {line}"
                     place = printed.index(part, place)
                 run += 1
-    assert run == 14
+    assert run == commands
 
 
 def test_the_other_device_is_computed_by_pytorch() -> None:
