@@ -69,7 +69,7 @@ def test_the_picture_is_what_is_painted(pictures: dict[str, Any]) -> None:
     with Image.open(GUIDES / "upsamplings.png") as shown:
         assert shown.size == painted.size
         off = ImageChops.difference(shown.convert("RGBA"), painted)
-    assert max(ImageStat.Stat(off).mean) < 1, "run `python docs/generate.py`"
+    assert max(ImageStat.Stat(off).mean) < 3, "run `python docs/generate.py`"
 
 
 def test_what_the_runtimes_do_with_unpooling(tmp_path: Path) -> None:
