@@ -24,6 +24,7 @@ from tconv.demos import dcgan  # noqa: E402
 from tconv.demos.dcgan.comparison import EPOCHS, Comparison, Plan, compare  # noqa: E402
 from tconv.demos.dcgan.data import open_data  # noqa: E402
 from tconv.demos.dcgan.module import draw_z, generated  # noqa: E402
+from tconv.demos.dcgan.report import TERMS  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.nets.dcgan import WAYS, Generator  # noqa: E402
 from tests.demos.dcgan.helpers import write  # noqa: E402
@@ -138,7 +139,7 @@ def test_the_command_writes_a_page_that_stands_alone(
     assert list(found["ways"]) == list(WAYS)
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert "Frechet distance" in out
+    assert out.splitlines()[0].split() == ["way", *" ".join(name for name, _ in TERMS).split()]
     for way in WAYS:
         assert f"{found['ways'][way]['frechet']:.2f}" in out
     assert "epoch" not in err  # a second call trains nothing

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tconv.documents import Document, Section
+from tconv.documents import Document, Entries, Section
 
 if TYPE_CHECKING:
     from tconv.demos.dcgan.comparison import Comparison
@@ -59,7 +59,8 @@ def document(found: Comparison) -> Document:
     """One row for each way to double a map."""
     from tconv.demos.dcgan import report
 
-    return Document("", (Section("ways", "", (report.table(found),)),))
+    terms = Entries(report.TERMS, terms=True)
+    return Document("", (Section("ways", "", (report.table(found), terms)),))
 
 
 def as_dict(found: Comparison) -> dict[str, Any]:

@@ -17,6 +17,8 @@ __all__ = ["by_epoch", "curves_of", "nearest", "samples", "spectra", "sums", "wa
 
 FOLLOWED = 8  #: z whose pictures are shown after every epoch
 
+PAIRS = 6  #: samples in a row with their nearest pictures below
+
 FULL = 10.0  #: decibels at which the colour of a spectrum is full
 
 
@@ -75,7 +77,7 @@ def walks(found: Comparison) -> Iterator[Item]:
         "other. Where every step is a garment, the generator has not just learned a list of pictures."
     )
     figures = [_figure(v.walk, STEPS, v.way, f"A walk between two z, {v.way}") for v in found.variants]
-    yield Figures(tuple(figures), layout="pairs")
+    yield Figures(tuple(figures))
 
 
 def sums(found: Comparison) -> Iterator[Item]:
@@ -83,31 +85,32 @@ def sums(found: Comparison) -> Iterator[Item]:
     plus, minus, to = TERMS
     yield Line(
         f"{plus} - {minus} + {to}: each term is the mean of the three z whose pictures the classifier is "
-        "surest of. The first three pictures are those of the three means, the fourth is that of the sum, "
-        "the others those of the sum with noise of up to 0.25 in every number of z. If directions in z have "
-        "a meaning, long sleeves come to a dress, and the sum is a dress with sleeves, or a coat."
+        "surest of. The first row shows the pictures of the three means and of the sum; below are those of "
+        "the sum with noise of up to 0.25 in every number of z. If directions in z have a meaning, long "
+        "sleeves come to a dress, and the sum is a dress with sleeves, or a coat."
     )
     figures = []
     for v in found.variants:
         if v.sum is not None:
             row = np.concatenate([v.sum.terms, v.sum.result, v.sum.around])
             says = ", ".join(f"{name} {count}" for name, count in v.sum.says)
-            caption = f"{v.way}; the classifier takes the last {len(v.sum.around)} for: {says}"
-            figures.append(_figure(row, len(row), caption, f"Arithmetic on z, {v.way}"))
+            caption = f"{v.way}; the classifier takes the lower {len(v.sum.around)} for: {says}"
+            figures.append(_figure(row, len(TERMS) + 1, caption, f"Arithmetic on z, {v.way}"))
     if figures:
-        yield Figures(tuple(figures), layout="pairs")
+        yield Figures(tuple(figures), layout="wide")
     left_out = [v.way for v in found.variants if v.sum is None]
     if left_out:
         yield Line(f"Left out, since not every term is among the samples: {', '.join(left_out)}.")
 
 
 def nearest(found: Comparison) -> Figures:
-    """Samples above, the nearest training pictures below."""
+    """Rows of samples, and below each the nearest training pictures."""
     figures = []
     for v in found.variants:
         near = found.data.train[v.near.indices]
-        pairs = np.concatenate([v.nearest_to, near])
-        figures.append(_figure(pairs, len(near), v.way, f"Samples of {v.way} and their nearest pictures"))
+        rows = [v.nearest_to.reshape(-1, PAIRS, *near.shape[1:]), near.reshape(-1, PAIRS, *near.shape[1:])]
+        pairs = np.stack(rows, axis=1).reshape(-1, *near.shape[1:])
+        figures.append(_figure(pairs, PAIRS, v.way, f"Samples of {v.way} and their nearest pictures"))
     return Figures(tuple(figures), layout="pairs")
 
 
@@ -123,5 +126,5 @@ def spectra(found: Comparison) -> Figures:
         "Frequency 0 is in the middle, the pattern of every second pixel at the edges. Red: more power than "
         f"real pictures, blue: less; full colour at {FULL:g} dB, a factor of {10 ** (FULL / 10):g}. The "
         "pattern of a doubling is a few single dots.",
-        layout="row",
+        layout="wide",
     )

@@ -17,7 +17,18 @@ from tconv.documents import Document, Entries, Item, Legend, Line, Mark, Section
 from tconv.nets.dcgan import WAYS, stages
 from tconv.runs.figures import series
 
-__all__ = ["colour", "document", "table"]
+__all__ = ["TERMS", "colour", "document", "table"]
+
+
+#: The columns of the terminal's table, and what they mean.
+TERMS = (
+    ("Frechet", "distance of samples from test pictures, on the features of a small classifier"),
+    ("nearest", "median distance of a sample from the nearest training picture"),
+    ("weights", "share of the last doubling's response to constants that is a checkerboard"),
+    ("pictures", "power of that checkerboard in the samples; 1 is none"),
+    ("ms/step", "a step of the generator, 64 pictures"),
+    ("PyTorch's op", "the same with torch.nn.ConvTranspose2d"),
+)
 
 
 def colour(way: str) -> str:
@@ -26,15 +37,8 @@ def colour(way: str) -> str:
 
 
 def table(found: Comparison) -> Table:
-    """One row per way: distance, what the classifier sees, pattern, and seconds per step."""
-    columns = (
-        "Frechet distance",
-        "nearest in training",
-        "pattern in weights",
-        "pattern in pictures",
-        "ms/step",
-        "ms/step, PyTorch's op",
-    )
+    """One row per way: distances, pattern, and milliseconds per step of the generator; see `TERMS`."""
+    columns = tuple(name for name, _ in TERMS)
     best = min(v.frechet for v in found.variants)
     rows = [
         (
@@ -99,7 +103,7 @@ def _learning(found: Comparison) -> Iterator[Item]:
 
 def _memory(found: Comparison) -> Iterator[Item]:
     yield Line(
-        "Above: samples, not chosen. Below each: the nearest of all "
+        "Odd rows: samples, not chosen. Below each: the nearest of all "
         f"{len(found.data.train):,} training pictures, by the root mean square difference of pixels. "
         "A generator that had learned pictures by heart would show equal pairs."
     )
