@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from importlib.resources import files
@@ -167,28 +165,6 @@ def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
         import_module("ml_dtypes")
 
 
-@contextlib.contextmanager
-def _progress(names: list[str]) -> Iterator[Iterable[int]]:
-    """The indices of `names`, shown on a terminal as they are reached."""
-    if not sys.stderr.isatty():
-        yield range(len(names))
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Without a thread that redraws, which would take time from the engines.
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        shown = bar.add_task("roof", total=len(names))
-
-        def reached() -> Iterator[int]:
-            for index, name in enumerate(names):
-                bar.update(shown, description=name, completed=index, refresh=True)
-                yield index
-
-        yield reached()
-
-
 def _bench(args: argparse.Namespace) -> int:
     from tconv.bench.report import Record, document
     from tconv.documents import markdown, terminal
@@ -212,6 +188,7 @@ def _measured(args: argparse.Namespace) -> Any:
     from tconv.bench.task import Task
     from tconv.bench.turns import Turns
     from tconv.bench.worker import NEEDS
+    from tconv.documents.terminal import progress
 
     engines, problems = _check(args), _problems(args)
     options = {
@@ -220,12 +197,12 @@ def _measured(args: argparse.Namespace) -> Any:
     }
     results = []
     with (
-        _progress([name for name, _ in problems]) as indices,
+        progress("roof", len(problems)) as step,
         Turns(engines, args.threads, args.isa) as turns,
     ):
         rates = turns.roofs(args.dtype, args.threads, args.turns * args.seconds)
-        for index in indices:
-            name, geometry = problems[index]
+        for name, geometry in problems:
+            step(name)
             task = Task(geometry, **options)
             results.append(turns.measure(name, task, args.turns, args.seconds, rates))
     used = [package for engine in engines for package in NEEDS.get(engine, ())]

@@ -21,9 +21,9 @@ from tconv.errors import TconvError
 from tconv.ops.call_cache import moved_last
 from tconv.ops.execute import execute
 from tconv.ops.layer import Layer, prepare
-from tconv.planning import Activation
+from tconv.planning import Activation, Plan
 from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
-from tconv.torch.call_cache import TensorCall, memory_format, tensor_call
+from tconv.torch.call_cache import TensorCall, channels_last, memory_format, tensor_call
 from tconv.torch.eager import empty
 
 __all__ = ["Packed", "is_plain", "sources"]
@@ -145,6 +145,12 @@ class Packed:
     def clear(self) -> None:
         """Release the memory."""
         self._states.clear()
+
+    def plan_for(self, x: Tensor) -> Plan | None:
+        """The plan by which the last call with an input of this shape ran; None if its parts ran."""
+        state = self._states.get(channels_last(x))
+        job = state and state.jobs.get(x.shape)
+        return job[0].plan if job else None
 
     def run(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
