@@ -27,9 +27,10 @@ example:
   tconv bench --from run.json --chart run.svg
 
 Each engine runs in a separate process. They take turns, and the others are stopped meanwhile. Outputs are
-compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Weights
-are packed beforehand, by tconv and by every runtime that does so. If an engine lacks something, one line says
-so."""
+compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Beside each
+stand the quartiles of the ratios of single turns. Where they are far apart, or other programs keep the
+machine busy, a line warns that it is too noisy to tell. Weights are packed beforehand, by tconv and by every
+runtime that does so. If an engine lacks something, one line says so."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -184,13 +185,14 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace) -> Any:
-    from tconv.bench.report import Record, machine
+    from tconv.bench.report import Record, busy, machine
     from tconv.bench.task import Task
     from tconv.bench.turns import Turns
     from tconv.bench.worker import NEEDS
     from tconv.documents.terminal import progress
 
     engines, problems = _check(args), _problems(args)
+    load = busy()
     options = {
         name: getattr(args, name)
         for name in ("dtype", "threads", "layout", "activation", "grad", "new_lengths")
@@ -209,5 +211,5 @@ def _measured(args: argparse.Namespace) -> Any:
     facts = machine([*used, *["torch"] * args.grad])
     if args.isa is not None:
         facts["instruction_set"] = args.isa
-    facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates}
+    facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates, "busy": load}
     return Record(facts, engines, results)

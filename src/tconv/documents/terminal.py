@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 from tconv.documents import text
 from tconv.documents.cells import shown
 from tconv.documents.document import Cell, Document, Findings, Item, Mark, Table
-from tconv.errors import printable
+from tconv.errors import clean, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["progress", "show", "status"]
+
+#: The longest name beside a bar.
+_NAME = 30
 
 _TONES = {"best": "bold", "good": "green", "error": "bold red", "warning": "yellow", "note": "blue"}
 
@@ -84,13 +87,13 @@ def progress(begin: str, steps: int) -> Iterator[Callable[[str], None]]:
     columns = text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     # Without a thread that redraws, which would take time from what is measured.
     with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        shown_task = bar.add_task(printable(begin), total=steps)
+        shown_task = bar.add_task(clean(begin, _NAME), total=steps)
         bar.refresh()
         reached = 0
 
         def step(name: str) -> None:
             nonlocal reached
-            bar.update(shown_task, description=printable(name), completed=reached, refresh=True)
+            bar.update(shown_task, description=clean(name, _NAME), completed=reached, refresh=True)
             reached += 1
 
         yield step
