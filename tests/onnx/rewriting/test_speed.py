@@ -138,6 +138,13 @@ def test_a_result_that_does_not_hold_is_dropped(
     assert report._tried().rows[-1][-1] == f"the whole, {last.verdict}: not kept"
 
 
+def test_trials_that_contradict_themselves_are_said_to() -> None:
+    loaded = Timed.of(Paired([2.0] * 5 + [1.0] * 2, [1.0] * 5 + [2.0] * 2))
+    for timed, said in ((loaded, "too noisy to tell"), (steady(1, 1), "no rewriting makes")):
+        trial = speed.Trial((speed.Move("folding"),), 1, timed)
+        assert said in list(Report("speed", (), trials=(trial,))._told())[0]
+
+
 def test_no_time_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "time_in_turns", lambda *_: pytest.fail("there is no time to measure"))
     found = speed.search(two_layers(), Shelf(), Feeds("x", {}), seconds=-1)  # type: ignore[arg-type]

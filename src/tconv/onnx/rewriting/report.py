@@ -14,7 +14,7 @@ from tconv.onnx.rewriting.checking import Compared
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial
 from tconv.onnx.rewriting.walker import Step
-from tconv.timing import NOISY
+from tconv.timing import MARGIN, NOISY
 
 __all__ = ["Report"]
 
@@ -110,6 +110,12 @@ class Report:
         if nowhere:  # names hold commas
             yield f"Not applicable in this model: {'; '.join(dict.fromkeys(nowhere))}."
 
+    def _unsettled(self) -> bool:
+        """Whether something looked faster, but too many turns contradict it."""
+        if self.timed is not None:
+            return self.timed.verdict == NOISY
+        return any(trial.timed.gain > MARGIN for trial in self.trials if trial.timed)
+
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
         return f"{threads}, {clean(self.feeds, 300)}"
@@ -118,7 +124,7 @@ class Report:
         if not self.done:
             why = f"it has nothing that {self.goal} removes"
             why = "no rewriting makes the whole model faster" if self.goal == "speed" else why
-            why = _NOISY if self.timed is not None and self.timed.verdict == NOISY else why
+            why = _NOISY if self._unsettled() else why
             yield f"Nothing was rewritten: {why}."
         yield from self.notes
         if self.compared:
@@ -137,7 +143,7 @@ _MEANT = (
     "the result is timed again, for a surer answer."
 )
 _NOISY = (
-    "the machine is too noisy to tell whether the whole model is faster; on an idle machine, or with more "
+    "the machine is too noisy to tell whether the model would be faster; on an idle machine, or with more "
     "seconds, it may be told"
 )
 _KINDS = ("name", "number", "words")
