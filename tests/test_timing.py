@@ -62,6 +62,32 @@ def test_a_load_on_one_side_of_each_turn_never_flips_a_verdict(ratio: float) -> 
             assert Paired(before[:turns], after[:turns]).verdict() not in wrong(ratio)
 
 
+@pytest.mark.parametrize(("before", "after"), [(1.0, 1.0), (1.0, 2.0), (3.0, 1.0)])
+@pytest.mark.parametrize("others", [3, 10])
+def test_a_scheduler_never_flips_a_verdict(before: float, after: float, others: int) -> None:
+    """Other programs run for some slices after each of ours, also while the length of a turn is chosen."""
+    found: Counter[str] = Counter()
+    for seed in range(100):
+        rng = random.Random(seed)
+        now, left = [0.0], [rng.uniform(0, 3e-3)]
+
+        def side(takes: float, now=now, left=left, rng=rng) -> Side:  # type: ignore[no-untyped-def]
+            def call() -> None:
+                needed = takes
+                while needed > left[0]:
+                    now[0] += left[0] + 3e-3 * rng.randint(0, others)
+                    needed -= left[0]
+                    left[0] = 3e-3
+                left[0] -= needed
+                now[0] += needed
+
+            return (lambda: None), call
+
+        times = in_turns([side(before * 3e-4), side(after * 3e-4)], 1e6, clock=lambda now=now: now[0])  # type: ignore[misc]
+        found[Paired(*times).verdict()] += 1
+    assert not wrong(before / after) & found.keys(), found
+
+
 @pytest.mark.parametrize(("ratio", "verdict"), [(1.0, EVEN), (1.2, FASTER), (0.8, SLOWER), (1.03, EVEN)])
 def test_a_quiet_machine_gives_a_verdict_at_once(ratio: float, verdict: str) -> None:
     timed = run(ratio, 1.0, LOADS["none"], 0)
@@ -123,10 +149,26 @@ def test_the_seconds_are_kept(takes: float, seconds: float, known: bool) -> None
 
     expected = takes if known else 0.0
     times = in_turns([(lambda: None, call)] * 2, seconds, expected=expected, clock=lambda: now[0])
-    assert now[0] <= seconds + 2 * 5 * (takes * (1 + max(1, 0.01 / takes)))
+    assert now[0] <= seconds + 2 * 5 * takes * (1 + max(1, 0.01 / takes))
     if seconds < 18 * 2 * takes:
         assert times == [[], []]
         assert now[0] <= 2 * 5 * takes * (not (known or not seconds))
+
+
+def test_sides_of_very_different_length_keep_to_the_seconds() -> None:
+    now, count = [0.0], [0, 0]
+
+    def side(number: int, takes: float) -> Side:
+        def call() -> None:
+            now[0] += takes
+            count[number] += 1
+
+        return (lambda: None), call
+
+    times = in_turns([side(0, 1e-6), side(1, 0.05)], 5.0, clock=lambda: now[0])
+    assert [len(each) for each in times] == [LOOKS[0]] * 2
+    assert count[0] == count[1]
+    assert now[0] < 5
 
 
 def test_what_there_is_to_say_of_times() -> None:

@@ -44,7 +44,8 @@ CHANCE, SCREENING = 1 / 250_000, 1 / 100
 #: give one. With few looks, chance has few occasions.
 LOOKS = (18, 25, 40, 80)
 
-#: The least time of a turn of one side. A call shorter than the other number is made once before, untimed.
+#: In a turn, calls are repeated for the first of these seconds by the fastest side, but at most for the
+#: second by the slowest. Calls shorter than the second are also made once before, untimed.
 _TURN, _SHORT = 0.01, 0.1
 
 #: A setup function, and the call that is timed.
@@ -148,25 +149,26 @@ def in_turns(
     times: list[list[float]] = [[] for _ in sides]
     if expected * LOOKS[0] * len(sides) > seconds or seconds <= 0:
         return times
-    calls: list[int] = []  #: of each side in a turn
-    short: list[bool] = []
+    once: list[float] = []
     for prepare, call in sides:
         prepare()
-        once = _each(call, 1, clock)
-        if once < _SHORT:
-            once = _each(call, 1, clock)  # the first call also packs weights
-        if once * LOOKS[0] * (len(sides) - len(calls)) > end - clock():
+        taken = _each(call, 1, clock)
+        if taken < _SHORT:
+            taken = _each(call, 1, clock)  # the first call also packs weights
+        if taken * LOOKS[0] * (len(sides) - len(once)) > end - clock():
             return times
-        calls.append(max(1, round(_TURN / max(once, 1e-7))))
-        short.append(once < _SHORT)
+        once.append(taken)
+    # As many calls for each side: what a load adds to a turn depends on how long it is.
+    spare = (end - clock()) / (LOOKS[0] * max(sum(once), 1e-7))
+    calls = max(1, int(min(_TURN / max(min(once), 1e-7), _SHORT / max(max(once), 1e-7), spare)))
     orders = cycle(permutations(range(len(sides))))
     for turn in range(LOOKS[-1]):
         for side in next(orders):
             prepare, call = sides[side]
             prepare()
-            if short[side]:
+            if max(once) < _SHORT:
                 call()  # packs weights and allocates memory
-            times[side].append(_each(call, calls[side], clock))
+            times[side].append(_each(call, calls, clock))
         if clock() >= end or (turn + 1 in LOOKS and _settled(times)):
             break
     return times

@@ -89,7 +89,7 @@ def check(
     done.put_back()
     off, most = distance(example.answers(), expected)
     layers = [row.layer for row, level in zip(done.rows, levels, strict=True) if level]
-    with hooked(layers, _rounded):
+    with example.hooked(layers, _rounded):
         rounded = example.answers()
     done.do(levels)
     for row, level in zip(done.rows, levels, strict=True):

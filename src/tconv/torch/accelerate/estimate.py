@@ -28,17 +28,13 @@ _SCATTERED, _MOVED = 10.0, 1.0  #: cycles for a number
 def cycles(row: Row, x: Tensor) -> dict[int, float]:
     """The estimated cycles of each level of a row whose layer's input is `x`; empty where nothing is known.
 
-    The row is called once, so that it packs its weights, and has its highest level then.
+    This packs the weights that its highest level needs, and runs nothing.
     """
     *_, most = row.levels
+    plan = None if row.chain is None else row.chain.plan_for(row.given(x))
+    if plan is None or row.chain is None:
+        return {}
     chain = row.chain
-    if chain is None:
-        return {}
-    row.set(most)
-    row.call(x)
-    plan = chain.packed.plan_for(row.given(x))
-    if plan is None:
-        return {}
     numbers = prod(plan.geometry.output_shape)
     apart = 2 * numbers * _MOVED * sum(part is not None for part in (chain.norm, chain.activation))
     return {

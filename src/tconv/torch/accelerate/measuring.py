@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -90,8 +90,16 @@ class Example:
             if given and isinstance(given[0], Tensor):
                 seen.setdefault(module, given[0].detach().clone())
 
-        with hooked(layers, lambda layer: layer.register_forward_pre_hook(see)):
+        with self.hooked(layers, lambda layer: layer.register_forward_pre_hook(see)):
             return self.answers(), seen
+
+    @contextmanager
+    def hooked(self, layers: Sequence[nn.Module], register: Callable[[nn.Module], Any]) -> Iterator[None]:
+        """`hooked`, and without compilers, which ignore new hooks and keep those that they have seen."""
+        compiled = any("_orig_mod" in module._modules for module in self.model.modules())
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        with eager, hooked(layers, register):
+            yield
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from tconv.errors import TconvError
 from tconv.ops.call_cache import moved_last
 from tconv.ops.execute import execute
 from tconv.ops.layer import Layer, prepare
-from tconv.planning import Activation, Plan
+from tconv.planning import Activation
 from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
-from tconv.torch.call_cache import TensorCall, channels_last, memory_format, tensor_call
+from tconv.torch.call_cache import TensorCall, memory_format, tensor_call
 from tconv.torch.eager import empty
 
 __all__ = ["Packed", "is_plain", "sources"]
@@ -146,16 +146,22 @@ class Packed:
         """Release the memory."""
         self._states.clear()
 
-    def plan_for(self, x: Tensor) -> Plan | None:
-        """The plan by which the last call with an input of this shape ran; None if its parts ran."""
-        state = self._states.get(channels_last(x))
-        job = state and state.jobs.get(x.shape)
-        return job[0].plan if job else None
-
     def run(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
     ) -> Tensor | None:
         """The chain's output for `x`, or None if its weights cannot be packed."""
+        found = self.ready(chain, tensors, x, activation, last)
+        if found is None:
+            return None
+        job, packed, bias = found
+        source, target = x.detach().contiguous(memory_format=memory_format(x.dim(), last)), empty(job)
+        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
+        return target
+
+    def ready(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
+    ) -> tuple[TensorCall, Any, Any] | None:
+        """The call for `x`: its job, packed weights and bias; None if weights cannot be packed."""
         layer, norm = chain.layer, chain.norm
         if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
             return None
@@ -167,13 +173,14 @@ class Packed:
         if isinstance(head, nn.Upsample):
             settings = *settings, head.size, head.scale_factor, head.mode
         try:
-            return self._answer(chain, tensors, x, activation, last, settings)
+            state = self._state(chain, tensors, x, activation, last, settings)
+            return None if state is None else state.ready(x.shape, x.dtype, last)
         except TconvError:  # sizes or numbers do not fit: the parts raise their own errors
             return None
 
-    def _answer(
+    def _state(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool, settings: Any
-    ) -> Tensor | None:
+    ) -> _State | None:
         state = self._states.get(last)
         if state is None or not state.holds(tensors, settings):
             usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
@@ -183,11 +190,7 @@ class Packed:
             versions, made = _versions(tensors), _packed(chain, activation, last)
             state = _State(tuple(tensors), versions, samples, settings, made, {})
             self._states[last] = state
-        source = x.detach().contiguous(memory_format=memory_format(x.dim(), last))
-        job, packed, bias = state.ready(source.shape, x.dtype, last)
-        target = empty(job)
-        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
-        return target
+        return state
 
 
 def _packed(chain: Any, activation: Activation, last: bool) -> Layer:
