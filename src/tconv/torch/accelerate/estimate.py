@@ -3,8 +3,8 @@
 Ours is the plan's cost. PyTorch's transposed convolution is taken to multiply at a third of the peak of the
 CPU's vectors, and to spend 10 cycles on each number of its input and output; a convolution multiplies at
 three quarters of the peak; every separate pass over a tensor takes a cycle for each number that it reads or
-writes. On the 55 layers of `tconv bench` (float32; estimates for AVX-512, times of a Xeon with AMX) the ratio is
-within a factor of 2 of the measured one for 40, mostly below it, and above 1 for all, as measured.
+writes. On the 55 layers of `tconv bench` (float32; estimates for AVX-512, times of a Xeon with AMX) the
+ratio is within a factor of 2 of the measured one for 40, mostly below it, and above 1 for all, as measured.
 """
 
 from __future__ import annotations
