@@ -61,17 +61,12 @@ Numbers = Callable[[tuple[int, ...]], np.ndarray]
 
 
 def define(geometry: Geometry, map: MapName, arrays: Arrays) -> np.ndarray:
-    """The map, one kernel element and one pair of channels at a time; what does not exist is not multiplied."""
-    g, a, b = (
-        geometry.groups,
-        geometry.in_channels // geometry.groups,
-        geometry.out_channels // geometry.groups,
-    )
-    x = arrays.x.reshape(geometry.batch, g, a, *geometry.input)
-    y = arrays.y.reshape(geometry.batch, g, b, *geometry.output)
-    weight = arrays.weight.reshape(g, a, b, *geometry.kernel)
-    target = {"conv_transpose": y, "conv": x, "weight_gradient": weight}[map]
-    out = np.zeros_like(target)
+    """The map, one kernel element at a time; what does not exist is not multiplied."""
+    g = geometry.groups
+    x = arrays.x.reshape(geometry.batch, g, -1, *geometry.input)
+    y = arrays.y.reshape(geometry.batch, g, -1, *geometry.output)
+    weight = arrays.weight.reshape(g, -1, geometry.out_channels // g, *geometry.kernel)
+    out = np.zeros_like({"conv_transpose": y, "conv": x, "weight_gradient": weight}[map])
     for element in itertools.product(*(range(size) for size in geometry.kernel)):
         at_x, at_y = [], []
         for axis, k in enumerate(element):
@@ -80,16 +75,14 @@ def define(geometry: Geometry, map: MapName, arrays: Arrays) -> np.ndarray:
             kept = (u >= 0) & (u < geometry.output[axis])
             at_x.append(i[kept])
             at_y.append(u[kept])
-        here, there = (slice(None), slice(None), *np.ix_(*at_x)), (slice(None), slice(None), *np.ix_(*at_y))
-        for i, o in itertools.product(range(a), range(b)):
-            w = weight[(slice(None), i, o, *element)].reshape(1, g, *[1] * geometry.axes)
-            if map == "conv_transpose":
-                out[:, :, o][there] += x[:, :, i][here] * w
-            elif map == "conv":
-                out[:, :, i][here] += y[:, :, o][there] * w
-            else:
-                products = x[:, :, i][here] * y[:, :, o][there]
-                out[(slice(None), i, o, *element)] = products.swapaxes(0, 1).reshape(g, -1).sum(1)
+        here, there, own = (..., *np.ix_(*at_x)), (..., *np.ix_(*at_y)), (..., *element)
+        if map == "conv_transpose":
+            out[there] += np.einsum("ngi...,gio->ngo...", x[here], weight[own])
+        elif map == "conv":
+            out[here] += np.einsum("ngo...,gio->ngi...", y[there], weight[own])
+        else:
+            flat = (side.reshape(*side.shape[:3], -1) for side in (x[here], y[there]))
+            out[own] = np.einsum("ngip,ngop->gio", *flat)
     shape = {"conv_transpose": geometry.output_shape, "conv": geometry.input_shape}
     return out.reshape(shape.get(map, geometry.weight_shape))
 
@@ -219,8 +212,8 @@ def check(chosen: Plan, got: np.ndarray, wanted: Expected, count: int) -> None:
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         pytest.fail(
-            f"{chosen.geometry} {chosen.map} {chosen.kernel} {chosen.layout} {chosen.core.part}: {wrong.sum()} "
-            f"of {wrong.size}, first {at}: {got[at]}, where {exact[at]} is right within {error[at]}"
+            f"{chosen.geometry} {chosen.map} {chosen.kernel} {chosen.layout} {chosen.core.part}: "
+            f"{wrong.sum()} of {wrong.size}, first {at}: {got[at]}, where {exact[at]} +- {error[at]} is right"
         )
 
 
@@ -249,6 +242,7 @@ def packed_before(chosen: Plan, arrays: Arrays) -> np.ndarray:
 
 @pytest.mark.parametrize("code", RANGES)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.filterwarnings("ignore:.*encountered")
 def test_every_number_is_within_the_bound(geometry: Geometry, code: str) -> None:
     real = {"c64": "f32", "c128": "f64"}.get(code, code)
     draw = np.random.default_rng(GEOMETRIES.index(geometry))
@@ -283,3 +277,55 @@ def test_every_number_is_within_the_bound(geometry: Geometry, code: str) -> None
                 number = values(code, got)
                 for part, one in zip((number.real, number.imag), wanted, strict=False):
                     check(chosen, part.astype(wide), one, count)
+
+
+@pytest.mark.parametrize("code", ["f32", "f64", "f16", "bf16"])
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.filterwarnings("ignore:.*encountered")
+def test_bias_and_activation_follow_infinities(geometry: Geometry, code: str) -> None:
+    """An infinite weight, at borders that it does not reach, and some infinities in x."""
+    draw = np.random.default_rng(7)
+    usual = around(draw, -2, 2)
+    one = operands(geometry, "conv_transpose", (sprinkled(usual, draw, 0.01, [-np.inf]), usual))
+    one.weight[(0,) * one.weight.ndim] = np.inf
+    bias = usual((geometry.out_channels,))
+    arrays = Arrays(*(stored(code, array) for array in (one.x, one.weight, bias, one.y)))
+    wide = Arrays(*(values(code, array).astype(np.longdouble) for array in arrays))
+    sums = expected(geometry, "conv_transpose", wide)
+    shift = wide.bias.reshape(-1, *[1] * geometry.axes)
+    exact = sums.exact + shift
+    wanted = Expected(np.where(exact < 0, exact / 2, exact), sums.size + abs(shift), sums.lost)
+    for isa, layout in itertools.product(isas(), LAYOUTS):
+        for candidate in candidates(geometry, "conv_transpose", isa, layout, code):
+            if not isinstance(candidate.part, WinogradPlan):
+                chosen = made(geometry, "conv_transpose", isa, candidate, code, layout, ("leaky_relu", 0.5))
+                got = values(code, run(chosen, arrays, arrays.bias)).astype(np.longdouble)
+                check(chosen, got, wanted, terms(geometry, "conv_transpose") + 2)
+
+
+@pytest.mark.parametrize("dtype", [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)])
+@pytest.mark.parametrize("geometry", GEOMETRIES[:5], ids=str)
+def test_integers_wrap_in_their_own_width(geometry: Geometry, dtype: str) -> None:
+    """Against Python's integers, which do not."""
+    draw = np.random.default_rng(8)
+    info = np.iinfo(dtype)
+    shapes = geometry.input_shape, geometry.weight_shape, (1,), geometry.output_shape
+    arrays = Arrays(*(draw.integers(info.min, info.max, shape, dtype, endpoint=True) for shape in shapes))
+    for array in arrays:
+        array.flat[0], array.flat[-1] = info.min, info.max
+    whole = Arrays(*(array.astype(object) for array in arrays))
+    for map, layout in itertools.product(MAPS, LAYOUTS):
+        chosen = plan(geometry, map, dtype=dtype.replace("uint", "u").replace("int", "i"), layout=layout)
+        wrapped = (define(geometry, map, whole) - int(info.min)) % 2**info.bits + int(info.min)
+        source, weight, shape = {
+            "conv_transpose": (arrays.x, arrays.weight, geometry.output_shape),
+            "conv": (arrays.y, arrays.weight, geometry.input_shape),
+            "weight_gradient": (arrays.x, arrays.y, geometry.weight_shape),
+        }[map]
+        last, layer = layout == "channels_last", map != "weight_gradient"
+        if last:
+            source, weight = channels_last(source), weight if layer else channels_last(weight)
+            shape = (shape[0], *shape[2:], shape[1]) if layer else shape
+        out = np.ones(shape, dtype)
+        chosen.runner.run(source, weight, None, out)
+        assert (np.moveaxis(out, -1, 1) if last and layer else out).tolist() == wrapped.tolist()
