@@ -1,24 +1,37 @@
-// Sums in vectors, of the boxes and weights that matrix registers would not get right.
+// Sums in vectors, of boxes and weights that matrix registers would not get right.
 //
-// Splitting a number into bfloat16 parts loses it where it is infinite or NaN, where it is above the largest
-// bfloat16 number, and where a part is subnormal, which matrix registers take for zero. Packing notices this,
-// since the rest from which the last part is taken is then infinite, NaN or subnormal. Weights for which that
-// is so are stored by their bits, and the box is packed once more, unsplit. A subnormal part is below 2^-126;
-// where all weights are below 2^24, it cannot matter, and stays lost.
+// Parts (kernels/matrix.cpp) do not hold a number that is infinite, NaN or above the largest bfloat16 number,
+// nor one with a subnormal part, which matrix registers take for zero. Packing notices that: what remains of
+// such a number before its last part is taken is infinite, NaN or subnormal. A block of weights with such a
+// number is stored by its bits and always multiplied here. So is a box with a number that is too large; a box
+// with subnormal parts, only if some weight is 2^24 or more: otherwise what is lost of a product is below
+// 2^-101. The choice depends on the numbers of the box and of the block alone, not on threads.
 #include "panel.hpp"
 #include "walk.hpp"
 
 namespace tconv {
+namespace {
 
-bool any_large(const float* block, int64_t count) {
-  constexpr uint32_t kLarge = (127 + 24) << 7;  // the exponent of a bfloat16 number
-  uint32_t large = 0;
+// Whether the exponent of some number, of two bfloat16 numbers in the space of each float, is at least
+// `least`.
+bool any_from(uint32_t least, const float* pairs, int64_t count) {
+  uint32_t any = 0;
   for (int64_t i = 0; i < count; ++i) {
-    const uint32_t word = bits_of(block[i]);
-    large |= static_cast<uint32_t>((word & 0x7f80) >= kLarge) |
-             static_cast<uint32_t>((word >> 16 & 0x7f80) >= kLarge);
+    const uint32_t pair = bits_of(pairs[i]);
+    any |= static_cast<uint32_t>((pair & 0x7f80) >= least << 7) |
+           static_cast<uint32_t>((pair >> 16 & 0x7f80) >= least << 7);
   }
-  return large;
+  return any;
+}
+
+}  // namespace
+
+void Exact::packed(bool lost, const float* first, int64_t count) {
+  lost_ = lost, infinite_ = lost && any_from(255, first, count);
+}
+
+bool Exact::needed(bool bits, const float* weights, int64_t count) const {
+  return bits || infinite_ || (lost_ && any_from(127 + 24, weights, count));
 }
 
 template <class S>

@@ -21,18 +21,6 @@ int64_t block_of(const Setup& setup) {
   return part.pack_by_task ? std::min<int64_t>(round_up(at.rows, 16), part.rows) * at.depth * at.taps : 0;
 }
 
-// Whether the first parts of a panel's numbers are finite.
-bool halves_finite(const float* panel, const Layout& at) {
-  uint32_t others = 0;
-  for (int64_t i = 0; i < at.blocks * 16 * at.panel.channel; ++i) {
-    const uint32_t word = bits_of(panel[i]);
-    others |= static_cast<uint32_t>((word & 0x7f80) == 0x7f80) |
-              static_cast<uint32_t>((word & 0x7f800000) == 0x7f800000);
-  }
-  return !others;
-}
-bool halves_finite(const double*, const Layout&) { return true; }
-
 // Zeros around the input are multiplied too, which makes NaN of a weight that is not finite. Those outputs
 // are computed again.
 template <class S> void mend_where_weights_are_infinite(const Setup& setup, Arrays arrays) {
@@ -99,14 +87,14 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
         task.source = static_cast<const S*>(arrays.source) + task.group * at.source.group;
         task.packed_box = packed_box, task.exact = &worker.exact;
         if (worker.holds != packed_box) {
-          if (part.parts) {
-            worker.exact.lost =
-                pack_pairs(at, kernels, storage, task.source, part.parts, task.box, panel, staged, task.line);
-            worker.exact.infinite = worker.exact.lost && !halves_finite(panel, at);
-          } else {
+          if constexpr (std::is_same_v<T, float>)
+            if (part.parts)
+              worker.exact.packed(pack_pairs(at, kernels, storage, task.source, part.parts, task.box, panel,
+                                             staged, task.line),
+                                  panel, at.blocks * 16 * at.panel.channel);
+          if (!part.parts)
             pack_panel(at, kernels, storage, task.source, task.together * at.source_channels, task.box, panel,
                        staged, task.line);
-          }
           worker.holds = packed_box;
         }
         task.cells = panel + at.panel.first;

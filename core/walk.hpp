@@ -63,10 +63,7 @@ template <class S> void walk_cells(const Walk<S>& walk, const Task<S>& task);
   template void walker(const Walk<Half>&, const Task<Half>&);     \
   template void walker(const Walk<Brain>&, const Task<Brain>&);
 
-// In vectors, what matrix registers would not get right (exact.cpp): sums of numbers that are not the sums of
-// their parts, because they are not finite, or so small that parts are lost and multiplied with large
-// weights.
-bool any_large(const float* block, int64_t count);
+// The sums of a block of rows and one phase in vectors (exact.cpp); `block`: the weights of that phase.
 template <class S>
 void sum_exactly(const Walk<S>& walk, const Task<S>& task, const float* block, int64_t first, int64_t phase,
                  bool lost, float* sums);
@@ -91,8 +88,7 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
                         : walk.storage.loaded(static_cast<const S*>(walk.packed) + place, taps * depth * rows,
                                               task.widened);
   if constexpr (std::is_same_v<T, float>)
-    if (part.parts && (lost || task.exact->lost) &&
-        (lost || task.exact->infinite || any_large(tile.a, padded * taps * part.parts * 16 * at.blocks)))
+    if (part.parts && task.exact->needed(lost, tile.a, padded * at.depth * taps))
       return sum_exactly(walk, task, tile.a, first, phase_index, lost, sums);
   tile.a_step = rows, tile.a_tap = depth * rows;
   tile.b_on = 1, tile.b_step = at.panel.channel;

@@ -4,18 +4,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "exact.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
 
 namespace tconv {
-
-// What a box needs only where matrix registers would not get its sums right (exact.cpp).
-struct Exact {
-  Block block;
-  int64_t holds = -1;     // which box is in it
-  bool lost = false;      // whether some number of the box in the panel is not the sum of its parts,
-  bool infinite = false;  // or is not finite
-};
 
 // A block of workspace, allocated when the thread's first task needs it, and what the last task left in it.
 class Worker {

@@ -3,9 +3,9 @@
 // A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two
 // such sums the six largest are computed; the other three are together about 2^-23 of the product, as small
 // as its rounding in float32 (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies
-// 16 times as fast as vectors do, so six products are still much faster than one by vectors. Numbers below
-// 2^-126 count as zero here, and those above bfloat16's largest, 3.39e38, as infinity. A float16 has two
-// parts, and all four products are computed; a bfloat16 number is its only part.
+// 16 times as fast as vectors do, so six products are still much faster than one by vectors. Subnormal
+// parts count as zero, and numbers above bfloat16's largest, 3.39e38, have none: core/exact.cpp says what is
+// done then. A float16 has two parts, and all four products are computed; a bfloat16 number is its only part.
 #include <immintrin.h>
 
 #include <cstdint>

@@ -137,20 +137,138 @@ void layer_channel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t 
         }
     return sum;
   };
+  // Mending: which kernel elements have a weight that is NaN.
+  std::vector<char> spoiled(static_cast<size_t>(mending ? ker.channel : 0));
+  for (size_t k = 0; k < spoiled.size(); ++k)
+    for (int64_t i = 0; i < depth && !spoiled[k]; ++i) {
+      const Sum weight = A::load(w[i * step + static_cast<int64_t>(k)]);
+      spoiled[k] = weight != weight;
+    }
+  const bool all_spoiled = std::all_of(spoiled.begin(), spoiled.end(), [](char is) { return is; });
+  const auto surely_nan = [&](size_t tz, size_t ty, size_t tx) {
+    if (all_spoiled) return !terms[0][tz].empty() && !terms[1][ty].empty() && !terms[2][tx].empty();
+    for (const Term& z : terms[0][tz])
+      for (const Term& y : terms[1][ty])
+        for (const Term& x : terms[2][tx])
+          if (spoiled[static_cast<size_t>(z.kernel * ker.z + y.kernel * ker.y + x.kernel)]) return true;
+    return false;
+  };
   for (int64_t tz = 0; tz < extent[0]; ++tz)
     for (int64_t ty = 0; ty < extent[1]; ++ty)
       for (int64_t tx = 0; tx < extent[2]; ++tx) {
         T& cell = target[tz * out.z + ty * out.y + tx * out.x];
         if constexpr (mending)
-          if (A::load(cell) == A::load(cell)) continue;
+          if (A::load(cell) == A::load(cell) ||
+              surely_nan(static_cast<size_t>(tz), static_cast<size_t>(ty), static_cast<size_t>(tx)))
+            continue;
         Sum sum = sum_of(static_cast<size_t>(tz), static_cast<size_t>(ty), static_cast<size_t>(tx));
         if (bias) sum += A::load(bias[c]);
         cell = A::store(apply(plan, sum));
       }
 }
 
-template <class T, bool mending>
-void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw) {
+// The sum of one kernel element; it ends when it is NaN.
+template <class T>
+typename Arithmetic<T>::Sum element_sum(const Problem& p, const Strides& in, const Strides& out, const T* x,
+                                        const T* y, int64_t kz, int64_t ky, int64_t kx) {
+  using A = Arithmetic<T>;
+  typename A::Sum sum{};
+  for (int64_t n = 0; n < p.batch; ++n)
+    for (int64_t iz = 0; iz < p.input[0]; ++iz) {
+      const int64_t oz = fine(p, 0, iz, kz);
+      if (oz < 0) continue;
+      for (int64_t iy = 0; iy < p.input[1]; ++iy) {
+        const int64_t oy = fine(p, 1, iy, ky);
+        if (oy < 0) continue;
+        for (int64_t ix = 0; ix < p.input[2]; ++ix) {
+          const int64_t ox = fine(p, 2, ix, kx);
+          if (ox < 0) continue;
+          sum += A::product(A::load(x[n * in.batch + iz * in.z + iy * in.y + ix * in.x]),
+                            A::load(y[n * out.batch + oz * out.z + oy * out.y + ox * out.x]));
+        }
+        if (sum != sum) return sum;
+      }
+    }
+  return sum;
+}
+
+// The numbers of a channel that are infinite or NaN, unless there are too many.
+struct Special {
+  struct At {
+    int64_t n, z, y, x;
+  };
+  std::vector<At> places;
+  bool all = true;
+  bool nan = true;  // whether every number of the channel is NaN
+};
+
+template <class T>
+Special special_of(const Problem& p, const Strides& side, const Triple& extent, const T* channel) {
+  constexpr size_t kMost = 64;
+  Special out;
+  for (int64_t n = 0; n < p.batch; ++n)
+    for (int64_t z = 0; z < extent[0]; ++z)
+      for (int64_t y = 0; y < extent[1]; ++y)
+        for (int64_t x = 0; x < extent[2]; ++x) {
+          const auto number =
+              Arithmetic<T>::load(channel[n * side.batch + z * side.z + y * side.y + x * side.x]);
+          out.nan = out.nan && number != number;
+          if (number - number == 0) continue;
+          out.all = out.all && out.places.size() < kMost;
+          if (out.all) out.places.push_back({n, z, y, x});
+          else if (!out.nan) return out;
+        }
+  return out;
+}
+
+// What an element's sum is where some term is infinite or NaN: those terms decide alone. Returns whether it
+// is known.
+template <class T>
+bool special_sum(const Problem& p, const Strides& in, const Strides& out, const T* x, const T* y,
+                 const Special& of_x, const Special& of_y, const Triple& k,
+                 typename Arithmetic<T>::Sum& sum) {
+  using A = Arithmetic<T>;
+  if (!of_x.all || !of_y.all) return false;  // then the whole sum soon is NaN
+  bool any = false;
+  const auto add = [&](int64_t n, const Triple& i, const Triple& o) {
+    any = true;
+    sum += A::product(A::load(x[n * in.batch + i[0] * in.z + i[1] * in.y + i[2] * in.x]),
+                      A::load(y[n * out.batch + o[0] * out.z + o[1] * out.y + o[2] * out.x]));
+    return sum != sum;
+  };
+  for (const Special::At& at : of_y.places) {
+    const Triple o{at.z, at.y, at.x};
+    Triple i;
+    bool exists = true;
+    for (size_t a = 0; a < 3; ++a) {
+      const int64_t offset = o[a] + p.lo[a] - k[a] * p.dilation[a];
+      i[a] = offset;
+      exists = exists && offset >= 0;
+    }
+    for (size_t a = 0; exists && a < 3; ++a) {
+      exists = i[a] % p.stride[a] == 0;
+      i[a] /= p.stride[a];
+      exists = exists && i[a] < p.input[a];
+    }
+    if (exists && add(at.n, i, o)) return true;
+  }
+  for (const Special::At& at : of_x.places) {
+    const Triple i{at.z, at.y, at.x};
+    const Triple o{fine(p, 0, i[0], k[0]), fine(p, 1, i[1], k[1]), fine(p, 2, i[2], k[2])};
+    if (o[0] >= 0 && o[1] >= 0 && o[2] >= 0 && add(at.n, i, o)) return true;
+  }
+  return any;
+}
+
+struct Specials {
+  std::vector<Special> x, y;  // of each channel, where a gradient is mended
+  std::vector<char> reached;  // of each kernel element: whether its sum has terms
+};
+
+// The weights of one pair of channels; with `specials`, those that are NaN.
+template <class T>
+void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw,
+                          const Specials* specials) {
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
@@ -164,27 +282,18 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
     for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
       for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
         T& weight = dw[kz * ker.z + ky * ker.y + kx];
-        if constexpr (mending)
-          if (A::load(weight) == A::load(weight)) continue;
         Sum sum{};
-        for (int64_t n = 0; n < p.batch && !(mending && sum != sum); ++n) {
-          const T *xn = x + n * in.batch, *yn = y + n * out.batch;
-          for (int64_t iz = 0; iz < p.input[0]; ++iz) {
-            const int64_t oz = fine(p, 0, iz, kz);
-            if (oz < 0) continue;
-            for (int64_t iy = 0; iy < p.input[1] && !(mending && sum != sum); ++iy) {
-              const int64_t oy = fine(p, 1, iy, ky);
-              if (oy < 0) continue;
-              for (int64_t ix = 0; ix < p.input[2]; ++ix) {
-                const int64_t ox = fine(p, 2, ix, kx);
-                if (ox < 0) continue;
-                sum += A::product(A::load(xn[iz * in.z + iy * in.y + ix * in.x]),
-                                  A::load(yn[oz * out.z + oy * out.y + ox * out.x]));
-              }
-            }
+        if (specials) {
+          if (A::load(weight) == A::load(weight)) continue;
+          const Special &of_x = specials->x[static_cast<size_t>(i)],
+                        &of_y = specials->y[static_cast<size_t>(g * p.out_channels + o)];
+          if (specials->reached[static_cast<size_t>(&weight - dw)] && (of_x.nan || of_y.nan)) continue;
+          if (special_sum(p, in, out, x, y, of_x, of_y, {kz, ky, kx}, sum)) {
+            weight = A::store(sum);
+            continue;
           }
         }
-        weight = A::store(sum);
+        weight = A::store(element_sum(p, in, out, x, y, kz, ky, kx));
       }
 }
 
@@ -193,7 +302,7 @@ void kernel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, c
   const T *source = static_cast<const T*>(arrays.source), *weight = static_cast<const T*>(arrays.weight);
   T* target = static_cast<T*>(arrays.target);
   if (plan.map == Map::weight_gradient)
-    return weight_gradient_pair<T, mending>(plan, task, source, weight, target);
+    return weight_gradient_pair<T>(plan, task, source, weight, target, nullptr);
   layer_channel<T, mending>(plan, terms, task, source, weight, static_cast<const T*>(arrays.bias), target);
 }
 
@@ -243,10 +352,37 @@ void run_reference(const Setup& setup, const Arrays& arrays) {
 
 void mend(const Setup& setup, const Arrays& arrays) {
   const Plan& plan = setup.plan;
+  const Problem& p = plan.problem;
   const std::array<Terms, 3> terms = terms_of(plan);
   with_storage(plan.operands.source, [&](auto type) {
-    parallel_for(tasks_of(plan), plan.most_threads,
-                 [&](int64_t task, int) { kernel<decltype(type), true>(plan, terms, task, arrays); });
+    using S = decltype(type);
+    if (plan.map != Map::weight_gradient)
+      return parallel_for(tasks_of(plan), plan.most_threads,
+                          [&](int64_t task, int) { kernel<S, true>(plan, terms, task, arrays); });
+    const S *x = static_cast<const S*>(arrays.source), *y = static_cast<const S*>(arrays.weight);
+    const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+    Specials specials;
+    const auto look = [&](const Strides& side, const Triple& extent, int64_t channels, const S* from,
+                          std::vector<Special>& found) {
+      found.resize(static_cast<size_t>(p.groups * channels));
+      parallel_for(p.groups * channels, plan.most_threads, [&](int64_t c, int) {
+        found[static_cast<size_t>(c)] = special_of(p, side, extent, from + side.place(p, c, channels));
+      });
+    };
+    look(in, p.input, p.in_channels, x, specials.x);
+    look(out, p.output, p.out_channels, y, specials.y);
+    const auto reaches = [&](int axis, int64_t k) {
+      for (int64_t i = 0; i < p.input[static_cast<size_t>(axis)]; ++i)
+        if (fine(p, axis, i, k) >= 0) return true;
+      return false;
+    };
+    for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
+      for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
+        for (int64_t kx = 0; kx < p.kernel[2]; ++kx)
+          specials.reached.push_back(reaches(0, kz) && reaches(1, ky) && reaches(2, kx));
+    parallel_for(tasks_of(plan), plan.most_threads, [&](int64_t task, int) {
+      weight_gradient_pair(plan, task, x, y, static_cast<S*>(arrays.target), &specials);
+    });
   });
 }
 

@@ -116,7 +116,7 @@ def pairs(code: str, draw: np.random.Generator) -> dict[str, tuple[Numbers, Numb
     """Two operands of a map, in ways in which an algorithm could fail."""
     r = RANGES[code]
     whole = around(draw, r.smallest, r.largest)
-    centre = draw.uniform(r.smallest + 8, r.largest - 8)
+    centre = draw.uniform(max(r.smallest, -r.largest) + 8, r.largest - 8)
     usual = around(draw, -4, 4)
     most, least = power(np.array(r.largest)) * (2 - power(np.array(1 - r.bits))), power(np.array(r.smallest))
     special = [np.inf, -np.inf, np.nan, most, -most, least, -least, 0.0, -0.0]
@@ -240,8 +240,14 @@ def packed_before(chosen: Plan, arrays: Arrays) -> np.ndarray:
     return np.moveaxis(out, -1, 1) if last else out
 
 
-@pytest.mark.parametrize("code", RANGES)
-@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize(
+    ("geometry", "code"),
+    [
+        pytest.param(geometry, code, id=f"{code} {geometry}")
+        for geometry, code in itertools.product(GEOMETRIES, RANGES)
+        if code[0] != "c" or geometry in GEOMETRIES[:1] + GEOMETRIES[3:5]
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*encountered")
 def test_every_number_is_within_the_bound(geometry: Geometry, code: str) -> None:
     real = {"c64": "f32", "c128": "f64"}.get(code, code)
