@@ -167,7 +167,7 @@ void layer_channel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t 
       }
 }
 
-// The sum of one kernel element; it ends when it is NaN.
+// The sum of one kernel element; where numbers are real, it ends when it is NaN.
 template <class T>
 typename Arithmetic<T>::Sum element_sum(const Problem& p, const Strides& in, const Strides& out, const T* x,
                                         const T* y, int64_t kz, int64_t ky, int64_t kx) {
@@ -186,7 +186,8 @@ typename Arithmetic<T>::Sum element_sum(const Problem& p, const Strides& in, con
           sum += A::product(A::load(x[n * in.batch + iz * in.z + iy * in.y + ix * in.x]),
                             A::load(y[n * out.batch + oz * out.z + oy * out.y + ox * out.x]));
         }
-        if (sum != sum) return sum;
+        if constexpr (std::is_floating_point_v<typename A::Sum>)
+          if (sum != sum) return sum;
       }
     }
   return sum;
