@@ -21,6 +21,7 @@ from tconv.demos import dcgan
 CRITICAL = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 BASE = "nearest"
+TOGETHER = "the others together"
 
 #: Title -> the number of a way in the demo's JSON.
 MEASURES = {
@@ -30,6 +31,10 @@ MEASURES = {
     "weights, every 4": lambda way: way["ripple"][4],
     "pictures, every 4": lambda way: way["excess"][4],
 }
+
+
+#: Those that are ratios of powers.
+POWERS = ("pictures, every 2", "pictures, every 4")
 
 
 def paired(values: Sequence[float], base: Sequence[float]) -> tuple[float, float, bool]:
@@ -47,23 +52,41 @@ def paired(values: Sequence[float], base: Sequence[float]) -> tuple[float, float
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> str:
-    """A table in Markdown: a row for each way; mean, deviation, and the difference from `BASE`."""
+    """A table in Markdown: mean and deviation of each way, and its comparison with `BASE`.
+
+    The last row compares the mean of all others. Powers are compared by their logarithms, and told as ratios.
+    """
     ways = list(runs[0]["ways"])
     lines = ["| way | " + " | ".join(MEASURES) + " |", "|---|" + "---:|" * len(MEASURES)]
-    for way in ways:
-        cells = []
-        for number in MEASURES.values():
-            values = [number(run["ways"][way]) for run in runs]
-            cell = f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(runs) > 1 else "")
-            if way != BASE and BASE in ways:
-                gap, t, sure = paired(values, [number(run["ways"][BASE]) for run in runs])
-                cell += f" ({gap:+.3f}, t {t:.1f}{', significant' if sure else ''})"
-            cells.append(cell)
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    rows: dict[str, list[str]] = {way: [] for way in [*ways, TOGETHER]}
+    for title, number in MEASURES.items():
+        as_log = title in POWERS
+        scaled = {way: [_scaled(number(run["ways"][way]), as_log) for run in runs] for way in ways}
+        others = [scaled[way] for way in ways if way != BASE]
+        scaled[TOGETHER] = [mean(of_seed) for of_seed in zip(*others, strict=True)]
+        for way, values in scaled.items():
+            plain = [] if way == TOGETHER else [number(run["ways"][way]) for run in runs]
+            cell = _spread(plain)
+            if way != BASE:
+                gap, t, sure = paired(values, scaled[BASE])
+                told = f"x{math.exp(gap):.2f}" if as_log else f"{gap:+.2f}"
+                cell += f" ({told}, t {t:.1f}{', significant' if sure else ''})"
+            rows[way].append(cell.strip())
+    lines += [f"| {way} | " + " | ".join(cells) + " |" for way, cells in rows.items()]
     floors = ", ".join(f"{run['frechet_floor']:.2f}" for run in runs)
-    real = ", ".join(f"{run['excess_of_training'][2]:.3f}" for run in runs)
+    real = ", ".join(f"{run['excess_of_training'][2]:.2f}" for run in runs)
     lines += ["", f"Training against test pictures: Frechet distance {floors}; pictures, every 2: {real}."]
     return "\n".join(lines)
+
+
+def _scaled(value: float, as_log: bool) -> float:
+    return math.log(value) if as_log else value
+
+
+def _spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

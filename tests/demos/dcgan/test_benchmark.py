@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("scipy")
@@ -30,7 +31,11 @@ def test_the_table_has_every_way_and_marks_what_is_significant() -> None:
 
     lines = script("dcgan").summary([run(0.0), run(0.1), run(-0.1)]).splitlines()
     rows = {line.split(" | ")[0].strip("| "): line for line in lines if line.startswith("| ")}
-    assert list(rows) == ["way", "transposed5", "subpixel", "nearest"]
-    assert "5.000 ± 0.100 (+4.000, t 34.6, significant)" in rows["transposed5"]
+    assert list(rows) == ["way", "transposed5", "subpixel", "nearest", "the others together"]
+    assert rows["transposed5"].count("5.00 ± 0.10 (+4.00, t 34.6, significant)") == 3
+    logs = np.log([5.0, 5.1, 4.9]), np.log([1.0, 0.9, 1.1])  # powers are compared as ratios
+    ratio, t = np.exp(logs[0] - logs[1]).prod() ** (1 / 3), stats.ttest_rel(*logs).statistic
+    assert rows["transposed5"].count(f"5.00 ± 0.10 (x{ratio:.2f}, t {t:.1f}, significant)") == 2
     assert "significant" not in rows["subpixel"]
-    assert "1.000 ± 0.100 |" in rows["nearest"]
+    assert "1.00 ± 0.10 |" in rows["nearest"]
+    assert "(+2.00, t 11.5, significant)" in rows["the others together"]
