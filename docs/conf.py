@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
 from tconv.page import Geometry, copy_to
 
 project = "tconv"
@@ -35,6 +38,23 @@ def _plain_asterisks(*given: Any) -> None:
             lines[i] = line.replace("*", "\\*")
 
 
+class _DarkTwins(SphinxTransform):
+    """Beside a picture x.gif that has a twin x_dark.gif, the twin, each for its theme."""
+
+    default_priority = 500
+
+    def apply(self, **_: Any) -> None:
+        for image in list(self.document.findall(nodes.image)):
+            path = Path(image["uri"])
+            twin = path.with_name(f"{path.stem}_dark{path.suffix}")
+            if (Path(self.env.doc2path(self.env.docname)).parent / twin).exists():
+                other = image.deepcopy()
+                other["uri"] = twin.as_posix()
+                image["classes"].append("only-light")
+                other["classes"].append("only-dark")
+                image.parent.insert(image.parent.index(image) + 1, other)
+
+
 def _add_the_page(app: Any, failure: Exception | None) -> None:
     """Copy the interactive page next to the pages that show it."""
     if failure is None and app.builder.format == "html":
@@ -46,3 +66,4 @@ def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _plain_asterisks)
     app.connect("build-finished", _add_the_page)
+    app.add_transform(_DarkTwins)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tconv.cli import make_parser
-from tconv.drawing import draw, load, svg
+from tconv.drawing import THEMES, Theme, draw, gif, load, svg
 from tconv.geometry import Geometry
 
 DOCS = Path(__file__).parent
@@ -32,6 +32,13 @@ PICTURES = {
     "filter": ("filter", "n1 c1>1 i5 k4 s2 p1", "bilinear"),
 }
 
+#: Name -> view, problem: a GIF for the light theme, and its twin NAME_dark for the dark one.
+MOVING = {
+    "stamp_moving": ("stamp", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "zeros_moving": ("zeros", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "phases_moving": ("phases", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "matrix_moving": ("matrix", "n1 c1>1 i2x2 k3 s2 p0:1"),
+}
 
 #: Name -> the page whose examples make it: `panels` maps names to greys from 0 to 1.
 PAINTED = {"restoration": "guides/restoration.md"}
@@ -60,6 +67,17 @@ def picture(name: str) -> str:
     view, problem, weights = PICTURES[name]
     geometry = Geometry.parse(problem)
     return svg(draw(geometry, view, weights=None if weights is None else load(weights, geometry)))
+
+
+def moving(name: str, theme: Theme) -> bytes:
+    """What `tconv draw --format gif` writes."""
+    view, problem = MOVING[name]
+    return gif(draw(Geometry.parse(problem), view, animated=True), theme)
+
+
+def themed(name: str, theme: Theme) -> str:
+    """The file of a moving picture in a theme."""
+    return f"{name}.gif" if theme == "light" else f"{name}_{theme}.gif"
 
 
 def commands() -> str:
@@ -125,6 +143,9 @@ def main() -> None:
     (DOCS / "reference" / "cli.md").write_text(commands(), encoding="utf-8")
     for name in PICTURES:
         (DOCS / "pictures" / f"{name}.svg").write_text(picture(name), encoding="utf-8")
+    for name in MOVING:
+        for theme in THEMES:
+            (DOCS / "pictures" / themed(name, theme)).write_bytes(moving(name, theme))
     for name in PAINTED:
         painted(name).save(DOCS / "pictures" / f"{name}.png", optimize=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import importlib
 import importlib.util
+import io
 import re
 import shlex
 import subprocess
@@ -23,6 +24,7 @@ import pytest
 
 from tconv.cli import make_parser
 from tconv.conventions import write
+from tconv.drawing import THEMES
 from tconv.geometry import Geometry
 from tests import ROOT
 from tests.page.helpers import browser
@@ -126,6 +128,22 @@ def test_pictures_are_what_is_drawn(generate: ModuleType) -> None:
     assert shown == drawn
 
 
+def test_moving_pictures_are_what_is_drawn(generate: ModuleType) -> None:
+    """Every frame, but for the font; and small enough for a page."""
+    from PIL import Image, ImageChops, ImageSequence, ImageStat
+
+    files = {path.name: path for path in (DOCS / "pictures").glob("*.gif")}
+    wanted = {generate.themed(name, theme): (name, theme) for name in generate.MOVING for theme in THEMES}
+    assert files.keys() == wanted.keys()
+    for file, path in files.items():
+        assert path.stat().st_size < 300_000, file
+        with Image.open(path) as shown, Image.open(io.BytesIO(generate.moving(*wanted[file]))) as drawn:
+            assert (shown.n_frames, shown.size) == (drawn.n_frames, drawn.size), file
+            for one, other in zip(ImageSequence.Iterator(shown), ImageSequence.Iterator(drawn), strict=True):
+                off = ImageChops.difference(one.convert("RGB"), other.convert("RGB"))
+                assert max(ImageStat.Stat(off).mean) < 1, f"{file}: run `python docs/generate.py`"
+
+
 def test_painted_pictures_are_what_is_painted(generate: ModuleType) -> None:
     """But for the last bits of an iteration, and the font."""
     pytest.importorskip("scipy", reason="an example needs SciPy; install tconv[scipy]")
@@ -141,8 +159,17 @@ def test_painted_pictures_are_what_is_painted(generate: ModuleType) -> None:
 
 
 def test_every_picture_is_shown() -> None:
+    """In the documentation; a twin for the dark theme is shown by its settings."""
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert [path.name for path in (DOCS / "pictures").iterdir() if f"pictures/{path.name})" not in text] == []
+    files = {path.name.replace("_dark.gif", ".gif") for path in (DOCS / "pictures").iterdir()}
+    assert [name for name in files if f"pictures/{name})" not in text] == []
+
+
+def test_moving_pictures_come_in_both_themes(site: Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'<img [^>]*class="only-(light|dark)[^"]*" src="_images/([^"]+)"', index))
+    assert shown == {"light": "stamp_moving.gif", "dark": "stamp_moving_dark.gif"}
+    assert (site / "_images" / "stamp_moving_dark.gif").is_file()
 
 
 def test_every_page_is_in_the_tree() -> None:

@@ -51,8 +51,8 @@ def phases(scene: Scene, animated: bool) -> Picture:
     g = scene.geometry
     if prod(g.stride) > _MOST:
         raise TconvError(
-            f"{g}: stride {sizes(g.stride)} has {prod(g.stride)} phases; at most {_MOST} can be distinguished; "
-            f"a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
+            f"{g}: stride {sizes(g.stride)} has {prod(g.stride)} phases; at most {_MOST} can be "
+            f"distinguished; a stride of {int(_MOST ** (1 / g.axes) + 1e-9)} along each axis would fit"
         )
     parts = list(product(*(axis.phases() for axis in scene.axes)))
     full = [part for part in parts if _taps(part)]
