@@ -41,7 +41,7 @@ MOVING = {
 }
 
 #: Name -> the page whose examples make it: `panels` maps names to greys from 0 to 1.
-PAINTED = {"restoration": "guides/restoration.md"}
+PAINTED = {"restoration": "guides/restoration.md", "landscape": "guides/checkerboards.md"}
 
 
 def painted(name: str) -> Image.Image:
