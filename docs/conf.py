@@ -58,7 +58,8 @@ class _DarkTwins(SphinxTransform):
 def _add_the_page(app: Any, failure: Exception | None) -> None:
     """Copy the interactive page next to the pages that show it."""
     if failure is None and app.builder.format == "html":
-        linked = [Geometry.parse(f"n1 c1>1 i6x6 {rest}") for rest in ("k3 s2", "k4 s2 p1")]  # by play.md
+        shapes = ("i3x3 k4 s2 p1", "i6x6 k3 s2", "i6x6 k4 s2 p1", "i2x2x2 k3 s2")  # in play.md
+        linked = [Geometry.parse(f"n1 c1>1 {shape}") for shape in shapes]
         copy_to(Path(app.outdir) / "play", linked)
 
 

@@ -227,10 +227,18 @@ def address(site: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_the_page_is_embedded(browser: Any, address: str) -> None:
+@pytest.fixture(params=["served", "file"])
+def home(request: pytest.FixtureRequest, site: Path, address: str) -> str:
+    """Where the site is opened."""
+    return address if request.param == "served" else site.as_uri()
+
+
+def test_the_page_is_embedded(browser: Any, home: str) -> None:
     """FCN's bilinear layer stands in the frame: 3x3 inputs, 6x6 outputs."""
     tab = browser.new_page()
-    tab.goto(f"{address}/play.html")
+    faults: list[str] = []
+    tab.on("pageerror", lambda fault: faults.append(str(fault)))
+    tab.goto(f"{home}/play.html")
     tab.locator("iframe.play").scroll_into_view_if_needed()
     frame = tab.frame_locator("iframe.play")
     frame.locator("#grid-y .lettering text").first.wait_for(timeout=60_000)
@@ -240,7 +248,9 @@ def test_the_page_is_embedded(browser: Any, address: str) -> None:
         tab.evaluate("theme => { document.body.dataset.theme = theme; }", theme)
         frame.locator(f"html[data-theme={theme}]").wait_for(timeout=60_000)
     links = tab.eval_on_selector_all("article a[href^='play/']", "a => a.map(link => link.href)")
-    assert len(links) == 3
+    assert len(links) == 4
     for link in links:
-        assert tab.request.get(link).ok
+        tab.goto(link)
+        tab.locator("#grid-y .lettering text").first.wait_for(timeout=60_000)
     tab.close()
+    assert not faults

@@ -55,7 +55,7 @@ $("examples").addEventListener("click", (event) => {
   if (problem) propose(problem);
 });
 $("colour").addEventListener("change", (event) => state.paint(event.target.value));
-copying($("copy-link"), () => location.origin + location.pathname + toAddress(String(state.geometry)), say);
+copying($("copy-link"), () => location.href.split(/[?#]/)[0] + toAddress(String(state.geometry)), say);
 
 /** Show what the address names; where it names nothing that could be, the last good problem stays. */
 function open() {
