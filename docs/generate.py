@@ -40,25 +40,29 @@ MOVING = {
     "matrix_moving": ("matrix", "n1 c1>1 i2x2 k3 s2 p0:1"),
 }
 
-#: Name -> the page whose examples make it: `panels` maps names to greys from 0 to 1.
-PAINTED = {"restoration": "guides/restoration.md", "landscape": "guides/checkerboards.md"}
+#: Name -> the page whose examples make it, and panels in a row: `panels` maps names to greys from 0 to 1.
+PAINTED = {"restoration": ("guides/restoration.md", 5), "landscape": ("guides/checkerboards.md", 2)}
 
 
 def painted(name: str) -> Image.Image:
-    """The panels side by side, each cell three pixels wide, under their names; the paper is transparent."""
+    """The panels in rows, each cell three pixels wide, under their names; the paper is transparent."""
     names: dict[str, Any] = {}
-    page = (DOCS / PAINTED[name]).read_text(encoding="utf-8")
+    source, across = PAINTED[name]
+    page = (DOCS / source).read_text(encoding="utf-8")
     for block in re.findall(r"^```python\n((?s:.*?))^```$", page, re.MULTILINE):
-        exec(compile(block, PAINTED[name], "exec"), names)
+        exec(compile(block, source, "exec"), names)
     panels = {"original": names["picture"][names["inner"]], **names["panels"]}
     size, gap, line = 264, 12, 34
-    paper = Image.new("RGBA", (len(panels) * (size + gap) - gap, size + line))
+    rows = -(-len(panels) // across)
+    paper = Image.new("RGBA", (across * (size + gap) - gap, rows * (size + line)))
     pen, font = ImageDraw.Draw(paper), ImageFont.load_default(24)
     for place, (label, greys) in enumerate(panels.items()):
-        left = place * (size + gap)
+        left, top = place % across * (size + gap), place // across * (size + line)
         pixels = np.rint(greys.clip(0, 1) * 255).astype(np.uint8)
-        paper.paste(Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST), (left, line))
-        pen.text((left, 1), label, "#7a7a7a", font)
+        paper.paste(
+            Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST), (left, top + line)
+        )
+        pen.text((left, top + 1), label, "#7a7a7a", font)
     return paper
 
 
