@@ -46,11 +46,11 @@ const ZEROS = {
   fine(state, index, pairs) {
     const marks = letters(pairs);
     const all = pairs
-      .map(({ padded, turned, coarse, tap }, n) => ({
-        at: name(state, "z", padded),
-        tap: name(state, "r", turned),
-        a: state.numbers.x[coarse],
-        b: state.numbers.w[tap],
+      .map((pair, n) => ({
+        at: name(state, "z", state.plane.cellOf(pair, "padded")),
+        tap: name(state, "r", state.plane.turn(pair.tap)),
+        a: state.numbers.x[pair.coarse],
+        b: state.numbers.w[pair.tap],
         letter: marks[n],
       }));
     const wasted = state.plane.count("tap") - pairs.length;
@@ -63,7 +63,8 @@ const ZEROS = {
       remark: wasted ? `${wasted} of its ${count(state.plane.count("tap"), "product")} ${wasted === 1 ? "is" : "are"} with an inserted zero.` : "",
     };
   },
-  coarse(state, index, [{ padded }]) {
+  coarse(state, index, [pair]) {
+    const padded = state.plane.cellOf(pair, "padded");
     const apart = state.plane.axes.slice(3 - state.plane.rank).map((axis) => axis.stride - 1);
     return {
       title: "An input among zeros",

@@ -17,9 +17,10 @@ export function lights(state) {
     const ghosts = new Set();
     const marks = new Map();
     pairs.forEach((pair, n) => {
-      if (pair[lattice] >= 0) {
-        cells.add(pair[lattice]);
-        if (signs[n] && lattice !== own) marks.set(pair[lattice], signs[n]);
+      const at = plane.cellOf(pair, lattice);
+      if (at >= 0) {
+        cells.add(at);
+        if (signs[n] && lattice !== own) marks.set(at, signs[n]);
       } else {
         ghosts.add(pair.place.join(","));
       }

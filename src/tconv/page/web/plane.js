@@ -1,13 +1,14 @@
 // What is drawn: one channel pair of a problem, as cells of three axes: slices, rows, columns.
 //
 // Lattices: `coarse` (x, and u of the convolution), `tap` (the kernel), `fine` (y, and v), `padded` (x with zeros
-// inserted) and `turned` (the kernel turned by 180 degrees). A pair is one product: for each lattice the cell that
-// takes part in it, -1 where that cell is cropped away.
+// inserted) and `turned` (the kernel turned by 180 degrees). A pair is one product: coarse cell, tap, and the fine
+// cell where they meet, -1 where that cell is cropped away.
 
 import { Axis } from "./axis.js";
 
 const LONGEST = { 1: 96, 2: 72, 3: 8 }; // cells along an axis, by the number of axes
 const MOST_PADDED = 6000; // cells of the input with zeros
+const MOST_KEPT = 200_000; // products that are remembered, since each step adds up all before it
 const MOST_GHOSTS = 8; // cropped cells drawn beyond an edge
 const POINT = new Axis({ input: 1, kernel: 1, stride: 1, lo: 0, hi: 0, outputPadding: 0, dilation: 1 });
 
@@ -30,6 +31,7 @@ export class Plane {
     };
     this.strides = sizes((axis) => axis.stride);
     this.ghosts = sizes(ghosts);
+    this.kept = this.count("coarse") * this.count("tap") <= MOST_KEPT ? new Map() : null;
   }
 
   /** One row without a number. */
@@ -54,9 +56,10 @@ export class Plane {
 
   /** The index of a cell; -1 where there is none. */
   index(lattice, place) {
-    const size = this.size[lattice];
-    if (!place.every((n, a) => n >= 0 && n < size[a])) return -1;
-    return (place[0] * size[1] + place[1]) * size[2] + place[2];
+    const [slices, rows, columns] = this.size[lattice];
+    const [z, r, c] = place;
+    const inside = z >= 0 && z < slices && r >= 0 && r < rows && c >= 0 && c < columns;
+    return inside ? (z * rows + r) * columns + c : -1;
   }
 
   /** How a cell is written: `2, 3` or, on a line, `3`. */
@@ -66,7 +69,10 @@ export class Plane {
 
   /** Every product that a cell takes part in. */
   pairs(lattice, index) {
-    return this[lattice](this.at(lattice, index));
+    const key = `${lattice} ${index}`;
+    const pairs = this.kept?.get(key) ?? this[lattice](this.at(lattice, index));
+    this.kept?.set(key, pairs);
+    return pairs;
   }
 
   fine(place) {
@@ -90,15 +96,19 @@ export class Plane {
   }
 
   pair(inputs, taps, outputs) {
-    const tap = this.index("tap", taps);
     return {
       coarse: this.index("coarse", inputs),
-      tap,
+      tap: this.index("tap", taps),
       fine: this.index("fine", outputs),
-      padded: this.index("padded", inputs.map((i, a) => this.axes[a].placeOfInput(i))),
-      turned: this.turn(tap),
       place: outputs,
     };
+  }
+
+  /** The cell of a lattice that takes part in a pair. */
+  cellOf(pair, lattice) {
+    if (lattice === "turned") return this.turn(pair.tap);
+    if (lattice !== "padded") return pair[lattice];
+    return this.index("padded", this.at("coarse", pair.coarse).map((i, a) => this.axes[a].placeOfInput(i)));
   }
 
   /** Where a tap stands in the turned kernel, and the other way round. */

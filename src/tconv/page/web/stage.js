@@ -56,12 +56,13 @@ export class Stage {
   /** What stands beside the layer: its adjoint, `down`, or the inserted `zeros`. */
   show(beside) {
     this.root.dataset.beside = beside;
-    this.arrange();
+    if (this.state.plane) this.build();
   }
 
-  /** The grids that there are: z and r only where they are small enough. */
+  /** The grids that there are: z and r only where they are shown and small enough. */
   get drawn() {
-    return Object.entries(this.grids).filter(([name]) => this.state.plane.drawsZeros || !"zr".includes(name));
+    const zeros = this.root.dataset.beside === "zeros" && this.state.plane.drawsZeros;
+    return Object.entries(this.grids).filter(([name]) => zeros || !"zr".includes(name));
   }
 
   actions() {
@@ -103,7 +104,7 @@ export class Stage {
     for (const [name, grid] of this.drawn) grid.build(plane.size[LATTICE[name]], LATTICE[name] === "fine" ? plane.ghosts : none, plane.rank);
     for (const name of "zr") $(`grid-${name}`).closest("figure").hidden = !plane.drawsZeros;
     $("no-zeros").hidden = plane.drawsZeros;
-    if (plane.drawsZeros) this.grids.z.cells.forEach((cell, n) => cell.classList.toggle("zero", plane.inputAt(n) < 0));
+    for (const [name, grid] of this.drawn) if (name === "z") grid.cells.forEach((cell, n) => cell.classList.toggle("zero", plane.inputAt(n) < 0));
     this.arrange();
     this.fill();
     this.light();
