@@ -24,8 +24,14 @@ def reopened(page: Any, size: tuple[int, int]) -> None:
     page.reload()
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE])
-@pytest.mark.parametrize("problem", ["", "c1>1 i3x3 k4 s2 p1", "c1>1 i6 k4 s2 p1"])
+SMALL = ("", "c1>1 i3x3 k4 s2 p1", "c1>1 i6 k4 s2 p1")
+TALL = "c1>1 i6x3 k3 s2"
+
+
+@pytest.mark.parametrize(
+    ("size", "problem"),
+    [*((size, problem) for size in (DESK, PHONE) for problem in SMALL), (DESK, TALL)],
+)
 def test_the_grids_are_on_the_first_screen(page: Any, size: tuple[int, int], problem: str) -> None:
     reopened(page, size)
     if problem:
@@ -37,6 +43,13 @@ def test_the_grids_are_on_the_first_screen(page: Any, size: tuple[int, int], pro
         assert place["x"] + place["width"] <= size[0], grid
     # Numbers are large enough to be read.
     assert page.locator("svg.quiet").count() == 0
+
+
+def test_between_desk_and_phone_numbers_can_be_read(page: Any) -> None:
+    for size in ((1000, 800), (820, 1100), (760, 900)):
+        reopened(page, size)
+        assert page.locator("svg.quiet").count() == 0, size
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_steppers_stand_beside_the_picture(page: Any) -> None:

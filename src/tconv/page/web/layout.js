@@ -6,6 +6,7 @@ const COUNTED = 21; // below this rows and columns show none
 const MOST_ROOMY = 17; // cells across of a grid that is drawn larger than the others
 const SEEN = 16; // the least height of a single row
 const UNITS = 10; // of a grid's drawing in a cell
+const CAPTIONS = 120; // pixels of arrows, and of captions that are wider than their grids
 
 /** name -> the room that a grid needs, in cells. */
 function needs(grids) {
@@ -35,9 +36,9 @@ function arrangements({ width, height, narrow }, cards, w) {
   const between = (pair, gaps) => Math.min((three - gaps - Math.min(wide, 150)) / (2 * pair), (three - gaps) / (2 * pair + w.across));
   const tall = height - 290; // without headings, and with room for what is told
   return [
-    { cell: Math.min(between(beside.across, 76), fits(tall, beside.down)), pair: "row", kernel: "between" },
+    { cell: Math.min(between(beside.across, CAPTIONS), fits(tall, beside.down)), pair: "row", kernel: "between" },
     { cell: Math.min(between(stacked.across, 0), fits(tall - 40, stacked.down)), pair: "column", kernel: "between" },
-    { cell: Math.min((two - 76) / (2 * beside.across), (width - 300) / w.across, fits(tall - 60, beside.down + w.down)), pair: "row", kernel: "above" },
+    { cell: Math.min((two - CAPTIONS) / (2 * beside.across), (width - 300) / w.across, fits(tall - 60, beside.down + w.down)), pair: "row", kernel: "above" },
     { cell: Math.min(two / (2 * stacked.across), (width - 300) / w.across, fits(tall - 100, stacked.down + w.down)), pair: "column", kernel: "above" },
   ];
 }
@@ -56,7 +57,8 @@ export function arrange(stage, grids) {
   const room = needs(grids);
   const other = stage.dataset.beside === "zeros" && room.z ? [room.r, room.z] : [room.x, room.y];
   const found = arrangements(roomOf(stage), [[room.x, room.y], other], room.w).map((one) => ({ ...one, cell: Math.max(2, Math.min(LARGEST, one.cell)) }));
-  const best = found.reduce((a, b) => (b.cell > a.cell * 1.15 ? b : a));
+  const better = (a, b) => b.cell > a.cell * 1.15 || (a.cell < READABLE && b.cell >= READABLE);
+  const best = found.reduce((a, b) => (better(a, b) ? b : a));
   stage.dataset.pair = best.pair;
   stage.dataset.kernel = best.kernel;
   for (const [name, grid] of Object.entries(grids)) {
