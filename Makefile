@@ -12,7 +12,7 @@ RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
 CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 
-.PHONY: demo test test-frameworks lint format bench docs stubs sanitize coverage clean
+.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,6 +22,12 @@ demo: $(VENV)/.demo
 WORKERS ?= 2
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Random problems, broken files and kills, others with every SEED.
+MINUTES ?= 30
+SEED ?= 0
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 # The conventions against each real framework, in a separate environment: TensorFlow's pins conflict with tconv's.
 PEERS := $(VENV)-frameworks
@@ -67,7 +73,7 @@ sanitize: $(VENV)/.dev
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
-		tests/core/test_matrix.py tests/planning/test_choice.py
+		tests/core/test_matrix.py tests/core/test_range.py tests/planning/test_choice.py
 
 clean:
 	rm -rf build dist $(VENV) $(PEERS) docs/_build

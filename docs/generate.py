@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,7 @@ def main() -> None:
             (DOCS / "pictures" / themed(name, theme)).write_bytes(moving(name, theme))
     for name in PAINTED:
         painted(name).save(DOCS / "pictures" / f"{name}.png", optimize=True)
+    runpy.run_path(str(DOCS / "upsampling_pictures.py"))["write"]()
 
 
 if __name__ == "__main__":

@@ -1,26 +1,32 @@
-"""Networks built on the project's transposed convolutions: FCN-32s, 16s and 8s over two backbones.
+"""Networks built on the project's transposed convolutions, a file each.
 
-The names of the options are listed here without PyTorch, so that a command line can show them before it loads
-it.
+`NETWORKS` says which file has which network; each is imported when it is first asked for. The names of the
+FCN's options are listed here without PyTorch, so that a command line can show them before it loads it.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.deconvolutional import DeconvNet as DeconvNet
     from tconv.nets.fcn import FCN as FCN
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS"]
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "DeconvNet"]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
 UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
+NETWORKS = {
+    "DeconvNet": "deconvolutional",
+    "FCN": "fcn",
+}
+"""Name of a class or function -> the module of this room that defines it."""
+
 
 def __getattr__(name: str) -> object:
-    if name == "FCN":
-        from tconv.nets.fcn import FCN
-
-        return FCN
+    if name in NETWORKS:
+        return getattr(importlib.import_module(f"{__name__}.{NETWORKS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -79,14 +79,16 @@ def conv_transpose(
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
             epilogue.
         layout: "channels_first" or "channels_last", of x and of the output.
-        algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
+        algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`. Only `winograd` spreads the rounding
+            error of a large number over its neighbours; "auto" chooses it only if TCONV_WINOGRAD=1 is in the
+            environment.
         out: an array to write the output to.
 
     Returns:
         (n, c_out, *output), of the dtype and array type of `x`. Integers are exact and wrap. Infinities and
         NaN affect the outputs that they reach, and with the algorithm `winograd` their neighbours too.
-        float16 and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) treat
-        subnormal numbers as zero.
+        float16 and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) lose
+        less than 2^-100 of each product.
 
     Raises:
         TconvError: arguments that do not fit; the message says what would.
