@@ -65,7 +65,7 @@ def test_every_layer_is_learned(made: tuple[Found, Path]) -> None:
         assert not np.array_equal(layer.filters, drawn_layer.filters)
         np.testing.assert_allclose(np.sum(layer.filters**2, axis=(1, 2, 3)), 1, rtol=1e-5)
     assert len(found.net.layers[1].filters) == 6
-    assert sorted(path.name for path in out.iterdir()) == ["report.html", "state.pt"]
+    assert sorted(path.name for path in out.iterdir()) == ["filters.png", "report.html", "state.pt"]
 
 
 def test_the_measurements_are_those_of_the_pictures(made: tuple[Found, Path]) -> None:

@@ -22,7 +22,7 @@ MINUTES = 5
 
 
 def run(out: Path, *, seed: int = 0, minutes: float | None = None, settings: Settings | None = None) -> Found:
-    """Learn both layers, measure them, and write `out`/report.html.
+    """Learn both layers, measure them, and write `out`/report.html and `out`/filters.png.
 
     `out`/state.pt holds the filters and is resumed from. Epochs are as many as fit into `minutes`, reckoned
     from `MINUTES`. `settings` are for tests.
@@ -33,7 +33,7 @@ def run(out: Path, *, seed: int = 0, minutes: float | None = None, settings: Set
     """
     from tconv.demos.deconvnet.found import measure
     from tconv.demos.deconvnet.learning import Settings
-    from tconv.demos.deconvnet.report import write_report
+    from tconv.demos.deconvnet.report import write_filters, write_report
     from tconv.runs.log import note
 
     settings = replace(settings or Settings(), seed=seed)
@@ -44,6 +44,7 @@ def run(out: Path, *, seed: int = 0, minutes: float | None = None, settings: Set
         note(f"{first} and {second} epochs, about {minutes:g} minutes on two cores")
     found = measure(out / "state.pt", settings)
     write_report(found, out / "report.html")
+    write_filters(found, out / "filters.png")
     note(f"report: {out / 'report.html'}")
     return found
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tconv.demos.deconvnet.crops import TEST, TRAINING, VALIDATION
-from tconv.demos.deconvnet.found import Found, mean, summary
-from tconv.demos.deconvnet.measuring import NOISY, WAYS, Denoised, Rebuilt
-from tconv.demos.deconvnet.tiles import mosaic, shown
+from tconv.demos.deconvnet.found import Found, summary
+from tconv.demos.deconvnet.measuring import WAYS, Rebuilt
+from tconv.demos.deconvnet.report_denoising import denoised_mean, denoising
+from tconv.demos.deconvnet.tiles import filters_picture, mosaic, shown
 from tconv.demos.pictures import credit
 from tconv.documents import (
-    Cell,
     Document,
     Entries,
     Figure,
@@ -19,16 +19,15 @@ from tconv.documents import (
     Item,
     Legend,
     Line,
-    Mark,
     Section,
     Table,
     Tally,
     html,
 )
 from tconv.files import write_aside
-from tconv.runs.figures import curves, series
+from tconv.runs.figures import curves, png_uri, series
 
-__all__ = ["document", "write_report"]
+__all__ = ["document", "write_filters", "write_report"]
 
 
 def write_report(found: Found, path: Path) -> None:
@@ -40,6 +39,19 @@ def write_report(found: Found, path: Path) -> None:
     page = html.render(document(found))
     with write_aside(path) as file:
         file.write(page.encode())
+
+
+def write_filters(found: Found, path: Path) -> None:
+    """Write the filters of both layers as one PNG.
+
+    Raises:
+        TconvError: the file cannot be written.
+    """
+    from PIL import Image
+
+    made = filters_picture(*(found.net.projected(layer)[:, 0] for layer in (1, 2)))
+    with write_aside(path) as file:
+        Image.fromarray(made).save(file, format="PNG", optimize=True)
 
 
 def document(found: Found) -> Document:
@@ -56,7 +68,7 @@ def document(found: Found) -> Document:
         Section("filters", "Filters", tuple(_filters(found))),
         Section("rebuilt", "Pictures rebuilt from each layer", tuple(_rebuilt(found))),
         Section("sparsity", "Sparsity against error", tuple(_sparsity(found))),
-        Section("denoising", "Removing noise", tuple(_denoising(found))),
+        Section("denoising", "Removing noise", tuple(denoising(found))),
         Section("learning", "Learning", tuple(_learning(found))),
         Section("caveats", "The data, and what these numbers cannot say", (_caveats(found),)),
         Section("settings", "Settings", (_settings(found),)),
@@ -65,7 +77,7 @@ def document(found: Found) -> Document:
 
 
 def _summary(found: Found) -> Iterator[Item]:
-    before, after = _denoised_mean(found, None), [_denoised_mean(found, way) for way in WAYS]
+    before, after = denoised_mean(found, None), [denoised_mean(found, way) for way in WAYS]
     yield Tally(
         (
             (f"{before:.1f} dB", "noisy test pictures", series(3)),
@@ -82,11 +94,6 @@ def _summary(found: Found) -> Iterator[Item]:
     )
 
 
-def _denoised_mean(found: Found, way: str | None) -> float:
-    index = WAYS.index(way) if way else -1
-    return mean(each.ratios[index] if way else each.ratio for each in found.denoised)
-
-
 def _filters(found: Found) -> Iterator[Item]:
     first, second = (found.net.projected(layer)[:, 0] for layer in (1, 2))
     side, wide = first.shape[-1], second.shape[-1]
@@ -99,12 +106,12 @@ def _filters(found: Found) -> Iterator[Item]:
     yield Figures(
         (
             Figure(
-                mosaic(first, len(first)),
+                png_uri(mosaic(first, len(first))),
                 f"Layer 1: {len(first)} filters",
                 "The filters of layer 1",
             ),
             Figure(
-                mosaic(second, len(first)),
+                png_uri(mosaic(second, len(first))),
                 f"Layer 2, projected to pixels: {len(second)} filters. The first {len(first)} see one map of "
                 "layer 1 each, in its order; the others see each pair of maps.",
                 "What the filters of layer 2 paint",
@@ -126,7 +133,7 @@ def _rebuilt(found: Found) -> Iterator[Item]:
     yield Figures(
         (
             Figure(
-                mosaic(maps, len(maps), gap=2),
+                png_uri(mosaic(maps, len(maps), gap=2)),
                 f"The maps of layer 1 for {first.name}, in the order of the filters. Gray is 0; "
                 f"{first.densities[0] / len(maps):.1%} of the numbers are not.",
                 f"The sparse maps of layer 1 for {first.name}",
@@ -179,61 +186,6 @@ def _sparsity(found: Found) -> Iterator[Item]:
             ),
         ),
         layout="pairs",
-    )
-
-
-def _denoising(found: Found) -> Iterator[Item]:
-    yield Line(
-        f"Gaussian noise is added so that the SNR is {NOISY} dB, as in the paper. Each way has settings to "
-        f"choose. Those that are best on a crop of {VALIDATION[0]} are used: {_chosen(found)}. "
-        "Layers denoise by rebuilding: what the filters cannot paint with few numbers is left out."
-    )
-    for each in found.denoised:
-        yield Figures(tuple(_denoised_row(each)), layout="row")
-    yield _denoised_table(found)
-    yield Line(_verdict(found))
-
-
-def _chosen(found: Found) -> str:
-    parts = []
-    for way, values in found.strengths.items():
-        what = {"Gaussian blur": "deviation", "total variation": "weight"}.get(way, "strength")
-        parts.append(f"{way} {what} {' and '.join(f'{value:.3g}' for value in values)}")
-    return "; ".join(parts)
-
-
-def _denoised_row(each: Denoised) -> Iterator[Figure]:
-    yield Figure(shown(each.picture, each.picture), each.name, f"Test picture {each.name}")
-    yield Figure(shown(each.noisy, each.picture), f"noisy: {each.ratio:.2f} dB", f"{each.name} with noise")
-    for way, picture, ratio in zip(WAYS, each.pictures, each.ratios, strict=True):
-        yield Figure(shown(picture, each.picture), f"{way}: {ratio:.2f} dB", f"{each.name} by {way}")
-
-
-def _denoised_table(found: Found) -> Table:
-    rows: list[tuple[Cell, ...]] = []
-    for each in found.denoised:
-        best = max(each.ratios)
-        marked = (Mark(f"{ratio:.2f}", "best" if ratio == best else "") for ratio in each.ratios)
-        rows.append((each.name, f"{each.ratio:.2f}", *marked))
-    return Table(
-        "denoised", ("SNR, dB", "noisy", *WAYS), tuple(rows), kinds=("name", *["number"] * (len(WAYS) + 1))
-    )
-
-
-def _verdict(found: Found) -> str:
-    before = _denoised_mean(found, None)
-    blur, variation, first, second = (_denoised_mean(found, way) - before for way in WAYS)
-    here = (
-        "Here, too, layer 2 adds to layer 1."
-        if second > first + 0.05
-        else "Here layer 2 adds nothing to layer 1: it rebuilds maps that are already free of most noise, "
-        "and loses some of the picture."
-    )
-    return (
-        f"On average layer 1 changes the SNR by {first:+.2f} dB and layer 2 by {second:+.2f} dB, the "
-        f"Gaussian blur by {blur:+.2f} dB, and total variation, which knows that pictures are flat between "
-        f"edges, by {variation:+.2f} dB. The paper reports, for its own picture and network, 13.84 dB "
-        f"before, 16.31 dB from layer 1 and 18.01 dB from layer 2. {here}"
     )
 
 
