@@ -109,8 +109,8 @@ def test_the_page_stands_alone(made: tuple[Found, Path]) -> None:
     assert "http" not in text
     assert not re.search(r"<(script|link|iframe|object|embed)\b|@import", text)
     images = re.findall(r"<img [^>]*>", text)
-    # Two mosaics of filters, one of maps, three pictures rebuilt and six denoised for each test picture.
-    assert len(images) == 3 + (3 + 6) * len(TEST)
+    # Two mosaics of filters; for each test picture one of maps, three rebuilt and six denoised.
+    assert len(images) == 2 + (1 + 3 + 6) * len(TEST)
     assert all('src="data:image/png;base64,' in image and 'alt=""' not in image for image in images)
     assert text.count("<svg") == 3
     assert "NASA" in text

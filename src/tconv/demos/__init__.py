@@ -104,7 +104,7 @@ DEMOS: dict[str, Demo] = {
         Demo(
             "deconvnet",
             "a deconvolutional network learns two layers of sparse maps, and removes noise",
-            5,
+            4,
             "pictures of scikit-image",
             "tconv.demos.deconvnet",
         ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MINUTES", "as_dict", "document", "run"]
 
-MINUTES = 5
+MINUTES = 4
 """What the epochs of `Settings` and the measurements take on two cores."""
 
 

@@ -50,7 +50,7 @@ class Settings:
     maps: int = 9  #: of layer 1; layer 2 has one for each and one for each pair of them
     strengths: tuple[float, float] = (2.0, 8.0)
     p: float = 1.0
-    epochs: tuple[int, int] = (40, 15)
+    epochs: tuple[int, int] = (50, 25)
     steps: int = 5  #: of gradient descent on the filters, per epoch
     continuation: Continuation = field(
         default_factory=lambda: Continuation(first=2, growth=4, last=64, iterations=2, refinement=40)

@@ -28,7 +28,7 @@ STRENGTHS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
 ABOVE = (8.0, 32.0, 128.0)
 
 CURVE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Strengths of the curves of sparsity against error; each is a point."""
+"""Strengths of the curves of sparsity against error; for layer 2, factors of half its own strength."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ def curve(net: DeconvNet, side: int, layer: int, p: float) -> list[Point]:
     found = []
     for factor in CURVE:
         top = net.layers[layer - 1]
-        tried = replace(top, strength=factor * (top.strength if layer > 1 else 1.0), p=p)
+        tried = replace(top, strength=factor * (top.strength / 2 if layer > 1 else 1.0), p=p)
         maps = infer(tried, below, net.continuation)
         error = net.rebuild(maps, layer) - pictures
         share = np.sum(error**2, dtype=np.float64) / np.sum(pictures**2, dtype=np.float64)

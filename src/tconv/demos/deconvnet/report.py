@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tconv.demos.deconvnet.crops import TEST, TRAINING, VALIDATION
 from tconv.demos.deconvnet.found import Found, summary
 from tconv.demos.deconvnet.measuring import WAYS, Rebuilt
 from tconv.demos.deconvnet.report_denoising import denoised_mean, denoising
-from tconv.demos.deconvnet.tiles import filters_picture, mosaic, shown
+from tconv.demos.deconvnet.tiles import filters, filters_picture, mosaic, shown
 from tconv.demos.pictures import credit
 from tconv.documents import (
     Document,
@@ -106,12 +107,12 @@ def _filters(found: Found) -> Iterator[Item]:
     yield Figures(
         (
             Figure(
-                png_uri(mosaic(first, len(first))),
+                png_uri(filters(first, len(first))),
                 f"Layer 1: {len(first)} filters",
                 "The filters of layer 1",
             ),
             Figure(
-                png_uri(mosaic(second, len(first))),
+                png_uri(filters(second, len(first))),
                 f"Layer 2, projected to pixels: {len(second)} filters. The first {len(first)} see one map of "
                 "layer 1 each, in its order; the others see each pair of maps.",
                 "What the filters of layer 2 paint",
@@ -127,19 +128,19 @@ def _rebuilt(found: Found) -> Iterator[Item]:
         f"{'; it does so with fewer numbers, and loses more' if _sparser(found) else ''}."
     )
     for each in found.rebuilt:
-        yield Figures(tuple(_row(each)), layout="row")
-    first = found.rebuilt[0]
-    maps = first.maps[0]
-    yield Figures(
-        (
+        yield Figures(tuple(_row(each)), layout="wide")
+    figures = []
+    for each in found.rebuilt:
+        maps = each.maps[0]
+        figures.append(
             Figure(
-                png_uri(mosaic(maps, len(maps), gap=2)),
-                f"The maps of layer 1 for {first.name}, in the order of the filters. Gray is 0; "
-                f"{first.densities[0] / len(maps):.1%} of the numbers are not.",
-                f"The sparse maps of layer 1 for {first.name}",
-            ),
+                png_uri(mosaic(maps, math.isqrt(len(maps)), gap=2)),
+                f"The maps of layer 1 for {each.name}, row by row in the order of the filters. Gray is 0; "
+                f"{each.densities[0] / len(maps):.1%} of the numbers are not.",
+                f"The sparse maps of layer 1 for {each.name}",
+            )
         )
-    )
+    yield Figures(tuple(figures), layout="pairs")
 
 
 def _sparser(found: Found) -> bool:
@@ -169,7 +170,8 @@ def _sparsity(found: Found) -> Iterator[Item]:
         "Along a line the strength of the error term rises, and the filters stay the same. To the right, "
         "more numbers of the maps differ from 0; below, the rebuilt pictures are closer. The exponent p of "
         "the sparsity term decides how a sum of sizes is spread: with p = 0.8, few large numbers cost less "
-        "than many small ones."
+        "than many small ones. Layer 2 rebuilds the maps of layer 1 as they are, so its error does not fall "
+        "below theirs."
     )
     yield Legend(tuple(colours.items()))
     yield Figures(

@@ -8,18 +8,27 @@ import numpy.typing as npt
 from tconv.nets.sparse_layer import Array
 from tconv.runs.figures import png_uri
 
-__all__ = ["filters_picture", "mosaic", "shown"]
+__all__ = ["filters", "filters_picture", "mosaic", "shown"]
+
+_SIDE = 91  # pixels of an enlarged filter: 13 times 7, 7 times 13
 
 Bytes = npt.NDArray[np.uint8]
 
 
-def filters_picture(first: Array, second: Array, *, scale: int = 5) -> Bytes:
+def filters_picture(first: Array, second: Array) -> Bytes:
     """The filters of layer 1 over what those of layer 2 paint, (n, h, w) each, on white."""
-    upper, lower = (np.kron(mosaic(each, len(first)), np.ones((scale, scale))) for each in (first, second))
-    made = np.full((len(upper) + 4 * scale + len(lower), lower.shape[1]), 255, np.uint8)
+    upper, lower = (filters(each, len(first)) for each in (first, second))
+    width = max(upper.shape[1], lower.shape[1])
+    made = np.full((len(upper) + 24 + len(lower), width), 255, np.uint8)
     made[: len(upper), : upper.shape[1]] = upper
-    made[-len(lower) :] = lower
+    made[-len(lower) :, : lower.shape[1]] = lower
     return made
+
+
+def filters(tiles: Array, across: int) -> Bytes:
+    """`mosaic` of filters, enlarged so that those of all layers are about equally large."""
+    scale = max(1, round(_SIDE / tiles.shape[-1]))
+    return mosaic(np.kron(tiles, np.ones((1, scale, scale))), across, gap=4)
 
 
 def mosaic(tiles: Array, across: int, *, gap: int = 1) -> Bytes:
