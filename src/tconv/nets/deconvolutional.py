@@ -92,7 +92,7 @@ class Epoch:
 
     layer: SparseLayer
     cost: float  #: the mean cost of a picture
-    error: float  #: |rebuilt - pictures|^2 as a share of |pictures|^2
+    error: float  #: the squared error as a share of the pictures' squares
     density: float  #: numbers of the maps that are not 0, per pixel
     used: int  #: maps that are not 0 in some picture
 

@@ -83,6 +83,7 @@ def _summary(found: Found) -> Iterator[Item]:
         (
             (f"{before:.1f} dB", "noisy test pictures", series(3)),
             (f"{after[0]:.1f} dB", "after a Gaussian blur", series(4)),
+            (f"{after[1]:.1f} dB", "after total variation", series(5)),
             (f"{after[2]:.1f} dB", "rebuilt from layer 1", series(0)),
             (f"{after[3]:.1f} dB", "rebuilt from layer 2", series(1)),
         )
