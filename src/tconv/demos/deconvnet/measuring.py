@@ -25,7 +25,7 @@ WAYS = ("Gaussian blur", "total variation", "layer 1", "layer 2")
 BLURS = tuple(float(width) for width in np.arange(0.3, 1.25, 0.1))
 VARIATIONS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 STRENGTHS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0)
-ABOVE = (8.0, 32.0, 128.0)
+ABOVE = (8.0, 32.0, 128.0, 512.0)
 
 CURVE = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Strengths of the curves of sparsity against error; for layer 2, factors of half its own strength."""
