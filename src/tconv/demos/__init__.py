@@ -101,6 +101,13 @@ DEMOS: dict[str, Demo] = {
             ("epochs",),
             "runs/demo",
         ),
+        Demo(
+            "deconvnet",
+            "a deconvolutional network learns two layers of sparse maps, and removes noise",
+            4,
+            "pictures of scikit-image",
+            "tconv.demos.deconvnet",
+        ),
     )
 }
 
