@@ -111,6 +111,13 @@ DEMOS: dict[str, Demo] = {
             "tconv.demos.dcgan",
             ("data", "steps"),
         ),
+        Demo(
+            "deconvnet",
+            "a deconvolutional network learns two layers of sparse maps, and removes noise",
+            4,
+            "pictures of scikit-image",
+            "tconv.demos.deconvnet",
+        ),
     )
 }
 
