@@ -222,7 +222,7 @@ def _caveats(found: Comparison) -> Iterator[tuple[str, str]]:
         "Equal parameters are not equal work: a convolution after nearest neighbour multiplies at every "
         "pixel of the finer map. Equal steps are not equal time, see the costs.",
         "The networks are small and the training is short, so that it fits into minutes on two cores. The "
-        "paper's are eight times as wide and trained for a hundred times as long.",
+        "paper's networks are eight times as wide.",
         "The Frechet distance sees what a small classifier sees: shape and kind of clothes, hardly texture.",
     )
     yield from (("", text) for text in texts)
