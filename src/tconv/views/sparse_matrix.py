@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, expect
 
@@ -46,6 +47,7 @@ def _positions(geometry: Geometry) -> tuple[Array, Array, Array]:
     return rows, cols, taps
 
 
+@checked
 def triplets(kernel: npt.ArrayLike, geometry: Geometry) -> Triplets:
     """C^T of one channel pair, prod(output) x prod(input), from its kernel of shape `geometry.kernel`.
 
@@ -62,6 +64,7 @@ def triplets(kernel: npt.ArrayLike, geometry: Geometry) -> Triplets:
     return Triplets(rows, cols, kernel_.ravel()[taps])
 
 
+@checked
 def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Array:
     """The product, with `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
     vector_ = np.asarray(vector)
@@ -71,6 +74,7 @@ def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Ar
     return product
 
 
+@checked
 def matrix(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution as C^T times the flattened input, one matrix per pair of channels.
 
