@@ -12,12 +12,12 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from numbers import Number, Real
-from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from tconv.errors import TconvError, said
+from tconv.errors import TconvError, said, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import flag, per_axis, shown, whole
 
@@ -79,6 +79,8 @@ def _kind(annotation: Any, scope: Mapping[str, Any]) -> Kind:
         return _KINDS[annotation]
     if isinstance(scope.get(annotation), type):
         return instance(scope[annotation], f"a {annotation}")
+    if get_args(scope.get(annotation)):  # a Literal
+        return _word(get_args(scope[annotation]))
     first, _, rest = annotation.rpartition(" | ")
     if rest == "None":
         kind = _kind(first, scope)
@@ -100,6 +102,17 @@ def instance(of: type | tuple[type, ...], fits: str) -> Kind:
         return value if isinstance(value, of) else refuse(name, value, fits)
 
     return Kind(fits, take)
+
+
+def _word(words: tuple[str, ...]) -> Kind:
+    """One of some words."""
+
+    def take(name: str, value: Any) -> Any:
+        if isinstance(value, str) and value in words:
+            return value
+        raise unknown(f"{name}=", value, words)
+
+    return Kind(" or ".join(words), take)
 
 
 def number(name: str, value: Any) -> float:
@@ -176,6 +189,17 @@ def one_of(name: str, value: Any, kinds: tuple[type, ...], fits: str) -> Any:
     return instance(kinds, fits).take(name, value)
 
 
+def _dtype(name: str, value: Any) -> np.dtype[Any]:
+    """A dtype of numbers."""
+    try:
+        found = np.dtype(value)
+    except Exception:  # NumPy raises every kind of error here
+        refuse(name, value, "a dtype of numbers")
+    if found.kind not in "biufc":
+        raise TconvError(f"{name}={shown(found)}; a dtype of numbers would fit")
+    return found
+
+
 def _spelled(name: str, value: Any) -> Geometry:
     """A problem, or its spelling."""
     if isinstance(value, str):
@@ -216,6 +240,7 @@ _KINDS: Mapping[str, Kind] = {
     "float": Kind("a number", number),
     "int": _INT,
     "npt.ArrayLike": _ARRAY,
+    "npt.DTypeLike": Kind("a dtype", _dtype),
     "npt.NDArray[Any]": Kind("an array", anything),
     "str": instance(str, "a text"),
     "str | os.PathLike[str]": _PATH,

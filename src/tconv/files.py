@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean, said
 
 __all__ = ["alone", "aside", "check_file", "make_folder", "read_npy", "write_aside"]
 
@@ -147,8 +147,10 @@ def check_file(path: Path) -> None:
     """
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except (OSError, ValueError) as fault:  # a name that no file can have is a ValueError
+        raise TconvError(f"cannot read {clean(path, 300)}: {said(fault)}") from None
     if stat.S_ISDIR(mode):
         raise TconvError(f"{path} is a folder; a file would fit")
     if not stat.S_ISREG(mode):

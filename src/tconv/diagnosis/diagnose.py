@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -193,7 +194,7 @@ def _model(
     how: str,
 ) -> Model:
     is_file = isinstance(what, Path) or (
-        isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or Path(what).is_file())
+        isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or os.path.isfile(what))
     )
     if is_file and not isinstance(what, Geometry):
         if weight is not None:

@@ -15,10 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.arguments import checked
+from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, expect
 
 __all__ = ["Triplets", "apply_triplets", "matrix", "triplets"]
+
+
+_MOST = 2**28  # rows of a product
 
 
 class Triplets(NamedTuple):
@@ -69,6 +73,11 @@ def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Ar
     """The product, with `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
     vector_ = np.asarray(vector)
     rows, cols, vals = transposed
+    least = max(int(cols.max(initial=-1)) + 1, 1)
+    if not vector_.ndim or vector_.shape[0] < least:
+        raise TconvError(f"vector has shape {vector_.shape}; at least {least} rows would fit")
+    if not rows.max(initial=-1) < size <= _MOST:
+        raise TconvError(f"size={size}; {rows.max(initial=-1) + 1} to {_MOST} would fit")
     product = np.zeros((size, *vector_.shape[1:]), np.result_type(vals, vector_))
     np.add.at(product, rows, vals.reshape(-1, *(1,) * (vector_.ndim - 1)) * vector_[cols])
     return product
