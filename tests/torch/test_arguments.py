@@ -47,7 +47,10 @@ CASES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         tconv.torch.StreamingConvTranspose1d,
         {"layer": nn.ConvTranspose1d(2, 2, 4, 2)},
     ),
-    "push": (tconv.torch.StreamingConvTranspose1d(nn.ConvTranspose1d(2, 2, 4, 2)), {"x": torch.ones(1, 2, 4)}),
+    "chunk": (
+        lambda chunk: tconv.torch.StreamingConvTranspose1d(nn.ConvTranspose1d(2, 2, 4, 2))(chunk),
+        {"chunk": torch.ones(1, 2, 4)},
+    ),
     "accelerate": (
         tconv.torch.accelerate,
         {"model": nn.Sequential(nn.ConvTranspose1d(2, 2, 4, 2), nn.ReLU()).eval(), "report": False},
@@ -56,8 +59,8 @@ CASES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "FCN": (
         FCN,
         {
-            "num_classes": 2, "net": "fcn32s", "backbone": "small", "upsampling": "bilinear", "in_channels": 1,
-            "width": 1, "dense": True,
+            "num_classes": 2, "net": "fcn32s", "backbone": "small", "upsampling": "bilinear",
+            "in_channels": 1, "width": 1, "dense": True,
         },
     ),
 }  # fmt: skip

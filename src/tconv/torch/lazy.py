@@ -18,6 +18,7 @@ from tconv.torch.modules import (
     Mode,
     Pairs,
     check_channels,
+    checked_parameters,
 )
 
 __all__ = ["LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"]
@@ -29,6 +30,7 @@ class _Lazy(_LazyConvXdMixin):
     @raising_runtime_errors
     def _uninitialized(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         check_channels(0, out_channels, self.groups)
+        bias = checked_parameters(bias, device, dtype)
         self.out_channels = out_channels
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = UninitializedParameter(**where)

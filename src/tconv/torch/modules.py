@@ -8,13 +8,15 @@ at construction, an activation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
-from tconv.errors import TconvError, unknown
-from tconv.geometry.normalize import padding_pairs, per_axis
+from tconv.errors import TconvError, said, unknown
+from tconv.geometry.normalize import padding_pairs, per_axis, shown, whole
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
 from tconv.torch.call_cache import nested
@@ -22,15 +24,27 @@ from tconv.torch.errors import TensorError, raising_runtime_errors
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tconv.torch.padding import MODES, folded, in_numbers
 
-__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs", "check_channels"]
+__all__ = [
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "Mode",
+    "Pairs",
+    "check_channels",
+    "checked_parameters",
+]
 
 Mode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 Pairs: TypeAlias = str | Sequence[tuple[int, int]]
 
 
+_MOST = 2**31  # weights: 8 GiB of float32
+
+
 class _Layer:
     """What these layers have in addition to PyTorch's; the next base class is PyTorch's layer."""
 
+    _axes: ClassVar[int]
     _call: ClassVar[Callable[..., Tensor]]
     padding_mode: Mode
     #: For pickles that are older than these options.
@@ -44,12 +58,24 @@ class _Layer:
         dtype: Any, output_size: Any, activation: Any,
     ) -> None:  # fmt: skip
         words = ("zeros", *MODES)
-        if padding_mode not in words:
+        if not isinstance(padding_mode, str) or padding_mode not in words:
             raise unknown("padding_mode=", padding_mode, words)
         check_channels(*channels, groups)
+        kernel_size, stride, output_padding, dilation = (
+            _each(name, value, type(self)._axes)
+            for name, value in (
+                ("kernel_size", kernel_size),
+                ("stride", stride),
+                ("output_padding", output_padding),
+                ("dilation", dilation),
+            )
+        )
+        _check_size(channels, kernel_size)
+        bias = checked_parameters(bias, device, dtype)
         theirs = not isinstance(padding, str) and not nested(padding)
         super().__init__(  # type: ignore[call-arg]
-            *channels, kernel_size, stride, padding if theirs else 0, output_padding,
+            *channels, kernel_size, stride, _each("padding", padding, type(self)._axes) if theirs else 0,
+            output_padding,
             groups, bias, dilation, "zeros", device, dtype,
         )  # fmt: skip
         axes = len(self.kernel_size)
@@ -114,6 +140,9 @@ class _Layer:
 
 def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
     """Refuse what PyTorch's layers refuse, naming the values."""
+    for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+        if whole(name, value) < 0:
+            raise TconvError(f"{name}={value}; 0 or more would fit")
     if groups < 1 or in_channels % groups or out_channels % groups:
         raise TconvError(
             f"in_channels={in_channels} and out_channels={out_channels} do not divide into groups={groups}; "
@@ -121,18 +150,48 @@ def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
         )
 
 
+def _each(name: str, value: Any, axes: int) -> tuple[int, ...]:
+    """One int per axis, from what PyTorch's layers take: an int or a sequence."""
+    many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return per_axis(name, tuple(value) if many else value, axes)
+
+
+def _check_size(channels: tuple[int, int], kernel: tuple[int, ...]) -> None:
+    """Refuse weights beyond any memory."""
+    if min(kernel) < 1:
+        raise TconvError(f"kernel_size={kernel}; at least 1 per axis would fit")
+    if prod(max(1, channel) for channel in channels) * prod(kernel) > _MOST:
+        raise TconvError(f"{channels} channels and kernel {kernel}: up to {_MOST:,} weights would fit")
+
+
+def checked_parameters(bias: Any, device: Any, dtype: Any) -> bool:
+    """Whether there is a bias; refuses a place or a dtype that no parameter can have."""
+    try:
+        if device is not None or dtype is not None:
+            torch.empty(0, device=device, dtype=dtype).requires_grad_()
+        return bool(bias)
+    except Exception as fault:  # PyTorch raises every kind of error here
+        given = ", ".join(
+            f"{name}={shown(value)}" for name, value in (("bias", bias), ("device", device), ("dtype", dtype))
+        )
+        raise TconvError(f"{given}: {said(fault)}") from None
+
+
 def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
     """The output padding that gives these sizes."""
     axes = len(layer.kernel_size)
     sizes = input.shape[-axes:]
     if not isinstance(output_size, tuple | list):
-        raise TconvError(f"{layer}: output_size={output_size!r} is not a tuple; one size per axis would fit")
+        raise TconvError(
+            f"{layer}: output_size={shown(output_size)} is no tuple; one size per axis would fit"
+        )
     if len(output_size) not in (axes, input.dim()):
         raise TconvError(
             f"{layer}: output_size={output_size!r} has {len(output_size)} elements; "
             f"{axes} or {input.dim()} elements would fit an input of shape {tuple(input.shape)}"
         )
-    wanted = list(output_size)[-axes:]
+    wanted = [size if isinstance(size, torch.SymInt) else whole("output_size", size) for size in output_size]
+    wanted = wanted[-axes:]
     sides = padding_pairs(layer.padding, layer.kernel_size, layer.stride, layer.dilation)
     each = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, sides, strict=True))
     least = [(i - 1) * s - lo - hi + d * (k - 1) + 1 for i, k, s, d, (lo, hi) in each]
@@ -148,6 +207,7 @@ def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, 
 class ConvTranspose1d(_Layer, nn.ConvTranspose1d):
     """A layer over one axis, in place of torch.nn.ConvTranspose1d; see `ConvTranspose2d`."""
 
+    _axes = 1
     _call = staticmethod(conv_transpose1d)
 
     def __init__(
@@ -197,6 +257,7 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
     torch.Size([1, 8, 10, 10])
     """
 
+    _axes = 2
     _call = staticmethod(conv_transpose2d)
 
     def __init__(
@@ -245,6 +306,7 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
 class ConvTranspose3d(_Layer, nn.ConvTranspose3d):
     """A layer over three axes, in place of torch.nn.ConvTranspose3d; see `ConvTranspose2d`."""
 
+    _axes = 3
     _call = staticmethod(conv_transpose3d)
 
     def __init__(

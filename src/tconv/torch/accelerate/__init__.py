@@ -20,6 +20,7 @@ from torch.jit import ScriptModule
 
 from tconv.documents import terminal
 from tconv.errors import TconvError
+from tconv.geometry.normalize import flag
 from tconv.torch.accelerate.choosing import measured
 from tconv.torch.accelerate.measuring import Example
 from tconv.torch.accelerate.rows import find
@@ -70,6 +71,7 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
     """
     if not isinstance(model, nn.Module):
         raise TconvError(f"model is a {type(model).__name__}; a torch.nn.Module would fit")
+    flag("report", report)
     if example is None:
         done = Accelerated(model, *find(model))
         done.do()
