@@ -6,12 +6,15 @@ The three maps and PyTorch's layers check on their way to a plan, which is cache
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import inspect
-import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from numbers import Number, Real
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar, get_args
 
 import numpy as np
@@ -21,7 +24,7 @@ from tconv.errors import TconvError, said, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import flag, per_axis, shown, whole
 
-__all__ = ["Kind", "checked", "number", "numbers", "one_of"]
+__all__ = ["Kind", "checked", "number", "numbers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,7 +90,23 @@ def _kind(annotation: Any, scope: Mapping[str, Any]) -> Kind:
         return Kind(
             f"{kind.fits} or None", lambda name, value: None if value is None else kind.take(name, value)
         )
+    alternatives = _ALTERNATIVES.split(annotation)
+    if len(alternatives) > 1:
+        return _any_of([_kind(alternative, scope) for alternative in alternatives])
     raise TypeError(f"no kind of argument is called {annotation!r}")
+
+
+def _any_of(kinds: list[Kind]) -> Kind:
+    """A value of the first kind that takes it."""
+    fits = " or ".join(kind.fits for kind in kinds)
+
+    def take(name: str, value: Any) -> Any:
+        for kind in kinds:
+            with contextlib.suppress(TconvError):
+                return kind.take(name, value)
+        refuse(name, value, fits)
+
+    return Kind(fits, take)
 
 
 def refuse(name: str, value: object, fits: str) -> NoReturn:
@@ -100,6 +119,17 @@ def instance(of: type | tuple[type, ...], fits: str) -> Kind:
 
     def take(name: str, value: Any) -> Any:
         return value if isinstance(value, of) else refuse(name, value, fits)
+
+    return Kind(fits, take)
+
+
+def _of_class(module: str, name: str, fits: str) -> Kind:
+    """The objects of a class in a library that may not be installed, and is not imported for others."""
+
+    def take(argument: str, value: Any) -> Any:
+        if any(base.__name__ == name and base.__module__.startswith(module) for base in type(value).__mro__):
+            return value
+        refuse(argument, value, fits)
 
     return Kind(fits, take)
 
@@ -170,6 +200,17 @@ def axes(name: str, value: Any) -> Any:
     return per_axis(name, value, len(value)) if isinstance(value, tuple | list) else whole(name, value)
 
 
+def many(of: Callable[[str, Any], Any], fits: str) -> Kind:
+    """A tuple or list of values."""
+
+    def take(name: str, value: Any) -> Any:
+        if not isinstance(value, tuple | list):
+            refuse(name, value, fits)
+        return tuple(of(f"{name}[{index}]", entry) for index, entry in enumerate(value))
+
+    return Kind(fits, take)
+
+
 def mapping(of: Callable[[str, Any], Any], fits: str) -> Kind:
     """Names with a value each."""
 
@@ -182,11 +223,6 @@ def mapping(of: Callable[[str, Any], Any], fits: str) -> Kind:
         return {key: of(f"{name}[{shown(key)}]", entry) for key, entry in value.items()}
 
     return Kind(fits, take)
-
-
-def one_of(name: str, value: Any, kinds: tuple[type, ...], fits: str) -> Any:
-    """`value`, if it is of one of the `kinds`."""
-    return instance(kinds, fits).take(name, value)
 
 
 def _dtype(name: str, value: Any) -> np.dtype[Any]:
@@ -211,39 +247,58 @@ def _path(name: str, value: Any) -> Any:
     """A path that the system can be asked for."""
     if not isinstance(value, str | os.PathLike):
         refuse(name, value, "a path")
-    if "\0" in os.fspath(value):
-        raise TconvError(f"{name}={shown(value)}: no file has a NUL in its name")
+    try:
+        os.stat(value)
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, ValueError) or fault.errno == errno.ENAMETOOLONG:
+            raise TconvError(f"{name}={shown(value)}: {said(fault)}; no file has such a name") from None
     return value
 
 
-def finite(name: str, value: Any) -> float:
-    """A number that is neither infinite nor NaN."""
-    found = number(name, value)
-    if not math.isfinite(found):
-        raise TconvError(f"{name}={found}; a finite number would fit")
-    return found
+def _feed(name: str, value: Any) -> Any:
+    return value if isinstance(value, Mapping) else _path(name, value)
+
+
+def _function(name: str, value: Any) -> Any:
+    return value if callable(value) else refuse(name, value, "a function")
 
 
 _INT, _ARRAY, _PATH = Kind("an int", whole), Kind("an array of numbers", numbers), Kind("a path", _path)
+_STR = instance(str, "a text")
+_ALTERNATIVES = re.compile(r" \| (?![^\[]*\])")  # outside of brackets
 _INTS = Kind("a tuple of ints", whole_numbers)
 
 #: Annotation -> kind of argument.
 _KINDS: Mapping[str, Kind] = {
+    "Any": Kind("anything", _as_given),
     "Array": _ARRAY,
+    "Callable[[str], None]": Kind("a function", _function),
     "Geometry": instance(Geometry, "a Geometry"),
     "Geometry | str": Kind("a Geometry", _spelled),
+    "Mapping[str, Any]": mapping(_as_given, "a dictionary"),
+    "Mapping[str, Array]": mapping(numbers, "a dictionary of arrays"),
+    "Mapping[str, Sequence[int]]": mapping(whole_numbers, "a dictionary of shapes"),
+    "Mapping[str, int]": mapping(whole, "a dictionary of ints"),
+    "Mapping[str, tuple[int, ...]]": mapping(whole_numbers, "a dictionary of shapes"),
     "Padding": Kind("an int, one or a pair per axis", _as_given),  # `padding_pairs` checks it
+    "Path": Kind("a path", lambda name, value: Path(_path(name, value))),
+    "PathLike[str]": _PATH,
     "PerAxis": Kind("an int or one per axis", axes),
     "Sequence[int]": _INTS,
+    "Sequence[str | PathLike[str] | Mapping[str, Any]]": many(_feed, "a list of files or arrays by name"),
     "SupportsIndex": _INT,
     "bool": Kind("True or False", flag),
     "float": Kind("a number", number),
     "int": _INT,
+    "ir.Model": _of_class("onnx_ir", "Model", "a model of onnx_ir"),
+    "ir.Value": _of_class("onnx_ir", "Value", "a value of onnx_ir"),
     "npt.ArrayLike": _ARRAY,
     "npt.DTypeLike": Kind("a dtype", _dtype),
     "npt.NDArray[Any]": Kind("an array", anything),
-    "str": instance(str, "a text"),
+    "os.PathLike[str]": _PATH,
+    "str": _STR,
     "str | os.PathLike[str]": _PATH,
     "str | PathLike[str]": _PATH,
     "tuple[int, ...]": _INTS,
+    "tuple[str, ...]": many(_STR.take, "a tuple of texts"),
 }

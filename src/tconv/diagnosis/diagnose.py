@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.arguments import checked
 from tconv.diagnosis import coverage, structure, weights
 from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
@@ -44,6 +45,7 @@ class Diagnosis(DiagnosisData):
         """The report as one self-contained HTML page; needs Jinja2."""
         return html.render(document(self, page=True))
 
+    @checked
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
         """New weights, by layer name.
 
@@ -70,6 +72,7 @@ class Diagnosis(DiagnosisData):
             names=names,
         )
 
+    @checked
     def write(self, path: Path, fixed_weights: Mapping[str, Array]) -> None:
         """Write a copy of the file with these weights, to a temporary file that is then renamed.
 

@@ -190,8 +190,11 @@ def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, 
             f"{layer}: output_size={output_size!r} has {len(output_size)} elements; "
             f"{axes} or {input.dim()} elements would fit an input of shape {tuple(input.shape)}"
         )
-    wanted = [size if isinstance(size, torch.SymInt) else whole("output_size", size) for size in output_size]
-    wanted = wanted[-axes:]
+    if not torch.compiler.is_compiling():  # where sizes may be symbols
+        for size in output_size:
+            if not isinstance(size, torch.SymInt):
+                whole("output_size", size)
+    wanted = list(output_size)[-axes:]
     sides = padding_pairs(layer.padding, layer.kernel_size, layer.stride, layer.dilation)
     each = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, sides, strict=True))
     least = [(i - 1) * s - lo - hi + d * (k - 1) + 1 for i, k, s, d, (lo, hi) in each]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tconv.arguments import checked
 from tconv.errors import TconvError, said
 from tconv.files import aside, write_aside
 from tconv.models.onnx import guards
@@ -55,6 +56,7 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     return model
 
 
+@checked
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
     """Write a model to a temporary file and rename it.
 

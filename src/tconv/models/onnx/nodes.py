@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.arguments import checked
 from tconv.errors import TconvError, clean, said
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def sizes_of(value: ir.Value | None) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) and size > 0 else None for size in value.shape)
 
 
+@checked
 def constant(value: ir.Value | None) -> Array | None:
     """The array behind a value: an initializer or a Constant node, also through Identity; None if computed.
 
