@@ -228,7 +228,7 @@ def mapping(of: Callable[[str, Any], Any], fits: str) -> Kind:
 def _dtype(name: str, value: Any) -> np.dtype[Any]:
     """A dtype of numbers."""
     try:
-        found = np.dtype(value)
+        found: np.dtype[Any] = np.dtype(value)
     except Exception:  # NumPy raises every kind of error here
         refuse(name, value, "a dtype of numbers")
     if found.kind not in "biufc":

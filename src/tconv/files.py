@@ -41,6 +41,7 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """
     if not path.name:
         raise TconvError(f"cannot write {path}: it is a folder")
+    _check_target(path)
     part = aside(path)
     try:
         _remove_abandoned(path)
@@ -54,10 +55,24 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
         _sync_folder(path.parent)
     except OSError as fault:
         part.unlink(missing_ok=True)
-        raise TconvError(f"cannot write {path}: {fault.strerror or fault}") from fault
+        raise TconvError(f"cannot write {clean(path, 300)}: {fault.strerror or fault}") from fault
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _check_target(path: Path) -> None:
+    """Refuse what a renamed file would replace: a folder, or for root a device such as /dev/null."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as fault:  # a name that no file can have is a ValueError
+        raise TconvError(f"cannot write {clean(path, 300)}: {said(fault)}") from None
+    if stat.S_ISDIR(mode):
+        raise TconvError(f"cannot write {clean(path, 300)}: it is a folder")
+    if not stat.S_ISREG(mode):
+        raise TconvError(f"cannot write {clean(path, 300)}: it is no regular file")
 
 
 def aside(path: Path) -> Path:
@@ -217,6 +232,6 @@ def make_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise TconvError(f"cannot make the folder {path}: {fault.strerror or fault}") from fault
+    except (OSError, ValueError) as fault:
+        raise TconvError(f"cannot make the folder {clean(path, 300)}: {said(fault)}") from fault
     return path
