@@ -115,7 +115,7 @@ def test_odd_values_are_refused_in_one_line(
     for words in _lines(command):
         shown = f"{words!r:.200}"
         before = _held(place)
-        signal.alarm(20)
+        signal.alarm(120)
         try:
             status = main(words)
         except SystemExit as stop:
