@@ -63,7 +63,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     w = numpy_helper.from_array(np.ones((2, 1, 2, 2), np.float32), "w")
     graph = helper.make_graph([up], "g", [x], [y], [w])
     opset = [helper.make_opsetid("", 21)]
-    Path("m.onnx").write_bytes(helper.make_model(graph, ir_version=10, opset_imports=opset).SerializeToString())
+    Path("m.onnx").write_bytes(
+        helper.make_model(graph, ir_version=10, opset_imports=opset).SerializeToString()
+    )
 
     def stop(self: Any, *_: Any) -> None:
         raise KeyboardInterrupt  # as Ctrl-C, as soon as a server listens

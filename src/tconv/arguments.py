@@ -81,7 +81,8 @@ def _kind(annotation: Any, scope: Mapping[str, Any]) -> Kind:
     if annotation in _KINDS:
         return _KINDS[annotation]
     if isinstance(scope.get(annotation), type):
-        return instance(scope[annotation], f"a {annotation}")
+        found = scope[annotation]
+        return _arrays(found) if hasattr(found, "_fields") else instance(found, f"a {annotation}")
     if get_args(scope.get(annotation)):  # a Literal
         return _word(get_args(scope[annotation]))
     first, _, rest = annotation.rpartition(" | ")
@@ -94,6 +95,18 @@ def _kind(annotation: Any, scope: Mapping[str, Any]) -> Kind:
     if len(alternatives) > 1:
         return _any_of([_kind(alternative, scope) for alternative in alternatives])
     raise TypeError(f"no kind of argument is called {annotation!r}")
+
+
+def _arrays(of: Any) -> Kind:
+    """A named tuple of arrays, or a tuple of as many."""
+    fits = f"a {of.__name__}"
+
+    def take(name: str, value: Any) -> Any:
+        if not isinstance(value, tuple) or len(value) != len(of._fields):
+            refuse(name, value, fits)
+        return of(*(numbers(f"{name}.{field}", each) for field, each in zip(of._fields, value, strict=True)))
+
+    return Kind(fits, take)
 
 
 def _any_of(kinds: list[Kind]) -> Kind:

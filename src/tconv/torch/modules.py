@@ -61,7 +61,7 @@ class _Layer:
         if not isinstance(padding_mode, str) or padding_mode not in words:
             raise unknown("padding_mode=", padding_mode, words)
         check_channels(*channels, groups)
-        kernel_size, stride, output_padding, dilation = (
+        kernel_size, stride, extra, dilation = (
             _each(name, value, type(self)._axes)
             for name, value in (
                 ("kernel_size", kernel_size),
@@ -75,8 +75,7 @@ class _Layer:
         theirs = not isinstance(padding, str) and not nested(padding)
         super().__init__(  # type: ignore[call-arg]
             *channels, kernel_size, stride, _each("padding", padding, type(self)._axes) if theirs else 0,
-            output_padding,
-            groups, bias, dilation, "zeros", device, dtype,
+            extra, groups, bias, dilation, "zeros", device, dtype,
         )  # fmt: skip
         axes = len(self.kernel_size)
         if not theirs:

@@ -73,6 +73,11 @@ def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Ar
     """The product, with `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
     vector_ = np.asarray(vector)
     rows, cols, vals = transposed
+    if (
+        not rows.shape == cols.shape == vals.shape == (rows.size,)
+        or not rows.dtype.kind == cols.dtype.kind == "i"
+    ):
+        raise TconvError("rows, cols and vals: three lines of one length would fit, the first two of indices")
     least = max(int(cols.max(initial=-1)) + 1, 1)
     if not vector_.ndim or vector_.shape[0] < least:
         raise TconvError(f"vector has shape {vector_.shape}; at least {least} rows would fit")
