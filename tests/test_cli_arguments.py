@@ -1,4 +1,4 @@
-"""Every option of every command, with values that nobody should give: one line and exit status 2, or a result."""
+"""Every option of every command, with odd values: one line and exit status 2, or a result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from tconv.cli import main, make_parser
 ODD = (
     "", "0", "-1", "1.5", "nan", "-inf", "1e999", "9" * 30, "9" * 5000, "2147483647", "4294967296", "x", "\0",
     "a\0b", "\udce9", "\ud800", "é" * 300, "a" * 5000, "=", ",", "x=", "=x", ":", "1x1", "0x0", "x=1x2x3x4",
-    "99999999x99999999", "999999999,999999999", "1,2;3", "[" * 300, "[" * 100_000, "(1,)", "\n", "\x1b[2J\u202e",
+    "99999999x99999999", "999999999,999999999", "1,2;3", "[" * 300, "[" * 100_000, "(1,)", "\n",
+    "\x1b[2J\u202e",
     "folder", "pipe", "null", "zero", "no/such/place", "empty", "text", ".", "~",
     "folder/pipe.svg", "folder.onnx", "pipe.png", "pipe.npy", "pipe.pt", "pipe.onnx", "pipe.ckpt",
     "n1 c1>1 i3 k3", "c1>1 i2147483647 k3", "c99999999>1 i3 k3", "c1>1 i3 k2147483647",

@@ -94,7 +94,7 @@ def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
     for name in ("pipe", "null"):
         held = os.lstat(tmp_path / name)
         with (
-            pytest.raises(TconvError, match="it is no regular file$"),
+            pytest.raises(TconvError, match=r"it is no regular file$"),
             write_aside(tmp_path / name) as file,
         ):
             file.write(b"x")

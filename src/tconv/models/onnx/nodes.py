@@ -108,6 +108,11 @@ def opset_at(model: ir.Model, where: str) -> int:
     for function in model.functions.values():
         if f"{where}/".startswith(f"{_place(function)}/"):
             imports = function.opset_imports
+    return opset_of(imports)
+
+
+def opset_of(imports: Mapping[str, int]) -> int:
+    """The version of ONNX's own operators among the imports of a model or a function."""
     return int(imports.get("", imports.get("ai.onnx", 1)))
 
 
