@@ -165,9 +165,9 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     """
     import onnx_ir as ir
 
-    for data in pair.data_of(path):
-        if any(source.exists() and source.samefile(data) for source in sources):
-            raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
+    for old in pair.data_of(path):
+        if any(source.exists() and source.samefile(old) for source in sources):
+            raise TconvError(f"cannot write {path}: {old.name} holds the data of the model that was read")
     values = [
         value
         for graph in model.graphs()
