@@ -180,11 +180,12 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     def data(file: IO[bytes], name: str) -> bytes:
         for value, tensor in zip(values, kept, strict=True):
             assert tensor is not None
+            shape = ir.Shape(tensor.shape.numpy())
             file.seek(-file.tell() % _PAGE, os.SEEK_CUR)  # so that it can be mapped into memory
             offset = file.tell()
             file.write(tensor.tobytes())
             value.const_value = ir.ExternalTensor(
-                name, offset, file.tell() - offset, tensor.dtype, shape=tensor.shape, name=tensor.name,
+                name, offset, file.tell() - offset, tensor.dtype, shape=shape, name=tensor.name or "",
                 base_dir=path.parent,
             )  # fmt: skip
         return serialized(model, path)
