@@ -11,14 +11,13 @@ from torch.nn.modules.conv import _LazyConvXdMixin
 
 from tconv.planning import Activation
 from tconv.torch.errors import raising_runtime_errors
+from tconv.torch.layer_options import check_channels, checked_parameters
 from tconv.torch.modules import (
     ConvTranspose1d,
     ConvTranspose2d,
     ConvTranspose3d,
     Mode,
     Pairs,
-    check_channels,
-    checked_parameters,
 )
 
 __all__ = ["LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"]

@@ -8,37 +8,26 @@ at construction, an activation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
-from tconv.errors import TconvError, said, unknown
+from tconv.errors import TconvError, unknown
 from tconv.geometry.normalize import padding_pairs, per_axis, shown, whole
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
 from tconv.torch.call_cache import nested
 from tconv.torch.errors import TensorError, raising_runtime_errors
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tconv.torch.layer_options import check_channels, check_size, checked_parameters, each_axis
 from tconv.torch.padding import MODES, folded, in_numbers
 
-__all__ = [
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "ConvTranspose3d",
-    "Mode",
-    "Pairs",
-    "check_channels",
-    "checked_parameters",
-]
+__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs"]
 
 Mode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 Pairs: TypeAlias = str | Sequence[tuple[int, int]]
-
-
-_MOST = 2**31  # weights: 8 GiB of float32
 
 
 class _Layer:
@@ -62,7 +51,7 @@ class _Layer:
             raise unknown("padding_mode=", padding_mode, words)
         check_channels(*channels, groups)
         kernel_size, stride, extra, dilation = (
-            _each(name, value, type(self)._axes)
+            each_axis(name, value, type(self)._axes)
             for name, value in (
                 ("kernel_size", kernel_size),
                 ("stride", stride),
@@ -70,11 +59,11 @@ class _Layer:
                 ("dilation", dilation),
             )
         )
-        _check_size(channels, kernel_size)
+        check_size(channels, kernel_size)
         bias = checked_parameters(bias, device, dtype)
         theirs = not isinstance(padding, str) and not nested(padding)
         super().__init__(  # type: ignore[call-arg]
-            *channels, kernel_size, stride, _each("padding", padding, type(self)._axes) if theirs else 0,
+            *channels, kernel_size, stride, each_axis("padding", padding, type(self)._axes) if theirs else 0,
             extra, groups, bias, dilation, "zeros", device, dtype,
         )  # fmt: skip
         axes = len(self.kernel_size)
@@ -135,45 +124,6 @@ class _Layer:
             "torch.export.export or torch.compile would fit, or, if `accelerate` has put it there, "
             "torch.jit.script after undo()"
         )
-
-
-def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
-    """Refuse what PyTorch's layers refuse, naming the values."""
-    for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-        if whole(name, value) < 0:
-            raise TconvError(f"{name}={value}; 0 or more would fit")
-    if groups < 1 or in_channels % groups or out_channels % groups:
-        raise TconvError(
-            f"in_channels={in_channels} and out_channels={out_channels} do not divide into groups={groups}; "
-            "groups that divide both would fit"
-        )
-
-
-def _each(name: str, value: Any, axes: int) -> tuple[int, ...]:
-    """One int per axis, from what PyTorch's layers take: an int or a sequence."""
-    many = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    return per_axis(name, tuple(value) if many else value, axes)
-
-
-def _check_size(channels: tuple[int, int], kernel: tuple[int, ...]) -> None:
-    """Refuse weights beyond any memory."""
-    if min(kernel) < 1:
-        raise TconvError(f"kernel_size={kernel}; at least 1 per axis would fit")
-    if prod(max(1, channel) for channel in channels) * prod(kernel) > _MOST:
-        raise TconvError(f"{channels} channels and kernel {kernel}: up to {_MOST:,} weights would fit")
-
-
-def checked_parameters(bias: Any, device: Any, dtype: Any) -> bool:
-    """Whether there is a bias; refuses a place or a dtype that no parameter can have."""
-    try:
-        if device is not None or dtype is not None:
-            torch.empty(0, device=device, dtype=dtype).requires_grad_()
-        return bool(bias)
-    except Exception as fault:  # PyTorch raises every kind of error here
-        given = ", ".join(
-            f"{name}={shown(value)}" for name, value in (("bias", bias), ("device", device), ("dtype", dtype))
-        )
-        raise TconvError(f"{given}: {said(fault)}") from None
 
 
 def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
