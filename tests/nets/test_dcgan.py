@@ -121,6 +121,11 @@ def test_all_ways_have_nearly_as_many_parameters(size: int) -> None:
         ({"size": 48}, "size=48: a picture of 8, 16, 32, 64, 128, 256 pixels would fit"),
         ({"size": "64"}, "size='64': a picture of 8, 16, 32, 64, 128, 256 pixels would fit"),
         ({"width": 0.5}, "width=0.5: 1 to 4096 channels would fit"),
+        ({"width": "8"}, "width='8': 1 to 4096 channels would fit"),
+        ({"width": float("nan")}, "width=nan: 1 to 4096 channels would fit"),
+        ({"channels": 0}, "channels=0: must be at least 1"),
+        ({"latent": 1.5}, "latent=1.5: must be an int"),
+        ({"way": ["nearest"]}, "way ['nearest'] is unknown; did you mean 'nearest'?"),
         ({"way": "transposed3"}, "way 'transposed3' is unknown; did you mean 'transposed5'?"),
     ],
 )

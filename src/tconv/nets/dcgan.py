@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from tconv.errors import TconvError, unknown
+from tconv.runs.settings import check_whole
 from tconv.torch import ConvTranspose2d
 
 __all__ = ["LATENT", "WAYS", "Discriminator", "Generator", "Way", "equal_width", "stages"]
@@ -34,6 +35,7 @@ LATENT = 100
 
 _START = 4  #: pixels of the first map along each axis
 _SIZES = (8, 16, 32, 64, 128, 256)
+_WIDEST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,10 @@ def stages(size: int, width: float) -> tuple[int, ...]:
     >>> stages(32, 20.25)
     (81, 40, 20)
     """
-    if size not in _SIZES:
+    if type(size) is not int or size not in _SIZES:
         raise TconvError(f"size={size!r:.40}: a picture of {', '.join(map(str, _SIZES))} pixels would fit")
-    if not 1 <= width <= 4096:
-        raise TconvError(f"width={width:g}: 1 to 4096 channels would fit")
+    if type(width) not in (int, float) or not 1 <= width <= _WIDEST:
+        raise TconvError(f"width={width!r:.40}: 1 to {_WIDEST} channels would fit")
     doublings = (size // _START).bit_length() - 1
     return tuple(round(width * 2**number) for number in reversed(range(doublings)))
 
@@ -134,8 +136,10 @@ class Generator(nn.Module):
         latent: int = LATENT,
     ) -> None:
         super().__init__()
-        if way not in WAYS:
+        if not isinstance(way, str) or way not in WAYS:
             raise unknown("way", way, WAYS)
+        check_whole("channels", channels, 1, _WIDEST)
+        check_whole("latent", latent, 1, _WIDEST)
         self.size, self.latent, self.way = size, latent, way
         maps = stages(size, width)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -171,6 +175,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, size: int = 64, channels: int = 3, *, width: float = 128) -> None:
         super().__init__()
+        check_whole("channels", channels, 1, _WIDEST)
         maps = (channels, *reversed(stages(size, width)))
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, (inside, out) in enumerate(pairwise(maps), 1):
