@@ -122,7 +122,10 @@ template <class S> class PanelPacker {
 
   void clear(T* row) const {
     const int64_t cells = at.window.position(box.size[0] - 1, box.size[1] - 1, box.size[2] - 1) + box.size[3];
-    const int64_t filled = at.window.dense ? cells : 0;
+    // A box at the end of the lattice may have gaps even so. What a previous box left there would decide how
+    // this one is computed (exact.cpp), and infinities there would make gradients NaN.
+    const bool gaps = cells != box.size[0] * box.size[1] * box.size[2] * box.size[3];
+    const int64_t filled = at.window.dense && !gaps ? cells : 0;
     std::memset(row + filled, 0, static_cast<size_t>(at.window.channel - filled) * sizeof(T));
   }
 

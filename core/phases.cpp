@@ -51,7 +51,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
   const int64_t boxes = at.box_count(), groups = plan.problem.groups;
   const WideBias<S> bias(storage, static_cast<const S*>(arrays.bias), groups * at.target_channels);
   const int64_t ahead = arrays.packed ? part.prefetch / static_cast<int64_t>(sizeof(T)) : 0;
-  std::atomic<bool> lost_by_task{false};
+  std::atomic<bool> infinite_by_task{false};
   const Walk<S> walk{plan,
                      part,
                      at,
@@ -63,7 +63,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
                      bias.numbers,
                      static_cast<S*>(arrays.target),
                      ahead,
-                     &lost_by_task};
+                     &infinite_by_task};
   const auto walker = kWalkers<S>[static_cast<size_t>(at.store)];
   const int64_t of_task = at.by_phase() ? part.columns : part.channels;
   const int64_t all = at.by_phase() ? at.columns : at.target_channels;
@@ -103,7 +103,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
         task.begin = index % at.chunks * of_task, task.end = std::min(task.begin + of_task, all);
         walker(walk, task);
       });
-  if (arrays.packed || lost_by_task) mend_where_weights_are_infinite<S>(setup, arrays);
+  if (arrays.packed || infinite_by_task) mend_where_weights_are_infinite<S>(setup, arrays);
 }
 
 }  // namespace

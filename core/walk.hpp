@@ -28,14 +28,14 @@ template <class S> struct Walk {
   const S* weight;
   const T* bias;
   S* target;
-  int64_t ahead;                    // how many numbers ahead weights are prefetched
-  std::atomic<bool>* lost_by_task;  // whether a block that a task packed holds bits
+  int64_t ahead;                        // how many numbers ahead weights are prefetched
+  std::atomic<bool>* infinite_by_task;  // whether a task packed weights that are not finite
 
   // Whether a packed block of rows holds the bits of its weights (weights.hpp).
   bool lost(int64_t group, int64_t first) const {
     if (!part.parts) return false;
     const T* marks = static_cast<const T*>(packed) + plan.problem.groups * at.packed_group;
-    return marks[group * ceil_div(at.rows, part.rows) + first / part.rows] != 0;
+    return marks[group * ceil_div(at.rows, part.rows) + first / part.rows] != T(kParts);
   }
 };
 

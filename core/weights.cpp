@@ -161,7 +161,7 @@ bool unpack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, c
 }
 
 template <class S>
-bool pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, int64_t group,
+Mark pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, int64_t group,
                 int64_t first, typename Storage<S>::T* block) {
   using T = typename Storage<S>::T;
   const KernelSet<T>& kernels = kernels_for<T>(plan.isa);
@@ -224,16 +224,18 @@ bool pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
         }
       }
   }
+  bool finite = true;
   if constexpr (std::is_same_v<T, float>)
     for (int64_t phase = 0; lost && phase < phases; ++phase)
       each_pair(part, at, first, phase, [&](int64_t place, int64_t t, int64_t i, int64_t d) {
         const S* own =
             weight + group * group_weights + weight_of(at, first + i, phase, t) + d * at.depth_stride;
-        const T odd = d + 1 < depth ? storage.number(own[at.depth_stride]) : T(0);
-        Pair{storage.number(*own), odd}.keep(of_phase(part, at, first, phase, block) + place, part.parts,
-                                             register_part);
+        const T even = storage.number(*own),
+                odd = d + 1 < depth ? storage.number(own[at.depth_stride]) : T(0);
+        finite = finite && even - even == 0 && odd - odd == 0;
+        Pair{even, odd}.keep(of_phase(part, at, first, phase, block) + place, part.parts, register_part);
       });
-  return lost;
+  return !lost ? kParts : finite ? kBits : kInfinite;
 }
 
 template <class S>
@@ -242,7 +244,8 @@ bool unpack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, c
   const float* from = static_cast<const float*>(packed);
   const int64_t groups = plan.problem.groups, blocks = ceil_div(at.rows, part.rows);
   const float* marks = from + groups * at.packed_group;
-  if (std::none_of(marks, marks + groups * blocks, [](float mark) { return mark != 0; })) return false;
+  if (std::none_of(marks, marks + groups * blocks, [](float mark) { return mark == float{kInfinite}; }))
+    return false;
   weight = Block(static_cast<size_t>(weight_count(plan.problem)) * sizeof(S));
   std::memset(weight.as<void>(), 0, weight.bytes());
   const auto put = [](float x, S* to) {
@@ -256,7 +259,7 @@ bool unpack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, c
     for (int64_t phase = 0; phase < phase_count(at); ++phase)
       each_pair(part, at, first, phase, [&](int64_t place, int64_t t, int64_t i, int64_t d) {
         const Pair pair = Pair::of(of_phase(part, at, first, phase, block) + place, part.parts,
-                                   register_part(part, at, first), marks[task] != 0);
+                                   register_part(part, at, first), marks[task] != float{kParts});
         S* to = own + weight_of(at, first + i, phase, t) + d * at.depth_stride;
         put(pair.even, to);
         if (d + 1 < at.source_channels) put(pair.odd, to + at.depth_stride);
@@ -292,7 +295,7 @@ void pack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, con
 #define TCONV_WEIGHTS(S)                                                                              \
   template void pack_panels(const Plan&, const PhasesPlan&, const Layout&, const S*, S*);             \
   template void pack_matrix(const Plan&, const PhasesPlan&, const Layout&, const S*, void*);          \
-  template bool pack_block(const Plan&, const PhasesPlan&, const Layout&, const S*, int64_t, int64_t, \
+  template Mark pack_block(const Plan&, const PhasesPlan&, const Layout&, const S*, int64_t, int64_t, \
                            typename Storage<S>::T*);                                                  \
   template bool unpack_panels(const Plan&, const PhasesPlan&, const Layout&, const S*, Block&);       \
   template bool unpack_matrix<S>(const Plan&, const PhasesPlan&, const Layout&, const void*, Block&);

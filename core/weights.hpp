@@ -21,14 +21,17 @@ template <class S>
 void pack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, S* packed);
 
 // The same in parts, for matrix registers. Behind the packed weights there is a number for each block of
-// rows: 1 where some weight of it is not the sum of its parts, so that the block holds the bits of its
-// weights.
+// rows, its Mark.
 template <class S>
 void pack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, void* packed);
 
-// Packs one block of rows, from row `first` on. Returns whether it holds bits.
+// What a block for matrix registers holds: parts; or the bits of its weights, since some of them is not the
+// sum of its parts; or bits of which some are not finite.
+enum Mark : int { kParts, kBits, kInfinite };
+
+// Packs one block of rows, from row `first` on.
 template <class S>
-bool pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, int64_t group,
+Mark pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, const S* weight, int64_t group,
                 int64_t first, typename Storage<S>::T* block);
 
 // Where some weight may not be finite, the weights as they were before they were packed, except for those

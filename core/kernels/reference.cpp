@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <complex>
+#include <numeric>
 #include <type_traits>
 #include <vector>
 
@@ -82,33 +83,68 @@ int64_t fine(const Problem& p, int axis, int64_t coarse, int64_t k) {
   return index >= 0 && index < p.output[axis] ? index : -1;
 }
 
-// Along one axis, for each index of the target: the kernel elements that reach it, and from which index of
-// the source.
+// Along one axis, for an index of the target: the kernel elements that reach it, in order, and from which
+// index of the source. Both are arithmetic progressions: lists would be as long as kernel times extent.
 struct Term {
   int64_t kernel, source;
 };
-using Terms = std::vector<std::vector<Term>>;
-std::array<Terms, 3> terms_of(const Plan& plan) {
+class Terms {
+ public:
+  class Iterator {
+   public:
+    Iterator(Term at, Term step) : at_(at), step_(step) {}
+    const Term& operator*() const { return at_; }
+    void operator++() { at_.kernel += step_.kernel, at_.source += step_.source; }
+    bool operator!=(const Iterator& other) const { return at_.kernel != other.at_.kernel; }
+
+   private:
+    Term at_, step_;
+  };
+
+  Terms(const Plan& plan, size_t axis, int64_t index) {
+    const Problem& p = plan.problem;
+    const bool transposed = plan.map == Map::conv_transpose;
+    const int64_t stride = p.stride[axis], dilation = p.dilation[axis];
+    const int64_t period = transposed ? stride / std::gcd(stride, dilation) : 1;
+    const int64_t extent = transposed ? p.input[axis] : p.output[axis];
+    int64_t k = 0;  // the first element that fits the stride
+    while (transposed && k < period && (index + p.lo[axis] - k * dilation) % stride != 0) ++k;
+    if (k == period) return;
+    const int64_t from =
+        transposed ? (index + p.lo[axis] - k * dilation) / stride : index * stride - p.lo[axis];
+    const int64_t size = transposed ? dilation * period / stride : dilation;
+    // Term j is {k + j * period, from +- j * size}. It is in the source for j from `begin` to `last`.
+    const int64_t below = -floor_div(from, size), above = floor_div(extent - 1 - from, size);
+    const int64_t begin = std::max<int64_t>(0, transposed ? -above : below);
+    const int64_t last = std::min(floor_div(p.kernel[axis] - 1 - k, period), transposed ? -below : above);
+    step_ = {period, transposed ? -size : size};
+    first_ = {k + begin * period, from + begin * step_.source};
+    count_ = std::max<int64_t>(0, last - begin + 1);
+  }
+  Iterator begin() const { return {first_, step_}; }
+  Iterator end() const { return {{first_.kernel + count_ * step_.kernel, 0}, step_}; }
+  bool empty() const { return count_ == 0; }
+
+ private:
+  Term first_{}, step_{};
+  int64_t count_ = 0;
+};
+
+using AllTerms = std::array<std::vector<Terms>, 3>;  // along each axis
+AllTerms terms_of(const Plan& plan) {
   const Problem& p = plan.problem;
-  const bool transposed = plan.map == Map::conv_transpose;
-  std::array<Terms, 3> out;
-  for (int axis = 0; plan.map != Map::weight_gradient && axis < 3; ++axis) {
-    const size_t a = static_cast<size_t>(axis);
-    out[a].resize(static_cast<size_t>(transposed ? p.output[a] : p.input[a]));
-    for (int64_t k = 0; k < p.kernel[a]; ++k)
-      for (int64_t coarse = 0; coarse < p.input[a]; ++coarse) {
-        const int64_t to = fine(p, axis, coarse, k);
-        if (to >= 0)
-          out[a][static_cast<size_t>(transposed ? to : coarse)].push_back({k, transposed ? coarse : to});
-      }
+  AllTerms out;
+  for (size_t axis = 0; plan.map != Map::weight_gradient && axis < 3; ++axis) {
+    const int64_t extent = plan.map == Map::conv_transpose ? p.output[axis] : p.input[axis];
+    for (int64_t i = 0; i < extent; ++i) out[axis].emplace_back(plan, axis, i);
   }
   return out;
 }
 
 // One channel of one batch item. `mending`: only numbers that are NaN, and sums end when that is certain.
 template <class T, bool mending>
-void layer_channel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, const T* source,
-                   const T* w, const T* bias, T* target) {
+void layer_channel(const Plan& plan, const AllTerms& terms, int64_t task, const T* source, const T* w,
+                   const T* bias, T* target) {
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
@@ -123,6 +159,8 @@ void layer_channel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t 
   w += (transposed ? g * depth * width + c % width : c * depth) * ker.channel;
   target += out.place(p, task, width);
   const int64_t step = (transposed ? width : 1) * ker.channel;
+  if constexpr (mending)
+    if (bias && A::load(bias[c]) != A::load(bias[c])) return;
   const auto sum_of = [&](size_t tz, size_t ty, size_t tx) {
     Sum sum{};
     for (const Term& z : terms[0][tz])
@@ -299,7 +337,7 @@ void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y
 }
 
 template <class T, bool mending>
-void kernel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, const Arrays& arrays) {
+void kernel(const Plan& plan, const AllTerms& terms, int64_t task, const Arrays& arrays) {
   const T *source = static_cast<const T*>(arrays.source), *weight = static_cast<const T*>(arrays.weight);
   T* target = static_cast<T*>(arrays.target);
   if (plan.map == Map::weight_gradient)
@@ -308,8 +346,7 @@ void kernel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, c
 }
 
 // The loops of one (batch, target channel) pair, or of one weight for the gradient.
-using Kernel = void (*)(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task,
-                        const Arrays& arrays);
+using Kernel = void (*)(const Plan& plan, const AllTerms& terms, int64_t task, const Arrays& arrays);
 
 Kernel kernel_of(DType dtype) {
   static constexpr Kernel table[kDTypes] = {kernel<float, false>,
@@ -346,7 +383,7 @@ int64_t reference_workspace(const Setup&) { return 0; }
 void run_reference(const Setup& setup, const Arrays& arrays) {
   const Plan& plan = setup.plan;
   const Kernel kernel = kernel_of(plan.operands.source);
-  const std::array<Terms, 3> terms = terms_of(plan);
+  const AllTerms terms = terms_of(plan);
   parallel_for(tasks_of(plan), plan.most_threads,
                [&](int64_t task, int) { kernel(plan, terms, task, arrays); });
 }
@@ -354,7 +391,7 @@ void run_reference(const Setup& setup, const Arrays& arrays) {
 void mend(const Setup& setup, const Arrays& arrays) {
   const Plan& plan = setup.plan;
   const Problem& p = plan.problem;
-  const std::array<Terms, 3> terms = terms_of(plan);
+  const AllTerms terms = terms_of(plan);
   with_storage(plan.operands.source, [&](auto type) {
     using S = decltype(type);
     if (plan.map != Map::weight_gradient)
@@ -414,6 +451,8 @@ void mend_unless_bounded(const Setup& setup, const Arrays& arrays) {
     };
     if (target < source + weight) look_at(arrays.target, target);
     else look_at(arrays.source, source), look_at(arrays.weight, weight);
+    // In a layer only the source has zeros that stand for nothing: finite weights make no NaN of them.
+    if (!bounded && !gradient) bounded = true, look_at(arrays.weight, weight);
     if (!bounded) mend(setup, arrays);
   });
 }

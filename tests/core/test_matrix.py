@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import tconv
 from tconv import views
 from tconv.geometry import Geometry
 from tconv.planning import MapName, Plan, isas, plan
@@ -96,6 +97,28 @@ def test_infinities_and_nan_reach_what_they_reach_in_the_definition() -> None:
     expected = np.full_like(got, 40)
     expected[..., 8:10], expected[..., 12:14], expected[..., 16:18] = np.inf, np.nan, -np.inf
     assert_same(got, expected)
+
+
+def test_a_box_does_not_depend_on_the_one_before() -> None:
+    """The second box is narrower, so that its rows have gaps where the panel holds numbers of the first."""
+    geometry = Geometry.parse("n1 c32>16 i2x10 k2 s2")
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal(geometry.input_shape, np.float32)
+    weight = rng.standard_normal(geometry.weight_shape, np.float32)
+    other = x.copy()
+    other[0, -1, 0, 5] = np.inf
+    before = tconv.get_num_threads()
+    tconv.set_num_threads(1)
+    try:
+        for candidate in candidates(geometry, "conv_transpose", "amx", "channels_last"):
+            if parts(candidate):
+                part = candidate.part.replace(box=(1, 1, 2, 8), pack_by_task=False)
+                own = candidate._replace(part=part)
+                chosen = made(geometry, "conv_transpose", "amx", own, "f32", "channels_last")
+                usual, infinite = run(chosen, arrays(x, weight)), run(chosen, arrays(other, weight))
+                np.testing.assert_array_equal(usual[..., 16:], infinite[..., 16:])
+    finally:
+        tconv.set_num_threads(before)
 
 
 def test_numbers_above_the_largest_of_bfloat16() -> None:
