@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tconv.errors import TconvError, clean, unknown
 from tconv.nets.tape import Tape
-from tconv.nets.transposes import joined, read_by, transposed
+from tconv.nets.transposes import guided as by_both, joined, read_by, transposed
 
 __all__ = ["Projection", "project"]
 
@@ -26,7 +26,13 @@ class Projection:
 
 
 def project(
-    model: nn.Module, picture: Tensor, layer: str, unit: int, at: tuple[int, ...] | None = None
+    model: nn.Module,
+    picture: Tensor,
+    layer: str,
+    unit: int,
+    at: tuple[int, ...] | None = None,
+    *,
+    guided: bool = False,
 ) -> Projection:
     """What in the picture excites a unit: forward up to its layer, then back through the transposed network.
 
@@ -34,8 +40,8 @@ def project(
     position it came from (the switch), a ReLU by rectifying what comes back, a convolution by the transposed
     convolution with the same filters (Zeiler & Fergus 2014, section 2.1). Batch norms, average pooling,
     padding, resizing, concatenations and residual additions become their transposes, additive constants are
-    dropped. A network without max pooling has no switches; its projections depend on the picture by the
-    activation alone.
+    dropped. Without max pooling there are no switches, and the projection depends on the picture by the
+    activation alone; `guided` then shows more.
 
     The model is run in evaluation mode, and what follows the layer is not run. Its modules' modes are restored.
 
@@ -45,6 +51,8 @@ def project(
         layer: a name of `model.named_modules()`; if it runs more than once, the first time counts.
         unit: a channel of the layer's output.
         at: the position in the layer's map, one index per axis; default: where the unit is strongest.
+        guided: ReLUs also stop, on the way back, what they stopped on the way forward: "guided
+            backpropagation" (Springenberg et al. 2015), which needs no switches.
 
     Raises:
         TconvError: the layer is unknown, unit or position are out of range, the picture does not fit, or an
@@ -79,7 +87,7 @@ def project(
     start = torch.zeros_like(output)
     start[place] = output[place]
     with torch.no_grad():
-        found = tape.back(start, transposed, add)
+        found = tape.back(start, by_both if guided else transposed, add)
     window = tape.back(tuple((index, index) for index in at), read_by, joined)
     if found is None or window is None:
         raise TconvError(f"layer {clean(layer)!r} does not depend on the picture")

@@ -20,11 +20,16 @@ from tconv.errors import TconvError, clean
 __all__ = ["Call", "Tape", "place", "tensors"]
 
 T = TypeVar("T")
+#: A clamp below at 0 is a ReLU: name -> the lower bound if none is given.
+_RECTIFIERS = {"relu": 0, "hardtanh": -1, "clamp": None, "clamp_min": None}
 
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One operator as it ran: `inputs` are its live operands, `where` the module that called it."""
+    """One operator as it ran: `inputs` are its live operands, `where` the module that called it.
+
+    `positive` is where its output was above 0: the output itself may be changed in place afterwards.
+    """
 
     operator: Any
     args: tuple[Any, ...]
@@ -32,12 +37,21 @@ class Call:
     inputs: list[Tensor]
     outputs: list[Tensor]
     where: str
+    positive: Tensor | None = None
 
     @property
     def name(self) -> str:
         """The operator's name without namespace, overload and the underscore of in-place operators."""
         name: str = self.operator.overloadpacket.__name__
         return name.rstrip("_")
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether it is a ReLU, with an upper limit (ReLU6) or without."""
+        if self.name not in _RECTIFIERS:
+            return False
+        low = self.kwargs.get("min", (*self.args, _RECTIFIERS[self.name])[1])
+        return not isinstance(low, Tensor) and low == 0
 
 
 @dataclass
@@ -149,6 +163,8 @@ class _Watch(TorchDispatchMode):
         if inputs and outputs:
             self._live.update(map(id, outputs))
             call = Call(func, args, kwargs, inputs, outputs, where)
+            if call.rectifies:
+                call.positive = outputs[0] > 0
             self._tape.calls.append(call)
             if func._schema.is_mutable:
                 self._written[_memory(outputs[0])] = {id(outputs[0])}

@@ -13,7 +13,7 @@ from tconv.errors import TconvError
 from tconv.nets.tape import Call, place, tensors
 from tconv.torch import conv_transpose1d, conv_transpose2d, conv_transpose3d
 
-__all__ = ["Window", "joined", "read_by", "transposed"]
+__all__ = ["Window", "guided", "joined", "read_by", "transposed"]
 
 _TRANSPOSED = {3: conv_transpose1d, 4: conv_transpose2d, 5: conv_transpose3d}  # by the weight's axes
 #: Linear in all their live operands together. Their transposes are PyTorch's own gradients.
@@ -29,8 +29,6 @@ _PRODUCTS = frozenset("addmm bmm conv_transpose convolution div mm mul".split())
 _POOLS = frozenset(
     "adaptive_max_pool2d adaptive_max_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
 )
-#: A clamp below at 0 is a ReLU, with an upper limit (ReLU6) or without: name -> its lower bound if none is given.
-_RECTIFIERS = {"relu": 0, "hardtanh": -1, "clamp": None, "clamp_min": None}
 _POOLS_WITH_STRIDE = frozenset(
     "avg_pool2d avg_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
 )
@@ -51,19 +49,24 @@ def transposed(call: Call, grads: Grads) -> list[Tensor | None]:
     Raises:
         TconvError: there is no such way back through the operator.
     """
-    name = call.name
-    if _rectifies(call):
+    if call.rectifies:
         return [torch.relu(grad) for grad in grads if grad is not None]
-    if name in _POOLS and grads[0] is not None:
+    if call.name in _POOLS and grads[0] is not None:
         return [_unpooled(call, grads[0])]
     if _convolves(call) and grads[0] is not None:
         return [_convolved_back(call, grads[0])]
     if _linear(call):
         return _gradients(call, grads)
     raise TconvError(
-        f"{place(call.where)}{name} is on the way back, which leads through convolutions, batch norms in "
+        f"{place(call.where)}{call.name} is on the way back, which leads through convolutions, batch norms in "
         "evaluation mode, ReLU, ReLU6, pooling, padding, resizing, sums, concatenations and constant factors only"
     )
+
+
+def guided(call: Call, grads: Grads) -> list[Tensor | None]:
+    """As `transposed`, but a ReLU also stops what it stopped on the way forward (Springenberg et al. 2015)."""
+    back = transposed(call, grads)
+    return [grad * call.positive for grad in back if grad is not None] if call.rectifies else back
 
 
 def _linear(call: Call) -> bool:
@@ -75,13 +78,6 @@ def _linear(call: Call) -> bool:
     if call.name in _PRODUCTS:
         return len(call.inputs) == 1 and (call.name != "div" or call.args[0] is call.inputs[0])
     return call.name in _LINEAR
-
-
-def _rectifies(call: Call) -> bool:
-    if call.name not in _RECTIFIERS:
-        return False
-    low = call.kwargs.get("min", (*call.args, _RECTIFIERS[call.name])[1])
-    return not isinstance(low, Tensor) and low == 0
 
 
 def _unpooled(call: Call, grad: Tensor) -> Tensor:
@@ -144,7 +140,7 @@ def read_by(call: Call, windows: Sequence[Window | None]) -> list[Window | None]
 def _read(call: Call, window: Window, made: Sequence[int], sizes: Sequence[int]) -> Window:
     read: Sequence[tuple[int, int]] = [(0, size - 1) for size in sizes]
     if len(window) == len(sizes):
-        if (call.name in _POINTWISE or _rectifies(call)) and made == sizes:
+        if (call.name in _POINTWISE or call.rectifies) and made == sizes:
             read = window
         elif call.name == "constant_pad_nd":
             before = [*[0] * len(sizes), *reversed(call.args[1][::2])][-len(sizes) :]
