@@ -12,7 +12,7 @@ RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
 CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 
-.PHONY: demo test test-frameworks lint format bench docs stubs sanitize coverage clean
+.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,6 +22,12 @@ demo: $(VENV)/.demo
 WORKERS ?= 2
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Random problems, broken files and kills, others with every SEED.
+MINUTES ?= 30
+SEED ?= 0
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 # The conventions against each real framework, in a separate environment: TensorFlow's pins conflict with tconv's.
 PEERS := $(VENV)-frameworks

@@ -227,7 +227,7 @@ def test_ctrl_c_before_an_epoch_promises_none(folder: Path, tmp_path: Path) -> N
     out = tmp_path / "x"
     words = ["train", str(folder), "--out", str(out), "--epochs", "4", "--batch", "2"]
     code = (
-        "import os, signal, sys; from tconv.cli import main; from tconv.train.log import EpochLog\n"
+        "import os, signal, sys; from tconv.cli import main; from tconv.runs.log import EpochLog\n"
         "EpochLog.on_train_batch_end = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(sys.argv[1:]))"
     )

@@ -19,7 +19,7 @@ from tconv.errors import TconvError, printable, unknown
 __all__ = ["main", "make_parser"]
 
 MODULES = (
-    "tconv.train.demo",
+    "tconv.demos.commands",
     "tconv.train.commands",
     "tconv.explanation.commands",
     "tconv.drawing.commands",

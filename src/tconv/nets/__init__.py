@@ -1,17 +1,18 @@
-"""Networks built on the project's transposed convolutions, and what a unit of a network sees.
+"""Networks built on the project's transposed convolutions, a file each.
 
-FCN-32s, 16s and 8s over two backbones; `project` runs any network of convolutions backwards from a unit.
-
-The names of the options are listed here without PyTorch, so that a command line can show them before it loads
-it.
+`NETWORKS` says which file has which network; `project` runs one backwards from a unit; each is imported when it is first asked for. The names of the
+FCN's options are listed here without PyTorch, so that a command line can show them before it loads it.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.efficientnet_lite import EfficientNetLite0 as EfficientNetLite0
     from tconv.nets.fcn import FCN as FCN
+    from tconv.nets.projection import Projection as Projection
     from tconv.nets.projection import project as project
 
 __all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "project"]
@@ -20,14 +21,16 @@ NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
 UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
+NETWORKS = {
+    "EfficientNetLite0": "efficientnet_lite",
+    "FCN": "fcn",
+    "Projection": "projection",
+    "project": "projection",
+}
+"""Name of a class or function -> the module of this room that defines it."""
+
 
 def __getattr__(name: str) -> object:
-    if name == "FCN":
-        from tconv.nets.fcn import FCN
-
-        return FCN
-    if name == "project":
-        from tconv.nets.projection import project
-
-        return project
+    if name in NETWORKS:
+        return getattr(importlib.import_module(f"{__name__}.{NETWORKS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -79,7 +79,9 @@ def conv_transpose(
         activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
             epilogue.
         layout: "channels_first" or "channels_last", of x and of the output.
-        algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`.
+        algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`. Only `winograd` spreads the rounding
+            error of a large number over its neighbours; "auto" chooses it only if TCONV_WINOGRAD=1 is in the
+            environment.
         out: an array to write the output to.
 
     Returns:

@@ -39,13 +39,14 @@ def plan(
         geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
-        algorithm: "auto" or a name in `tconv.planning.ALGORITHMS`.
+        algorithm: "auto", which chooses from `tconv.planning.automatic(dtype)`, or a name in
+            `tconv.planning.ALGORITHMS`.
         activation: the activation after the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
             ("clamp", lo, hi).
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `tconv.planning.isas()`; the best one by default.
         prepared: whether weights are packed once, as by `prepare`, or at every call.
-        measure: time the most promising plans of every algorithm, with the current number of threads,
+        measure: time the most promising plans of these algorithms, with the current number of threads,
             instead of relying on the estimate. All later calls for this geometry use the fastest.
 
     Raises:

@@ -45,9 +45,11 @@ __all__ = [
     "Layout",
     "MapName",
     "Plan",
+    "automatic",
     "isas",
     "measured",
     "plan",
+    "winograd_allowed",
 ]
 
 
@@ -71,6 +73,29 @@ def isas() -> tuple[str, ...]:
     return known[known.index(best) :]
 
 
+@cache
+def winograd_allowed() -> bool:
+    """Whether `algorithm="auto"` may choose Winograd's algorithm for numbers of up to 32 bits.
+
+    Its rounding errors are relative to the largest number in a window of the input, so a large number spoils
+    outputs that it does not reach. The environment variable TCONV_WINOGRAD=1 accepts that; it is read once.
+
+    Raises:
+        TconvError: TCONV_WINOGRAD is neither 0 nor 1.
+    """
+    given = os.environ.get("TCONV_WINOGRAD") or "0"
+    if given not in ("0", "1"):
+        raise TconvError(f"TCONV_WINOGRAD={shown(given)} is unknown; 0 or 1 would fit")
+    return given == "1"
+
+
+def automatic(dtype: str) -> tuple[str, ...]:
+    """The names of the algorithms from which `algorithm="auto"` chooses."""
+    # float64 and complex128 are chosen for their exactness.
+    anything = dtype not in ("f64", "c128") and winograd_allowed()
+    return tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.local or anything)
+
+
 def plan(
     geometry: Geometry,
     map: MapName = "conv_transpose",
@@ -88,7 +113,7 @@ def plan(
         geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
-        algorithm: "auto" or a name in `ALGORITHMS`.
+        algorithm: "auto", which chooses from `automatic(dtype)`, or a name in `ALGORITHMS`.
         activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
             ("clamp", lo, hi).
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
@@ -123,8 +148,8 @@ def measured(
 ) -> Plan:
     """The fastest plan by `timer`, which gives the seconds of one run; `plan` returns it from then on.
 
-    For every algorithm that applies, the cheapest plans are timed, up to 4 times the least estimate.
-    Arguments and errors are those of `plan`.
+    For every algorithm that `automatic` allows and that applies, the cheapest plans are timed, up to 4
+    times the least estimate. Arguments and errors are those of `plan`.
     """
     question = _question(geometry, map, dtype, algorithm, activation, layout, isa, True)
     tried: dict[str, list[Plan]] = {}
@@ -226,7 +251,7 @@ def _plans(
         raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
     problem, chosen_isa = problem_of(geometry), isa or isas()[0]
     # An empty batch leaves nothing to compute, with any algorithm.
-    names = tuple(ALGORITHMS) if algorithm == "auto" or not geometry.batch else (algorithm,)
+    names = automatic(dtype) if algorithm == "auto" or not geometry.batch else (algorithm,)
     packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
     weigh = partial(_weighed, problem, map, dtype, names, layout, chosen_isa, packed)
 

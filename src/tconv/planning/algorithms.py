@@ -30,6 +30,8 @@ class Algorithm:
     packing: Callable[[Machine], float] = lambda machine: 0.0
     #: Whether complex numbers are computed as real ones; the other fields then get the real problem.
     by_parts: bool = True
+    #: Whether the error of an output is bounded by that output's own terms, whatever lies beside them.
+    local: bool = True
 
     def candidates(
         self, problem: _core.Problem, map: MapName, dtype: str, isa: str, layout: Layout
@@ -91,6 +93,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             Algorithm(
                 *("winograd", winograd.applies, winograd.candidates),
                 lambda machine: machine.record.pack_winograd,
+                local=False,
             ),
             Algorithm("dots", dots.applies, _dots),
         )

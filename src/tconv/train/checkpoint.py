@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read as weights only, and checked before use."""
+"""Checkpoints of a segmentation run: read as weights only, and checked before use."""
 
 from __future__ import annotations
 
@@ -7,31 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from tconv.errors import TconvError
-from tconv.files import check_file, make_folder, write_aside
+from tconv.files import check_file
 from tconv.geometry.normalize import shown
 from tconv.models.state import load_plain
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked
 
-__all__ = ["WholeFiles", "load_segmenter", "read_checkpoint"]
+__all__ = ["load_segmenter", "read_checkpoint"]
 
 DESCRIPTION = ("net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation")
 """The hyperparameters that describe the net of a checkpoint; the others describe its training."""
-
-
-class WholeFiles(TorchCheckpointIO):
-    """Lightning's checkpoints, written to a temporary file and renamed, read without pickled objects."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        make_folder(Path(path).parent)
-        with write_aside(Path(path)) as file:
-            torch.save(checkpoint, file)
-
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> Any:
-        return load_plain(Path(path))
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from tconv.documents import terminal
 from tconv.errors import printable
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
-from tconv.train.processes import is_first
+from tconv.runs.processes import is_first
 from tconv.train.settings import DEFAULTS, LEARNING_RATES, Settings
 
 __all__ = ["add_evaluate", "add_parser", "add_predict", "add_train"]

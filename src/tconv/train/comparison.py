@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.files import make_folder
+from tconv.runs.log import note
 from tconv.train.batches import TrainingPictures
 from tconv.train.checkpoint import load_segmenter
 from tconv.train.data import Data
 from tconv.train.evaluate import Evaluation, evaluate
-from tconv.train.log import note
 from tconv.train.measures import measures
 from tconv.train.module import Segmenter
 from tconv.train.pictures import IGNORED, Label, Picture

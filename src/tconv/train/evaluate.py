@@ -12,10 +12,12 @@ import pytorch_lightning as lightning
 
 from tconv.documents import Document, Item, Line, Section, Table, named, text
 from tconv.errors import TconvError, clean
+from tconv.runs.checkpoints import WholeFiles
+from tconv.runs.log import progress_bar, quiet
 from tconv.train.batches import WholePictures, whole_pictures
-from tconv.train.checkpoint import WholeFiles, load_segmenter
+from tconv.train.checkpoint import load_segmenter
 from tconv.train.data import Data, open_data
-from tconv.train.log import progress_bar, quiet, told_of
+from tconv.train.log import told_of
 from tconv.train.measures import Measures, measures
 from tconv.train.module import Segmenter
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv.nets import UPSAMPLINGS
+from tconv.runs import figures
 
 __all__ = ["BLANK", "palette", "series"]
 
@@ -36,4 +37,4 @@ def palette(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
 
 def series(upsampling: str) -> str:
     """The CSS colour of a way of upsampling in a report, the same in every report."""
-    return f"var(--series-{UPSAMPLINGS.index(upsampling) % 6 + 1})"
+    return figures.series(UPSAMPLINGS.index(upsampling))

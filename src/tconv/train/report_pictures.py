@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tconv.documents import Figure, Figures, Line, Section, Tiles
+from tconv.runs.figures import curves, filter_tile, picture_uri
 from tconv.train.comparison import Comparison, Filters, Shown, Variant, Weights
-from tconv.train.figures import curves, filter_tile, label_uri, picture_uri
+from tconv.train.figures import label_uri
 from tconv.train.palette import series
 
 __all__ = ["closer_look", "curve", "filters", "picture_row"]

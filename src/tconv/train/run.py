@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
 import pytorch_lightning as lightning
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
-from torch.multiprocessing.spawn import ProcessRaisedException
 
 from tconv.errors import TconvError
 from tconv.files import alone, make_folder
-from tconv.train import processes
+from tconv.runs import processes
+from tconv.runs.checkpoints import Movable, WholeFiles
+from tconv.runs.ending import one_line
+from tconv.runs.log import Row, note, progress_bar, quiet, tell
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
-from tconv.train.checkpoint import WholeFiles, read_checkpoint
+from tconv.train.checkpoint import read_checkpoint
 from tconv.train.data import Data, Split, open_data, statistics
-from tconv.train.log import EpochLog, Row, note, progress_bar, quiet, tell, told_of
+from tconv.train.log import SegmentationLog, told_of
 from tconv.train.module import Segmenter
 from tconv.train.settings import Settings, checked
 from tconv.train.shares import check_shares, count
@@ -97,7 +98,7 @@ def fit(
                     f"--resume {out}: the run has its own weights; --init-from and --weights start a new run"
                 )
             segmenter = _again(data, done, given, ranks, out)
-        log = EpochLog(out)
+        log = SegmentationLog(out)
         if done is not None:
             held_rows = done.get("callbacks")
             if not isinstance(held_rows, dict) or not isinstance(held_rows.get(log.state_key), dict):
@@ -105,7 +106,8 @@ def fit(
                     f"--resume {out}: last.ckpt is not a run's last one, but a best.ckpt or the like"
                 )
             log.load_state_dict(done["callbacks"][log.state_key])
-            log.check()
+            if not log.whole():
+                raise TconvError(f"--resume {out}: last.ckpt holds no rows of a log")
         settings = segmenter.hparams
         if len(log.rows) >= settings["epochs"]:
             note(f"{out} has finished its {len(log.rows)} epochs already")
@@ -136,7 +138,7 @@ def fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        with _one_line(trainer, log):
+        with one_line(trainer, lambda: _stopped(log)):
             trainer.fit(segmenter, batches, ckpt_path=out / "last.ckpt" if done else None, weights_only=True)
     log.load_state_dict(read_checkpoint(out / "last.ckpt")["callbacks"][log.state_key])
     return Run(out, tuple(log.rows), log.absent)
@@ -228,41 +230,7 @@ def _checkpoints(out: Path) -> list[Callback]:
     ]
 
 
-class Movable(ModelCheckpoint):
-    """Remembers the best epoch even if the run's folder was moved."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        old, new = str(state_dict["dirpath"]), str(self.dirpath)
-
-        def moved(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {moved(key): score for key, score in value.items()}
-            return (
-                new + value.removeprefix(old) if isinstance(value, str) and value.startswith(old) else value
-            )
-
-        super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
-
-
-@contextlib.contextmanager
-def _one_line(trainer: lightning.Trainer, log: EpochLog) -> Iterator[None]:
-    """Report an early end of the training in one line: an error in another process, Ctrl-C."""
-    try:
-        yield
-    except ProcessRaisedException as fault:
-        last = str(fault).strip().splitlines()[-1]
-        kind, _, message = last.partition(": ")
-        if kind == f"{TconvError.__module__}.{TconvError.__name__}":
-            raise TconvError(message) from None
-        raise
-    except SystemExit:
-        # Lightning catches KeyboardInterrupt and exits, but does not end its other processes.
-        if trainer.strategy.launcher is not None:
-            trainer.strategy.launcher.kill(signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        note(
-            f"stopped; the finished epochs are in {log.out}, --resume continues from them"
-            if log.rows
-            else f"stopped before the first epoch was finished; --resume starts {log.out} anew"
-        )
-        raise KeyboardInterrupt from None
+def _stopped(log: SegmentationLog) -> str:
+    if log.rows:
+        return f"stopped; the finished epochs are in {log.out}, --resume continues from them"
+    return f"stopped before the first epoch was finished; --resume starts {log.out} anew"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from tconv.errors import TconvError
+from tconv.runs.settings import MOST, check_positive, check_whole
 
 __all__ = ["DEFAULTS", "LEARNING_RATES", "Settings", "checked"]
 
@@ -23,8 +24,6 @@ class Settings(TypedDict, total=False):
     seed: int
     ignore: int | None
 
-
-_MOST = 2**31 - 1
 
 LEARNING_RATES = {"small": 6e-3, "vgg16": 1e-4}
 """First learning rate for each backbone: pretrained weights need smaller steps than random ones."""
@@ -59,22 +58,12 @@ def checked(given: Settings, ranks: int) -> dict[str, Any]:
     settings.setdefault("batch", ranks)
     settings.setdefault("lr", LEARNING_RATES.get(settings["backbone"], 1e-3))
     for name, least, most in (
-        ("epochs", 1, _MOST), ("batch", 1, _MOST), ("crop", 1, _MOST), ("seed", 0, 2**63 - 1),
+        ("epochs", 1, MOST), ("batch", 1, MOST), ("crop", 1, MOST), ("seed", 0, 2**63 - 1),
         ("ignore", 0, 255),
     ):  # fmt: skip
-        value = settings[name]
-        if name in ("crop", "ignore") and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TconvError(f"{name}={value!r:.60}: must be an int")
-        if value < least:
-            raise TconvError(f"{name}={value}: must be at least {least}")
-        if value > most:
-            raise TconvError(f"{name}={value!r:.60}: must be at most {most}")
-    lr = settings["lr"]
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < float("inf"):
-        said = f"{lr:g}" if isinstance(lr, float) else f"{lr!r:.60}"
-        raise TconvError(f"lr={said}: must be above 0 and finite")
+        if name not in ("crop", "ignore") or settings[name] is not None:
+            check_whole(name, settings[name], least, most)
+    check_positive("lr", settings["lr"])
     if settings["batch"] % ranks:
         fits = settings["batch"] // ranks * ranks or ranks
         raise TconvError(f"batch={settings['batch']}: does not divide over {ranks} processes; {fits} would")

@@ -20,11 +20,11 @@ pytest.importorskip("matplotlib")
 from PIL import Image  # noqa: E402
 
 from tconv.cli import main  # noqa: E402
+from tconv.demos.upsampling import UPSAMPLINGS, as_dict, document, run  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.nets.fcn import FCN  # noqa: E402
 from tconv.train.batches import Normalisation, TrainingPictures  # noqa: E402
 from tconv.train.comparison import Comparison  # noqa: E402
-from tconv.train.demo import UPSAMPLINGS, as_dict, demo, document  # noqa: E402
 from tconv.train.evaluate import evaluate  # noqa: E402
 from tconv.train.palette import series  # noqa: E402
 from tconv.train.step_time import step_times, with_pytorch_layers  # noqa: E402
@@ -59,9 +59,9 @@ class DiscSplit(list):  # type: ignore[type-arg]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]:
     out = tmp_path_factory.mktemp("demo") / "run"
-    demo(out, epochs=1, data=Discs(), rounds=1)
+    run(out, epochs=1, data=Discs(), rounds=1)
     # A second time in the same place: the first one's runs are replaced.
-    return demo(out, epochs=2, data=Discs(), rounds=1), out
+    return run(out, epochs=2, data=Discs(), rounds=1), out
 
 
 def test_every_variant_is_trained_alike_and_evaluated_on_the_test_split(
@@ -226,8 +226,8 @@ def test_the_command_refuses_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_bad_settings_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(TconvError, match="epochs=0: must be at least 1"):
-        demo(tmp_path / "run", epochs=0, data=Discs())
+        run(tmp_path / "run", epochs=0, data=Discs())
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(TconvError, match="cannot make the folder"):
-        demo(tmp_path / "file" / "run", epochs=1, data=Discs())
+        run(tmp_path / "file" / "run", epochs=1, data=Discs())
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["file"]
