@@ -20,7 +20,7 @@ from tests.helpers import refused_in_one_line  # noqa: E402
 
 
 class Mixed(nn.Module):
-    """All that has a way back, as modules and as functions, with overlapping pools and a residual addition."""
+    """Whatever has a way back, as modules and functions; overlapping pools, a residual addition."""
 
     def __init__(self, relu: Callable[[Tensor], Tensor], relu6: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -85,27 +85,29 @@ CAPTUMS = {
         ),
         (3, 48, 51),
     ),
-    "unread cells": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3, 4), nn.ReLU(), nn.Conv2d(4, 4, 2, 3)), (2, 30, 26)),
+    "unread": (lambda: nn.Sequential(nn.Conv2d(2, 4, 3, 4), nn.ReLU(), nn.Conv2d(4, 4, 2, 3)), (2, 30, 26)),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("guided", [False, True])
 @pytest.mark.parametrize("kind", CAPTUMS)
-def test_projections_are_captums(kind: str) -> None:
+def test_projections_are_captums(kind: str, guided: bool) -> None:
     attr = pytest.importorskip("captum.attr", reason="captum is not installed")
+    method = attr.GuidedBackprop if guided else attr.Deconvolution
     make, shape = CAPTUMS[kind]
     net = random(make())
     picture = torch.randn(shape)
     seen = 0
     for layer in range(len(net)):
         for unit in range(4):
-            found = project(net, picture, str(layer), unit)
+            found = project(net, picture, str(layer), unit, guided=guided)
             # An activation below 0 comes back as another thing than that many times one of 1.
             if found.activation <= 0:
                 continue
             until = copy.deepcopy(net[: layer + 1])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that it sets hooks
-                truth = attr.Deconvolution(until).attribute(picture[None].clone(), target=(unit, *found.at))[0]
+                truth = method(until).attribute(picture[None].clone(), target=(unit, *found.at))[0]
             torch.testing.assert_close(found.picture, found.activation * truth, rtol=1e-5, atol=1e-5)
             seen += bool(found.picture.any())
     assert seen > len(net)
@@ -177,7 +179,9 @@ WINDOWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "layer"), [("chain", "6"), ("lite", "blocks.2"), ("lite", "blocks.4.expand")])
+@pytest.mark.parametrize(
+    ("kind", "layer"), [("chain", "6"), ("lite", "blocks.2"), ("lite", "blocks.4.expand")]
+)
 def test_the_window_is_what_the_activation_depends_on(kind: str, layer: str) -> None:
     """With positive filters and no switches, it is where the gradient is not 0."""
     net = WINDOWS[kind]().eval().double()
@@ -318,7 +322,7 @@ def test_an_error_names_the_module() -> None:
         ({"unit": True}, "unit True"),
         ({"unit": 1.0}, "unit 1.0"),
         ({"at": (0,)}, "at=(0,) has 1 indices"),
-        ({"at": (0, 4)}, "position 4 is not there; layer 'conv' has a map of (4, 4), so that 0 to 3 would fit"),
+        ({"at": (0, 4)}, "position 4 is not there; layer 'conv' has a map of (4, 4), so that 0 to 3"),
         ({"picture": torch.randn(6, 6)}, "shape (6, 6)"),
         ({"picture": torch.randn(2, 1, 6, 6)}, "shape (2, 1, 6, 6)"),
         ({"picture": torch.randn(3, 6, 6)}, "cannot take a picture of shape (1, 3, 6, 6)"),

@@ -1,7 +1,8 @@
 """Networks built on the project's transposed convolutions, a file each.
 
-`NETWORKS` says which file has which network; `project` runs one backwards from a unit; each is imported when it is first asked for. The names of the
-FCN's options are listed here without PyTorch, so that a command line can show them before it loads it.
+`NETWORKS` says which file has which network; each is imported when it is first asked for. `project` runs any
+network of convolutions backwards, from a unit to the picture. The names of the FCN's options are listed here
+without PyTorch, so that a command line can show them before it loads it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tconv.nets.projection import Projection as Projection
     from tconv.nets.projection import project as project
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "project"]
+__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "EfficientNetLite0", "Projection", "project"]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")

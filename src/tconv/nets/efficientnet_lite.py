@@ -11,7 +11,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+#: The last block at a stride -> the stride.
+ENDS = {2: 4, 4: 8, 10: 16, 15: 32}
 STEM, HEAD, CLASSES = 32, 1280, 1000
 #: Our name of a layer -> its name in the published file.
 _PUBLISHED = {
@@ -57,9 +59,8 @@ class EfficientNetLite0(nn.Module):
     `relu` in each, then `fc`.
     """
 
-    #: The block after which a stride's features are complete, and their channels.
-    ENDS = {4: 2, 8: 4, 16: 10, 32: 15}
-    channels = {4: 24, 8: 40, 16: 112, 32: 320}
+    #: Stride -> the number of channels of its features.
+    channels: ClassVar[dict[int, int]] = {4: 24, 8: 40, 16: 112, 32: 320}
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,11 +84,11 @@ class EfficientNetLite0(nn.Module):
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """Stride -> features (n, channels[stride], ceil(h / stride), ceil(w / stride)), for a decoder."""
         x = self.stem(x)
-        found, strides = {}, {block: stride for stride, block in self.ENDS.items()}
+        found = {}
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number in strides:
-                found[strides[number]] = x
+            if number in ENDS:
+                found[ENDS[number]] = x
         return found
 
 
@@ -104,8 +105,11 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.conv.kernel_size, self.conv.stride
-        x = self.norm(self.conv(nn.functional.pad(x, _same(x, kernel, stride)) if kernel > 1 else x))
-        return x if self.relu is None else self.relu(x)
+        padded = nn.functional.pad(x, _same(x, kernel, stride)) if kernel > 1 else x
+        y: Tensor = self.norm(self.conv(padded))
+        if self.relu is not None:
+            y = self.relu(y)
+        return y
 
 
 class _Block(nn.Module):
@@ -151,10 +155,11 @@ def read_efficientnet_lite0(path: str | Path) -> EfficientNetLite0:
             content = load_plain(path)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise TconvError(
-            f"weights {path}: not a PyTorch file of plain tensors; a state dict of EfficientNet-Lite0 would fit"
+            f"weights {path}: not a PyTorch file of plain tensors; those of EfficientNet-Lite0 would fit"
         ) from fault
     model = EfficientNetLite0().eval()
-    model.load_state_dict({name: _tensor(path, content, name, own) for name, own in model.state_dict().items()})
+    state = model.state_dict()
+    model.load_state_dict({name: _tensor(path, content, name, own) for name, own in state.items()})
     return model
 
 
@@ -175,7 +180,7 @@ def _tensor(path: Path, content: Any, name: str, own: Tensor) -> Tensor:
 
 
 def _published(layer: str) -> str:
-    head, dot, rest = layer.partition(".")
+    head, _, rest = layer.partition(".")
     if head != "blocks":
         return _PUBLISHED[layer]
     number, _, inner = rest.partition(".")

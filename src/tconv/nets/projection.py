@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from tconv.errors import TconvError, clean, unknown
 from tconv.nets.tape import Tape
-from tconv.nets.transposes import guided as by_both, joined, read_by, transposed
+from tconv.nets.transposes import guided as by_both
+from tconv.nets.transposes import joined, read_by, transposed
 
 __all__ = ["Projection", "project"]
 
@@ -43,7 +44,7 @@ def project(
     dropped. Without max pooling there are no switches, and the projection depends on the picture by the
     activation alone; `guided` then shows more.
 
-    The model is run in evaluation mode, and what follows the layer is not run. Its modules' modes are restored.
+    The model is run in evaluation mode up to the layer. Afterwards its modules have their modes again.
 
     Args:
         model: any module; what its layers compute between the picture and `layer` must be of the kinds above.
@@ -79,7 +80,8 @@ def project(
         at = tuple(int(i) for i in torch.unravel_index(torch.tensor(strongest), sizes)) if sizes else ()
     if len(at) != len(sizes):
         raise TconvError(
-            f"at={at} has {len(at)} indices; layer {clean(layer)!r} has a map of {sizes}, so that {len(sizes)} would fit"
+            f"at={at} has {len(at)} indices; layer {clean(layer)!r} has a map of {sizes}, "
+            f"so that {len(sizes)} would fit"
         )
     for index, size in zip(at, sizes, strict=True):
         _inside("position", index, size, f"layer {clean(layer)!r} has a map of {sizes}, so that")
@@ -105,10 +107,14 @@ def _batch(picture: object) -> Tensor:
         kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
         raise TconvError(f"picture is {kind}; a tensor of float32 or float64 would fit")
     if picture.device.type != "cpu" or picture.layout != torch.strided:
-        raise TconvError(f"picture is {picture.layout} on {picture.device}; a dense tensor on the CPU would fit")
+        raise TconvError(
+            f"picture is {picture.layout} on {picture.device}; a dense tensor on the CPU would fit"
+        )
     shape = tuple(picture.shape)
     if picture.dim() not in (3, 4) or (picture.dim() == 4 and shape[0] != 1) or not picture.numel():
-        raise TconvError(f"picture has shape {shape}; (channels, height, width) would fit, with a 1 before it or not")
+        raise TconvError(
+            f"picture has shape {shape}; (channels, height, width) would fit, with a 1 before it or not"
+        )
     if not bool(picture.isfinite().all()):
         raise TconvError("picture has values that are not finite; finite ones would fit")
     return picture.detach().view(1, *shape[-3:])

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tconv.errors import TconvError, clean
 
@@ -113,11 +113,14 @@ class Tape:
         raise TconvError(f"the model does not run its layer {clean(layer)!r}")
 
     def back(
-        self, start: T, rule: Callable[[Call, Sequence[T | None]], Sequence[T | None]], join: Callable[[T, T], T]
+        self,
+        start: T,
+        rule: Callable[[Call, Sequence[T | None]], Sequence[T | None]],
+        join: Callable[[T, T], T],
     ) -> T | None:
         """What reaches the picture from `start` at the output, or None if nothing does.
 
-        `rule` takes what is at a call's outputs back to its inputs; `join` joins what comes from several calls.
+        `rule` takes what is at a call's outputs to its inputs; `join` joins what several calls bring.
         """
         reached = {id(self.output): start}
         for call in reversed(self.calls):
@@ -135,11 +138,11 @@ class _Reached(Exception):
     """The layer has its output; what follows it is not needed."""
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes each call on a live tensor to a tape."""
 
     def __init__(self, tape: Tape, model: nn.Module, inside: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._tape, self._inside = tape, inside
         self._live = {id(tape.picture)}
         self._kept: list[Any] = []  # so that no id is used twice

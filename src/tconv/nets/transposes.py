@@ -17,23 +17,23 @@ __all__ = ["Window", "guided", "joined", "read_by", "transposed"]
 
 _TRANSPOSED = {3: conv_transpose1d, 4: conv_transpose2d, 5: conv_transpose3d}  # by the weight's axes
 #: Linear in all their live operands together. Their transposes are PyTorch's own gradients.
-_LINEAR = frozenset(
-    "_adaptive_avg_pool2d _adaptive_avg_pool3d _to_copy _unsafe_view add alias avg_pool2d avg_pool3d cat clone "
-    "constant_pad_nd detach expand flip mean native_batch_norm neg permute pixel_shuffle reflection_pad1d "
-    "reflection_pad2d replication_pad1d replication_pad2d replication_pad3d rsub select slice split "
-    "split_with_sizes squeeze stack sub sum t transpose unsqueeze upsample_bicubic2d upsample_bilinear2d "
-    "upsample_nearest1d upsample_nearest2d upsample_nearest3d view".split()
-)
+_LINEAR = {
+    "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "_to_copy", "_unsafe_view", "add", "alias", "avg_pool2d",
+    "avg_pool3d", "cat", "clone", "constant_pad_nd", "detach", "expand", "flip", "mean", "neg", "permute",
+    "pixel_shuffle", "reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d",
+    "replication_pad3d", "rsub", "select", "slice", "split", "split_with_sizes", "squeeze", "stack", "sub",
+    "sum", "t", "transpose", "unsqueeze", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest1d",
+    "upsample_nearest2d", "upsample_nearest3d", "view",
+}  # fmt: skip
 #: Linear in one live operand if the others are constant.
-_PRODUCTS = frozenset("addmm bmm conv_transpose convolution div mm mul".split())
-_POOLS = frozenset(
-    "adaptive_max_pool2d adaptive_max_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
-)
-_POOLS_WITH_STRIDE = frozenset(
-    "avg_pool2d avg_pool3d max_pool2d_with_indices max_pool3d_with_indices".split()
-)
+_PRODUCTS = {"addmm", "bmm", "conv_transpose", "convolution", "div", "mm", "mul"}
+_MAX_POOLS = {"max_pool2d_with_indices", "max_pool3d_with_indices"}
+_SWITCHES = _MAX_POOLS | {"adaptive_max_pool2d", "adaptive_max_pool3d"}
+_SLIDING = _MAX_POOLS | {"avg_pool2d", "avg_pool3d"}
 #: Keep every position where it is.
-_POINTWISE = frozenset("add alias clone detach div mul native_batch_norm neg rsub sub _to_copy".split())
+_POINTWISE = {
+    "_to_copy", "add", "alias", "clone", "detach", "div", "mul", "native_batch_norm", "neg", "rsub", "sub",
+}  # fmt: skip
 
 Grads: TypeAlias = Sequence[Tensor | None]
 Window: TypeAlias = tuple[tuple[int, int], ...]
@@ -51,22 +51,23 @@ def transposed(call: Call, grads: Grads) -> list[Tensor | None]:
     """
     if call.rectifies:
         return [torch.relu(grad) for grad in grads if grad is not None]
-    if call.name in _POOLS and grads[0] is not None:
+    if call.name in _SWITCHES and grads[0] is not None:
         return [_unpooled(call, grads[0])]
     if _convolves(call) and grads[0] is not None:
         return [_convolved_back(call, grads[0])]
     if _linear(call):
         return _gradients(call, grads)
     raise TconvError(
-        f"{place(call.where)}{call.name} is on the way back, which leads through convolutions, batch norms in "
-        "evaluation mode, ReLU, ReLU6, pooling, padding, resizing, sums, concatenations and constant factors only"
+        f"{place(call.where)}{call.name} is on the way back, which leads through convolutions, ReLU, ReLU6, "
+        "pooling, batch norms with running statistics, padding, resizing, sums, concatenations and "
+        "constant factors"
     )
 
 
 def guided(call: Call, grads: Grads) -> list[Tensor | None]:
-    """As `transposed`, but a ReLU also stops what it stopped on the way forward (Springenberg et al. 2015)."""
-    back = transposed(call, grads)
-    return [grad * call.positive for grad in back if grad is not None] if call.rectifies else back
+    """As `transposed`, but a ReLU also stops what it stopped forward (Springenberg et al. 2015)."""
+    back, positive = transposed(call, grads), call.positive
+    return back if positive is None else [None if grad is None else grad * positive for grad in back]
 
 
 def _linear(call: Call) -> bool:
@@ -113,7 +114,9 @@ def _gradients(call: Call, grads: Grads) -> list[Tensor | None]:
     with torch.enable_grad():
         leaves = {id(t): t.detach().clone().requires_grad_() for t in call.inputs}
         # An operator in place writes to its operand, which must not be a leaf.
-        fresh = {key: leaf.clone() if call.operator._schema.is_mutable else leaf for key, leaf in leaves.items()}
+        fresh = {
+            key: leaf.clone() if call.operator._schema.is_mutable else leaf for key, leaf in leaves.items()
+        }
         args, kwargs = tree_map(
             lambda value: fresh.get(id(value), value) if isinstance(value, Tensor) else value,
             (call.args, call.kwargs),
@@ -145,7 +148,7 @@ def _read(call: Call, window: Window, made: Sequence[int], sizes: Sequence[int])
         elif call.name == "constant_pad_nd":
             before = [*[0] * len(sizes), *reversed(call.args[1][::2])][-len(sizes) :]
             read = [(first - pad, last - pad) for (first, last), pad in zip(window, before, strict=True)]
-        elif _convolves(call) or call.name in _POOLS_WITH_STRIDE:
+        elif _convolves(call) or call.name in _SLIDING:
             axes = zip(window, *_sliding(call), strict=True)
             read = [(i * s - p, j * s - p + d * (k - 1)) for (i, j), k, s, p, d in axes]
     return tuple((max(i, 0), min(j, size - 1)) for (i, j), size in zip(read, sizes, strict=True))
