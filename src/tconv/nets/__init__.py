@@ -11,18 +11,29 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tconv.nets.deconvolutional import DeconvNet as DeconvNet
     from tconv.nets.efficientnet_lite import EfficientNetLite0 as EfficientNetLite0
     from tconv.nets.fcn import FCN as FCN
     from tconv.nets.projection import Projection as Projection
     from tconv.nets.projection import project as project
 
-__all__ = ["BACKBONES", "FCN", "NETS", "UPSAMPLINGS", "EfficientNetLite0", "Projection", "project"]
+__all__ = [
+    "BACKBONES",
+    "FCN",
+    "NETS",
+    "UPSAMPLINGS",
+    "DeconvNet",
+    "EfficientNetLite0",
+    "Projection",
+    "project",
+]
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
 BACKBONES = ("small", "vgg16")
 UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
+    "DeconvNet": "deconvolutional",
     "EfficientNetLite0": "efficientnet_lite",
     "FCN": "fcn",
     "Projection": "projection",
