@@ -101,6 +101,13 @@ DEMOS: dict[str, Demo] = {
             ("epochs",),
             "runs/demo",
         ),
+        Demo(
+            "pca",
+            "principal components as the filters of a convolution and its transpose",
+            0.2,
+            "a picture of scikit-image",
+            "tconv.demos.pca",
+        ),
     )
 }
 
