@@ -87,6 +87,7 @@ class Demo:
 
 OPTIONS: dict[str, Option] = {
     "epochs": Option("N", int, "epochs of each training"),
+    "weights": Option("FILE", Path, "weights of EfficientNet-Lite0 (.pth) or VGG16 (Keras, .h5)"),
 }
 
 DEMOS: dict[str, Demo] = {
@@ -100,6 +101,14 @@ DEMOS: dict[str, Demo] = {
             "tconv.demos.upsampling",
             ("epochs",),
             "runs/demo",
+        ),
+        Demo(
+            "units",
+            "what units of trained classifiers see, projected back to real pictures",
+            3,
+            "pictures of scikit-image; weights from a package",
+            "tconv.demos.units",
+            ("weights",),
         ),
         Demo(
             "pca",
