@@ -121,9 +121,9 @@ class Sees(nn.Module):
 def test_the_square_lowers_the_class_where_it_covers_what_the_network_looks_at() -> None:
     network = Network("", "", Sees().eval(), lambda p: p.float() / 128 - 127 / 128, ())
     found = occlusion.occlude(network, "white", np.full((300, 260, 3), 255, np.uint8), 16)
-    assert (found.target, found.best.shape) == (1, (12, 12))
-    places = 16 * np.arange(12)
-    covers = np.array([np.clip(min(p + 48, 140) - max(p, 100), 0, 40) / 40 for p in places])
+    assert (found.target, found.best.shape) == (1, (10, 10))
+    places = 16 * np.arange(10)
+    covers = np.array([np.clip(min(p + 80, 140) - max(p, 100), 0, 40) / 40 for p in places])
     share = covers[:, None] * covers
     # At the middle the square covers it all, and the score falls from 15 to -5.
     np.testing.assert_allclose(found.probability, 1 / (1 + np.exp(5 - 20 * (1 - share))), atol=1e-6)
@@ -185,7 +185,7 @@ def test_the_command_writes_one_page_and_prints_one_table(
     names = ("astronaut", "chelsea", "coffee", "coins", "rocket")
     monkeypatch.setattr(study, "PICTURES", names)
     monkeypatch.setattr(study, "OCCLUDED", names[2:3])
-    monkeypatch.setattr(study, "STEPS", (8, 88))
+    monkeypatch.setattr(study, "STEPS", (8, 48))
     torch.manual_seed(1)
     net = EfficientNetLite0()
     torch.save(net.state_dict(), tmp_path / "own.pth")
@@ -193,7 +193,7 @@ def test_the_command_writes_one_page_and_prints_one_table(
     assert main([*words, str(tmp_path / "x"), "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert [len(each["units"]) for each in found["layers"]] == [1, 1, 1, 1]
-    assert [each["step"] for each in found["occlusion"]] == [88]
+    assert [each["step"] for each in found["occlusion"]] == [48]
     for each in found["layers"]:
         assert each["alike_guided"] < each["alike"] <= 1
     page = (tmp_path / "x" / "report.html").read_text(encoding="utf-8")

@@ -101,14 +101,12 @@ class _Layer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, out, kernel, stride, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(out, eps=1e-3, momentum=0.01)
-        self.relu = nn.ReLU6() if relu else None
+        self.relu = nn.ReLU6() if relu else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, _), (stride, _) = self.conv.kernel_size, self.conv.stride
         padded = nn.functional.pad(x, _same(x, kernel, stride)) if kernel > 1 else x
-        y: Tensor = self.norm(self.conv(padded))
-        if self.relu is not None:
-            y = self.relu(y)
+        y: Tensor = self.relu(self.norm(self.conv(padded)))
         return y
 
 

@@ -51,7 +51,7 @@ class Analysis:
     @property
     def kernel(self) -> int:
         """The side of a patch."""
-        return self.filters.shape[-1]
+        return int(self.filters.shape[-1])
 
     @property
     def strides(self) -> tuple[int, ...]:

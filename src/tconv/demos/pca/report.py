@@ -42,9 +42,9 @@ def report(found: Analysis) -> Document:
     )
     lead = (
         f"Patches of {k} × {k} pixels are described by their principal components. A convolution with "  # noqa: RUF001
-        f"stride {k} computes every patch's coefficients (analysis); the transposed convolution "
-        "with the same "
-        "filters rebuilds the picture from them (synthesis). The two layers are one matrix and its transpose."
+        f"stride {k} computes every patch's coefficients (analysis); the transposed convolution with the "
+        "same filters rebuilds the picture from them (synthesis). The two layers are one matrix and its "
+        "transpose."
     )
     return Document("PCA as a convolution and its transpose", sections, lead, "tconv demo pca")
 
@@ -54,13 +54,11 @@ def _filters(found: Analysis) -> Iterator[Item]:
     _, rows, columns = found.coefficients.shape
     yield Line(
         f"The picture, minus its mean gray of {found.mean:.3f}, is cut into {rows} × {columns} patches of "  # noqa: RUF001
-        f"{k} × {k}. The eigenvectors of the {count} × {count} matrix of their second moments, the strongest "  # noqa: RUF001
-        "first, are the principal components. Written as squares they are the filters of a layer: "
-        f"weight[component, 0, row, column], of shape {found.filters.shape}. The first is nearly "
-        "flat, the next are "
-        "slopes along both axes, and the later ones oscillate faster: natural pictures are "
-        "smooth, and nothing "
-        "else was put in."
+        f"{k} × {k}. The eigenvectors of the {count} × {count} matrix of their second moments, the "  # noqa: RUF001
+        "strongest first, are the principal components. Written as squares they are the filters of a "
+        f"layer: weight[component, 0, row, column], of shape {found.filters.shape}. The first is nearly "
+        "flat, the next are slopes along both axes, and the later ones oscillate faster: natural pictures "
+        "are smooth, and nothing else was put in."
     )
     yield Code(
         "Analysis and synthesis",
@@ -80,9 +78,8 @@ def _filters(found: Analysis) -> Iterator[Item]:
         (
             Figure(
                 _montage(found.filters[:, 0]),
-                f"The {count} filters, the strongest at the top left; each by itself from its "
-                "most negative number "
-                "(black) to its most positive (white), with 0 in mid-gray.",
+                f"The {count} filters, the strongest at the top left; each by itself from its most "
+                "negative number (black) to its most positive (white), with 0 in mid-gray.",
                 "The principal components as small pictures",
             ),
             Figure(
@@ -102,9 +99,8 @@ def _filters(found: Analysis) -> Iterator[Item]:
     yield Figures(
         tuple(maps),
         "Coefficients",
-        "What the convolution gives: one map per component. The first is a small copy of the "
-        "picture; the others are "
-        "0 (mid-gray) wherever a patch has nothing of their kind.",
+        "What the convolution gives: one map per component. The first is a small copy of the picture; the "
+        "others are 0 (mid-gray) wherever a patch has nothing of their kind.",
         layout="row",
     )
 
@@ -112,10 +108,9 @@ def _filters(found: Analysis) -> Iterator[Item]:
 def _rebuilt(found: Analysis) -> Iterator[Item]:
     k = found.kernel
     yield Line(
-        "A transposed convolution adds one stamp, its filter times the coefficient, for every position and "
-        f"component. With the first n components of {k * k} only, each patch is replaced by the "
-        "nearest one that n "
-        "stamps can make: no other n filters have a smaller error on this picture."
+        "A transposed convolution adds one stamp, its filter times the coefficient, for every position "
+        f"and component. With the first n components of {k * k} only, each patch is replaced by the "
+        "nearest one that n stamps can make: no other n filters have a smaller error on this picture."
     )
     for stride, title in ((k, "Side by side"), (found.strides[1], f"Overlapping, stride {found.strides[1]}")):
         figures = [_window(found.picture, "the picture")]
@@ -146,33 +141,27 @@ def _rebuilt(found: Analysis) -> Iterator[Item]:
     )
     yield Table("rebuilt", columns, rows, kinds=("name", *["number"] * (len(columns) - 1)))
     yield Line(
-        "Peak signal-to-noise ratio of the whole picture, in dB: 20 more is a tenth of the "
-        "error. Coefficients per "
-        f"pixel are those at stride {k}; stride {found.strides[1]} has four times as many."
+        "Peak signal-to-noise ratio of the whole picture, in dB: 20 more is a tenth of the error. "
+        f"Coefficients per pixel are those at stride {k}; stride {found.strides[1]} has four times as many."
     )
 
 
 def _exact(found: Analysis) -> Iterator[Item]:
     k, count = found.kernel, len(found.filters)
     yield Line(
-        f"At stride {k} every pixel is in one patch, so the matrix A of the convolution consists "
-        "of blocks, one per "
-        f"patch, and each block is the {count} × {count} matrix of the filters. Eigenvectors of a "  # noqa: RUF001
-        "symmetric matrix "
-        "are orthonormal, so the transpose of the block is its inverse, and the transpose of A "
-        "is the inverse of A:"
+        f"At stride {k} every pixel is in one patch, so the matrix A of the convolution consists of "
+        f"blocks, one per patch, and each block is the {count} × {count} matrix of the filters. "  # noqa: RUF001
+        "Eigenvectors of a symmetric matrix are orthonormal, so the transpose of the block is its "
+        "inverse, and the transpose of A is the inverse of A:"
     )
     yield Line("conv_transpose(conv(x)) = AᵀA x = x", formula=True)
     gram = found.filters.reshape(count, -1) @ found.filters.reshape(count, -1).T
     yield Line(
-        f"Measured: the largest difference between the picture and what came back is {found.exact:.1e}, and "
-        "between the filters' inner products and the identity "
-        f"{np.abs(gram - np.eye(count)).max():.1e}. With fewer "
-        "components AᵀA is a projection: it keeps the part of each patch that the kept filters "
-        "span. In general "
-        "the transpose is not the inverse, and a transposed convolution undoes nothing; with "
-        "orthonormal filters "
-        "side by side it does."
+        f"Measured: the largest difference between the picture and what came back is {found.exact:.1e}, "
+        "and between the filters' inner products and the identity "
+        f"{np.abs(gram - np.eye(count)).max():.1e}. With fewer components AᵀA is a projection: it keeps "
+        "the part of each patch that the kept filters span. In general the transpose is not the inverse, "
+        "and a transposed convolution undoes nothing; with orthonormal filters side by side it does."
     )
 
 
@@ -181,19 +170,15 @@ def _overlap(found: Analysis) -> Iterator[Item]:
     inside = int(found.coverage.max())
     error = float(np.abs((found.summed - found.mean) / found.coverage + found.mean - found.picture).max())
     yield Line(
-        f"At stride {stride} a pixel lies in up to {inside} patches. All {k * k} filters still "
-        "rebuild each patch "
-        "exactly, so the stamps at a pixel are that many copies of the same number, and their "
-        "sum is the picture "
-        "times the coverage:"
+        f"At stride {stride} a pixel lies in up to {inside} patches. All {k * k} filters still rebuild "
+        "each patch exactly, so the stamps at a pixel are that many copies of the same number, and their "
+        "sum is the picture times the coverage:"
     )
     yield Line("conv_transpose(conv(x)) = coverage * x", formula=True)
     yield Line(
-        f"Divided by the coverage, the picture is back: largest error {error:.1e}. With fewer "
-        "components the copies "
-        "differ, since each comes from another patch, and the division makes their average. The "
-        "coverage is smaller "
-        "near the border, which is why the sum fades there:"
+        f"Divided by the coverage, the picture is back: largest error {error:.1e}. With fewer components "
+        "the copies differ, since each comes from another patch, and the division makes their average. "
+        "The coverage is smaller near the border, which is why the sum fades there:"
     )
     corner = (slice(CORNER), slice(CORNER))
     faded = (found.summed - found.mean) / inside + found.mean
@@ -203,9 +188,8 @@ def _overlap(found: Analysis) -> Iterator[Item]:
         (
             Figure(
                 _gray(faded[corner]),
-                f"The first {CORNER} × {CORNER} pixels of the sum, divided by {inside} "  # noqa: RUF001
-                "everywhere: a border of "
-                f"{stride} pixels fades to the mean.",
+                f"The first {CORNER} × {CORNER} pixels of the sum, divided by {inside} everywhere: a "  # noqa: RUF001
+                f"border of {stride} pixels fades to the mean.",
                 "A corner of the picture with a faded border",
             ),
             Figure(
@@ -223,11 +207,10 @@ def _overlap(found: Analysis) -> Iterator[Item]:
 
 def _gradients(found: Analysis) -> Iterator[Item]:
     yield Line(
-        "Let L(x) = ½ |conv(x) − u|² with any numbers u. Its gradient by x is conv_transpose(conv(x) − u). "  # noqa: RUF001
-        "Let M(z) = ½ |conv_transpose(z) − y|². Its gradient by z is conv(conv_transpose(z) − "  # noqa: RUF001
-        "y). So the backward "
-        "pass of either layer is the forward pass of the other. In numbers, with the filters above at stride "
-        f"{found.kernel // 2}:"
+        "Let L(x) = ½ |conv(x) − u|² with any numbers u. Its gradient by x is conv_transpose(conv(x) − "  # noqa: RUF001
+        "u). Let M(z) = ½ |conv_transpose(z) − y|². Its gradient by z is conv(conv_transpose(z) − y). So "  # noqa: RUF001
+        "the backward pass of either layer is the forward pass of the other. In numbers, with the filters "
+        f"above at stride {found.kernel // 2}:"
     )
     rows = tuple(
         (what, f"{one:.10f}", f"{other:.10f}", f"{abs(one - other) / max(abs(other), 1e-300):.0e}")
@@ -236,10 +219,9 @@ def _gradients(found: Analysis) -> Iterator[Item]:
     columns = ("what", "by differences", "by the other map", "relative difference")
     yield Table("checks", columns, rows, kinds=("name", "number", "number", "number"))
     yield Line(
-        "The first row is the definition of a transpose: both sides are inner products with "
-        "random numbers u. In the "
-        "others, one number is changed by ±1 and the loss computed twice; since the loss is quadratic, that "
-        "difference is the derivative up to rounding."
+        "The first row is the definition of a transpose: both sides are inner products with random "
+        "numbers u. In the others, one number is changed by ±1 and the loss computed twice; since the "
+        "loss is quadratic, that difference is the derivative up to rounding."
     )
 
 

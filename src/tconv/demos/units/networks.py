@@ -22,8 +22,7 @@ __all__ = ["EFFICIENTNET", "VGG", "Layer", "Network", "networks", "wanted"]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer whose units are shown, before its ReLU, so that a ReLU6 does not hide which patch "
-    "is strongest."""
+    """A layer whose units are shown; before its ReLU, since many patches reach the 6 of a ReLU6."""
 
     name: str
     title: str
@@ -37,8 +36,6 @@ LITE_LAYERS = (
     Layer("blocks.8.depthwise.norm", "block 8", 16, 211),
     Layer("head.norm", "head", 32, 851),
 )
-
-
 VGG_LAYERS = (
     Layer("stage2.conv2", "conv2_2", 2, 14),
     Layer("stage3.conv3", "conv3_3", 4, 40),
@@ -105,8 +102,8 @@ def networks(given: Path | None) -> list[Network]:
             found[name] = package.read(path)
     if not found:
         raise TconvError(
-            f"units needs the weights of a trained network: {' or '.join(map(wanted, _PACKAGES))}, "
-            "or --weights FILE"
+            f"units needs the weights of a trained network: {' or '.join(map(wanted, _PACKAGES))}, or "
+            "--weights FILE"
         )
     return [found[name] for name in _PACKAGES if name in found]
 
@@ -118,7 +115,7 @@ def wanted(name: str) -> str:
 
 
 def _efficientnet(path: Path) -> Network:
-    model = read_efficientnet_lite0(path).to(memory_format=torch.channels_last)
+    model = read_efficientnet_lite0(path)
     about = (
         "EfficientNet-Lite0 (Tan & Le 2019), trained on ImageNet: strided convolutions, no pooling, ReLU6."
     )
@@ -132,9 +129,8 @@ def _vgg16(path: Path) -> Network:
     model = Backbone(replace(PLANS["vgg16"], fc=1, fc_kernel=1)).eval()
     model.load_state_dict(_fitting(path, read_vgg16(path, mean, deviation), model), strict=False)
     about = (
-        "The 13 convolutions of VGG16 (Simonyan & Zisserman 2014), trained on ImageNet and then "
-        "to find edges "
-        "(Xie & Tu 2015): 2 x 2 max pooling, ReLU."
+        "The 13 convolutions of VGG16 (Simonyan & Zisserman 2014), trained on ImageNet and then to find "
+        "edges (Xie & Tu 2015): 2 x 2 max pooling, ReLU."
     )
     return Network(VGG, about, model, lambda picture: picture.float() / 255 - shift, VGG_LAYERS)
 
@@ -145,8 +141,8 @@ def _fitting(path: Path, weights: dict[str, Tensor], model: nn.Module) -> dict[s
     for name, value in used.items():
         if value.shape != own[name].shape:
             raise TconvError(
-                f"weights {clean(path)}: {name} has shape {tuple(value.shape)}; "
-                f"{tuple(own[name].shape)} would fit"
+                f"weights {clean(path)}: {name} has shape {tuple(value.shape)}; {tuple(own[name].shape)} "
+                "would fit"
             )
     return used
 

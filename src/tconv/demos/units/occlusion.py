@@ -18,7 +18,7 @@ Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 SIDE = 224  #: of the picture
-SQUARE = 48
+SQUARE = 80
 GRAY = 127  #: 0 after normalisation
 LAYER = "head"
 #: Names of ImageNet's classes that occur in the demo's pictures.

@@ -36,7 +36,7 @@ Maps: TypeAlias = dict[tuple[str, str], Tensor]
 
 PATCHES = 9
 PER_PICTURE = 2
-LARGEST = 192  #: pixels of the side of a patch that is shown
+LARGEST = 128  #: pixels of the side of a patch that is shown
 GRID = 32  #: sides of pictures and crops are multiples, so that every stride divides them
 
 

@@ -46,36 +46,34 @@ def report(found: Study) -> Document:
         Section("caveats", "The data, and what these pictures cannot say", tuple(_caveats(found)))
     )
     lead = (
-        "A unit of a trained network answers to something in a picture. Run backwards from the unit, through "
-        "transposed convolutions with the network's own filters, the answer becomes a picture "
-        "again: the method of "
-        "Zeiler & Fergus (2014), on real pictures and real classifiers."
+        "A unit of a trained network answers to something in a picture. Run backwards from the unit, "
+        "through transposed convolutions with the network's own filters, the answer becomes a picture "
+        "again: the method of Zeiler & Fergus (2014), on real pictures and real classifiers."
     )
     return Document("What a unit sees", tuple(sections), lead, "tconv demo units")
 
 
 def _how(found: Study) -> Iterator[Item]:
     yield Line(
-        "A picture is run through the network up to a layer. There all activations but one are "
-        "set to 0, and that one "
-        "goes back, layer by layer:"
+        "A picture is run through the network up to a layer. There all activations but one are set to 0, "
+        "and that one goes back, layer by layer:"
     )
     yield Entries(
         (
             ("convolution", "becomes the transposed convolution with the same filters, stride and padding."),
             (
                 "max pooling",
-                "keeps on the way forward which position of each window was the largest (the switch); "
-                "on the way back the number goes to that position, and 0 to the others.",
+                "keeps on the way forward which position of each window was the largest (the switch); on "
+                "the way back the number goes to that position, and 0 to the others.",
             ),
             ("ReLU", "rectifies what comes back, whatever it did on the way forward."),
             ("batch norm, average pooling, addition", "become their transposes; constants are dropped."),
         )
     )
     yield Line(
-        "Of the picture, only the activation and the switches enter the way back. The guided "
-        "variant (Springenberg et "
-        "al. 2015) differs in one thing: a ReLU also stops what it stopped on the way forward."
+        "Of the picture, only the activation and the switches enter the way back. The guided variant "
+        "(Springenberg et al. 2015) differs in one thing: a ReLU also stops what it stopped on the way "
+        "forward."
     )
     yield Line("tconv.nets.project(model, picture, layer, unit, guided=False)", formula=True)
 
@@ -83,17 +81,15 @@ def _how(found: Study) -> Iterator[Item]:
 def _network(layers: Sequence[LayerStudy]) -> Iterator[Item]:
     first = layers[0]
     yield Line(
-        f"{first.network.about} Each row is one unit, drawn at random: its nine strongest "
-        "patches, and the projection "
-        "of each in the same place, first as Zeiler & Fergus have it, then guided. Mid-gray is "
-        "0; each projection has "
-        "its own scale."
+        f"{first.network.about} Each row is one unit, drawn at random: its nine strongest patches, and the "
+        "projection of each in the same place, first as Zeiler & Fergus have it, then guided. Mid-gray is "
+        "0; each projection has its own scale."
     )
     if first.network.name == EFFICIENTNET:
         yield Line(
-            "Without max pooling there are no switches. The way back is then the same for every "
-            "picture, so the "
-            "middle square shows one pattern nine times, the unit's own. Guided projections still differ."
+            "Without max pooling there are no switches. The way back is then the same for every picture, "
+            "so the middle square shows one pattern nine times, the unit's own. Guided projections still "
+            "differ."
         )
     for each in layers:
         side = each.units[0].shown[0].pixels.shape[0] if each.units else 0
@@ -130,21 +126,17 @@ def _unit(each: LayerStudy, unit: UnitStudy) -> tuple[Figure, ...]:
 
 def _alike(found: Study) -> Iterator[Item]:
     yield Line(
-        "For each unit, the mean cosine between the projections of its nine patches: 1 means "
-        "that they are one "
-        "pattern times different numbers, 0 that they have nothing in common. The mean over the units above:"
+        "For each unit, the mean cosine between the projections of its nine patches: 1 means that they "
+        "are one pattern times different numbers, 0 that they have nothing in common. The mean over the "
+        "units above:"
     )
     yield table(found)
     yield Line(
-        "With switches the picture decides where each number goes. Without them a projection "
-        "shows the unit, and "
-        "nothing of the picture but the activation; what lowers the number below 1 then is the "
-        "border of the picture, "
-        "where the way back is cut. Only the guided rule, which remembers what each ReLU "
-        "stopped, brings the picture "
-        "back in. A projection that looks like the patch is therefore evidence about the pooling "
-        "switches and masks "
-        "as much as about the unit."
+        "With switches the picture decides where each number goes. Without them a projection shows the "
+        "unit, and nothing of the picture but the activation; what lowers the number below 1 then is the "
+        "border of the picture, where the way back is cut. Only the guided rule, which remembers what "
+        "each ReLU stopped, brings the picture back in. A projection that looks like the patch is "
+        "therefore evidence about the pooling switches and masks as much as about the unit."
     )
 
 
@@ -158,8 +150,7 @@ def table(found: Study) -> Table:
             str(each.layer.stride),
             str(each.layer.field),
             str(len(each.units)),
-            f"{each.alike(guided=False):.3f}",
-            f"{each.alike(guided=True):.3f}",
+            *(f"{each.alike(guided=guided):.3f}" if each.units else "-" for guided in (False, True)),
         )
         for each in found.layers
     )
@@ -170,25 +161,24 @@ def _occlusion(found: Sequence[Occlusion]) -> Iterator[Item]:
     yield Line(
         f"A gray square of {SQUARE} × {SQUARE} pixels slides over the picture of {SIDE} × {SIDE}, "  # noqa: RUF001
         f"{found[0].step} pixels at a time, and EfficientNet-Lite0 classifies each covered picture "
-        f"({found[0].best.size} of them). Every number is drawn where the middle of the square "
-        "was (figure 7 of the "
-        "paper)."
+        f"({found[0].best.size} of them). Every number is drawn where the middle of the square was (figure "
+        "7 of the paper)."
     )
     for each in found:
         name = class_name(each.target)
-        low = float(each.probability.min())
+        low, high = float(each.probability.min()), float(each.probability.max())
         yield Figures(
             (
                 Figure(
                     _jpeg(_covered(each)), f"{each.picture}, and the square", f"The picture {each.picture}"
                 ),
                 Figure(
-                    _jpeg(_heat(each, each.probability, 1.0)),
-                    f"probability of “{name}”: {each.whole:.2f} uncovered, {low:.2f} at the worst place",
+                    _jpeg(_heat(each, each.probability)),
+                    f"probability of “{name}”: {each.whole:.2f} uncovered, {low:.2f} to {high:.2f} covered",
                     f"Where covering the picture lowers the probability of {name}",
                 ),
                 Figure(
-                    _jpeg(_heat(each, each.activity, float(each.activity.max()))),
+                    _jpeg(_heat(each, each.activity)),
                     f"activity of unit {each.unit} of the {LAYER}, the strongest: "
                     f"{each.activity.min():.2f} to {each.activity.max():.2f} of the uncovered",
                     "Where covering the picture lowers the activity of the strongest unit",
@@ -204,23 +194,20 @@ def _occlusion(found: Sequence[Occlusion]) -> Iterator[Item]:
                 for i, c in enumerate(_ranked(each)[: len(HUES)])
             )
         )
-    yield Line(
-        "In the maps, yellow is the largest value and dark blue the smallest; probabilities are from 0 to 1."
-    )
+    yield Line("In the maps, yellow is the largest value and dark blue the smallest, each map by itself.")
 
 
 def _caveats(found: Study) -> Iterator[Item]:
     drawn = sorted({len(each.units) for each in found.layers})
     entries = [
-        f"The strongest patches are those among {len(found.pictures)} pictures, at most two of "
-        "each; the paper had the "
-        "50,000 of ImageNet's validation set. A unit's true favourites are probably not among them.",
-        f"Units were drawn at random (seed {found.seed}), {' or '.join(map(str, drawn))} per "
-        "layer, among those that "
-        "are active in nine places. None was chosen for its looks.",
+        f"The strongest patches are those among {len(found.pictures)} pictures, at most two of each; the "
+        "paper had the 50,000 of ImageNet's validation set. A unit's true favourites are probably not "
+        "among them.",
+        f"Units were drawn at random (seed {found.seed}), {' or '.join(map(str, drawn))} per layer, among "
+        "those that are active in nine places. None was chosen for its looks.",
         "Positions closer to the border than half a patch were left out.",
-        "VGG16's weights are those of an edge detector that started from ImageNet's: late layers "
-        "may have changed.",
+        "VGG16's weights are those of an edge detector that started from ImageNet's: late layers may have "
+        "changed.",
         "A low probability under the square can also mean that the square itself looks like something.",
         *(f"One more network would be shown after {line}." for line in found.missing),
         f"The whole took {found.seconds:.0f} s.",
@@ -275,13 +262,12 @@ def _spread(each: Occlusion, values: npt.NDArray[np.generic]) -> tuple[slice, sl
     return slice(first, first + cells.shape[0]), slice(first, first + cells.shape[1]), cells
 
 
-def _heat(each: Occlusion, values: Floats, largest: float) -> Bytes:
-    """The picture in gray under a map in colours."""
+def _heat(each: Occlusion, values: Floats) -> Bytes:
+    """The picture in gray under a map in colours, from its smallest value to its largest."""
     import matplotlib
 
-    rows, columns, cells = _spread(each, values)
-    colours = matplotlib.colormaps["viridis"](np.asarray(cells, float) / (largest or 1.0))[..., :3] * 255
-    return _over(each, rows, columns, colours)
+    rows, columns, cells = _spread(each, (values - values.min()) / (np.ptp(values) or 1.0))
+    return _over(each, rows, columns, matplotlib.colormaps["viridis"](cells)[..., :3] * 255)
 
 
 def _most(each: Occlusion) -> Bytes:

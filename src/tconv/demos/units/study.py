@@ -18,7 +18,7 @@ from tconv.documents import terminal
 __all__ = ["LayerStudy", "Study", "UnitStudy", "study"]
 
 UNITS = 4  #: per layer, at most
-DRAWN = 32  #: candidates per layer, of which some are nowhere active
+DRAWN = 128  #: candidates per layer, of which some are nowhere active
 OCCLUDED = ("coffee", "chelsea", "camera")
 STEPS = (8, 16)  #: of the square, in pixels: the first that the time allows
 
