@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def main() -> None:
         (DOCS / "pictures" / f"{name}.svg").write_text(picture(name), encoding="utf-8")
     for name in PAINTED:
         painted(name).save(DOCS / "pictures" / f"{name}.png", optimize=True)
+    runpy.run_path(str(DOCS / "upsampling_pictures.py"))["write"]()
 
 
 if __name__ == "__main__":

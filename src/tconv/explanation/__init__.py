@@ -1,6 +1,7 @@
 """What a layer does, derived from its integers: sizes, cells, phases, coverage, work, frameworks' calls.
 
-`explain` makes an `Explanation` once; it prints itself as text, Markdown or plain data.
+`explain` makes an `Explanation` of one layer, `explain_stack` of several in a row; it prints itself as text,
+Markdown or plain data.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ from types import MappingProxyType
 
 import numpy.typing as npt
 
-from tconv.documents import Section
+from tconv.documents import Section, counted
 from tconv.errors import TconvError, unknown
 from tconv.explanation import cells, counts, frameworks, sizes
 from tconv.explanation.numbers import read
 from tconv.explanation.request import Request
 from tconv.explanation.result import Explanation
+from tconv.explanation.stack import Stack
+from tconv.explanation.stack_sections import STACK_SECTIONS
 from tconv.explanation.steps import STEPS
 from tconv.explanation.trace import Trace
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import shown
 
-__all__ = ["SECTIONS", "Explanation", "explain"]
+__all__ = ["SECTIONS", "STACK_SECTIONS", "Explanation", "explain", "explain_stack"]
 
 #: Name -> the function that makes the section.
 SECTIONS: Mapping[str, Callable[[Request], Section]] = MappingProxyType(
@@ -90,6 +93,44 @@ def explain(
         followed = Trace.of(request, read(geometry, *values))
         makers |= {name: partial(make, followed) for name, make in STEPS.items()}
     return Explanation(str(geometry), tuple(makers[name]() for name in _chosen(only, [*makers])))
+
+
+def explain_stack(
+    problems: Sequence[Geometry | str],
+    *,
+    output: int | Sequence[int] | None = None,
+    input_cell: int | Sequence[int] | None = None,
+    only: str | Sequence[str] | None = None,
+) -> Explanation:
+    """Explain several layers in a row: sizes, receptive fields, alignment, total coverage, cost.
+
+    `problems` are the layers in their order, as text or as geometries.  A later text may leave out n, c and
+    i, which are then those of the output before it; what is given must agree with that output.  `output` and
+    `input_cell` choose the cells that are followed back and onwards, by default those in the middle.  `only`
+    selects sections by name, such as "size,coverage".  Layers that do not follow each other, an unknown name,
+    and a cell that is not there raise `TconvError`; the message says what would fit.
+
+    >>> print(explain_stack(["n1 c8>4 i7x7 k4 s2 p1", "k4 s2 p1"], only="size"))
+    2 layers, 7x7 to 28x28
+    <BLANKLINE>
+    Sizes
+    -----
+      layer    problem                  input  output
+      layer 1  n1 c8>4 i7x7 k4 s2 p1      7x7   14x14
+      layer 2  n1 c4>4 i14x14 k4 s2 p1  14x14   28x28
+    <BLANKLINE>
+      All layers together, with their common stride, kernel and crop:
+      output = (input - 1) * stride - lo - hi + kernel
+      axes 0 and 1: (7 - 1) * 4 - 3 - 3 + 10 = 28
+      On axes 0 and 1 the output is the input times 4.
+    """
+    stack = Stack.of(problems, output, input_cell)
+    first, last = ("x".join(map(str, sizes)) for sizes in (stack.layers[0].input, stack.layers[-1].output))
+    return Explanation(
+        " | ".join(map(str, stack.layers)),
+        tuple(STACK_SECTIONS[name](stack) for name in _chosen(only, [*STACK_SECTIONS])),
+        f"{counted(len(stack.layers), 'layer')}, {first} to {last}",
+    )
 
 
 def _chosen(only: str | Sequence[str] | None, known: list[str]) -> list[str]:

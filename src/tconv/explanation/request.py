@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
+from typing import TypeVar
 
 from tconv.errors import TconvError
 from tconv.geometry import Axis, Geometry
 from tconv.geometry.normalize import per_axis
 
-__all__ = ["TAPS", "Request", "alike", "at", "lettered", "listed", "tap_name"]
+__all__ = ["TAPS", "Request", "alike", "at", "lettered", "listed", "merged", "tap_name"]
+
+T = TypeVar("T", bound=Hashable)
 
 #: Cells along one axis, or taps, that an explanation counts one by one.
 LIMIT = 1_000_000
@@ -115,10 +118,15 @@ def alike(geometry: Geometry) -> list[tuple[str, Axis]]:
     >>> [name for name, axis in alike(Geometry.parse("n1 c1>1 i2x3x2 k3"))]
     ['axes 0 and 2', 'axis 1']
     """
-    groups: dict[Axis, list[int]] = {}
-    for a in range(geometry.axes):
-        groups.setdefault(geometry.axis(a), []).append(a)
-    return [(_axes(indices), axis) for axis, indices in groups.items()]
+    return merged([geometry.axis(a) for a in range(geometry.axes)])
+
+
+def merged(axes: Sequence[T]) -> list[tuple[str, T]]:
+    """What is said of each axis, under the names of the axes; axes with the same content are merged."""
+    groups: dict[T, list[int]] = {}
+    for a, content in enumerate(axes):
+        groups.setdefault(content, []).append(a)
+    return [(_axes(indices), content) for content, indices in groups.items()]
 
 
 def _axes(indices: list[int]) -> str:

@@ -1,11 +1,11 @@
-"""The result of `tconv.explain`."""
+"""The result of `tconv.explain` and of `tconv.explanation.explain_stack`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from tconv.documents import Document, Section, data, markdown, text
+from tconv.documents import Document, Section, data, html, markdown, text
 
 __all__ = ["Explanation"]
 
@@ -22,12 +22,13 @@ class Explanation:
     {'array': 'output', 'shape': (1, 1, 7), 'axes': 'batch, channels, axis 0'}
     """
 
-    problem: str
+    problem: str  #: of several layers in a row, their problems with bars between them
     sections: tuple[Section, ...]
+    title: str = ""  #: of the report, the problem if empty
 
     def document(self) -> Document:
         """The report."""
-        return Document(self.problem, self.sections)
+        return Document(self.title or self.problem, self.sections)
 
     def __getitem__(self, name: str) -> Section:
         """The section called `name`."""
@@ -40,6 +41,10 @@ class Explanation:
     def markdown(self) -> str:
         """Headings, tables and code blocks."""
         return markdown.render(self.document())
+
+    def html(self) -> str:
+        """A self-contained page; it needs Jinja2 (`tconv[html]`), without which `TconvError` is raised."""
+        return html.render(self.document())
 
     def data(self) -> dict[str, Any]:
         """Lists, numbers and strings, as `--json` prints them; an infinite or missing number is None."""

@@ -159,17 +159,25 @@ class Geometry(Options):
         )
 
     @classmethod
-    def parse(cls, text: str) -> Geometry:
+    def parse(cls, text: str, *, after: Geometry | None = None) -> Geometry:
         """Read the spelling that `str` writes; its words may come in any order.
 
         n batch, c in>out channels, i input sizes, k kernel, s stride, p padding (lo:hi where the sides
         differ), o output padding, d dilation, g groups.  One number stands for every axis.  The defaults are
         n1 s1 p0 o0 d1 g1.
 
-        >>> str(Geometry.parse("c4>2 i5x6 k3x5 s2 p1:2 g2"))
-        'n1 c4>2 i5x6 k3x5 s2 p1:2 g2'
+        `after` is the layer before: n, c and i that are left out are those of its output (and as many
+        channels go out as come in).
+
+        >>> first = Geometry.parse("c4>2 i5x6 k3x5 s2 p1:2 g2")
+        >>> str(first), str(Geometry.parse("k4 s2 p1", after=first))
+        ('n1 c4>2 i5x6 k3x5 s2 p1:2 g2', 'n1 c2>2 i8x12 k4 s2 p1')
         """
-        return cls.make(**spelling.read(text))
+        if after is None:
+            return cls.make(**spelling.read(text))
+        through = after.out_channels
+        left_out = {"batch": after.batch, "channels": (through, through), "input": list(after.output)}
+        return cls.make(**spelling.read(text, left_out))
 
     def __str__(self) -> str:
         """The spelling that `parse` reads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tconv.errors import TconvError
@@ -32,8 +32,11 @@ _WORDS = {
 }
 
 
-def read(text: str) -> dict[str, Any]:
-    """The keyword arguments of `Geometry.make` that `text` spells; its words may come in any order."""
+def read(text: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The keyword arguments of `Geometry.make` that `text` spells; its words may come in any order.
+
+    `defaults` may hold a batch, channels (in, out) and an input, which stand for words that are left out.
+    """
     if not isinstance(text, str):
         raise TconvError(f"{shown(text)} is not a problem's spelling, which is text: {GRAMMAR}")
     found: dict[str, Any] = {}
@@ -45,6 +48,7 @@ def read(text: str) -> dict[str, Any]:
             raise TconvError(f"{shown(text)}: {shown(word)} gives {name} a second time; once is enough")
         entries = [_value(entry) for entry in word[1:].split("x")]
         found[name] = entries if many else entries[0]
+    found = {**(defaults or {}), **found}
     missing = [f"{letter} ({_WORDS[letter][0]})" for letter in "cik" if _WORDS[letter][0] not in found]
     if missing:
         raise TconvError(f"{shown(text)}: {' and '.join(missing)} missing; the words are {GRAMMAR}")
