@@ -122,8 +122,8 @@ class _Block(nn.Module):
         self.residual = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else self.expand(x)
-        y = self.project(self.depthwise(y))
+        inner = x if self.expand is None else self.expand(x)
+        y: Tensor = self.project(self.depthwise(inner))
         return x + y if self.residual else y
 
 

@@ -88,8 +88,8 @@ def _network(layers: Sequence[LayerStudy]) -> Iterator[Item]:
     if first.network.name == EFFICIENTNET:
         yield Line(
             "Without max pooling there are no switches. The way back is then the same for every picture, "
-            "so the middle square shows one pattern nine times, the unit's own. Guided projections still "
-            "differ."
+            "so the projections in a row are one pattern nine times, the unit's own. Guided projections "
+            "still differ."
         )
     for each in layers:
         side = each.units[0].shown[0].pixels.shape[0] if each.units else 0
@@ -106,7 +106,7 @@ def _network(layers: Sequence[LayerStudy]) -> Iterator[Item]:
                 _unit(each, unit),
                 f"{each.layer.title}" if not number else "",
                 text if not number else "",
-                layout="row",
+                layout="wide",
             )
 
 
@@ -186,7 +186,7 @@ def _occlusion(found: Sequence[Occlusion]) -> Iterator[Item]:
                 Figure(_jpeg(_most(each)), "the most probable class", "The most probable class by place"),
             ),
             f"{each.picture}: {name}",
-            layout="row",
+            layout="wide",
         )
         yield Legend(
             tuple(

@@ -17,7 +17,7 @@ from tconv.documents import terminal
 
 __all__ = ["LayerStudy", "Study", "UnitStudy", "study"]
 
-UNITS = 4  #: per layer, at most
+UNITS = 3  #: per layer, at most
 DRAWN = 128  #: candidates per layer, of which some are nowhere active
 OCCLUDED = ("coffee", "chelsea", "camera")
 STEPS = (8, 16)  #: of the square, in pixels: the first that the time allows
