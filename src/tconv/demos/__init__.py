@@ -104,9 +104,9 @@ DEMOS: dict[str, Demo] = {
         ),
         Demo(
             "units",
-            "what units of trained classifiers see, projected back to real pictures",
+            "what units of trained classifiers see, and where they look",
             3,
-            "pictures of scikit-image; weights from a package",
+            "pictures; weights (pip)",
             "tconv.demos.units",
             ("weights",),
         ),
