@@ -94,7 +94,7 @@ template <class T> void run_parts(const Setup& setup, const Method& method, cons
   };
   if (gradient) {
     const Block made = room(weight_count(p));
-    method.run(setup,
+    run_method(setup, method,
                {split(arrays.source, true), nullptr, split(arrays.weight, false), nullptr, made.as<void>()});
     join_gradient(plan, made.as<T>(), static_cast<T*>(arrays.target));
     return;
@@ -103,7 +103,8 @@ template <class T> void run_parts(const Setup& setup, const Method& method, cons
   const Block& to = transposed ? y_room : x_room;
   const Planes& made = transposed ? y : x;
   void* target = plan.last() ? arrays.target : to.as<void>();
-  method.run(setup, {split(arrays.source, transposed), arrays.packed, arrays.packed, arrays.bias, target});
+  run_method(setup, method,
+             {split(arrays.source, transposed), arrays.packed, arrays.packed, arrays.bias, target});
   if (!plan.last()) join_planes(plan, to.as<T>(), made.count, made.size, static_cast<T*>(arrays.target));
 }
 

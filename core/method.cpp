@@ -33,4 +33,12 @@ const Method& method_of(const Plan& plan) {
   return std::visit([&](const auto& part) -> const Method& { return method_of_part(plan, part); }, plan.part);
 }
 
+void run_method(const Setup& setup, const Method& method, const Arrays& arrays) {
+  method.run(setup, arrays);
+  // `phases` mends itself, since it packs the weights; `winograd` mixes its window anyway.
+  const Part& part = setup.plan.part;
+  if (std::holds_alternative<DotsPlan>(part) || std::holds_alternative<GradientPlan>(part))
+    mend_unless_bounded(setup, arrays);
+}
+
 }  // namespace tconv

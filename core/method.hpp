@@ -14,4 +14,7 @@ struct Method {
 
 const Method& method_of(const Plan& plan);
 
+// Runs a method on real numbers, and mends what zeros that stand for nothing have made of infinities.
+void run_method(const Setup& setup, const Method& method, const Arrays& arrays);
+
 }  // namespace tconv

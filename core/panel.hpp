@@ -94,7 +94,8 @@ template <class S> class PanelPacker {
   // The same for matrix registers, split into parts at once: pairs of channels, `part` from one part to the
   // next.
   bool cuts() const { return stride == 1 && at.source.position == 1; }
-  void cut(const T* source, int64_t channels, int parts, T* panel, int64_t part) const {
+  bool cut(const T* source, int64_t channels, int parts, T* panel, int64_t part) const {
+    bool lost = false;
     for (int64_t d = 0; d < channels; d += 2, panel += at.window.channel) {
       for (int p = 0; p < parts; ++p) clear(panel + p * part);
       for (int64_t n = 0; n < box.size[0] && first < past; ++n) {
@@ -104,11 +105,13 @@ template <class S> class PanelPacker {
         each_source_line(at, box, [&](int64_t phase, int64_t position, int64_t index) {
           if (d + 2 < channels) ask_for(even + index + 2 * at.source.channel);
           if (d + 3 < channels) ask_for(odd + index + 2 * at.source.channel);
-          kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr, past - first,
-                                     parts, item + phase * at.window.row + position, part);
+          lost |=
+              kernels.matrix.split_pairs(even + index + first, odd ? odd + index + first : nullptr,
+                                         past - first, parts, item + phase * at.window.row + position, part);
         });
       }
     }
+    return lost;
   }
 
  private:
@@ -205,24 +208,26 @@ void pack_panel(const Layout& at, const KernelSet<T>& kernels, const Storage<S>&
 }
 
 // For matrix registers: [part][pair of channels][position], whole blocks of 16 pairs, by way of `rows`, which
-// holds a few channels.
+// holds a few channels. Returns whether some number is not the sum of its parts.
 template <class S, class T>
-void pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
+bool pack_pairs(const Layout& at, const KernelSet<T>& kernels, const Storage<S>& storage, const S* source,
                 int parts, const Box& box, T* panel, T* rows, T* line) {
   const PanelPacker<S> packer(at, kernels, storage, box, line);
   const int64_t row = at.panel.channel, part = at.blocks * 16 * row, depth = at.source_channels;
   int64_t done = 0;
+  bool lost = false;
   if constexpr (std::is_same_v<S, T>)
-    if (packer.cuts()) packer.cut(source, depth, parts, panel, part), done = depth;
+    if (packer.cuts()) lost = packer.cut(source, depth, parts, panel, part), done = depth;
   for (int64_t d = done; d < depth; d += at.staged) {
     const int64_t channels = std::min(at.staged, depth - d);
     packer.pack(source + d * at.source.channel, channels, depth - d - channels, rows);
     for (int64_t i = 0; i < channels; i += 2)
-      kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr, row,
-                                 parts, panel + (d + i) / 2 * row, part);
+      lost |= kernels.matrix.split_pairs(rows + i * row, i + 1 < channels ? rows + (i + 1) * row : nullptr,
+                                         row, parts, panel + (d + i) / 2 * row, part);
   }
   const int64_t pairs = ceil_div(depth, 2), blank = at.blocks * 16 - pairs;
   for (int64_t p = 0; p < parts; ++p) std::fill_n(panel + p * part + pairs * row, blank * row, T(0));
+  return lost;
 }
 
 }  // namespace tconv

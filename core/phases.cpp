@@ -4,6 +4,7 @@
 
 #include "memory.hpp"
 #include "panel.hpp"
+#include "reference.hpp"
 #include "threads.hpp"
 #include "walk.hpp"
 #include "workers.hpp"
@@ -18,6 +19,21 @@ int64_t block_of(const Setup& setup) {
   const PhasesPlan& part = part_of(setup);
   const Layout& at = setup.layout;
   return part.pack_by_task ? std::min<int64_t>(round_up(at.rows, 16), part.rows) * at.depth * at.taps : 0;
+}
+
+// Zeros around the input are multiplied too, which makes NaN of a weight that is not finite. Those outputs
+// are computed again.
+template <class S> void mend_where_weights_are_infinite(const Setup& setup, Arrays arrays) {
+  const PhasesPlan& part = part_of(setup);
+  Block weight;
+  if (arrays.packed) {
+    const bool any = part.parts ? unpack_matrix<S>(setup.plan, part, setup.layout, arrays.packed, weight)
+                                : unpack_panels(setup.plan, part, setup.layout,
+                                                static_cast<const S*>(arrays.packed), weight);
+    if (!any) return;
+    arrays.weight = weight.as<void>();
+  }
+  mend(setup, arrays);
 }
 
 // Indexed by Store.
@@ -35,6 +51,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
   const int64_t boxes = at.box_count(), groups = plan.problem.groups;
   const WideBias<S> bias(storage, static_cast<const S*>(arrays.bias), groups * at.target_channels);
   const int64_t ahead = arrays.packed ? part.prefetch / static_cast<int64_t>(sizeof(T)) : 0;
+  std::atomic<bool> lost_by_task{false};
   const Walk<S> walk{plan,
                      part,
                      at,
@@ -45,7 +62,8 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
                      static_cast<const S*>(arrays.weight),
                      bias.numbers,
                      static_cast<S*>(arrays.target),
-                     ahead};
+                     ahead,
+                     &lost_by_task};
   const auto walker = kWalkers<S>[static_cast<size_t>(at.store)];
   const int64_t of_task = at.by_phase() ? part.columns : part.channels;
   const int64_t all = at.by_phase() ? at.columns : at.target_channels;
@@ -66,12 +84,16 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
         task.group = packed_box / boxes * at.together,
         task.together = std::min(at.together, groups - task.group);
         task.box = box_at(at, packed_box % boxes);
+        task.source = static_cast<const S*>(arrays.source) + task.group * at.source.group;
+        task.packed_box = packed_box, task.exact = &worker.exact;
         if (worker.holds != packed_box) {
-          const S* from = static_cast<const S*>(arrays.source) + task.group * at.source.group;
-          if (part.parts)
-            pack_pairs(at, kernels, storage, from, part.parts, task.box, panel, staged, task.line);
-          else
-            pack_panel(at, kernels, storage, from, task.together * at.source_channels, task.box, panel,
+          if constexpr (std::is_same_v<T, float>)
+            if (part.parts)
+              worker.exact.packed(pack_pairs(at, kernels, storage, task.source, part.parts, task.box, panel,
+                                             staged, task.line),
+                                  panel, at.blocks * 16 * at.panel.channel);
+          if (!part.parts)
+            pack_panel(at, kernels, storage, task.source, task.together * at.source_channels, task.box, panel,
                        staged, task.line);
           worker.holds = packed_box;
         }
@@ -81,6 +103,7 @@ template <class S> void walk_all(const Setup& setup, const Arrays& arrays) {
         task.begin = index % at.chunks * of_task, task.end = std::min(task.begin + of_task, all);
         walker(walk, task);
       });
+  if (arrays.packed || lost_by_task) mend_where_weights_are_infinite<S>(setup, arrays);
 }
 
 }  // namespace
@@ -91,8 +114,12 @@ int64_t phases_workspace(const Setup& setup) {
 }
 
 int64_t phases_packed(const Setup& setup) {
-  const int64_t size = part_of(setup).parts ? setup.layout.size : weight_size(setup.plan);
-  return setup.plan.problem.groups * setup.layout.packed_group * size;
+  // Behind the weights: what weights.hpp says.
+  const PhasesPlan& part = part_of(setup);
+  const int64_t groups = setup.plan.problem.groups,
+                size = part.parts ? setup.layout.size : weight_size(setup.plan);
+  const int64_t marks = part.parts ? groups * ceil_div(setup.layout.rows, part.rows) : 1;
+  return (groups * setup.layout.packed_group + marks) * size;
 }
 
 void pack_phases(const Setup& setup, const void* weight, void* packed) {

@@ -54,7 +54,7 @@ void Runner::run(Arrays arrays) const {
     arrays.packed = packed.as<void>();
   }
   if (complex_) run_complex(setup_, method_, arrays);
-  else method_.run(setup_, arrays);
+  else run_method(setup_, method_, arrays);
 }
 
 }  // namespace tconv

@@ -24,6 +24,9 @@ template <class S> struct Storage {
   // Where to compute a row that `store` then writes to `out`.
   T* row(S* out, T*) const { return out; }
   void store(const T*, int64_t, S*) const {}
+  bool bounded(const KernelSet<T>& kernels, const S* numbers, int64_t count) const {
+    return kernels.bounded(numbers, count);
+  }
   // As in KernelSet.
   void gather(const KernelSet<T>& kernels, const S* from, int64_t stride, int64_t count, T* to) const {
     kernels.gather(from, stride, count, to);
@@ -51,6 +54,9 @@ template <class S> struct HalfStorage {
   }
   T* row(S*, T* scratch) const { return scratch; }
   void store(const T* row, int64_t count, S* out) const { convert.narrow(row, count, out); }
+  bool bounded(const KernelSet<T>&, const S* numbers, int64_t count) const {
+    return convert.bounded(numbers, count);
+  }
   void gather(const KernelSet<T>&, const S* from, int64_t stride, int64_t count, T* to) const {
     if (stride == 1) return convert.widen(from, count, to);
     for (int64_t i = 0; i < count; ++i) to[i] = widened(from[i * stride]);

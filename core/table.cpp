@@ -2,8 +2,9 @@
 
 #include <stdexcept>
 
+#include "cpu.hpp"
+
 #if defined(TCONV_AMX)
-#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -46,15 +47,12 @@ static IsaKernels amx_kernels() {
   return {"amx", "avx512", &f32, vectors.f64, vectors.f16, vectors.bf16};
 }
 // Whether the registers exist and the system, which has to be asked, lets this process use them.
-static bool amx_allowed() {
+static bool amx_allowed(const CpuVectors& cpu) {
 #if defined(TCONV_EMULATE_TILES)
-  return true;
+  return cpu.avx512;
 #else
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return false;
-  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return false;  // avx512_bf16
   constexpr long kAskForState = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+  return cpu.amx && syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
 #endif
 }
 #endif
@@ -64,17 +62,12 @@ const std::vector<IsaKernels>& isa_kernels() {
   static const std::vector<IsaKernels> available = [] {
     std::vector<IsaKernels> list;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+    const CpuVectors cpu = cpu_vectors();
 #if defined(TCONV_AMX)
-      if (amx_allowed()) list.push_back(amx_kernels());
+    if (amx_allowed(cpu)) list.push_back(amx_kernels());
 #endif
-      list.push_back(avx512_kernels());
-    }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-      list.push_back(avx2_kernels());
+    if (cpu.avx512) list.push_back(avx512_kernels());
+    if (cpu.avx2) list.push_back(avx2_kernels());
 #endif
     list.push_back(baseline_kernels());
     return list;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "setup.hpp"
@@ -11,6 +12,7 @@
 #include "store.hpp"
 #include "table.hpp"
 #include "weights.hpp"
+#include "workers.hpp"
 
 namespace tconv {
 
@@ -26,7 +28,15 @@ template <class S> struct Walk {
   const S* weight;
   const T* bias;
   S* target;
-  int64_t ahead;  // how many numbers ahead weights are prefetched
+  int64_t ahead;                    // how many numbers ahead weights are prefetched
+  std::atomic<bool>* lost_by_task;  // whether a block that a task packed holds bits
+
+  // Whether a packed block of rows holds the bits of its weights (weights.hpp).
+  bool lost(int64_t group, int64_t first) const {
+    if (!part.parts) return false;
+    const T* marks = static_cast<const T*>(packed) + plan.problem.groups * at.packed_group;
+    return marks[group * ceil_div(at.rows, part.rows) + first / part.rows] != 0;
+  }
 };
 
 template <class S> struct Task {
@@ -37,6 +47,9 @@ template <class S> struct Task {
   int64_t positions;  // from the box's first cell to its last
   const T* cells;     // the box's first cell in the panel
   T *sums, *turned, *line, *widened, *block;
+  const S* source;  // of the first group
+  int64_t packed_box;
+  Exact* exact;
 };
 
 template <class S> void walk_interleaved(const Walk<S>& walk, const Task<S>& task);
@@ -50,11 +63,16 @@ template <class S> void walk_cells(const Walk<S>& walk, const Task<S>& task);
   template void walker(const Walk<Half>&, const Task<Half>&);     \
   template void walker(const Walk<Brain>&, const Task<Brain>&);
 
+// The sums of a block of rows and one phase in vectors (exact.cpp); `block`: the weights of that phase.
+template <class S>
+void sum_exactly(const Walk<S>& walk, const Task<S>& task, const float* block, int64_t first, int64_t phase,
+                 bool lost, float* sums);
+
 // Sums the block of rows that begins with `first`, one phase of them unless they are stacked, over the
-// positions of the box; `g`: the group within the task.
+// positions of the box; `g`: the group within the task; `lost`: whether the block holds bits.
 template <class S>
 void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first, int64_t phase_index,
-              typename Storage<S>::T* sums) {
+              bool lost, typename Storage<S>::T* sums) {
   using T = typename Storage<S>::T;
   const PhasesPlan& part = walk.part;
   const Layout& at = walk.at;
@@ -69,6 +87,9 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
          : part.parts   ? static_cast<const T*>(walk.packed) + place
                         : walk.storage.loaded(static_cast<const S*>(walk.packed) + place, taps * depth * rows,
                                               task.widened);
+  if constexpr (std::is_same_v<T, float>)
+    if (part.parts && task.exact->needed(lost, tile.a, padded * at.depth * taps))
+      return sum_exactly(walk, task, tile.a, first, phase_index, lost, sums);
   tile.a_step = rows, tile.a_tap = depth * rows;
   tile.b_on = 1, tile.b_step = at.panel.channel;
   tile.offsets = phase.offsets.data(), tile.taps = taps, tile.steps = depth;

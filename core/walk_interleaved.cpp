@@ -61,9 +61,12 @@ template <class S> void walk_interleaved(const Walk<S>& walk, const Task<S>& tas
   const int64_t phases = at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size());
   const int64_t begin = task.begin * at.stacked, end = task.end * at.stacked;
   for (int64_t first = begin; first < end; first += part.rows) {
-    if (!walk.packed) pack_block(walk.plan, part, at, walk.weight, task.group, first, task.block);
+    const bool lost = walk.packed
+                        ? walk.lost(task.group, first)
+                        : pack_block(walk.plan, part, at, walk.weight, task.group, first, task.block);
+    if (lost && !walk.packed) *walk.lost_by_task = true;
     for (int64_t r = 0; r < phases; ++r)
-      sum_rows(walk, task, 0, first, r,
+      sum_rows(walk, task, 0, first, r, lost,
                task.sums + (at.stacked > 1 ? first - begin : r * part.rows) * at.sums_pitch);
     if (at.stacked == 1) store_channels(walk, task, first, std::min(first + part.rows, end), 1, part.rows);
   }

@@ -17,7 +17,8 @@ template <class S> void walk_turned(const Walk<S>& walk, const Task<S>& task) {
   for (int64_t r = 0; r < phases; ++r) {
     for (int64_t g = 0; g < task.together; ++g)
       for (int64_t first = begin; first < end; first += rows)
-        sum_rows(walk, task, g, first, r, task.sums + (g * (end - begin) + first - begin) * at.sums_pitch);
+        sum_rows(walk, task, g, first, r, walk.lost(task.group + g, first),
+                 task.sums + (g * (end - begin) + first - begin) * at.sums_pitch);
     if (at.stacked == 1) turn_phase(r, task.sums, at.sums_pitch);
   }
   for (int64_t r = 0; at.stacked > 1 && r < at.stacked; ++r)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "exact.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
 
@@ -21,6 +22,7 @@ class Worker {
   }
   bool fresh() const { return fresh_; }  // whether memory() has just allocated it
   int64_t holds = -1;
+  Exact exact;
 
  private:
   Block block_;

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tconv.cli import make_parser
-from tconv.drawing import draw, load, svg
+from tconv.drawing import THEMES, Theme, draw, gif, load, svg
 from tconv.geometry import Geometry
 
 DOCS = Path(__file__).parent
@@ -33,26 +33,37 @@ PICTURES = {
     "filter": ("filter", "n1 c1>1 i5 k4 s2 p1", "bilinear"),
 }
 
+#: Name -> view, problem: a GIF for the light theme, and its twin NAME_dark for the dark one.
+MOVING = {
+    "stamp_moving": ("stamp", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "zeros_moving": ("zeros", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "phases_moving": ("phases", "n1 c1>1 i2x2 k3 s2 p0:1"),
+    "matrix_moving": ("matrix", "n1 c1>1 i2x2 k3 s2 p0:1"),
+}
 
-#: Name -> the page whose examples make it: `panels` maps names to greys from 0 to 1.
-PAINTED = {"restoration": "guides/restoration.md"}
+#: Name -> the page whose examples make it, and panels in a row: `panels` maps names to greys from 0 to 1.
+PAINTED = {"restoration": ("guides/restoration.md", 5), "landscape": ("guides/checkerboards.md", 2)}
 
 
 def painted(name: str) -> Image.Image:
-    """The panels side by side, each cell three pixels wide, under their names; the paper is transparent."""
+    """The panels in rows, each cell three pixels wide, under their names; the paper is transparent."""
     names: dict[str, Any] = {}
-    page = (DOCS / PAINTED[name]).read_text(encoding="utf-8")
+    source, across = PAINTED[name]
+    page = (DOCS / source).read_text(encoding="utf-8")
     for block in re.findall(r"^```python\n((?s:.*?))^```$", page, re.MULTILINE):
-        exec(compile(block, PAINTED[name], "exec"), names)
+        exec(compile(block, source, "exec"), names)
     panels = {"original": names["picture"][names["inner"]], **names["panels"]}
     size, gap, line = 264, 12, 34
-    paper = Image.new("RGBA", (len(panels) * (size + gap) - gap, size + line))
+    rows = -(-len(panels) // across)
+    paper = Image.new("RGBA", (across * (size + gap) - gap, rows * (size + line)))
     pen, font = ImageDraw.Draw(paper), ImageFont.load_default(24)
     for place, (label, greys) in enumerate(panels.items()):
-        left = place * (size + gap)
+        left, top = place % across * (size + gap), place // across * (size + line)
         pixels = np.rint(greys.clip(0, 1) * 255).astype(np.uint8)
-        paper.paste(Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST), (left, line))
-        pen.text((left, 1), label, "#7a7a7a", font)
+        paper.paste(
+            Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST), (left, top + line)
+        )
+        pen.text((left, top + 1), label, "#7a7a7a", font)
     return paper
 
 
@@ -61,6 +72,17 @@ def picture(name: str) -> str:
     view, problem, weights = PICTURES[name]
     geometry = Geometry.parse(problem)
     return svg(draw(geometry, view, weights=None if weights is None else load(weights, geometry)))
+
+
+def moving(name: str, theme: Theme) -> bytes:
+    """What `tconv draw --format gif` writes."""
+    view, problem = MOVING[name]
+    return gif(draw(Geometry.parse(problem), view, animated=True), theme)
+
+
+def themed(name: str, theme: Theme) -> str:
+    """The file of a moving picture in a theme."""
+    return f"{name}.gif" if theme == "light" else f"{name}_{theme}.gif"
 
 
 def commands() -> str:
@@ -126,6 +148,9 @@ def main() -> None:
     (DOCS / "reference" / "cli.md").write_text(commands(), encoding="utf-8")
     for name in PICTURES:
         (DOCS / "pictures" / f"{name}.svg").write_text(picture(name), encoding="utf-8")
+    for name in MOVING:
+        for theme in THEMES:
+            (DOCS / "pictures" / themed(name, theme)).write_bytes(moving(name, theme))
     for name in PAINTED:
         painted(name).save(DOCS / "pictures" / f"{name}.png", optimize=True)
     runpy.run_path(str(DOCS / "upsampling_pictures.py"))["write"]()

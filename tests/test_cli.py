@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import platform
 import shlex
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+import tconv
 from tconv.cli import MODULES, main, make_parser
+from tconv.planning import isas
 from tests.helpers import PATIENCE, started
 from tests.train.helpers import CLASSES, after_shares, folder
 
@@ -87,7 +90,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("tconv is on the path, but not installed: it has no version")
     assert run("--version") == 0
-    assert capsys.readouterr().out == f"tconv {version}\n"
+    told = capsys.readouterr().out
+    assert told.startswith(f"tconv {version} ({platform.machine()}, instruction sets {isas()[0]}")
+    assert told.endswith(f"; {tconv.get_num_threads()} threads)\n")
 
 
 # A wrong command line, and what the one line on stderr must say.

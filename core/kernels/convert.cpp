@@ -50,6 +50,8 @@ template <int n> inline void narrow_block(const float* from, Half* to) {
 }
 
 constexpr int block(Half) { return 8; }
+constexpr uint16_t half_of(Half) { return 0xf000; }  // of the largest number, the sign shifted out
+constexpr uint16_t half_of(Brain) { return 0xfe00; }
 constexpr int block(Brain) { return TCONV_VECTOR_BYTES == 64 ? 16 : 8; }
 
 // The last block of a row overlaps the previous one.
@@ -75,14 +77,21 @@ void narrow(const float* __restrict from, int64_t count, S* __restrict to) {
   narrow_block<n>(from + count - n, to + count - n);
 }
 
+template <class S> bool bounded(const S* numbers, int64_t count) {
+  uint16_t others = 0;
+  for (int64_t i = 0; i < count; ++i)
+    others |= static_cast<uint16_t>(static_cast<uint16_t>(numbers[i].bits << 1) >= half_of(S{}));
+  return !others;
+}
+
 }  // namespace
 
 #define TCONV_JOIN_(a, b) a##b
 #define TCONV_JOIN(a, b) TCONV_JOIN_(a, b)
 
 void TCONV_JOIN(fill_convert_, TCONV_ISA)(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16) {
-  f16 = {widen<Half>, narrow<Half>};
-  bf16 = {widen<Brain>, narrow<Brain>};
+  f16 = {widen<Half>, narrow<Half>, bounded<Half>};
+  bf16 = {widen<Brain>, narrow<Brain>, bounded<Brain>};
 }
 
 }  // namespace tconv

@@ -118,11 +118,12 @@ template <class T> struct MatrixSet {
   using Correlate = void (*)(const CorrelateArgs<T>&);
   Correlate correlate[3][kMost + 1][kMost + 1];  // likewise
   // to[p * part + i]: part p of even[i], and in the upper half the same part of odd[i]; odd may be
-  // null for zeros.
-  void (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
+  // null for zeros. Returns whether some number is not the sum of its parts (kernels/matrix.cpp).
+  bool (*split_pairs)(const T* even, const T* odd, int64_t count, int parts, T* to, int64_t part);
   // to[places[e] + p * part + i]: part p of element e of the kernels 2 i and 2 i + 1, of 32 that are `stride`
   // apart and of which `kernels` exist, for e in [0, count), at most 16, whose place is not negative.
-  void (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to,
+  // Returns the same.
+  bool (*pack_kernels)(const T* from, int64_t stride, int64_t kernels, int64_t count, int parts, T* to,
                        const int64_t* places, int64_t part);
   // 16 rows, from_stride apart, of so many blocks of 32 positions, in the layouts of `a` and `b` of
   // CorrelateArgs.
@@ -154,6 +155,8 @@ template <class T> struct KernelSet {
   void (*lay)(const T* from, int64_t from_stride, int64_t count, int64_t channels, const T* bias, T* to,
               int64_t to_stride);
   void (*activate)(T* row, int64_t count, const ActivationOf<T>& activation);
+  // Whether all are finite and no more than half of the largest.
+  bool (*bounded)(const T* numbers, int64_t count);
   WinogradSet<T> winograd;
   MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
 
@@ -170,6 +173,7 @@ template <class T> struct KernelSet {
 template <class S> struct ConvertSet {
   void (*widen)(const S* from, int64_t count, float* to);
   void (*narrow)(const float* from, int64_t count, S* to);
+  bool (*bounded)(const S* numbers, int64_t count);  // as in KernelSet
 };
 
 }  // namespace tconv

@@ -3,9 +3,9 @@
 // A float32 is the sum of three bfloat16 numbers: its 24 bits are three times 8. Of the nine products of two
 // such sums the six largest are computed; the other three are together about 2^-23 of the product, as small
 // as its rounding in float32 (Henry, Tang and Heinecke 2019, arXiv 1904.06376). A matrix register multiplies
-// 16 times as fast as vectors do, so six products are still much faster than one by vectors. Numbers below
-// 2^-126 count as zero here, and those above bfloat16's largest, 3.39e38, as infinity. A float16 has two
-// parts, and all four products are computed; a bfloat16 number is its only part.
+// 16 times as fast as vectors do, so six products are still much faster than one by vectors. Subnormal
+// parts count as zero, and numbers above bfloat16's largest, 3.39e38, have none: core/exact.cpp says what is
+// done then. A float16 has two parts, and all four products are computed; a bfloat16 number is its only part.
 #include <immintrin.h>
 
 #include <cstdint>
@@ -110,14 +110,25 @@ inline __m512i round_off(__m512& low, __m512& high) {
   return pairs;
 }
 
-void split_pairs(const float* even, const float* odd, int64_t count, int parts, float* to, int64_t part) {
+template <int parts>
+bool split_pairs(const float* even, const float* odd, int64_t count, float* to, int64_t part) {
+  __mmask16 lost = 0;
   for (int64_t i = 0; i < count; i += 16) {
     const __mmask16 mask = count - i < 16 ? static_cast<__mmask16>((1u << (count - i)) - 1) : 0xffff;
     __m512 low = _mm512_maskz_loadu_ps(mask, even + i);
     __m512 high = odd ? _mm512_maskz_loadu_ps(mask, odd + i) : _mm512_setzero_ps();
-    for (int p = 0; p < parts; ++p)
+#pragma GCC unroll 3
+    for (int p = 0; p < parts; ++p) {
+      if (p + 1 == parts) lost |= static_cast<__mmask16>(unusual(low) | unusual(high));
       _mm512_mask_storeu_ps(to + p * part + i, mask, _mm512_castsi512_ps(round_off(low, high)));
+    }
   }
+  return lost;
+}
+
+bool split_pairs_any(const float* even, const float* odd, int64_t count, int parts, float* to, int64_t part) {
+  const auto split = parts == 1 ? split_pairs<1> : parts == 2 ? split_pairs<2> : split_pairs<3>;
+  return split(even, odd, count, to, part);
 }
 
 template <int height, int width> void fill_tile(MatrixSet<float>& set) {
@@ -136,7 +147,7 @@ void fill_matrix(MatrixSet<float>& set) {
   fill_tile<1, 3>(set);
   fill_tile<2, 1>(set);
   fill_tile<2, 2>(set);
-  set.split_pairs = split_pairs;
+  set.split_pairs = split_pairs_any;
 }
 
 }  // namespace tconv

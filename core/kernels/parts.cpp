@@ -11,17 +11,18 @@
 namespace tconv {
 namespace {
 
-// The parts of 32 numbers in order.
-template <int parts> inline void split(__m512 low, __m512 high, __m512i* to) {
+// The parts of 32 numbers in order. Returns which of them are not the sum of their parts.
+template <int parts> inline __mmask16 split(__m512 low, __m512 high, __m512i* to) {
 #pragma GCC unroll 3
-  for (int p = 0; p < parts; ++p) {
+  for (int p = 0; p + 1 < parts; ++p) {
     to[p] = nearest(high, low);
-    if (p + 1 == parts) break;
     low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(
                                  _mm512_cvtepu16_epi32(_mm512_castsi512_si256(to[p])), 16)));
     high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_slli_epi32(
                                    _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(to[p], 1)), 16)));
   }
+  to[parts - 1] = nearest(high, low);
+  return static_cast<__mmask16>(unusual(low) | unusual(high));
 }
 
 template <int parts> void split_rows(const float* from, int64_t from_stride, int64_t blocks, float* to) {
@@ -114,7 +115,7 @@ template <int count> inline void elements_of_whole(const float* from, Simd<float
 }
 
 template <int parts>
-void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t count, float* to,
+bool pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t count, float* to,
                   const int64_t* places, int64_t part) {
   // If kernels are far apart, the next 32 are prefetched; but not where they would all map to the same few
   // sets of the caches.
@@ -129,19 +130,21 @@ void pack_kernels(const float* from, int64_t stride, int64_t kernels, int64_t co
     else if (there >= 16 && stride == count && count == 8) elements_of_whole<8>(own, rows[half]);
     else elements_of(there > 0 ? own : from, stride, there, count, rows[half]);
   }
+  __mmask16 lost = 0;
   for (int64_t e = 0; e < count; ++e) {
     if (places[e] < 0) continue;
     __m512i made[parts];
-    split<parts>(reinterpret_cast<__m512>(rows[0][e]), reinterpret_cast<__m512>(rows[1][e]), made);
+    lost |= split<parts>(reinterpret_cast<__m512>(rows[0][e]), reinterpret_cast<__m512>(rows[1][e]), made);
 #pragma GCC unroll 3
     for (int p = 0; p < parts; ++p) _mm512_storeu_si512(to + places[e] + p * part, made[p]);
   }
+  return lost;
 }
 
-void pack_kernels_any(const float* from, int64_t stride, int64_t kernels, int64_t count, int parts, float* to,
+bool pack_kernels_any(const float* from, int64_t stride, int64_t kernels, int64_t count, int parts, float* to,
                       const int64_t* places, int64_t part) {
   const auto pack = parts == 1 ? pack_kernels<1> : parts == 2 ? pack_kernels<2> : pack_kernels<3>;
-  pack(from, stride, kernels, count, to, places, part);
+  return pack(from, stride, kernels, count, to, places, part);
 }
 
 }  // namespace

@@ -94,6 +94,13 @@ void turn(const T* __restrict from, int64_t from_stride, int64_t count, int64_t 
   }
 }
 
+template <int size> struct BitsOf {
+  typedef uint32_t Type;
+};
+template <> struct BitsOf<8> {
+  typedef uint64_t Type;
+};
+
 // The activation in the epilogue; T is a number or a vector of them. NaN stays NaN.
 struct Same {
   static constexpr bool changes = false;
@@ -407,6 +414,19 @@ template <class T, int rows, int vectors> void fill_tiles(KernelSet<T>& set) {
   else if constexpr (rows > 1) fill_tiles<T, rows - 1, KernelSet<T>::kMaxVectors>(set);
 }
 
+template <class T> bool bounded(const T* numbers, int64_t count) {
+  using Bits = typename BitsOf<sizeof(T)>::Type;
+  constexpr Bits half =
+      static_cast<Bits>(sizeof(T) == 4 ? 0xfe000000 : 0xffc0000000000000);  // sign shifted out
+  Bits others = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    __builtin_memcpy(&bits, numbers + i, sizeof bits);
+    others |= static_cast<Bits>(static_cast<Bits>(bits << 1) >= half);
+  }
+  return !others;
+}
+
 template <class T> void fill_set(KernelSet<T>& set) {
   set.lanes = Simd<T>::lanes;
   fill_tiles<T, KernelSet<T>::kMaxRows, KernelSet<T>::kMaxVectors>(set);
@@ -417,6 +437,7 @@ template <class T> void fill_set(KernelSet<T>& set) {
   set.transpose = transpose<T>;
   set.lay = lay<T>;
   set.activate = activate<T>;
+  set.bounded = bounded<T>;
 }
 
 }  // namespace

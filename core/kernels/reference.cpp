@@ -1,10 +1,14 @@
 // The definition of each map as loops over a target's cells.
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <complex>
 #include <type_traits>
+#include <vector>
 
 #include "../reference.hpp"
+#include "../storage.hpp"
 #include "../table.hpp"
 #include "../threads.hpp"
 
@@ -18,16 +22,23 @@ template <class T> struct Arithmetic {
       std::conditional_t<std::is_integral_v<T>, std::conditional_t<(sizeof(T) > 4), uint64_t, uint32_t>, T>;
   static Sum load(T x) { return static_cast<Sum>(x); }
   static T store(Sum x) { return static_cast<T>(x); }
+  static Sum product(Sum x, Sum y) {
+    if constexpr (requires { x.imag(); })  // four real products, without C's rules for infinities
+      return {x.real() * y.real() - x.imag() * y.imag(), x.real() * y.imag() + x.imag() * y.real()};
+    else return x * y;
+  }
 };
 template <> struct Arithmetic<Half> {
   using Sum = float;
   static Sum load(Half x) { return widened(x); }
   static Half store(Sum x) { return narrowed(x, Half{}); }
+  static Sum product(Sum x, Sum y) { return x * y; }
 };
 template <> struct Arithmetic<Brain> {
   using Sum = float;
   static Sum load(Brain x) { return widened(x); }
   static Brain store(Sum x) { return narrowed(x, Brain{}); }
+  static Sum product(Sum x, Sum y) { return x * y; }
 };
 
 template <class Sum> Sum apply(const Plan& plan, Sum x) {
@@ -66,92 +77,199 @@ struct KernelStrides {
       : channel(size[0] * size[1] * size[2]), z(size[1] * size[2]), y(size[2]) {}
 };
 
-// The coarse index along one axis that kernel element k connects with fine index u, or -1.
-int64_t coarse(const Problem& p, int axis, int64_t fine, int64_t k) {
-  const int64_t offset = fine + p.lo[axis] - k * p.dilation[axis];
-  if (offset < 0 || offset % p.stride[axis] != 0) return -1;
-  const int64_t index = offset / p.stride[axis];
-  return index < p.input[axis] ? index : -1;
-}
-
 int64_t fine(const Problem& p, int axis, int64_t coarse, int64_t k) {
   const int64_t index = coarse * p.stride[axis] + k * p.dilation[axis] - p.lo[axis];
   return index >= 0 && index < p.output[axis] ? index : -1;
 }
 
-template <class T>
-void transposed_channel(const Plan& plan, int64_t task, const T* x, const T* w, const T* bias, T* y) {
+// Along one axis, for each index of the target: the kernel elements that reach it, and from which index of
+// the source.
+struct Term {
+  int64_t kernel, source;
+};
+using Terms = std::vector<std::vector<Term>>;
+std::array<Terms, 3> terms_of(const Plan& plan) {
+  const Problem& p = plan.problem;
+  const bool transposed = plan.map == Map::conv_transpose;
+  std::array<Terms, 3> out;
+  for (int axis = 0; plan.map != Map::weight_gradient && axis < 3; ++axis) {
+    const size_t a = static_cast<size_t>(axis);
+    out[a].resize(static_cast<size_t>(transposed ? p.output[a] : p.input[a]));
+    for (int64_t k = 0; k < p.kernel[a]; ++k)
+      for (int64_t coarse = 0; coarse < p.input[a]; ++coarse) {
+        const int64_t to = fine(p, axis, coarse, k);
+        if (to >= 0)
+          out[a][static_cast<size_t>(transposed ? to : coarse)].push_back({k, transposed ? coarse : to});
+      }
+  }
+  return out;
+}
+
+// One channel of one batch item. `mending`: only numbers that are NaN, and sums end when that is certain.
+template <class T, bool mending>
+void layer_channel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, const T* source,
+                   const T* w, const T* bias, T* target) {
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
-  const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+  const bool transposed = plan.map == Map::conv_transpose;
+  const int64_t width = transposed ? p.out_channels : p.in_channels,
+                depth = transposed ? p.in_channels : p.out_channels;
+  const Triple& extent = transposed ? p.output : p.input;
+  const Strides in(plan, transposed ? p.input : p.output, depth), out(plan, extent, width);
   const KernelStrides ker(p.kernel);
-  const int64_t channels = p.groups * p.out_channels, c = task % channels, g = c / p.out_channels;
-  x += in.place(p, (task / channels * p.groups + g) * p.in_channels, p.in_channels);
-  w += (g * p.in_channels * p.out_channels + c % p.out_channels) * ker.channel;
-  y += out.place(p, task, p.out_channels);
-  for (int64_t oz = 0; oz < p.output[0]; ++oz)
-    for (int64_t oy = 0; oy < p.output[1]; ++oy)
-      for (int64_t ox = 0; ox < p.output[2]; ++ox) {
-        Sum sum{};
-        for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
-          const int64_t iz = coarse(p, 0, oz, kz);
-          if (iz < 0) continue;
-          for (int64_t ky = 0; ky < p.kernel[1]; ++ky) {
-            const int64_t iy = coarse(p, 1, oy, ky);
-            if (iy < 0) continue;
-            for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
-              const int64_t ix = coarse(p, 2, ox, kx);
-              if (ix < 0) continue;
-              const T* cell = x + iz * in.z + iy * in.y + ix * in.x;
-              const T* weight = w + kz * ker.z + ky * ker.y + kx;
-              for (int64_t i = 0; i < p.in_channels; ++i)
-                sum += A::load(cell[i * in.channel]) * A::load(weight[i * p.out_channels * ker.channel]);
-            }
-          }
+  const int64_t channels = p.groups * width, c = task % channels, g = c / width;
+  source += in.place(p, (task / channels * p.groups + g) * depth, depth);
+  w += (transposed ? g * depth * width + c % width : c * depth) * ker.channel;
+  target += out.place(p, task, width);
+  const int64_t step = (transposed ? width : 1) * ker.channel;
+  const auto sum_of = [&](size_t tz, size_t ty, size_t tx) {
+    Sum sum{};
+    for (const Term& z : terms[0][tz])
+      for (const Term& y : terms[1][ty])
+        for (const Term& x : terms[2][tx]) {
+          const T* cell = source + z.source * in.z + y.source * in.y + x.source * in.x;
+          const T* weight = w + z.kernel * ker.z + y.kernel * ker.y + x.kernel;
+          for (int64_t i = 0; i < depth; ++i)
+            sum += A::product(A::load(cell[i * in.channel]), A::load(weight[i * step]));
+          if constexpr (mending)
+            if (sum != sum) return sum;
         }
+    return sum;
+  };
+  // Mending: which kernel elements have a weight that is NaN.
+  std::vector<char> spoiled(static_cast<size_t>(mending ? ker.channel : 0));
+  for (size_t k = 0; k < spoiled.size(); ++k)
+    for (int64_t i = 0; i < depth && !spoiled[k]; ++i) {
+      const Sum weight = A::load(w[i * step + static_cast<int64_t>(k)]);
+      spoiled[k] = weight != weight;
+    }
+  const bool all_spoiled = std::all_of(spoiled.begin(), spoiled.end(), [](char is) { return is; });
+  const auto surely_nan = [&](size_t tz, size_t ty, size_t tx) {
+    if (all_spoiled) return !terms[0][tz].empty() && !terms[1][ty].empty() && !terms[2][tx].empty();
+    for (const Term& z : terms[0][tz])
+      for (const Term& y : terms[1][ty])
+        for (const Term& x : terms[2][tx])
+          if (spoiled[static_cast<size_t>(z.kernel * ker.z + y.kernel * ker.y + x.kernel)]) return true;
+    return false;
+  };
+  for (int64_t tz = 0; tz < extent[0]; ++tz)
+    for (int64_t ty = 0; ty < extent[1]; ++ty)
+      for (int64_t tx = 0; tx < extent[2]; ++tx) {
+        T& cell = target[tz * out.z + ty * out.y + tx * out.x];
+        if constexpr (mending)
+          if (A::load(cell) == A::load(cell) ||
+              surely_nan(static_cast<size_t>(tz), static_cast<size_t>(ty), static_cast<size_t>(tx)))
+            continue;
+        Sum sum = sum_of(static_cast<size_t>(tz), static_cast<size_t>(ty), static_cast<size_t>(tx));
         if (bias) sum += A::load(bias[c]);
-        y[oz * out.z + oy * out.y + ox * out.x] = A::store(apply(plan, sum));
+        cell = A::store(apply(plan, sum));
       }
 }
+
+// The sum of one kernel element; where numbers are real, it ends when it is NaN.
+template <class T>
+typename Arithmetic<T>::Sum element_sum(const Problem& p, const Strides& in, const Strides& out, const T* x,
+                                        const T* y, int64_t kz, int64_t ky, int64_t kx) {
+  using A = Arithmetic<T>;
+  typename A::Sum sum{};
+  for (int64_t n = 0; n < p.batch; ++n)
+    for (int64_t iz = 0; iz < p.input[0]; ++iz) {
+      const int64_t oz = fine(p, 0, iz, kz);
+      if (oz < 0) continue;
+      for (int64_t iy = 0; iy < p.input[1]; ++iy) {
+        const int64_t oy = fine(p, 1, iy, ky);
+        if (oy < 0) continue;
+        for (int64_t ix = 0; ix < p.input[2]; ++ix) {
+          const int64_t ox = fine(p, 2, ix, kx);
+          if (ox < 0) continue;
+          sum += A::product(A::load(x[n * in.batch + iz * in.z + iy * in.y + ix * in.x]),
+                            A::load(y[n * out.batch + oz * out.z + oy * out.y + ox * out.x]));
+        }
+        if constexpr (std::is_floating_point_v<typename A::Sum>)
+          if (sum != sum) return sum;
+      }
+    }
+  return sum;
+}
+
+// The numbers of a channel that are infinite or NaN, unless there are too many.
+struct Special {
+  struct At {
+    int64_t n, z, y, x;
+  };
+  std::vector<At> places;
+  bool all = true;
+  bool nan = true;  // whether every number of the channel is NaN
+};
 
 template <class T>
-void strided_channel(const Plan& plan, int64_t task, const T* y, const T* w, const T* bias, T* x) {
-  using A = Arithmetic<T>;
-  using Sum = typename A::Sum;
-  const Problem& p = plan.problem;
-  const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
-  const KernelStrides ker(p.kernel);
-  const int64_t channels = p.groups * p.in_channels, c = task % channels, g = c / p.in_channels;
-  y += out.place(p, (task / channels * p.groups + g) * p.out_channels, p.out_channels);
-  w += c * p.out_channels * ker.channel;
-  x += in.place(p, task, p.in_channels);
-  for (int64_t iz = 0; iz < p.input[0]; ++iz)
-    for (int64_t iy = 0; iy < p.input[1]; ++iy)
-      for (int64_t ix = 0; ix < p.input[2]; ++ix) {
-        Sum sum{};
-        for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
-          const int64_t oz = fine(p, 0, iz, kz);
-          if (oz < 0) continue;
-          for (int64_t ky = 0; ky < p.kernel[1]; ++ky) {
-            const int64_t oy = fine(p, 1, iy, ky);
-            if (oy < 0) continue;
-            for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
-              const int64_t ox = fine(p, 2, ix, kx);
-              if (ox < 0) continue;
-              const T* cell = y + oz * out.z + oy * out.y + ox * out.x;
-              const T* weight = w + kz * ker.z + ky * ker.y + kx;
-              for (int64_t o = 0; o < p.out_channels; ++o)
-                sum += A::load(cell[o * out.channel]) * A::load(weight[o * ker.channel]);
-            }
-          }
+Special special_of(const Problem& p, const Strides& side, const Triple& extent, const T* channel) {
+  constexpr size_t kMost = 64;
+  Special out;
+  for (int64_t n = 0; n < p.batch; ++n)
+    for (int64_t z = 0; z < extent[0]; ++z)
+      for (int64_t y = 0; y < extent[1]; ++y)
+        for (int64_t x = 0; x < extent[2]; ++x) {
+          const auto number =
+              Arithmetic<T>::load(channel[n * side.batch + z * side.z + y * side.y + x * side.x]);
+          out.nan = out.nan && number != number;
+          if (number - number == 0) continue;
+          out.all = out.all && out.places.size() < kMost;
+          if (out.all) out.places.push_back({n, z, y, x});
+          else if (!out.nan) return out;
         }
-        if (bias) sum += A::load(bias[c]);
-        x[iz * in.z + iy * in.y + ix * in.x] = A::store(apply(plan, sum));
-      }
+  return out;
 }
 
-template <class T> void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw) {
+// What an element's sum is where some term is infinite or NaN: those terms decide alone. Returns whether it
+// is known.
+template <class T>
+bool special_sum(const Problem& p, const Strides& in, const Strides& out, const T* x, const T* y,
+                 const Special& of_x, const Special& of_y, const Triple& k,
+                 typename Arithmetic<T>::Sum& sum) {
+  using A = Arithmetic<T>;
+  if (!of_x.all || !of_y.all) return false;  // then the whole sum soon is NaN
+  bool any = false;
+  const auto add = [&](int64_t n, const Triple& i, const Triple& o) {
+    any = true;
+    sum += A::product(A::load(x[n * in.batch + i[0] * in.z + i[1] * in.y + i[2] * in.x]),
+                      A::load(y[n * out.batch + o[0] * out.z + o[1] * out.y + o[2] * out.x]));
+    return sum != sum;
+  };
+  for (const Special::At& at : of_y.places) {
+    const Triple o{at.z, at.y, at.x};
+    Triple i;
+    bool exists = true;
+    for (size_t a = 0; a < 3; ++a) {
+      const int64_t offset = o[a] + p.lo[a] - k[a] * p.dilation[a];
+      i[a] = offset;
+      exists = exists && offset >= 0;
+    }
+    for (size_t a = 0; exists && a < 3; ++a) {
+      exists = i[a] % p.stride[a] == 0;
+      i[a] /= p.stride[a];
+      exists = exists && i[a] < p.input[a];
+    }
+    if (exists && add(at.n, i, o)) return true;
+  }
+  for (const Special::At& at : of_x.places) {
+    const Triple i{at.z, at.y, at.x};
+    const Triple o{fine(p, 0, i[0], k[0]), fine(p, 1, i[1], k[1]), fine(p, 2, i[2], k[2])};
+    if (o[0] >= 0 && o[1] >= 0 && o[2] >= 0 && add(at.n, i, o)) return true;
+  }
+  return any;
+}
+
+struct Specials {
+  std::vector<Special> x, y;  // of each channel, where a gradient is mended
+  std::vector<char> reached;  // of each kernel element: whether its sum has terms
+};
+
+// The weights of one pair of channels; with `specials`, those that are NaN.
+template <class T>
+void weight_gradient_pair(const Plan& plan, int64_t task, const T* x, const T* y, T* dw,
+                          const Specials* specials) {
   using A = Arithmetic<T>;
   using Sum = typename A::Sum;
   const Problem& p = plan.problem;
@@ -164,60 +282,50 @@ template <class T> void weight_gradient_pair(const Plan& plan, int64_t task, con
   for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
     for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
       for (int64_t kx = 0; kx < p.kernel[2]; ++kx) {
+        T& weight = dw[kz * ker.z + ky * ker.y + kx];
         Sum sum{};
-        for (int64_t n = 0; n < p.batch; ++n) {
-          const T *xn = x + n * in.batch, *yn = y + n * out.batch;
-          for (int64_t iz = 0; iz < p.input[0]; ++iz) {
-            const int64_t oz = fine(p, 0, iz, kz);
-            if (oz < 0) continue;
-            for (int64_t iy = 0; iy < p.input[1]; ++iy) {
-              const int64_t oy = fine(p, 1, iy, ky);
-              if (oy < 0) continue;
-              for (int64_t ix = 0; ix < p.input[2]; ++ix) {
-                const int64_t ox = fine(p, 2, ix, kx);
-                if (ox < 0) continue;
-                sum += A::load(xn[iz * in.z + iy * in.y + ix * in.x]) *
-                       A::load(yn[oz * out.z + oy * out.y + ox * out.x]);
-              }
-            }
+        if (specials) {
+          if (A::load(weight) == A::load(weight)) continue;
+          const Special &of_x = specials->x[static_cast<size_t>(i)],
+                        &of_y = specials->y[static_cast<size_t>(g * p.out_channels + o)];
+          if (specials->reached[static_cast<size_t>(&weight - dw)] && (of_x.nan || of_y.nan)) continue;
+          if (special_sum(p, in, out, x, y, of_x, of_y, {kz, ky, kx}, sum)) {
+            weight = A::store(sum);
+            continue;
           }
         }
-        dw[kz * ker.z + ky * ker.y + kx] = A::store(sum);
+        weight = A::store(element_sum(p, in, out, x, y, kz, ky, kx));
       }
 }
 
-template <class T>
-void kernel(const Plan& plan, int64_t task, const void* source, const void* weight, const void* bias,
-            void* target) {
-  const T *s = static_cast<const T*>(source), *w = static_cast<const T*>(weight),
-          *b = static_cast<const T*>(bias);
-  T* t = static_cast<T*>(target);
-  switch (plan.map) {
-    case Map::conv_transpose: return transposed_channel<T>(plan, task, s, w, b, t);
-    case Map::conv: return strided_channel<T>(plan, task, s, w, b, t);
-    case Map::weight_gradient: return weight_gradient_pair<T>(plan, task, s, w, t);
-  }
+template <class T, bool mending>
+void kernel(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task, const Arrays& arrays) {
+  const T *source = static_cast<const T*>(arrays.source), *weight = static_cast<const T*>(arrays.weight);
+  T* target = static_cast<T*>(arrays.target);
+  if (plan.map == Map::weight_gradient)
+    return weight_gradient_pair<T>(plan, task, source, weight, target, nullptr);
+  layer_channel<T, mending>(plan, terms, task, source, weight, static_cast<const T*>(arrays.bias), target);
 }
 
 // The loops of one (batch, target channel) pair, or of one weight for the gradient.
-using Kernel = void (*)(const Plan& plan, int64_t task, const void* source, const void* weight,
-                        const void* bias, void* target);
+using Kernel = void (*)(const Plan& plan, const std::array<Terms, 3>& terms, int64_t task,
+                        const Arrays& arrays);
 
 Kernel kernel_of(DType dtype) {
-  static constexpr Kernel table[kDTypes] = {kernel<float>,
-                                            kernel<double>,
-                                            kernel<Half>,
-                                            kernel<Brain>,
-                                            kernel<std::complex<float>>,
-                                            kernel<std::complex<double>>,
-                                            kernel<int8_t>,
-                                            kernel<int16_t>,
-                                            kernel<int32_t>,
-                                            kernel<int64_t>,
-                                            kernel<uint8_t>,
-                                            kernel<uint16_t>,
-                                            kernel<uint32_t>,
-                                            kernel<uint64_t>};
+  static constexpr Kernel table[kDTypes] = {kernel<float, false>,
+                                            kernel<double, false>,
+                                            kernel<Half, false>,
+                                            kernel<Brain, false>,
+                                            kernel<std::complex<float>, false>,
+                                            kernel<std::complex<double>, false>,
+                                            kernel<int8_t, false>,
+                                            kernel<int16_t, false>,
+                                            kernel<int32_t, false>,
+                                            kernel<int64_t, false>,
+                                            kernel<uint8_t, false>,
+                                            kernel<uint16_t, false>,
+                                            kernel<uint32_t, false>,
+                                            kernel<uint64_t, false>};
   return table[static_cast<int>(dtype)];
 }
 
@@ -238,8 +346,75 @@ int64_t reference_workspace(const Setup&) { return 0; }
 void run_reference(const Setup& setup, const Arrays& arrays) {
   const Plan& plan = setup.plan;
   const Kernel kernel = kernel_of(plan.operands.source);
-  parallel_for(tasks_of(plan), plan.most_threads, [&](int64_t task, int) {
-    kernel(plan, task, arrays.source, arrays.weight, arrays.bias, arrays.target);
+  const std::array<Terms, 3> terms = terms_of(plan);
+  parallel_for(tasks_of(plan), plan.most_threads,
+               [&](int64_t task, int) { kernel(plan, terms, task, arrays); });
+}
+
+void mend(const Setup& setup, const Arrays& arrays) {
+  const Plan& plan = setup.plan;
+  const Problem& p = plan.problem;
+  const std::array<Terms, 3> terms = terms_of(plan);
+  with_storage(plan.operands.source, [&](auto type) {
+    using S = decltype(type);
+    if (plan.map != Map::weight_gradient)
+      return parallel_for(tasks_of(plan), plan.most_threads,
+                          [&](int64_t task, int) { kernel<S, true>(plan, terms, task, arrays); });
+    const S *x = static_cast<const S*>(arrays.source), *y = static_cast<const S*>(arrays.weight);
+    const Strides in(plan, p.input, p.in_channels), out(plan, p.output, p.out_channels);
+    Specials specials;
+    const auto look = [&](const Strides& side, const Triple& extent, int64_t channels, const S* from,
+                          std::vector<Special>& found) {
+      found.resize(static_cast<size_t>(p.groups * channels));
+      parallel_for(p.groups * channels, plan.most_threads, [&](int64_t c, int) {
+        found[static_cast<size_t>(c)] = special_of(p, side, extent, from + side.place(p, c, channels));
+      });
+    };
+    look(in, p.input, p.in_channels, x, specials.x);
+    look(out, p.output, p.out_channels, y, specials.y);
+    const auto reaches = [&](int axis, int64_t k) {
+      for (int64_t i = 0; i < p.input[static_cast<size_t>(axis)]; ++i)
+        if (fine(p, axis, i, k) >= 0) return true;
+      return false;
+    };
+    for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
+      for (int64_t ky = 0; ky < p.kernel[1]; ++ky)
+        for (int64_t kx = 0; kx < p.kernel[2]; ++kx)
+          specials.reached.push_back(reaches(0, kz) && reaches(1, ky) && reaches(2, kx));
+    parallel_for(tasks_of(plan), plan.most_threads, [&](int64_t task, int) {
+      weight_gradient_pair(plan, task, x, y, static_cast<S*>(arrays.target), &specials);
+    });
+  });
+}
+
+void mend_unless_bounded(const Setup& setup, const Arrays& arrays) {
+  const Plan& plan = setup.plan;
+  const Problem& p = plan.problem;
+  const auto numbers = [&](int64_t channels, const Triple& extent) {
+    return p.batch * p.groups * channels * extent[0] * extent[1] * extent[2];
+  };
+  const int64_t x = numbers(p.in_channels, p.input), y = numbers(p.out_channels, p.output),
+                w = weight_count(p);
+  const bool gradient = plan.map == Map::weight_gradient, transposed = plan.map == Map::conv_transpose;
+  const int64_t source = gradient || transposed ? x : y, weight = gradient ? y : w,
+                target = gradient   ? w
+                       : transposed ? y
+                                    : x;
+  with_storage(plan.operands.source, [&](auto type) {
+    using S = decltype(type);
+    const Storage<S> storage(plan.isa);
+    const auto& kernels = kernels_for<typename Storage<S>::T>(plan.isa);
+    std::atomic<bool> bounded{true};
+    const auto look_at = [&](const void* from, int64_t count) {
+      constexpr int64_t kPiece = 1 << 16;
+      parallel_for(ceil_div(count, kPiece), plan.most_threads, [&](int64_t piece, int) {
+        const int64_t begin = piece * kPiece, some = std::min(kPiece, count - begin);
+        if (!storage.bounded(kernels, static_cast<const S*>(from) + begin, some)) bounded = false;
+      });
+    };
+    if (target < source + weight) look_at(arrays.target, target);
+    else look_at(arrays.source, source), look_at(arrays.weight, weight);
+    if (!bounded) mend(setup, arrays);
   });
 }
 

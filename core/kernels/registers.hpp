@@ -1,12 +1,12 @@
 // Matrix registers (AMX) by number. Included by kernel files only.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstdint>
 
 #if defined(TCONV_EMULATE_TILES)
 #include "tiles.hpp"
-#else
-#include <immintrin.h>
 #endif
 
 namespace tconv {
@@ -49,6 +49,10 @@ inline __m512i nearest(__m512 high, __m512 low) {
 }
 
 #endif
+
+// Numbers that are infinite, NaN or subnormal: of what remains of numbers before the last part is taken,
+// those whose parts do not hold them.
+inline __mmask16 unusual(__m512 x) { return _mm512_fpclass_ps_mask(x, 0xb9); }
 
 }  // namespace
 }  // namespace tconv

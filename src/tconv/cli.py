@@ -121,7 +121,12 @@ def make_parser() -> Parser:
         prog="tconv",
         description=HEAD,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        help="print the version, the instruction sets in use and the number of threads",
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in MODULES:
         importlib.import_module(name).add_parser(subparsers)
@@ -133,9 +138,15 @@ def make_parser() -> Parser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        import tconv
+        import platform
 
-        print(f"tconv {tconv.__version__}")
+        import tconv
+        from tconv.planning import isas
+
+        print(
+            f"tconv {tconv.__version__} ({platform.machine()}, instruction sets {', '.join(isas())};"
+            f" {tconv.get_num_threads()} threads)"
+        )
         parser.exit()
 
 

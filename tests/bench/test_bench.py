@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import statistics
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from tconv import TconvError
-from tconv.bench import commands, turns
+from tconv.bench import commands, report, turns
 from tconv.bench.report import Record, summary, table
 from tconv.bench.task import Task
 from tconv.bench.turns import Result, Turns
@@ -42,6 +44,8 @@ def test_all_engines_answer_alike_and_are_timed(capsys: pytest.CaptureFixture[st
     assert set(layer["seconds"]) == {"tconv", *peers}
     assert layer["errors"] == {}
     assert layer["roof"] > 0
+    assert {name: len(each) for name, each in layer["by_turn"].items()} == dict.fromkeys(layer["seconds"], 1)
+    assert record["too_noisy"] == []  # one turn has no spread
     assert set(record["geometric_mean"]) == set(peers)
     facts = record["machine"]
     assert facts["threads"] == 1
@@ -122,6 +126,55 @@ def test_a_chart_shows_every_layer_and_the_best_peer(
     capsys.readouterr()
     assert main(["bench", "--from", str(kept), "--chart", str(first)]) == 2
     assert "no layer has times" in capsys.readouterr().err
+
+
+FACTS = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
+
+
+def turned(name: str, ours: list[float], **theirs: list[float]) -> Result:
+    by_turn = {"tconv": ours, **theirs}
+    return Result(name, "", {key: statistics.median(each) for key, each in by_turn.items()}, by_turn=by_turn)
+
+
+def test_a_spread_stands_beside_each_ratio() -> None:
+    results = [
+        turned("quiet", [1.0] * 5, torch=[2.0, 2.1, 2.05, 2.2, 1.9]),
+        turned("loaded", [1.0, 5.0, 1.0, 1.2, 1.0], torch=[2.0, 2.0, 9.0, 700.0, 2.0]),
+        Result("old", "", {"tconv": 1.0, "torch": 3.0}),
+    ]
+    shown = table(Record({**FACTS, "busy": 0.93}, ["tconv", "torch"], results))
+    assert re.search(r"quiet .* 2\.05 \(2\.00-2\.10\)", shown)
+    assert re.search(r"loaded .* 2\.00 \(2\.00-9\.00\)", shown)
+    assert re.search(r"old .* 3\.00 +\|", shown)
+    (warned,) = [line for line in shown.splitlines() if line.startswith("warning")]
+    assert warned.startswith("warning: the machine was 93% busy before this run; too noisy to tell: loaded, ")
+    assert "warning" not in table(
+        Record({**FACTS, "busy": 0.02}, ["tconv", "torch"], [*results[:1], results[2]])
+    )
+
+
+def test_a_median_outside_its_own_quartiles_is_too_noisy() -> None:
+    """It is of all calls, and a quiet turn has more of them."""
+    result = turned("up", [1.0] * 5, torch=[2.0] * 5)
+    result.seconds["torch"] = 881.7
+    record = Record(FACTS, ["tconv", "torch"], [result])
+    assert "881.70 (2.00-2.00)" in table(record)
+    assert "warning: too noisy to tell: up, whose turns" in table(record)
+    assert record.as_json()["too_noisy"] == ["up"]
+
+
+def test_several_peers_have_the_spread_of_the_best() -> None:
+    result = turned("up", [1.0] * 3, torch=[3.0, 3.0, 3.3], jax=[2.0, 2.2, 2.1])
+    assert "| jax       | 2.10 (2.00-2.20) |" in table(Record(FACTS, ["tconv", "torch", "jax"], [result]))
+
+
+def test_how_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Linux counts: user, nice, system, idle, iowait, irq, softirq, steal, and guests, which user has."""
+    lines = ["cpu 100 0 50 800 50 0 0 0 70 0", "cpu 130 10 60 840 60 0 0 10 95 0"]
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: lines.pop(0) + "\ncpu0 1")
+    assert report.busy(0) == pytest.approx(60 / 110, abs=1e-3)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "nothing like it")
+    assert report.busy(0) is None
 
 
 def test_options_reach_the_engines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import importlib
 import importlib.util
+import io
 import re
 import shlex
 import subprocess
@@ -23,6 +24,7 @@ import pytest
 
 from tconv.cli import make_parser
 from tconv.conventions import write
+from tconv.drawing import THEMES
 from tconv.geometry import Geometry
 from tests import ROOT
 from tests.page.helpers import browser
@@ -126,6 +128,22 @@ def test_pictures_are_what_is_drawn(generate: ModuleType) -> None:
     assert shown == drawn
 
 
+def test_moving_pictures_are_what_is_drawn(generate: ModuleType) -> None:
+    """Every frame, but for the font; and small enough for a page."""
+    from PIL import Image, ImageChops, ImageSequence, ImageStat
+
+    files = {path.name: path for path in (DOCS / "pictures").glob("*.gif")}
+    wanted = {generate.themed(name, theme): (name, theme) for name in generate.MOVING for theme in THEMES}
+    assert files.keys() == wanted.keys()
+    for file, path in files.items():
+        assert path.stat().st_size < 300_000, file
+        with Image.open(path) as shown, Image.open(io.BytesIO(generate.moving(*wanted[file]))) as drawn:
+            assert (shown.n_frames, shown.size) == (drawn.n_frames, drawn.size), file
+            for one, other in zip(ImageSequence.Iterator(shown), ImageSequence.Iterator(drawn), strict=True):
+                off = ImageChops.difference(one.convert("RGB"), other.convert("RGB"))
+                assert max(ImageStat.Stat(off).mean) < 1, f"{file}: run `python docs/generate.py`"
+
+
 def test_painted_pictures_are_what_is_painted(generate: ModuleType) -> None:
     """But for the last bits of an iteration, and the font."""
     pytest.importorskip("scipy", reason="an example needs SciPy; install tconv[scipy]")
@@ -141,8 +159,17 @@ def test_painted_pictures_are_what_is_painted(generate: ModuleType) -> None:
 
 
 def test_every_picture_is_shown() -> None:
+    """In the documentation; a twin for the dark theme is shown by its settings."""
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert [path.name for path in (DOCS / "pictures").iterdir() if f"pictures/{path.name})" not in text] == []
+    files = {path.name.replace("_dark.gif", ".gif") for path in (DOCS / "pictures").iterdir()}
+    assert [name for name in files if f"pictures/{name})" not in text] == []
+
+
+def test_moving_pictures_come_in_both_themes(site: Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    shown = dict(re.findall(r'<img [^>]*class="only-(light|dark)[^"]*" src="_images/([^"]+)"', index))
+    assert shown == {"light": "stamp_moving.gif", "dark": "stamp_moving_dark.gif"}
+    assert (site / "_images" / "stamp_moving_dark.gif").is_file()
 
 
 def test_every_page_is_in_the_tree() -> None:
@@ -200,10 +227,18 @@ def address(site: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_the_page_is_embedded(browser: Any, address: str) -> None:
+@pytest.fixture(params=["served", "file"])
+def home(request: pytest.FixtureRequest, site: Path, address: str) -> str:
+    """Where the site is opened."""
+    return address if request.param == "served" else site.as_uri()
+
+
+def test_the_page_is_embedded(browser: Any, home: str) -> None:
     """FCN's bilinear layer stands in the frame: 3x3 inputs, 6x6 outputs."""
     tab = browser.new_page()
-    tab.goto(f"{address}/play.html")
+    faults: list[str] = []
+    tab.on("pageerror", lambda fault: faults.append(str(fault)))
+    tab.goto(f"{home}/play.html")
     tab.locator("iframe.play").scroll_into_view_if_needed()
     frame = tab.frame_locator("iframe.play")
     frame.locator("#grid-y .lettering text").first.wait_for(timeout=60_000)
@@ -213,7 +248,9 @@ def test_the_page_is_embedded(browser: Any, address: str) -> None:
         tab.evaluate("theme => { document.body.dataset.theme = theme; }", theme)
         frame.locator(f"html[data-theme={theme}]").wait_for(timeout=60_000)
     links = tab.eval_on_selector_all("article a[href^='play/']", "a => a.map(link => link.href)")
-    assert len(links) == 3
+    assert len(links) == 4
     for link in links:
-        assert tab.request.get(link).ok
+        tab.goto(link)
+        tab.locator("#grid-y .lettering text").first.wait_for(timeout=60_000)
     tab.close()
+    assert not faults

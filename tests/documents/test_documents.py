@@ -273,3 +273,17 @@ def test_a_page_without_jinja2_says_what_to_install(monkeypatch: pytest.MonkeyPa
 def test_a_section_that_is_not_there() -> None:
     with pytest.raises(TconvError, match=r"^section 'al' is unknown; did you mean 'all'\?$"):
         everything("up")["al"]
+
+
+def test_a_bar_is_shown_on_a_terminal_only(shown: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich", reason="terminals need rich")
+    for stream in (shown, io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with terminal.progress("roof", 2) as step:
+            for name in ("[red]one", HOSTILE):
+                step(name)
+        if stream is not shown:
+            assert stream.getvalue() == ""
+    printed = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.getvalue())
+    assert re.search(r"roof +\S+ 0/2(?s:.*)\[red\]one +\S+ 0/2(?s:.*) 1/2", printed)
+    assert OBEYED.search(printed.replace("\r", "\n")) is None

@@ -6,8 +6,26 @@ from typing import NamedTuple
 
 from tconv.drawing import Picture
 from tconv.drawing.shapes import Polygon, Rect, Shape, Text
+from tconv.geometry import Geometry
 
-__all__ = ["Cell", "cells", "inside", "outlines", "right_of_arrows", "texts"]
+__all__ = ["PLANE", "PROBLEMS", "Cell", "cells", "inside", "outlines", "right_of_arrows", "texts"]
+
+#: Shown to people, so looked at by tests: one of each kind.
+PROBLEMS = (
+    "n1 c1>1 i3x3 k3 s2",
+    "n1 c1>1 i3x3 k4 s2 p1",
+    "n1 c1>1 i4x4 k3 s2 p1 o1",
+    "n1 c1>1 i2x2 k3",
+    "n1 c1>1 i5 k4 s2 p1",
+    "n1 c1>1 i3x3 k3 s3 d2",
+    "n1 c1>1 i2x3 k2 s3",
+    "n1 c1>1 i3x3 k4x3 s2 p0:1x1:2",
+    "n1 c1>1 i2x3 k3 s2 p-1",
+    "n1 c1>1 i4 k3 s2 p-1:2",
+    "n1 c1>1 i2x2x2 k3 s2",
+    "n1 c4>4 i3x3 k3 s2 g2",
+)
+PLANE = tuple(problem for problem in PROBLEMS if len(Geometry.parse(problem).input) < 3)
 
 
 class Cell(NamedTuple):

@@ -48,10 +48,18 @@ WRONG = [
     (["n1 c1>1 i20x20x20 k3 s2"], "an input of at most 7x7x7 would fit"),
     (["n1 c1>1 i20x20 k3 s2", "--view", "matrix"], "an input of 5x5 would fit"),
     (["n1 c1>1 i2x2 k14 s7", "--view", "phases"], "49 phases; at most 36 can be distinguished"),
+    (["n1 c1>1 i1 k3 s1000000000", "--view", "phases"], "1000000000 phases; at most 36 can be distinguished"),
     (["n1 c1>1 i2x2 k70 s2", "--view", "filter"], "a filter of 70x70 taps; at most 64 along an axis"),
     (["n1 c1>1 i2x2 k5x5 s2 p1 o1", "--format", "gif", "--view", "stam"], "did you mean 'stamp'?"),
     (["n1 c1>1 i12x12 k3", "--format", "gif"], "144 steps; at most 128 can be followed; fewer inputs"),
-    (["n1 c1>1 i6x6 k3 s2", "--animate", "--view", "zeros"], "169 steps; at most 128 can be followed"),
+    (
+        ["n1 c1>1 i6x6 k3 s2", "--animate", "--view", "zeros"],
+        "169 steps; at most 128 can be followed; fewer outputs",
+    ),
+    (
+        ["n1 c1>1 i12x12 k1", "--animate", "--view", "matrix"],
+        "144 steps; at most 128 can be followed; fewer inputs",
+    ),
     (
         [SMALL, "--format", "png", "--animate"],
         "--animate with a PNG, which cannot be animated; svg or gif would fit",

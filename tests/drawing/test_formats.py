@@ -124,6 +124,7 @@ def test_letters_can_be_read_on_their_ground(theme: str) -> None:
     ]
     pairs = [("ink", fill, 7.0) for fill in fills] + [("muted", fill, 4.0) for fill in fills[:7]]
     pairs += [("paper", f"{name}.strong", 4.5) for name in ("input", "kernel", "output", "both")]
+    pairs += [("paper", f"hue.{d}.strong", 4.5) for d in range(0, 360, 10)]
     pairs += [(f"on.heat.{n}", f"heat.{n}", 3.9) for n in range(STEPS + 1)]
     pairs += [(f"on.signed.{n}", f"signed.{n}", 3.9) for n in range(-STEPS // 2, STEPS // 2 + 1)]
     for letters, ground, least in pairs:
@@ -189,7 +190,9 @@ def test_a_png_has_letters_lines_and_dashes() -> None:
     assert not dark[8, 75]
 
 
-@pytest.mark.parametrize(("view", "steps"), [("stamp", 4), ("zeros", 16), ("phases", 0)])
+@pytest.mark.parametrize(
+    ("view", "steps"), [("stamp", 4), ("zeros", 16), ("phases", 4), ("matrix", 4), ("coverage", 0)]
+)
 def test_a_gif_has_a_frame_a_step_and_the_whole_in_the_end(view: str, steps: int) -> None:
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     picture = draw(SMALL, view, animated=True)

@@ -32,6 +32,8 @@ DRAWINGS: dict[str, tuple[str, str, str | None, bool]] = {
     "zeros_moving": ("zeros", "n1 c1>1 i2 k3 s2", None, True),
     "phases_k3_s2_o1": ("phases", "n1 c1>1 i4x4 k3 s2 p1 o1", None, False),
     "phases_gaps": ("phases", "n1 c1>1 i2x3 k2 s3", None, False),
+    "phases_moving": ("phases", "n1 c1>1 i2 k3 s2 p0:1", None, True),
+    "matrix_moving": ("matrix", "n1 c1>1 i3 k3 s2", None, True),
     "matrix_k3": ("matrix", "n1 c1>1 i2x2 k3", None, False),
     "matrix_k4_s2": ("matrix", "n1 c1>1 i5 k4 s2 p1", None, False),
     "coverage_k3_s2": ("coverage", "n1 c1>1 i4x4 k3 s2 p1 o1", None, False),

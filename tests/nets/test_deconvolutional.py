@@ -146,6 +146,27 @@ def test_learning_lowers_the_error_and_keeps_norms_and_connections(p: float) -> 
     assert all(after < before for before, after in pairwise(costs))
 
 
+def test_the_step_is_the_best_one_along_the_gradient() -> None:
+    """Before the norms are restored, no other step lowers the error as much."""
+    layer, y = layer_of(), picture(1)
+    z = maps_for(layer, y)
+    gradient = layer.filters_gradient(z, y)
+    moved = learn_filters(layer, z, y, 1).filters
+
+    def after(size: float) -> tuple[float, np.ndarray]:
+        bare = layer.filters - size * gradient
+        return float(replace(layer, filters=bare).cost(z, y)[0]), layer.with_filters(bare).filters
+
+    optimize = pytest.importorskip("scipy.optimize")
+    best = optimize.minimize_scalar(lambda size: after(size)[0], bracket=(0, 1e-4)).x
+    np.testing.assert_allclose(moved, after(best)[1], atol=1e-6)
+
+
+def test_filters_without_an_error_stay_as_they_are() -> None:
+    layer, z = layer_of(), maps_for(layer_of(), picture())
+    assert np.array_equal(learn_filters(layer, z, layer.rebuild(z), 3).filters, layer.filters)
+
+
 def test_learning_finds_the_filters_that_made_the_pictures() -> None:
     """Sparse maps convolved with known filters: from a start nearby, learning comes close to them."""
     truth = SparseLayer.random(all_connected(3, 1), kernel=5, strength=40.0, seed=9, dtype=np.float64)

@@ -2,6 +2,9 @@
 async (spellings) => {
   const { Geometry } = await import("./geometry.js");
   const { evenness } = await import("./facts.js");
+  // What the turned kernel covers at an output, without the zeros: by rising tap, as the phases have it.
+  const underWindow = (axis, o) =>
+    axis.windowOf(o).map(([cell, tap]) => [axis.inputAt(cell), tap]).filter(([i]) => i >= 0).reverse();
   const describe = (text) => {
     const g = Geometry.parse(text);
     const zeros = g.zeroInsertion();
@@ -16,6 +19,8 @@ async (spellings) => {
       macs: String(g.macs),
       macs_exact: String(g.macsExact),
       zero_insertion: [zeros.between, zeros.around, zeros.dilation],
+      padded: g.axis.map((axis) => Array.from({ length: axis.padded }, (_, cell) => axis.inputAt(cell))),
+      taps_of_windows: g.axis.map((axis) => Array.from({ length: axis.output }, (_, o) => underWindow(axis, o))),
     };
   };
   return spellings.map((text) => {

@@ -87,10 +87,22 @@ def golden(geometry: Geometry) -> dict[str, Any]:
         "macs": str(geometry.macs),
         "macs_exact": str(geometry.macs_exact),
         "zero_insertion": [zeros.between, zeros.around, zeros.dilation],
+        "padded": [
+            _padded(axis.input, between, *around)
+            for axis, between, around in zip(axes, zeros.between, zeros.around, strict=True)
+        ],
     }
+    facts["taps_of_windows"] = facts["taps_of_output"]
     facts = json.loads(json.dumps(facts))
     assert isinstance(facts, dict)
     return facts
+
+
+def _padded(inputs: int, between: int, before: int, after: int) -> list[int]:
+    """An axis with zeros inserted, by the recipe: the index of each input, and -1 for each zero."""
+    line = [cell for i in range(inputs) for cell in (i, *[-1] * between)][: (inputs - 1) * (between + 1) + 1]
+    line = [-1] * before + line + [-1] * after  # a negative number adds none
+    return line[max(0, -before) : len(line) - max(0, -after)]
 
 
 #: Letter -> what is drawn for each axis; small, and what is usual more often.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -45,14 +46,16 @@ def test_the_page_is_in_the_package() -> None:
     """In continuous integration the package is the wheel's, so this is what people install."""
     written = {str(path.relative_to(WEB)): path.read_bytes() for path in WEB.rglob("*.*") if path.is_file()}
     assert len(written) > 20
-    assert site() == written
+    found = site()
+    assert found.pop("page.js").startswith(b"(() => {")
+    assert found == written
     assert files("tconv.page").joinpath("web/calls.js").is_file()
 
 
 def test_modules_are_small_and_find_each_other() -> None:
     for name, content in site().items():
         text = content.decode()
-        assert text.count("\n") <= 300, name
+        assert text.count("\n") <= 300 or name == "page.js", name
         if name.endswith(".js"):
             for line in text.splitlines():
                 if line.startswith("import "):
@@ -61,13 +64,23 @@ def test_modules_are_small_and_find_each_other() -> None:
                     assert found in site(), (name, target)
 
 
+def test_the_script_holds_every_module_and_imports_nothing() -> None:
+    text = site()["page.js"].decode()
+    for name in site():
+        if name.endswith(".js") and name != "page.js":
+            assert text.count(f"const ${name[:-3]} = ") == 1, name
+    assert not re.search(r"^\s*(import|export)\b", text, re.MULTILINE)
+
+
 def test_nothing_comes_from_elsewhere() -> None:
     """No network, no inline script or style: the policy forbids them, and no file asks for any."""
     for name, content in site().items():
         text = content.decode().replace("http://www.w3.org/2000/svg", "")
         assert "http:" not in text, name
         assert "https:" not in text, name
-        assert text.count("fetch(") == text.count("fetch(`calls.json?") == (name == "calls.js"), name
+        assert (
+            text.count("fetch(") == text.count("fetch(`calls.json?") == (name in ("calls.js", "page.js"))
+        ), name
     index = site()["index.html"].decode()
     assert "style=" not in index
     assert "<style" not in index
@@ -127,15 +140,13 @@ def test_out_copies_and_copies_again(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["page", "c1>1 i2 k2", "--out", str(folder), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert told["page"] == f"{folder}/index.html#n1+c1%3E1+i2+k2"
-        assert {Path(path).relative_to(folder).as_posix() for path in told["files"]} == {
-            *site(),
-            "calls.json",
-        }
+        assert {Path(path).relative_to(folder).as_posix() for path in told["files"]} == set(site())
     copied = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
-    carried = json.loads(copied.pop("calls.json"))
-    assert copied == site()
+    known, script = copied.pop("page.js").split(b"\n", 1)
+    assert {**copied, "page.js": script} == site()
+    carried = json.loads(known.removeprefix(b"globalThis.tconvCalls = ").removesuffix(b";"))
     assert "n1 c1>1 i2 k2" in carried
-    assert len(carried) == 10  # and the default and eight examples of the page
+    assert len(carried) == 11  # and the default and nine examples of the page
 
 
 def test_what_is_refused(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

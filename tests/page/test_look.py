@@ -106,7 +106,7 @@ def test_facts(page: Any) -> None:
     assert "2 groups: each output channel adds up the 2 input channels" in page.inner_text("#sharing")
     go(page, "c1>1 i2x3x4 k2 s3x2x2")
     spots = page.eval_on_selector_all("#phases .spot", "a => a.map(s => s.className)")
-    assert spots == ["spot plain"] * 3 + ["spot"] * 4
+    assert spots == ["spot"] * 7
     assert page.inner_text("#phases .line:nth-child(2)").split("\n") == ["height", "0: tap 0", "1: tap 1"]
 
 
@@ -114,13 +114,13 @@ def test_facts(page: Any) -> None:
 def test_filters_are_pythons(page: Any, name: str) -> None:
     read = """async ([name, k, s]) => {
       const { PRESETS, fitting } = await import("./filters.js");
-      return [fitting(name, s).kernel, Array.from(PRESETS[name](1, k, { seed: 0, strides: [1, s] }))];
+      return [fitting(name, s).kernel, Array.from(PRESETS[name]([1, 1, k], { seed: 0, strides: [1, 1, s] }))];
     }"""
     for factor in range(1, 9):
         line = make(name, factor, 1)
         length, shown = page.evaluate(read, [name, len(line), factor])
         assert length == len(line)
-        # The page has an axis of one tap before it, which is 1.
+        # The page has two axes of one tap before it, which is 1.
         np.testing.assert_allclose(shown, line, rtol=1e-15)
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from importlib.resources import files
@@ -29,9 +27,10 @@ example:
   tconv bench --from run.json --chart run.svg
 
 Each engine runs in a separate process. They take turns, and the others are stopped meanwhile. Outputs are
-compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Weights
-are packed beforehand, by tconv and by every runtime that does so. If an engine lacks something, one line says
-so."""
+compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Beside each
+stand the quartiles of the ratios of single turns. Where they are far apart, or other programs keep the
+machine busy, a line warns that it is too noisy to tell. Weights are packed beforehand, by tconv and by every
+runtime that does so. If an engine lacks something, one line says so."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -167,28 +166,6 @@ def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
         import_module("ml_dtypes")
 
 
-@contextlib.contextmanager
-def _progress(names: list[str]) -> Iterator[Iterable[int]]:
-    """The indices of `names`, shown on a terminal as they are reached."""
-    if not sys.stderr.isatty():
-        yield range(len(names))
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # Without a thread that redraws, which would take time from the engines.
-    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        shown = bar.add_task("roof", total=len(names))
-
-        def reached() -> Iterator[int]:
-            for index, name in enumerate(names):
-                bar.update(shown, description=name, completed=index, refresh=True)
-                yield index
-
-        yield reached()
-
-
 def _bench(args: argparse.Namespace) -> int:
     from tconv.bench.report import Record, document
     from tconv.documents import markdown, terminal
@@ -208,29 +185,31 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _measured(args: argparse.Namespace) -> Any:
-    from tconv.bench.report import Record, machine
+    from tconv.bench.report import Record, busy, machine
     from tconv.bench.task import Task
     from tconv.bench.turns import Turns
     from tconv.bench.worker import NEEDS
+    from tconv.documents.terminal import progress
 
     engines, problems = _check(args), _problems(args)
+    load = busy()
     options = {
         name: getattr(args, name)
         for name in ("dtype", "threads", "layout", "activation", "grad", "new_lengths")
     }
     results = []
     with (
-        _progress([name for name, _ in problems]) as indices,
+        progress("roof", len(problems)) as step,
         Turns(engines, args.threads, args.isa) as turns,
     ):
         rates = turns.roofs(args.dtype, args.threads, args.turns * args.seconds)
-        for index in indices:
-            name, geometry = problems[index]
+        for name, geometry in problems:
+            step(name)
             task = Task(geometry, **options)
             results.append(turns.measure(name, task, args.turns, args.seconds, rates))
     used = [package for engine in engines for package in NEEDS.get(engine, ())]
     facts = machine([*used, *["torch"] * args.grad])
     if args.isa is not None:
         facts["instruction_set"] = args.isa
-    facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates}
+    facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates, "busy": load}
     return Record(facts, engines, results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import statistics
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +15,24 @@ from tconv.bench.turns import Result
 from tconv.documents import Document, Line, Section, Table, markdown
 from tconv.errors import TconvError
 
-__all__ = ["BEST", "Record", "best_peer", "document", "machine", "ratios", "summary", "table"]
+__all__ = [
+    "BEST",
+    "Record",
+    "best_peer",
+    "busy",
+    "document",
+    "machine",
+    "ratios",
+    "summary",
+    "table",
+    "too_noisy",
+]
 
 #: The name of the fastest peer of each layer, besides the peers' names.
 BEST = "best peer"
+
+#: The share of the processors' time used by others from which a machine is called loaded.
+_BUSY = 0.1
 
 
 def machine(packages: Iterable[str] = ("torch",)) -> dict[str, Any]:
@@ -49,6 +64,23 @@ def machine(packages: Iterable[str] = ("torch",)) -> dict[str, Any]:
     }
 
 
+def busy(seconds: float = 0.25) -> float | None:
+    """The share of the processors' time that others use now; None where the system does not say."""
+
+    def ticks() -> tuple[int, int]:
+        first, *_ = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+        numbers = [int(number) for number in first.split()[1:9]]  # guests are counted in user
+        return sum(numbers) - sum(numbers[3:5]), sum(numbers)  # idle, and waiting for a disk
+
+    try:
+        worked, passed = ticks()
+        time.sleep(seconds)
+        worked_then, passed_then = ticks()
+    except (OSError, ValueError):
+        return None
+    return round((worked_then - worked) / max(1, passed_then - passed), 3)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One run of the bench."""
@@ -63,6 +95,7 @@ class Record:
             "machine": dict(self.machine),
             "engines": list(self.engines),
             "geometric_mean": summary(self.results, self.engines),
+            "too_noisy": too_noisy(self.results, self.engines),
             "layers": [asdict(result) for result in self.results],
         }
 
@@ -117,6 +150,30 @@ def summary(results: Sequence[Result], engines: Sequence[str]) -> dict[str, floa
     return means
 
 
+def too_noisy(results: Sequence[Result], engines: Sequence[str]) -> list[str]:
+    """The layers of which a ratio is too noisy to tell.
+
+    Half of the turns differ by more than a quarter, or the quotient of the medians is outside that half.
+    """
+    return [r.name for r in results if any(_noisy(r, engines[0], engine) for engine in engines[1:])]
+
+
+def _noisy(result: Result, ours: str, engine: str) -> bool:
+    both = result.paired(ours, engine)
+    if both is None or not {ours, engine} <= result.seconds.keys():
+        return False
+    return both.scattered or not both.low <= result.seconds[engine] / result.seconds[ours] <= both.high
+
+
+def _ratio(result: Result, ours: str, engine: str | None) -> str:
+    """The quotient of the medians, with the quartiles of the turns."""
+    if engine is None or not {ours, engine} <= result.seconds.keys():
+        return ""
+    both = result.paired(ours, engine)
+    spread = "" if both is None else f" ({both.low:.2f}-{both.high:.2f})"
+    return f"{result.seconds[engine] / result.seconds[ours]:.2f}{spread}"
+
+
 def table(record: Record) -> str:
     """The results as a Markdown table with the means, what failed, and the machine."""
     return markdown.render(document(record), readable=True)
@@ -135,9 +192,9 @@ def document(record: Record) -> Document:
         cells += [f"{r.seconds[e] * 1e3:.3f}" if e in r.seconds else "-" for e in engines]
         if several:
             best = best_peer(r)
-            cells += [best or "", f"{r.seconds[best] / mine:.2f}" if best and mine else ""]
+            cells += [best or "", _ratio(r, ours, best)]
         else:
-            cells += [f"{r.seconds[e] / mine:.2f}" if mine and e in r.seconds else "" for e in others]
+            cells += [_ratio(r, ours, e) for e in others]
         cells += [f"{r.roof / mine:.0%}" if r.roof and mine else ""] * roofed
         rows.append((*cells, r.notes.get(ours, "")))
     words = {"layer": "name", "problem": "code", "best peer": "words", "kernel": "words"}
@@ -150,7 +207,7 @@ def document(record: Record) -> Document:
             f"geometric mean against {against}: {mean:.2f} times as fast "
             f"({sum(ratio < 1 for ratio in found)} of {len(found)} layers slower)"
         )
-    lines += _remarks(results, engines)
+    lines += [*_noise(record), *_remarks(results, engines)]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     asked = [f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}", facts["dtype"], *_asked(facts)]
     lines.append(f"{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
@@ -159,6 +216,20 @@ def document(record: Record) -> Document:
         lines.append(f"roof: {roofs['gflops']:g} Gflop/s, {roofs['gbytes']:g} GB/s ({roofs['how']})")
     layers = Table("layers", head, tuple(rows), kinds=kinds)
     return Document("", (Section("layers", "", (layers, *map(Line, lines))),))
+
+
+def _noise(record: Record) -> list[str]:
+    """What the spreads are, and a warning of ratios that are too noisy or a machine that was loaded."""
+    results, (ours, *others) = record.results, record.engines
+    lines = []
+    if any(r.paired(ours, engine) for r in results for engine in others):
+        lines.append("in parentheses: the quartiles of the turns' ratios")
+    noisy, busy = too_noisy(results, record.engines), record.machine.get("busy") or 0.0
+    why = [f"the machine was {busy:.0%} busy before this run"] * (busy > _BUSY)
+    if noisy:
+        scattered = f"too noisy to tell: {_listed(noisy, len(results))}, whose turns' ratios are far apart"
+        why.append(f"{scattered}; on an idle machine, or with more --turns, they may be told")
+    return [*lines, *["warning: " + "; ".join(why)] * bool(why)]
 
 
 def _asked(facts: Mapping[str, Any]) -> list[str]:

@@ -24,11 +24,15 @@ import numpy as np
 from tconv.bench import roofs
 from tconv.bench.task import TOLERANCE, Task
 from tconv.errors import TconvError
+from tconv.timing import Paired
 
 __all__ = ["Engine", "Result", "Turns", "distance", "rounds"]
 
 #: Calls per turn where every call has a new length, so that all engines see the same lengths.
 _NEW_LENGTHS = 20
+
+#: Turns from which their ratios have quartiles.
+_FEWEST = 3
 
 
 @dataclass(slots=True)
@@ -44,6 +48,12 @@ class Result:
     notes: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     roof: float | None = None  #: seconds at the machine's best rates
+    by_turn: dict[str, list[float]] = field(default_factory=dict)  #: median seconds per call in each turn
+
+    def paired(self, ours: str, engine: str) -> Paired | None:
+        """The times of an engine and ours, turn by turn; None where there are too few turns for a spread."""
+        before, after = (self.by_turn.get(name, []) for name in (engine, ours))
+        return Paired(before, after) if _FEWEST <= len(before) == len(after) else None
 
 
 class Engine:
@@ -160,6 +170,7 @@ class Turns:
                 times.pop(engine.name, None)
             elif engine.name in times:
                 times[engine.name].extend(reply["times"])
+                result.by_turn.setdefault(engine.name, []).append(statistics.median(reply["times"]))
         result.seconds = {name: statistics.median(values) for name, values in times.items()}
         return result
 

@@ -103,6 +103,13 @@ DEMOS: dict[str, Demo] = {
             "runs/demo",
         ),
         Demo(
+            "deconvnet",
+            "a deconvolutional network learns two layers of sparse maps, and removes noise",
+            4,
+            "pictures of scikit-image",
+            "tconv.demos.deconvnet",
+        ),
+        Demo(
             "units",
             "what units of trained classifiers see, and where they look",
             3,

@@ -12,7 +12,7 @@ from tconv import algebra
 from tconv.algebra.arrays import Array
 from tconv.diagnosis.measures import Measures, stepped
 from tconv.drawing import Picture, draw
-from tconv.drawing.grid import Grid, cell_size, number
+from tconv.drawing.grid import UNNUMBERED, Grid, cell_size, number
 from tconv.drawing.legend import scale
 from tconv.drawing.palette import signed
 from tconv.drawing.picture import framed
@@ -79,7 +79,8 @@ def _span(stride: int, last: bool) -> int:
 
 
 def _grid(title: str, values: Array, most: float) -> Block:
-    grid = Grid.sized(title, values.shape, cell_size(values.shape[2] * min(values.shape[0], 2), 330))
+    cell = cell_size(values.shape[2] * min(values.shape[0], 2), 330)
+    grid = Grid.sized(title, values.shape, cell, UNNUMBERED)  # a part, whose indices say nothing
     shapes: list[Shape] = []
     for z, y, x in product(*map(range, values.shape)):
         part = float(values[z, y, x]) / most

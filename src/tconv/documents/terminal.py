@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeAlias
 from tconv.documents import text
 from tconv.documents.cells import shown
 from tconv.documents.document import Cell, Document, Findings, Item, Mark, Table
-from tconv.errors import printable
+from tconv.errors import clean, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["show", "status"]
+__all__ = ["progress", "show", "status"]
+
+#: The longest name beside a bar.
+_NAME = 30
 
 _TONES = {"best": "bold", "good": "green", "error": "bold red", "warning": "yellow", "note": "blue"}
 
@@ -66,6 +69,34 @@ def status(begin: str) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(begin) as shown_status:
         yield lambda now: shown_status.update(Text(printable(now)))
+
+
+@contextmanager
+def progress(begin: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, if that is a terminal; the yielded function says what the next of `steps` is.
+
+    `begin` is what comes before the first of them.
+    """
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.description:<18}", markup=False)
+    columns = text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # Without a thread that redraws, which would take time from what is measured.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        shown_task = bar.add_task(clean(begin, _NAME), total=steps)
+        bar.refresh()
+        reached = 0
+
+        def step(name: str) -> None:
+            nonlocal reached
+            bar.update(shown_task, description=clean(name, _NAME), completed=reached, refresh=True)
+            reached += 1
+
+        yield step
 
 
 class _Styled(NamedTuple):

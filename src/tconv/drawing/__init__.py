@@ -24,7 +24,7 @@ from tconv.drawing.coverage import coverage
 from tconv.drawing.filter import filter
 from tconv.drawing.matrix import matrix
 from tconv.drawing.palette import THEMES, Theme
-from tconv.drawing.phases import phases
+from tconv.drawing.phases import phases, steps
 from tconv.drawing.picture import Picture
 from tconv.drawing.raster import gif, png
 from tconv.drawing.scene import Scene
@@ -48,6 +48,7 @@ class View(NamedTuple):
     draw: Callable[[Geometry, Kernels, bool], Picture]  #: of a problem, its kernels, and whether to animate
     weights: bool = False  #: whether weights change the drawing
     steps: Callable[[Geometry], int] | None = None  #: of the animation, if there is one
+    each: str = "inputs"  #: what the steps are counted by
 
 
 def _scene(geometry: Geometry, kernels: Kernels) -> Scene:
@@ -58,9 +59,11 @@ def _scene(geometry: Geometry, kernels: Kernels) -> Scene:
 VIEWS: Mapping[str, View] = MappingProxyType(
     {
         "stamp": View(lambda g, w, moving: stamp(_scene(g, w), moving), True, lambda g: prod(g.input)),
-        "zeros": View(lambda g, w, moving: zeros(_scene(g, w), moving), True, lambda g: prod(g.output)),
-        "phases": View(lambda g, w, moving: phases(_scene(g, w))),
-        "matrix": View(lambda g, w, moving: matrix(_scene(g, w))),
+        "zeros": View(
+            lambda g, w, moving: zeros(_scene(g, w), moving), True, lambda g: prod(g.output), "outputs"
+        ),
+        "phases": View(lambda g, w, moving: phases(_scene(g, w), moving), steps=steps, each="phases"),
+        "matrix": View(lambda g, w, moving: matrix(_scene(g, w), moving), steps=lambda g: prod(g.input)),
         "coverage": View(lambda g, w, moving: coverage(_scene(g, w))),
         "filter": View(lambda g, w, moving: filter(g, w), True),
     }
@@ -73,8 +76,8 @@ def draw(
     """One view of the problem; a view of one pair of channels draws the first.
 
     `weights`, of the layer's shape (in, out/groups, *kernel) or one kernel, are the numbers in the views that
-    show some: stamp and zeros (1, 2, 3 ... by default) and filter (ones by default).  `animated` gives stamp
-    and zeros one frame per step.
+    show some: stamp and zeros (1, 2, 3 ... by default) and filter (ones by default).  `animated` gives stamp,
+    zeros, phases and matrix one frame per step, and a last one of the whole.
 
     Raises:
         TconvError: an unknown view, weights that do not fit, or more cells or steps than can be shown.
@@ -89,10 +92,10 @@ def draw(
     if weights is not None and not chosen.weights:
         able = " and ".join(name for name, other in VIEWS.items() if other.weights)
         raise TconvError(f"{geometry}: view {view} shows no weights; {able} would")
-    steps = chosen.steps(geometry) if chosen.steps and animated else 0
-    if steps > _STEPS:
+    count = chosen.steps(geometry) if chosen.steps and animated else 0
+    if count > _STEPS:
         raise TconvError(
-            f"{geometry}: an animation of {steps} steps; at most {_STEPS} can be followed; "
-            f"fewer {'inputs' if view == 'stamp' else 'outputs'} would fit"
+            f"{geometry}: an animation of {count} steps; at most {_STEPS} can be followed; "
+            f"fewer {chosen.each} would fit"
         )
-    return chosen.draw(geometry, None if weights is None else pairs(weights, geometry), steps > 0)
+    return chosen.draw(geometry, None if weights is None else pairs(weights, geometry), count > 0)

@@ -27,8 +27,8 @@ The views:
   coverage  how many taps reach each output, and how unevenly
   filter    weights, their frequency response, and the spectral images that the stride makes
 
-A GIF of stamp and zeros is animated. Problems of three axes are drawn plane by plane. An SVG without --theme
-follows the reader's preference for light or dark."""
+A GIF of stamp, zeros, phases and matrix is animated. Problems of three axes are drawn plane by plane. An SVG
+without --theme follows the reader's preference for light or dark."""
 
 _VIEWS = ("stamp", "zeros", "phases", "matrix", "coverage", "filter")
 _FORMATS = ("svg", "png", "gif")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tconv.drawing.grid import LETTERS, Grid, cell_size
+from tconv.drawing.grid import LETTERS, UNNUMBERED, Grid, cell_size
 from tconv.drawing.legend import scale
 from tconv.drawing.palette import heat
 from tconv.drawing.picture import Picture, framed, sizes
@@ -27,11 +27,11 @@ def coverage(scene: Scene) -> Picture:
     grid = Grid.sized(f"output {sizes(g.output)}", counts.shape, cell)
     body = grid.block(*_cells(grid, counts, most))
     if g.axes == 2:
-        rows = Grid("rows", (range(1), range(len(lines[1])), range(1)), cell)
-        columns = Grid.sized("columns", (1, 1, len(lines[2])), cell)
+        rows = Grid("rows", (range(1), range(len(lines[1])), range(1)), cell, UNNUMBERED)
+        columns = Grid.sized("columns", (1, 1, len(lines[2])), cell, UNNUMBERED)
         side = rows.block(*_cells(rows, lines[1].reshape(1, -1, 1), int(lines[1].max())))
         top = columns.block(*_cells(columns, lines[2].reshape(1, 1, -1), int(lines[2].max())))
-        body = stacked(top.indented(side.width + 16), beside(side, body, gap=16))
+        body = stacked(top.indented(side.width + 16 + grid.left), beside(side, body, gap=16))
     if cell < LETTERS:
         ticks = [(count, str(count)) for count in sorted({0, most, *np.unique(counts).tolist()})]
         body = beside(body, scale(lambda count: heat(count / max(most, 1)), 0, max(most, 1), ticks[-5:]))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tconv.algebra.images import image_share
 from tconv.algebra.response import frequency_response, image_gains
-from tconv.drawing.grid import Grid, cell_size, number
+from tconv.drawing.grid import UNNUMBERED, Grid, cell_size, number
 from tconv.drawing.legend import legend, scale
 from tconv.drawing.palette import heat, signed
 from tconv.drawing.picture import Picture, framed, sizes
@@ -107,7 +107,7 @@ def _kernels(g: Geometry, kernels: Array) -> Block:
         c_in, rest = divmod(pair, outs)
         c_out = c_in // (g.in_channels // g.groups) * outs + rest
         title = f"kernel {sizes(g.kernel)}" if len(kernels) == 1 else f"{c_in} > {c_out}"
-        grid = Grid.sized(title, shape, cell)
+        grid = Grid.sized(title, shape, cell, None if len(kernels) == 1 else UNNUMBERED)
         cells: list[Shape] = []
         for index, value in np.ndenumerate(kernels[pair].reshape(shape)):
             colour = signed(float(value) / largest)

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from tconv.drawing.grid import Grid, cell_size
+from tconv.drawing.grid import Grid, cell_size, played
 from tconv.drawing.palette import hue
 from tconv.drawing.picture import Picture, framed, sizes
 from tconv.drawing.scene import Scene
@@ -21,8 +21,8 @@ _HEADLINE = "As matrices: C maps the output's values to the input's, its transpo
 _MOST = 160
 
 
-def matrix(scene: Scene) -> Picture:
-    """C and its transpose side by side, coloured by tap."""
+def matrix(scene: Scene, animated: bool) -> Picture:
+    """C and its transpose side by side, coloured by tap; animated, one row of C after another."""
     g = scene.geometry
     inputs, outputs = prod(g.input), prod(g.output)
     if max(inputs, outputs) > _MOST:
@@ -43,18 +43,30 @@ def matrix(scene: Scene) -> Picture:
     key = Grid.sized(
         f"kernel {sizes(g.kernel)}, its taps", scene.lifted.kernel, min(30, cell_size(taps, 400))
     )
-    shapes: tuple[list[Shape], list[Shape], list[Shape]] = ([], [], [])
+    keys: list[Shape] = []
     for index, (_, tap) in zip(key, np.ndenumerate(ranks), strict=True):
-        shapes[2].extend(key.fill(index, hue(int(tap), taps), str(tap)))
+        keys += key.fill(index, hue(int(tap), taps), str(tap))
+    entries: list[tuple[list[Shape], list[Shape]]] = [([], []) for _ in range(inputs)]
     for o, i, tap in zip(rows.tolist(), columns.tolist(), found.tolist(), strict=True):
-        shapes[0].extend(forward.fill((0, i, o), hue(tap, taps), str(tap)))
-        shapes[1].extend(back.fill((0, o, i), hue(tap, taps), str(tap)))
+        entries[i][0].extend(forward.fill((0, i, o), hue(tap, taps), str(tap)))
+        entries[i][1].extend(back.fill((0, o, i), hue(tap, taps), str(tap)))
+    frames: tuple[list[list[Shape]], list[list[Shape]]] = ([], [])
     last_in, last_out = g.input[-1], g.output[-1]
-    one = forward.block(*_ruled(forward, last_in, last_out), *shapes[0])
-    other = back.block(*_ruled(back, last_out, last_in), *shapes[1])
-    body = beside(stacked(one, key.block(*shapes[2]), gap=30), other, gap=36)
+    drawn = _ruled(forward, last_in, last_out), _ruled(back, last_out, last_in)
+    for i, added in enumerate(entries):
+        places = ((0, i, 0), (1, i + 1, outputs)), ((0, 0, i), (1, outputs, i + 1))
+        for grid, place, shapes, new, steps in zip(
+            (forward, back), places, drawn, added, frames, strict=True
+        ):
+            shapes += new
+            steps.append([*shapes, *grid.window(*place, "ink")])
+    one, other = (
+        played(grid, [*(steps if animated else []), shapes])
+        for grid, shapes, steps in zip((forward, back), drawn, frames, strict=True)
+    )
+    body = beside(stacked(one, key.block(*keys), gap=30), other, gap=36)
     notes = [
-        f"A row of C reads {sizes(g.kernel)} outputs, a column of the transpose writes as many. "
+        f"A row of C reads {sizes(g.kernel)} outputs, the same column of the transpose writes as many. "
         "Thick lines separate the rows of the pictures.",
         "The connectivity is kept, the values are not recovered: the transpose is not an inverse.",
     ]

@@ -94,6 +94,12 @@ class Scene:
         first, second, third = (_span(axis) for axis in self.axes)
         return first, second, third
 
+    @cached_property
+    def kept_spans(self) -> tuple[range, range, range]:
+        """The kept outputs, as indices of the full one."""
+        first, second, third = (range(axis.lo, axis.lo + axis.output) for axis in self.axes)
+        return first, second, third
+
     def kept(self, u: Cells) -> bool:
         """Whether full output `u` is part of the output."""
         return all(lo <= c < hi for lo, c, hi in zip(self.low, u, self.high, strict=True))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tconv.drawing.channels import channels
-from tconv.drawing.grid import Grid, cell_size, number
+from tconv.drawing.grid import UNNUMBERED, Grid, cell_size, number, played
 from tconv.drawing.picture import Picture, each, framed, sizes
 from tconv.drawing.scene import Cells, Scene, cells
 from tconv.drawing.shapes import Block, Shape, Stroke, arrow, beside, stacked
@@ -47,7 +46,7 @@ class _Sums:
     """The output as a grid of sums."""
 
     def __init__(self, scene: Scene, cell: float, title: str) -> None:
-        self.scene, self.grid = scene, Grid(title, scene.spans, cell)
+        self.scene, self.grid = scene, Grid(title, scene.spans, cell, scene.kept_spans)
         self.counts = scene.counts()
         self.origin = tuple(along.start for along in scene.spans)
         kind = np.result_type(scene.x, scene.w)
@@ -133,7 +132,7 @@ def _planes(scene: Scene, animated: bool) -> Block:
     outlines: list[Shape] = []
     for n, (i, colour) in enumerate(stamps):
         marked += inputs.fill(i, f"{colour}.strong", number(scene.x[i]), "paper")
-        product = Grid.sized(f"{number(scene.x[i])} x kernel", tuple(reach), cell)
+        product = Grid.sized(f"{number(scene.x[i])} x kernel", tuple(reach), cell, UNNUMBERED)
         products.append(product.block(*_product(scene, product, i, colour)))
         for u in scene.landings(i):
             colours[u] = "both" if u in colours else colour
@@ -147,7 +146,7 @@ def _landing(
     scene: Scene, inputs: Grid, sums: _Sums, left: list[Block], times: Block, reach: list[int]
 ) -> list[Block]:
     """The same with one stamp after another, and all sums at the end."""
-    product = Grid.sized("input x kernel", tuple(reach), inputs.cell)
+    product = Grid.sized("input x kernel", tuple(reach), inputs.cell, UNNUMBERED)
     landed = np.zeros_like(sums.counts)
     steps: list[tuple[tuple[Shape, ...], ...]] = []
     for i in map(cells, np.ndindex(*scene.lifted.input)):
@@ -180,7 +179,7 @@ def _line(scene: Scene, animated: bool) -> Block:
     cell = cell_size(len(columns) + 4)
     kernel = Grid.sized(f"kernel {scene.geometry.kernel[0]}", scene.lifted.kernel, cell)
     inputs = Grid(f"input {count}", (range(1), range(count), range(1)), cell)
-    rows = Grid("input x kernel, one row each", (range(1), range(count), columns), cell)
+    rows = Grid("input x kernel, one row each", (range(1), range(count), columns), cell, UNNUMBERED)
     sums = _Sums(scene, cell, f"output {scene.geometry.output[0]}: the sum of each column")
     landed = np.zeros_like(sums.counts)
     values: list[Shape] = []
@@ -195,18 +194,12 @@ def _line(scene: Scene, animated: bool) -> Block:
             products += rows.fill((0, n, u[2]), colour, number(scene.x[i] * scene.w[tap]))
         overlaps = {u: "both" for u in sums.grid if landed[sums.at(u)] > 1 and scene.kept(u)}
         steps.append((tuple(values), tuple(products), (*sums.cells(overlaps, landed), *sums.outline())))
-    blocks = _played([inputs, rows, sums.grid], steps, animated)
+    # Still, all of them as they are at the end.
+    parts = zip(*(steps if animated else steps[-1:]), strict=True)
+    blocks = [played(grid, frames) for grid, frames in zip((inputs, rows, sums.grid), parts, strict=True)]
     gap = 16
     return stacked(
         kernel.block(*kernel.numbers(scene.w, "cell")).indented(inputs.width + gap),
         beside(*blocks[:2], gap=gap),
         blocks[2].indented(inputs.width + gap),
     )
-
-
-def _played(grids: list[Grid], steps: Sequence[tuple[tuple[Shape, ...], ...]], animated: bool) -> list[Block]:
-    """One block per grid: all of its steps as frames, or only the last."""
-    parts = list(zip(*steps, strict=True))
-    if animated:
-        return [grid.block(frames=frames) for grid, frames in zip(grids, parts, strict=True)]
-    return [grid.block(*frames[-1]) for grid, frames in zip(grids, parts, strict=True)]

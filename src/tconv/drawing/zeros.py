@@ -33,7 +33,8 @@ def zeros(scene: Scene, animated: bool) -> Picture:
         f"d(k-1) - lo = {before} before, d(k-1) - hi + o = {after} after{cut}.",
         "The kernel is turned by 180 degrees"
         + (f" and spread by the dilation {each(g.dilation)}." if max(g.dilation) > 1 else ".")
-        + " Products with inserted zeros are wasted work.",
+        + " Products with inserted zeros are wasted work. "
+        "The window of output o begins at the cell numbered o.",
     ]
     return framed(g, _HEADLINE, body, notes)
 
@@ -57,7 +58,8 @@ class _Window:
         columns = len(spans[2]) + scene.lifted.kernel[2] + scene.lifted.output[2]
         cell = cell_size(columns if g.axes < 3 else 2 * columns, 780)
         self.turned = scene.w[::-1, ::-1, ::-1]
-        self.stretched = Grid("input with zeros", (spans[0], spans[1], spans[2]), cell)
+        padded = self.padded[0], self.padded[1], self.padded[2]
+        self.stretched = Grid("input with zeros", (spans[0], spans[1], spans[2]), cell, padded)
         self.kernel = Grid.sized(f"kernel {sizes(g.kernel)}, turned", scene.lifted.kernel, cell)
         self.output = Grid.sized(f"output {sizes(g.output)}", scene.lifted.output, cell)
         self.y = scene.output()

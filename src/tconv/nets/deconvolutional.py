@@ -92,7 +92,7 @@ class Epoch:
 
     layer: SparseLayer
     cost: float  #: the mean cost of a picture
-    error: float  #: |rebuilt - pictures|^2 as a share of |pictures|^2
+    error: float  #: the squared error as a share of the pictures' squares
     density: float  #: numbers of the maps that are not 0, per pixel
     used: int  #: maps that are not 0 in some picture
 
@@ -100,24 +100,19 @@ class Epoch:
 def learn_filters(layer: SparseLayer, maps: Array, pictures: Array, steps: int) -> SparseLayer:
     """The layer after some steps of gradient descent on its filters, for fixed maps (n, ...) and pictures.
 
-    The step size is the one that minimises the error along the gradient, which is quadratic.  Bringing the
-    norms back to 1 can undo the gain; then the step is halved, and after some halvings the filters stay.
+    The step size is the one that minimises the error along the gradient, which is quadratic.  Then the norms
+    are brought back to 1.  A step that does not lower the error is not made, and is the last.
     """
-    rebuilt = layer.rebuild(maps)
-    error = _squared(rebuilt - pictures)
+    error = _squared(layer.rebuild(maps) - pictures)
     for _ in range(steps):
         gradient = layer.filters_gradient(maps, pictures)
         effect = layer.strength * _squared(_along(layer, gradient, maps))
         size = _squared(gradient) / effect if effect > 0 else 0.0
-        for _ in range(8):
-            moved = layer.with_filters(layer.filters - gradient.dtype.type(size) * gradient)
-            after = _squared(moved.rebuild(maps) - pictures)
-            if after < error:
-                layer, error = moved, after
-                break
-            size /= 2
-        else:
+        moved = layer.with_filters(layer.filters - gradient.dtype.type(size) * gradient)
+        after = _squared(moved.rebuild(maps) - pictures)
+        if not after < error:
             break
+        layer, error = moved, after
     return layer
 
 

@@ -135,7 +135,7 @@ class SparseLayer:
         return np.asarray(self.strength / 2 * squares + sparsity)
 
     def largest_gain(self, size: tuple[int, ...]) -> float:
-        """A bound on |rebuild(maps)|^2 / |maps|^2 for pictures of this height and width.
+        """A bound on the squared norm of `rebuild(maps)` over that of `maps`, for pictures of this size.
 
         `rebuild` is a part of the circular convolution over the size of the maps, whose largest gain is
         that of its frequencies.

@@ -87,8 +87,8 @@ def conv_transpose(
     Returns:
         (n, c_out, *output), of the dtype and array type of `x`. Integers are exact and wrap. Infinities and
         NaN affect the outputs that they reach, and with the algorithm `winograd` their neighbours too.
-        float16 and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) treat
-        subnormal numbers as zero.
+        float16 and bfloat16 are summed in float32 and rounded once. CPUs with matrix registers (AMX) lose
+        less than 2^-100 of each product.
 
     Raises:
         TconvError: arguments that do not fit; the message says what would.

@@ -1,8 +1,9 @@
 """An interactive page: a transposed convolution and its adjoint, cell by cell, in a browser.
 
-`site()` returns the page's files, which work from any static host; `serving` serves them on this machine
-only. The page's own geometry is JavaScript, which the tests compare with this package. The frameworks' calls
-come from `tconv.conventions`: the server answers for any problem, a copy holds those of its examples.
+`site()` returns the page's files, which work from any static host and opened as files; `serving` serves them
+on this machine only. The page's own geometry is JavaScript, which the tests compare with this package. The
+frameworks' calls come from `tconv.conventions`: the server answers for any problem, a copy holds those of its
+examples.
 
 >>> [name for name in sorted(site()) if not name.endswith(".js")]
 ['icon.svg', 'index.html', 'page.css']

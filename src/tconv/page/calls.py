@@ -25,7 +25,7 @@ _TITLES = {
 
 
 def calls(problems: Iterable[Geometry]) -> bytes:
-    """`calls.json`: spelling -> framework -> {title, code, notes}; without code, the notes say why.
+    """JSON: spelling -> framework -> {title, code, notes}; without code, the notes say why.
 
     >>> table = json.loads(calls([Geometry.parse("n1 c8>4 i5 k4 s2 p1")]))
     >>> table["n1 c8>4 i5 k4 s2 p1"]["pytorch"]["code"].splitlines()[1]

@@ -23,7 +23,8 @@ example:
 
 Shows the layer and the convolution whose adjoint it is, cell by cell: point at an output to see the inputs
 and taps that contribute to it, at an input to see its stamp. The page is served on 127.0.0.1 only and needs
-no network; with --out its files are copied instead, for any static host. Stop it with Ctrl-C."""
+no network; with --out its files are copied instead, to be opened as files or put on any static host. Stop
+it with Ctrl-C."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -44,7 +45,7 @@ def _page(args: argparse.Namespace) -> int:
         paths = copy_to(args.out, [] if geometry is None else [geometry])
         link = f"{args.out / 'index.html'}{fragment(geometry)}"
         print(json.dumps({"page": link, "files": [str(path) for path in paths]}) if args.json else link)
-        print("any static host can serve it; a browser does not run it from a file", file=sys.stderr)
+        print("open it in a browser, or put the folder on any static host", file=sys.stderr)
         return 0
     with serving(args.port) as (server, address):
         link = f"{address}{fragment(geometry)}"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import tconv.torch as layers
 from tconv import TconvError
+from tconv.timing import Side
 from tconv.torch import accelerate
-from tconv.torch.accelerate import choosing, measuring
+from tconv.torch.accelerate import choosing
 from tests.torch.accelerate.helpers import norm
 
 
@@ -24,14 +24,15 @@ class Clock:
         self.seconds = list(seconds)
         self.compared = 0
 
-    def __call__(self, sides: list[tuple[Callable[[], None], Callable[[], Any]]]) -> list[list[float]]:
+    def __call__(self, sides: list[Side], seconds: float, **_: object) -> list[list[float]]:
         self.compared += 1
+        assert seconds > 0
         for prepare, call in sides:
             prepare()
             call()
         given = self.seconds.pop(0) if self.seconds else [2.0] * (len(sides) - 1) + [1.0]
         assert len(given) == len(sides)
-        return [[each, each * 1.01] for each in given]
+        return [[each] * 18 for each in given]
 
 
 @pytest.fixture
@@ -65,8 +66,8 @@ def test_all_that_pays_stays(clock: Callable[..., Clock]) -> None:
     done = accelerate(net, X, report=False)
     assert asked.compared == 3  # two rows, and the whole
     assert [(row.before, row.after) for row in done.rows] == [
-        (pytest.approx(3e-3, rel=0.01), pytest.approx(1e-3, rel=0.01)),
-        (pytest.approx(4e-3, rel=0.01), pytest.approx(2e-3, rel=0.01)),
+        (pytest.approx(3e-3), pytest.approx(1e-3)),
+        (pytest.approx(4e-3), pytest.approx(2e-3)),
     ]
     assert done.before == pytest.approx(2 * done.after)
     assert (done.tolerance, done.apart is not None and done.apart < 1e-5) == (1e-4, True)
@@ -80,11 +81,11 @@ def test_what_is_slower_is_taken_back(clock: Callable[..., Clock]) -> None:
     net = model().eval()
     done = accelerate(net, X, report=False)
     first, second = done.rows
-    assert (first.done, first.why) == (
-        ["swapped"],
-        ["BatchNorm2d folded, ReLU fused: slower here, 2.010 ms"],
-    )
-    assert (second.done, second.why) == ([], ["merged into one layer, Tanh fused: slower here, 4.020 ms"])
+    assert first.done == ["swapped"]
+    slower = "slower here, 0.50 times as fast (0.50 to 0.50 in half of 18 turns)"
+    assert first.why == [f"BatchNorm2d folded, ReLU fused: {slower}"]
+    assert second.done == []
+    assert second.why[0].startswith("merged into one layer, Tanh fused: slower here, 0.50 times as fast")
     assert type(net[0]) is layers.ConvTranspose2d
     with torch.no_grad():
         torch.testing.assert_close(net(X), nn.Sequential.forward(net, X))
@@ -111,35 +112,6 @@ def test_a_slower_whole_is_taken_back(clock: Callable[..., Clock]) -> None:
 def test_a_hair_is_no_difference(clock: Callable[..., Clock]) -> None:
     clock([1.0e-3, 1.0e-3, 1.03e-3], [1e-3, 1.03e-3])
     assert all(row.done for row in accelerate(model(), X, report=False).rows)
-
-
-def test_answers_that_change_are_refused(
-    clock: Callable[..., Clock], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock()
-    monkeypatch.setitem(measuring.TOLERANCE, torch.float32, 1e-12)
-    net = model()
-    with pytest.raises(TconvError, match=r"^outputs differ by .*; the model is unchanged$"):
-        accelerate(net, X, report=False)
-    assert type(net[0]) is nn.ConvTranspose2d
-    assert "forward" not in vars(net)
-
-
-class Noisy(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.up, self.calls = nn.ConvTranspose1d(1, 1, 2), 0
-
-    def forward(self, x: Tensor, *, gain: float = 1.0) -> dict[str, Any]:
-        self.calls += 1
-        return {"y": [self.up(x) * gain + self.calls], "n": 3}
-
-
-def test_models_whose_own_answers_differ(clock: Callable[..., Clock]) -> None:
-    clock()
-    done = accelerate(Noisy(), {"x": torch.ones(1, 1, 3), "gain": 2.0}, report=False)
-    assert done.apart is None
-    assert "not compared, since two runs of the model itself differ" in str(done)
 
 
 def test_random_numbers_and_generators_are_left_alone(clock: Callable[..., Clock]) -> None:
@@ -180,11 +152,17 @@ def test_the_table(clock: Callable[..., Clock], capsys: pytest.CaptureFixture[st
     table, *told = done.document()["layers"].items
     assert table.columns == ("layer", "what", "done", "ms before", "after")
     assert table.rows[0] == (
-        "0", "ConvTranspose2d 3>4 k4 s2 p1", "swapped, BatchNorm2d folded, ReLU fused", "3.015", "1.005",
+        "0", "ConvTranspose2d 3>4 k4 s2 p1", "swapped, BatchNorm2d folded, ReLU fused", "3.000", "1.000",
     )  # fmt: skip
-    assert table.rows[1][2:] == ("-", "4.020", "4.020")
-    assert table.notes == ((), ("why no more: merged into one layer, Tanh fused: slower here, 6.030 ms",))
-    assert told[0].text == "whole model: 8.040 ms before, 4.020 after: 2.00 times as fast"
+    assert table.rows[1][2:] == ("-", "4.000", "4.000")
+    slower = "0.67 times as fast (0.67 to 0.67 in half of 18 turns)"
+    assert table.notes == (
+        ("faster, 3.00 times as fast (3.00 to 3.00 in half of 18 turns)",),
+        (f"slower, {slower}", f"why no more: merged into one layer, Tanh fused: slower here, {slower}"),
+    )
+    assert told[0].text == (
+        "whole model: 8.000 ms before, 4.000 after: 2.00 times as fast (2.00 to 2.00 in half of 18 turns)"
+    )
     assert re.search(r"differ by \d\.\de-\d\d of the largest; 1e-04 allowed", told[2].text)
 
 
@@ -218,34 +196,6 @@ def test_a_model_without_anything() -> None:
     )
 
 
-def test_distances() -> None:
-    inf, nan = float("inf"), float("nan")
-    a = torch.tensor([1.0, inf, nan])
-    assert measuring.distance([a], [a.clone()])[0] == 0
-    assert measuring.distance([torch.tensor([1.0, inf, 2.0])], [a])[0] == inf
-    assert measuring.distance([a], [torch.tensor([1.0, 2.0, nan])])[0] == inf
-    assert measuring.distance([a], [a[:2]]) == (inf, 0.0)
-    assert measuring.distance([], []) == (0.0, 0.0)
-    assert measuring.distance([torch.tensor([1, 2])], [torch.tensor([1, 3])]) == (0.5, 1e-2)
-    wide, half = torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float16)
-    assert measuring.distance([wide * 1.5, half * 1.5], [wide, half]) == (0.5, 1e-9)  # the worse of both
-
-
-def test_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, seen = [0.0], []
-    monkeypatch.setattr(measuring.time, "perf_counter", lambda: now[0])
-
-    def side(name: str, seconds: float) -> tuple[Callable[[], None], Callable[[], None]]:
-        def call() -> None:
-            now[0] += seconds
-
-        return (lambda: seen.append(name)), call
-
-    runs = measuring.in_turns([side("a", 0.25), side("b", 0.5)])
-    assert [set(run) for run in runs] == [{0.25}, {0.5}]
-    assert "".join(seen).startswith("ab" + "abba")
-
-
 def test_a_compiled_model() -> None:
     net = model().eval()
     with torch.no_grad():
@@ -258,3 +208,12 @@ def test_a_compiled_model() -> None:
         done.undo()
         assert type(net[0]) is nn.ConvTranspose2d
         torch.testing.assert_close(compiled(X), expected)
+
+
+def test_a_compiled_model_with_an_example(clock: Callable[..., Clock]) -> None:
+    """Compilers ignore new hooks, so the inputs of layers are seen without them."""
+    clock([3e-3, 2e-3, 1e-3], [4e-3, 2e-3])
+    compiled = torch.compile(model().eval(), backend="eager")
+    done = accelerate(compiled, X, report=False)
+    assert [row.decided[:22] for row in done.rows] == ["faster, 3.00 times as ", "faster, 2.00 times as "]
+    assert done.apart is not None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tconv.agreement import allowed, difference, largest
 from tconv.errors import TconvError
 from tconv.models.onnx.nodes import constant, walk
 from tconv.onnx.rewriting.feeds import Feeds
@@ -28,9 +29,6 @@ Array = np.ndarray[Any, Any]
 
 TOLERANCE: Mapping[str, float] = MappingProxyType({"float64": 1e-9, "float32": 1e-4, "float16": 1e-2})
 """The share of an output's largest absolute value by which it may differ. Other dtypes: 0."""
-
-_NOISE = 10
-"""The multiple of the original's own differences that is allowed."""
 
 RANDOM = frozenset(
     ["Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
@@ -121,33 +119,7 @@ def compare(held: tuple[Answers, Answers], answers: Answers, given: Sequence[Fee
     found = []
     for feeds, before, plain, after in zip(given, *held, answers, strict=True):
         for output, array in before.items():
-            largest = _largest(array)
-            noise = difference(array, plain[output])
-            share = TOLERANCE.get(array.dtype.name, 0.0)
-            allowed = max(share * largest, _NOISE * noise if np.isfinite(noise) else 0.0)
-            found.append(Compared(feeds.name, output, largest, difference(array, after[output]), allowed))
+            of, noise = largest(array), difference(array, plain[output])
+            most = allowed(TOLERANCE.get(array.dtype.name, 0.0), of, noise)
+            found.append(Compared(feeds.name, output, of, difference(array, after[output]), most))
     return found
-
-
-def difference(one: Array, two: Array) -> float:
-    """The largest absolute difference; infinite if shapes, dtypes or non-finite values differ."""
-    if one.shape != two.shape or one.dtype != two.dtype:
-        return np.inf
-    if one.dtype.kind not in "fiub":
-        return 0.0 if bool((one == two).all()) else np.inf
-    a, b = _wide(one), _wide(two)
-    odd = ~np.isfinite(a)
-    if not np.array_equal(odd, ~np.isfinite(b)) or not np.array_equal(a[odd], b[odd], equal_nan=True):
-        return np.inf
-    return float(np.abs(a[~odd] - b[~odd]).max(initial=0.0))
-
-
-def _largest(array: Array) -> float:
-    if array.dtype.kind not in "fiub":
-        return 0.0
-    wide = _wide(array)
-    return float(np.abs(wide[np.isfinite(wide)]).max(initial=0.0))
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.float64)

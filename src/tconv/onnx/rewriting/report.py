@@ -14,6 +14,7 @@ from tconv.onnx.rewriting.checking import Compared
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial
 from tconv.onnx.rewriting.walker import Step
+from tconv.timing import MARGIN, NOISY
 
 __all__ = ["Report"]
 
@@ -96,7 +97,7 @@ class Report:
             said = Mark("kept", "good") if trial.kept else "not kept"
             rows.append((name, trial.fired, *_times(timed), said))
         if self.timed is not None:
-            said = Mark("the whole", "good") if self.done else "the whole: not kept"
+            said = Mark("the whole", "good") if self.done else f"the whole, {self.timed.verdict}: not kept"
             rows.append((Mark("result", "best"), "", *_times(self.timed), said))
         kinds = ("words", *["number"] * 4, "words")
         return Table("trials", ("tried", "places", "before", "after", "gain", ""), tuple(rows), kinds=kinds)
@@ -109,6 +110,12 @@ class Report:
         if nowhere:  # names hold commas
             yield f"Not applicable in this model: {'; '.join(dict.fromkeys(nowhere))}."
 
+    def _unsettled(self) -> bool:
+        """Whether something looked faster, but too many turns contradict it."""
+        if self.timed is not None:
+            return self.timed.verdict == NOISY
+        return any(trial.timed.gain > MARGIN for trial in self.trials if trial.timed)
+
     def _how(self) -> str:
         threads = {0: "its own choice of threads", 1: "1 thread"}.get(self.threads, f"{self.threads} threads")
         return f"{threads}, {clean(self.feeds, 300)}"
@@ -117,6 +124,7 @@ class Report:
         if not self.done:
             why = f"it has nothing that {self.goal} removes"
             why = "no rewriting makes the whole model faster" if self.goal == "speed" else why
+            why = _NOISY if self._unsettled() else why
             yield f"Nothing was rewritten: {why}."
         yield from self.notes
         if self.compared:
@@ -130,14 +138,23 @@ class Report:
 
 
 _MEANT = (
-    "Both models ran in turns; shown is the turn of the median gain. "
-    "Rewritings that gain more than 5 %, in three turns of four, are kept."
+    "Both models ran in turns; shown is the turn of the median gain, with the quartiles of all gains. "
+    "Rewritings that gain more than 5 % are kept, unless more turns contradict it than chance explains; "
+    "the result is timed again, for a surer answer."
+)
+_NOISY = (
+    "the machine is too noisy to tell whether the model would be faster; on an idle machine, or with more "
+    "seconds, it may be told"
 )
 _KINDS = ("name", "number", "words")
 
 
 def _times(timed: Timed) -> tuple[str, str, str]:
-    return f"{timed.before:.3g} ms", f"{timed.after:.3g} ms", f"{timed.gain:.2f}x"
+    return (
+        f"{timed.before:.3g} ms",
+        f"{timed.after:.3g} ms",
+        f"{timed.gain:.2f}x ({timed.low:.2f}-{timed.high:.2f})",
+    )
 
 
 def _place(step: Step) -> str:

@@ -83,7 +83,7 @@ class Runner:
             return {output: held[f"arr_{i}"] for i, output in enumerate(outputs)}
 
     def time(
-        self, names: Sequence[str], feeds: Arrays, *, seconds: float, turns: int, most: int = 50
+        self, names: Sequence[str], feeds: Arrays, *, seconds: float, turns: int, most: int
     ) -> dict[str, list[float]]:
         """The seconds of each run, the models in turns; between `turns` and `most` runs each."""
         found: dict[str, list[float]] = self._ask(

@@ -15,6 +15,7 @@ from tconv.onnx.rewriting.measuring import Timed, time_in_turns
 from tconv.onnx.rewriting.runner import Runner, Trouble
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Rule
+from tconv.timing import FASTER
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -173,7 +174,7 @@ def search(
 
     First each line of `SPEED` wherever it applies; then, one by one, the places of lines that lost overall;
     then all small wins together. Each is timed against the best model so far and kept only if it `wins`. In
-    the end the result is timed against the original once more, and dropped if it does not win.
+    the end the result is timed against the original once more, and dropped unless it is surely faster.
 
     Args:
         seconds: approximate time for measuring; the trials say what was left out for lack of time.
@@ -196,9 +197,10 @@ def search(
     if state.kept:
         tell("timing the result against the original")
         runner.load("original", model)
-        timed = time_in_turns(runner, "original", f"best{state.best}", feeds.arrays, 2 * state.slot)
+        result, slot = f"best{state.best}", 2 * state.slot
+        timed = time_in_turns(runner, "original", result, feeds.arrays, slot, surely=True)
         runner.drop("original")
-        if not timed.wins:
+        if timed.verdict != FASTER:
             state.kept.clear()
     made, steps = state.built(())
     done = [step for step in steps if step.reason is None]

@@ -55,7 +55,7 @@ def _run(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _time(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The seconds of each model in turns, A B A B, until the time is over; at least the requested turns."""
+    """The seconds of each model in turns, A B B A, until the time is over; at least the requested turns."""
     feeds = _feeds(request)
     seconds: dict[str, list[float]] = {name: [] for name in request["names"]}
     for name in seconds:
@@ -64,10 +64,10 @@ def _time(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
     while (turns := min(map(len, seconds.values()))) < request["turns"] or (
         time.perf_counter() < end and turns < request["most"]
     ):
-        for name, taken in seconds.items():
+        for name in seconds if turns % 2 == 0 else reversed(seconds):
             start = time.perf_counter()
             sessions[name].run(None, feeds)
-            taken.append(time.perf_counter() - start)
+            seconds[name].append(time.perf_counter() - start)
     return {"seconds": seconds}
 
 

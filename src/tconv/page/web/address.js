@@ -16,9 +16,11 @@ export function fromAddress(hash) {
 /** What follows the page's address for a problem. */
 export const toAddress = (text) => "#" + encodeURIComponent(text).replaceAll("%20", "+").replaceAll("%3A", ":");
 
+/** The theme of that name; "" where it is none. */
+export const themeOf = (name) => (["light", "dark"].includes(name) ? name : "");
+
 /** {embedded, theme} that the query asks for: `?embed&theme=dark`. */
 export function wishes(query) {
   const asked = new URLSearchParams(query);
-  const theme = asked.get("theme");
-  return { embedded: asked.has("embed"), theme: ["light", "dark"].includes(theme) ? theme : "" };
+  return { embedded: asked.has("embed"), theme: themeOf(asked.get("theme")) };
 }

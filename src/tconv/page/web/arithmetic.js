@@ -1,5 +1,6 @@
 // The arithmetic of one cell, written out: in symbols, in numbers, and as a sentence to be read aloud.
 
+import { short } from "./spelling.js";
 import { LATTICE } from "./state.js";
 
 const MOST_TERMS = 9;
@@ -24,17 +25,71 @@ const CARDS = [
 ];
 
 /**
- * What both cards say of a cell: two of {title, target, terms, rest, total, remark}, where a term is
- * {grid, at, tap, a, b, letter}, the product of `grid` at `at` and the tap.
+ * What the cards say of a cell: {up, down, zeros}, each {title, target, terms, rest, total, remark}, where a term is
+ * {at, tap, a, b, letter}, a product of two cells by name and by number.
  */
 export function explain(state, cell) {
   const lattice = LATTICE[cell.grid];
+  if (lattice === "padded") return { zeros: zero(state, cell.index) };
   const pairs = state.plane.pairs(lattice, cell.index);
-  if (lattice === "tap") return [uses(state, cell.index, pairs), gradient(state, cell.index, pairs)];
-  return CARDS.map((card) => {
+  const zeros = state.plane.drawsZeros ? ZEROS[lattice](state, cell.index, pairs) : undefined;
+  if (lattice === "tap") return { up: uses(state, cell.index, pairs), down: gradient(state, cell.index, pairs), zeros };
+  const [up, down] = CARDS.map((card) => {
     const sum = LATTICE[card.takes] === lattice;
     return (sum ? gather : spread)(state, card, cell.index, pairs);
   });
+  return { up, down, zeros };
+}
+
+/** lattice -> what the card of the inserted zeros says of its cells */
+const ZEROS = {
+  fine(state, index, pairs) {
+    const marks = letters(pairs);
+    const all = pairs
+      .map((pair, n) => ({
+        at: name(state, "z", state.plane.cellOf(pair, "padded")),
+        tap: name(state, "r", state.plane.turn(pair.tap)),
+        a: state.numbers.x[pair.coarse],
+        b: state.numbers.w[pair.tap],
+        letter: marks[n],
+      }));
+    const wasted = state.plane.count("tap") - pairs.length;
+    return {
+      title: `The window begins at z[${state.plane.label("fine", index)}]`,
+      kind: "sum",
+      target: name(state, "y", index),
+      ...shortened(all),
+      total: format(all.reduce((sum, { a, b }) => sum + a * b, 0)),
+      remark: wasted ? `${wasted} of its ${count(state.plane.count("tap"), "product")} ${wasted === 1 ? "is" : "are"} with an inserted zero.` : "",
+    };
+  },
+  coarse(state, index, [pair]) {
+    const padded = state.plane.cellOf(pair, "padded");
+    const apart = state.plane.axes.slice(3 - state.plane.rank).map((axis) => axis.stride - 1);
+    return {
+      title: "An input among zeros",
+      kind: "stamp",
+      target: padded < 0 ? name(state, "x", index) : name(state, "z", padded),
+      ...shortened([]),
+      total: format(state.numbers.x[index]),
+      remark: padded < 0 ? "It is cropped: no window holds it." : `Zeros to the next input: ${short(apart)}.`,
+    };
+  },
+  tap(state, index) {
+    return {
+      title: "A tap, turned by 180 degrees",
+      kind: "stamp",
+      target: name(state, "r", state.plane.turn(index)),
+      ...shortened([]),
+      total: format(state.numbers.w[index]),
+      remark: `In w it is ${name(state, "w", index)}.`,
+    };
+  },
+};
+
+function zero(state, index) {
+  const nothing = { kind: "stamp", ...shortened([]), total: "0", remark: "Every product with it is wasted work." };
+  return { title: "An inserted zero", target: name(state, "z", index), ...nothing };
 }
 
 /** The letters that join a term with its cells: none where they are many. */
@@ -49,7 +104,6 @@ function terms(state, pairs, grid) {
     .map((pair, n) => ({ ...pair, letter: marks[n] }))
     .filter((pair) => pair[LATTICE[grid]] >= 0)
     .map((pair) => ({
-      grid,
       at: name(state, grid, pair[LATTICE[grid]]),
       tap: name(state, "w", pair.tap),
       a: state.numbers[grid][pair[LATTICE[grid]]],

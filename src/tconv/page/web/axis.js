@@ -86,13 +86,16 @@ export class Axis {
     return [first, Math.max(first, last + 1)];
   }
 
+  /** The (input, output) pairs that `tap` joins, inside the output. */
+  usesOfTap(tap) {
+    const [first, end] = this.inputsOfTap(tap);
+    return Array.from({ length: end - first }, (_, n) => [first + n, (first + n) * this.stride + tap * this.dilation - this.lo]);
+  }
+
   /** How many taps reach each output. */
   coverage() {
     const counts = new Array(this.output).fill(0);
-    for (let tap = 0; tap < this.kernel; tap++) {
-      const [first, end] = this.inputsOfTap(tap);
-      for (let i = first; i < end; i++) counts[i * this.stride + tap * this.dilation - this.lo] += 1;
-    }
+    for (let tap = 0; tap < this.kernel; tap++) for (const [, o] of this.usesOfTap(tap)) counts[o] += 1;
     return counts;
   }
 
@@ -110,5 +113,26 @@ export class Axis {
   zerosAround() {
     const margin = reach(this.kernel, this.dilation) - 1;
     return [margin - this.lo, margin - this.hi + this.outputPadding];
+  }
+
+  /** The number of cells of the input with zeros between and around, over which the turned kernel slides. */
+  get padded() {
+    return this.output + reach(this.kernel, this.dilation) - 1;
+  }
+
+  /** The cell of the input with zeros where input `i` stands; outside of it where the input is cropped. */
+  placeOfInput(i) {
+    return this.zerosAround()[0] + i * this.stride;
+  }
+
+  /** The input that stands in a cell of the input with zeros; -1 where a zero is. */
+  inputAt(cell) {
+    const [i, rest] = divmod(cell - this.zerosAround()[0], this.stride);
+    return rest === 0 && i >= 0 && i < this.input ? i : -1;
+  }
+
+  /** The (cell, tap) pairs under the turned kernel for output `o`, by rising cell. */
+  windowOf(o) {
+    return Array.from({ length: this.kernel }, (_, n) => [o + n * this.dilation, this.kernel - 1 - n]);
   }
 }

@@ -1,12 +1,13 @@
-// The same layer in the words of other frameworks, written by Python: `calls.json` beside the page holds them.
+// The same layer in the words of other frameworks, written by Python: the server answers, a copy holds some.
 
 import { copying } from "./copying.js";
 import { element } from "./panels.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** Spelling -> {framework: {title, code, notes}}: of `problem`, or from a static host of all that it has. */
+/** Spelling -> {framework: {title, code, notes}}: of `problem` from the server, of several from a copy of the page. */
 async function ask(problem) {
+  if (globalThis.tconvCalls) return globalThis.tconvCalls;
   try {
     const answer = await fetch(`calls.json?problem=${encodeURIComponent(problem)}`);
     return answer.ok ? await answer.json() : {};
@@ -35,8 +36,7 @@ export class Calls {
     let shown = null;
     while (shown !== String(this.state.geometry)) {
       shown = String(this.state.geometry);
-      // More than was asked for is all there is: no need to ask again.
-      if (Object.keys(this.known).length < 2) this.known = await ask(shown);
+      this.known = await ask(shown);
       if (shown === String(this.state.geometry)) this.show(shown, this.known[shown]);
     }
     this.settled = null;

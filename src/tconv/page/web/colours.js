@@ -29,11 +29,11 @@ function levels(numbers) {
 /** The hue of each cell's phase; null where the phase has no tap. */
 function phases(state, grid, size) {
   const { plane } = state;
-  if (LATTICE[grid] === "coarse") return null;
-  const count = plane.strides[0] * plane.strides[1];
+  if (["coarse", "padded"].includes(LATTICE[grid])) return null;
+  const count = plane.strides.reduce((all, s) => all * s, 1);
   const filled = new Set(Array.from({ length: plane.count("tap") }, (_, n) => plane.phase("tap", n)));
   return Array.from({ length: size }, (_, n) => {
-    const phase = plane.phase(LATTICE[grid], n);
+    const phase = grid === "r" ? plane.phase("tap", plane.turn(n)) : plane.phase(LATTICE[grid], n);
     return filled.has(phase) ? hueOf(phase, count) : null;
   });
 }

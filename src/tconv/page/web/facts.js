@@ -108,5 +108,8 @@ function sharing({ inChannels, outChannels, groups }) {
   return `${groups} groups: each output channel adds up the ${inChannels / groups} input channels of its group, of ${inChannels}.`;
 }
 
-/** The hue of the phase with residues `row` and `column`, as the drawing has it. */
-export const swatch = (plane, row, column) => hueOf(row * plane.strides[1] + column, plane.strides[0] * plane.strides[1]);
+/** The hue of the phase with these residues, one per axis, as the drawing has it. */
+export function swatch(plane, residues) {
+  const place = [...new Array(3 - residues.length).fill(0), ...residues];
+  return hueOf(plane.phaseNumber(place), plane.strides.reduce((all, s) => all * s, 1));
+}

@@ -26,28 +26,26 @@ export function uniform(seed) {
 }
 
 /** Whole numbers from -3 to 3 without 0, so that a missing term shows. */
-function random(rows, columns, { seed }) {
+function random(size, { seed }) {
   const next = uniform(seed);
-  return fill(rows, columns, () => [-3, -2, -1, 1, 2, 3][Math.floor(next() * 6)]);
+  return fill(size, () => [-3, -2, -1, 1, 2, 3][Math.floor(next() * 6)]);
 }
 
-function fill(rows, columns, at) {
-  return Float64Array.from({ length: rows * columns }, (_, n) => at(Math.floor(n / columns), n % columns));
+const fill = (size, at) => Float64Array.from({ length: size.reduce((all, n) => all * n, 1) }, (_, n) => at(n));
+
+/** The products of one line of numbers per axis. */
+function outer(lines) {
+  return Float64Array.from(lines.reduce((all, line) => all.flatMap((a) => line.map((b) => a * b)), [1]));
 }
 
-function separable(line) {
-  return (rows, columns, { strides }) => {
-    const [down, across] = [line(rows, strides[0]), line(columns, strides[1])];
-    return fill(rows, columns, (r, c) => down[r] * across[c]);
-  };
-}
+const separable = (line) => (size, { strides }) => outer(size.map((n, a) => line(n, strides[a])));
+const middle = (n) => Array.from({ length: n }, (_, t) => Number(t === n >> 1));
 
-/** name -> function(rows, columns, {seed, strides}) -> numbers, row by row. */
+/** name -> function(size, {seed, strides}), with a number per axis -> numbers, row by row. */
 export const PRESETS = {
-  counting: (rows, columns) => fill(rows, columns, (r, c) => r * columns + c + 1),
-  ones: (rows, columns) => fill(rows, columns, () => 1),
-  "single one": (rows, columns) =>
-    fill(rows, columns, (r, c) => Number(r === rows >> 1 && c === columns >> 1)),
+  counting: (size) => fill(size, (n) => n + 1),
+  ones: (size) => fill(size, () => 1),
+  "single one": (size) => outer(size.map(middle)),
   bilinear: separable(bilinear),
   nearest: separable(nearest),
   random,

@@ -1,15 +1,15 @@
 // Pointer and keyboard on a grid: one listener of each kind a grid, whatever its number of cells.
 
-/** key -> where it leads from (row, column) */
+/** key -> where it leads from (slice, row, column) in a grid of these sizes; past an edge to the slice that lies there */
 const MOVES = {
-  ArrowUp: (r, c) => [r - 1, c],
-  ArrowDown: (r, c) => [r + 1, c],
-  ArrowLeft: (r, c) => [r, c - 1],
-  ArrowRight: (r, c) => [r, c + 1],
-  Home: (r) => [r, 0],
-  End: (r, _, [, columns]) => [r, columns - 1],
-  PageUp: (_, c) => [0, c],
-  PageDown: (_, c, [rows]) => [rows - 1, c],
+  ArrowUp: (z, r, c, [, rows], across) => (r > 0 ? [z, r - 1, c] : [z - across, rows - 1, c]),
+  ArrowDown: (z, r, c, [, rows], across) => (r < rows - 1 ? [z, r + 1, c] : [z + across, 0, c]),
+  ArrowLeft: (z, r, c, [, , columns], across) => (c > 0 ? [z, r, c - 1] : [z % across ? z - 1 : -1, r, columns - 1]),
+  ArrowRight: (z, r, c, [, , columns], across) => (c < columns - 1 ? [z, r, c + 1] : [(z + 1) % across ? z + 1 : -1, r, 0]),
+  Home: (z, r) => [z, r, 0],
+  End: (z, r, _, [, , columns]) => [z, r, columns - 1],
+  PageUp: (z, _, c) => [z, 0, c],
+  PageDown: (z, _, c, [, rows]) => [z, rows - 1, c],
 };
 
 const indexOf = (event) => {
@@ -53,10 +53,10 @@ export function listen(grid, { point, pin, edit, free }) {
 
 /** Do what `key` asks for; whether it asked for anything. */
 function press(grid, index, key, { pin, edit, free, cell }) {
-  const [rows, columns] = grid.size;
+  const [slices, rows, columns] = grid.size;
   if (MOVES[key]) {
-    const [r, c] = MOVES[key](Math.floor(index / columns), index % columns, grid.size);
-    if (r >= 0 && r < rows && c >= 0 && c < columns) grid.reach(r * columns + c, true);
+    const [z, r, c] = MOVES[key](...grid.at(index), grid.size, grid.across);
+    if (z >= 0 && z < slices) grid.reach((z * rows + r) * columns + c, true);
     return true;
   }
   if (key === "Enter" || key === " ") {

@@ -1,6 +1,6 @@
 // Where the page begins: one state, and the parts that show it.
 
-import { fromAddress, toAddress, wishes } from "./address.js";
+import { fromAddress, themeOf, toAddress, wishes } from "./address.js";
 import { Calls } from "./calls.js";
 import { Controls } from "./controls.js";
 import { copying } from "./copying.js";
@@ -12,11 +12,10 @@ import { State } from "./state.js";
 
 const $ = (id) => document.getElementById(id);
 
-$("unserved").remove();
 const { embedded, theme } = wishes(location.search);
 document.documentElement.classList.toggle("embedded", embedded);
 if (theme) document.documentElement.dataset.theme = theme;
-$("controls").open = !embedded && innerWidth >= 760;
+$("controls").open = !embedded && innerWidth >= 1100;
 
 const state = new State();
 const say = (message) => ($("live").textContent = message);
@@ -56,7 +55,7 @@ $("examples").addEventListener("click", (event) => {
   if (problem) propose(problem);
 });
 $("colour").addEventListener("change", (event) => state.paint(event.target.value));
-copying($("copy-link"), () => location.origin + location.pathname + toAddress(String(state.geometry)), say);
+copying($("copy-link"), () => location.href.split(/[?#]/)[0] + toAddress(String(state.geometry)), say);
 
 /** Show what the address names; where it names nothing that could be, the last good problem stays. */
 function open() {
@@ -78,4 +77,10 @@ function keepingFault(fallBack, named) {
 }
 
 addEventListener("hashchange", open);
+// A page that shows this one in a frame says which theme it has.
+addEventListener("message", ({ data }) => {
+  const wished = themeOf(data?.theme);
+  if (wished) document.documentElement.dataset.theme = wished;
+  else if (data?.theme === "auto") delete document.documentElement.dataset.theme;
+});
 open();

@@ -42,8 +42,9 @@ function showPhases({ geometry, plane }) {
   }
   $("phases").replaceChildren(
     ...phases.map((line, a) => {
-      const drawn = phases.length === 1 ? "both" : a - Math.max(0, geometry.axes - 2); // of three axes the last two
-      const rows = line.taps.map((taps, residue) => element("li", taps.length ? "" : "none", swatch(plane, drawn, residue), words(residue, taps)));
+      // One line for all axes speaks of the phases on the diagonal, others of those with residue 0 elsewhere.
+      const residues = (residue) => geometry.stride.map((_, axis) => (phases.length === 1 || axis === a ? residue : 0));
+      const rows = line.taps.map((taps, residue) => element("li", taps.length ? "" : "none", swatch(plane, residues(residue)), words(residue, taps)));
       return titled(line.name, element("ol", "residues", ...rows));
     }),
   );
@@ -54,15 +55,10 @@ function words(residue, taps) {
   return `${residue}: ${taps.length ? `${taps.length === 1 ? "tap" : "taps"} ${named}` : "no tap, the bias alone"}`;
 }
 
-/** A spot in the colour that the drawing gives to a residue of its rows (0), its columns (1), or "both". */
-function swatch(plane, drawn, residue) {
+/** A spot in the colour that the drawing gives to a phase. */
+function swatch(plane, residues) {
   const spot = element("span", "spot");
-  if (!plane || drawn < 0) {
-    spot.classList.add("plain");
-    return spot;
-  }
-  const row = plane.flat || drawn === 1 ? 0 : residue;
-  const column = plane.flat || drawn !== 0 ? residue : 0;
-  spot.style.setProperty("--hue", facts.swatch(plane, row, column));
+  if (plane) spot.style.setProperty("--hue", facts.swatch(plane, residues));
+  else spot.classList.add("plain");
   return spot;
 }

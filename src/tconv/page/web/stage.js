@@ -1,4 +1,4 @@
-// The five grids and the arithmetic below them.
+// The grids and the arithmetic below them.
 
 import { explain, format, lines, spoken } from "./arithmetic.js";
 import { look } from "./colours.js";
@@ -17,6 +17,8 @@ const LABELS = {
   y: "y, output of the transposed convolution",
   v: "v, input of the convolution",
   u: "u, output of the convolution",
+  r: "r, the kernel turned by 180 degrees",
+  z: "z, the input with zeros inserted",
 };
 const $ = (id) => document.getElementById(id);
 
@@ -41,11 +43,26 @@ export class Stage {
     $("change").addEventListener("click", () => this.edit(state.cell, null));
     $("release").addEventListener("click", () => state.point("pinned", null));
     $("fit").addEventListener("click", () => this.fit());
+    $("beside").addEventListener("change", (event) => this.show(event.target.value));
     state.addEventListener("problem", () => this.build());
     state.addEventListener("numbers", () => this.fill());
     state.addEventListener("look", () => this.fill());
     state.addEventListener("cell", ({ detail }) => this.light(detail?.how));
     new ResizeObserver(() => this.arrange()).observe(this.root);
+    addEventListener("resize", () => this.arrange());
+    this.show("down");
+  }
+
+  /** What stands beside the layer: its adjoint, `down`, or the inserted `zeros`. */
+  show(beside) {
+    this.root.dataset.beside = beside;
+    if (this.state.plane) this.build();
+  }
+
+  /** The grids that there are: z and r only where they are shown and small enough. */
+  get drawn() {
+    const zeros = this.root.dataset.beside === "zeros" && this.state.plane.drawsZeros;
+    return Object.entries(this.grids).filter(([name]) => zeros || !"zr".includes(name));
   }
 
   actions() {
@@ -83,23 +100,24 @@ export class Stage {
     const { plane } = this.state;
     this.root.hidden = !plane;
     if (!plane) return;
-    const none = [[0, 0], [0, 0]];
-    for (const [name, grid] of Object.entries(this.grids)) {
-      grid.build(plane.size[LATTICE[name]], LATTICE[name] === "fine" ? [plane.ghosts[0], plane.ghosts[1]] : none, plane.flat);
-    }
+    const none = plane.ghosts.map(() => [0, 0]);
+    for (const [name, grid] of this.drawn) grid.build(plane.size[LATTICE[name]], LATTICE[name] === "fine" ? plane.ghosts : none, plane.rank);
+    for (const name of "zr") $(`grid-${name}`).closest("figure").hidden = !plane.drawsZeros;
+    $("no-zeros").hidden = plane.drawsZeros;
+    for (const [name, grid] of this.drawn) if (name === "z") grid.cells.forEach((cell, n) => cell.classList.toggle("zero", plane.inputAt(n) < 0));
     this.arrange();
     this.fill();
     this.light();
   }
 
   arrange() {
-    if (this.state.plane && this.root.clientWidth) arrange(this.root, this.grids);
+    if (this.state.plane && this.root.clientWidth) arrange(this.root, Object.fromEntries(this.drawn));
   }
 
   fill() {
     const { state } = this;
     if (!state.plane) return;
-    for (const [name, grid] of Object.entries(this.grids)) {
+    for (const [name, grid] of this.drawn) {
       const { texts, levels, hues } = look(state, name);
       grid.fill(texts, levels, (index) => this.nameOf({ grid: name, index }));
       grid.tint(hues);
@@ -145,16 +163,13 @@ export class Stage {
     if (!state.plane) return;
     const all = lights(state);
     const { cell } = state;
-    for (const [name, grid] of Object.entries(this.grids)) {
-      const { cells, ghosts, ringed, marks } = all[name];
-      grid.light(cells, ghosts, ringed, Boolean(state.pinned) && state.pinned.grid === name, marks);
-    }
+    for (const [name, grid] of this.drawn) grid.light(all[name], state.pinned?.grid === name);
     $("release").hidden = !state.pinned;
     $("change").hidden = !(state.pinned && EDITABLE.includes(state.pinned.grid));
-    const told = cell ? explain(state, cell) : null;
-    ["up", "down"].forEach((card, n) => tell($(`told-${card}`), told?.[n]));
+    const told = cell ? explain(state, cell) : {};
+    for (const card of ["up", "down", "zeros"]) tell($(`told-${card}`), told[card]);
     // What only the mouse points at is seen, and saying it would never end.
-    if (told && (how === "focused" || how === "pinned") && state[how]) this.aloud(told[cell.grid === "u" || cell.grid === "v" ? 1 : 0]);
+    if (cell && (how === "focused" || how === "pinned") && state[how]) this.aloud(told[CARD[cell.grid]] ?? told.up);
   }
 
   aloud(told) {
@@ -172,7 +187,9 @@ function tell(place, told) {
   place.querySelector(".lines").replaceChildren(...lines(told).map((line) => span("", ...line.flatMap((pieces) => [term(pieces), " "]))));
 }
 
-const SIDES = { x: "of-x", u: "of-x", w: "of-w", y: "of-y", v: "of-y" };
+/** grid -> the card that speaks of its cells, if it is not the first */
+const CARD = { u: "down", v: "down", z: "zeros" };
+const SIDES = { x: "of-x", u: "of-x", z: "of-x", w: "of-w", r: "of-w", y: "of-y", v: "of-y" };
 const term = (pieces) => span("term", ...pieces.filter(([text]) => text).map(piece));
 
 function piece([text, of]) {

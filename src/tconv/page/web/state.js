@@ -7,8 +7,8 @@ import { ORDERS, dot, stamped, windowed } from "./maps.js";
 import { planeOf } from "./plane.js";
 import { ProblemError } from "./spelling.js";
 
-/** grid -> the lattice whose cells it shows */
-export const LATTICE = { x: "coarse", u: "coarse", w: "tap", y: "fine", v: "fine" };
+/** grid -> the lattice whose cells it shows; z is x with zeros inserted, r the turned w */
+export const LATTICE = { x: "coarse", u: "coarse", w: "tap", y: "fine", v: "fine", z: "padded", r: "turned" };
 export const EDITABLE = ["x", "w", "v"];
 
 export class State extends EventTarget {
@@ -54,16 +54,18 @@ export class State extends EventTarget {
   compute() {
     if (!this.plane) return;
     for (const grid of EDITABLE) {
-      const [rows, columns] = this.plane.size[LATTICE[grid]];
       const preset = PRESETS[this.chosen[grid]];
-      const values = preset(rows, columns, { seed: this.seeds[grid], strides: this.plane.strides });
+      const values = preset(this.plane.size[LATTICE[grid]], { seed: this.seeds[grid], strides: this.plane.strides });
       for (const [place, value] of this.edits[grid]) {
-        const [row, column] = place.split(",").map(Number);
-        if (row < rows && column < columns) values[row * columns + column] = value;
+        const index = this.plane.index(LATTICE[grid], place.split(",").map(Number));
+        if (index >= 0) values[index] = value;
       }
       this.numbers[grid] = values;
     }
     const { x, w, v } = this.numbers;
+    this.numbers.r = w.toReversed();
+    const cells = this.plane.drawsZeros ? this.plane.count("padded") : 0;
+    this.numbers.z = Float64Array.from({ length: cells }, (_, n) => x[this.plane.inputAt(n)] ?? 0);
     this.whole = { y: stamped(this.plane, x, w, x.length), u: windowed(this.plane, v, w, x.length) };
     this.products = [dot(this.whole.y.values, v), dot(x, this.whole.u.values)];
     this.follow();
@@ -80,7 +82,7 @@ export class State extends EventTarget {
   /** The number of a cell; null where stepping has not come to it. */
   number(grid, index) {
     const of = this.numbers[grid];
-    if (EDITABLE.includes(grid)) return of[index];
+    if (!("reached" in of)) return of[index]; // not the sums of a map
     return of.reached[index] || this.step === null ? of.values[index] : null;
   }
 
@@ -121,14 +123,22 @@ export class State extends EventTarget {
     this.announce("cell");
   }
 
+  /** The cell that stands for another: an input among zeros for z, a tap for r. */
+  source(cell) {
+    if (cell?.grid === "r") return { grid: "w", index: this.plane.turn(cell.index) };
+    const input = cell?.grid === "z" ? this.plane.inputAt(cell.index) : -1;
+    return input >= 0 ? { grid: "x", index: input } : cell;
+  }
+
   /** Set what is `hovered`, `focused` or `pinned`. */
   point(how, cell) {
-    this[how] = cell;
+    this[how] = this.source(cell);
     this.announce("cell", { how });
   }
 
   /** Pin a cell, or free it where it is pinned. */
-  pin(cell) {
+  pin(given) {
+    const cell = this.source(given);
     const same = this.pinned && this.pinned.grid === cell.grid && this.pinned.index === cell.index;
     this.point("pinned", same ? null : cell);
   }

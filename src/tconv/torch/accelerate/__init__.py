@@ -21,14 +21,16 @@ from torch.jit import ScriptModule
 from tconv.documents import terminal
 from tconv.errors import TconvError
 from tconv.torch.accelerate.choosing import measured
-from tconv.torch.accelerate.measuring import Example
+from tconv.torch.accelerate.measuring import SECONDS, Budget, Example
 from tconv.torch.accelerate.rows import find
 from tconv.torch.accelerate.table import Accelerated
 
 __all__ = ["Accelerated", "accelerate"]
 
 
-def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Accelerated:
+def accelerate(
+    model: nn.Module, example: Any = None, report: bool = True, *, seconds: float = SECONDS
+) -> Accelerated:
     """Let tconv compute a model's transposed convolutions, and what belongs to them, in place.
 
     Only the class of every ConvTranspose1d, 2d and 3d changes, to tconv's: parameters, names, hooks,
@@ -48,15 +50,19 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
         model: any module; it is changed in place.
         example: a tensor, a tuple of arguments or a dict of keywords for the model. With it, outputs are
             compared, layers and the whole model are timed, and what is slower is undone.
-        report: print the table.
+        report: print the table, and on a terminal show a bar while the example is timed.
+        seconds: for timing. The example is run twice in any case. Where the time does not suffice, or the
+            machine is too noisy to tell, the cost model decides; with 0 nothing is timed. The table says
+            what decided.
 
     Returns:
         The table of what was done, and what was not and why. `undo()`, or the end of a with block, restores
         the model.
 
     Raises:
-        TconvError: `model` is not a module, or does not run on `example`; or outputs differ by more than the
-            tolerance (1e-4 of the largest in float32): then everything has been undone.
+        TconvError: `model` is not a module, or does not run on `example`, or `seconds` is not a number of at
+            least 0; or outputs differ by more than the tolerance (1e-4 of the largest in float32; if the
+            model amplifies rounding, ten times what that changes): then everything has been undone.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
@@ -70,11 +76,12 @@ def accelerate(model: nn.Module, example: Any = None, report: bool = True) -> Ac
     """
     if not isinstance(model, nn.Module):
         raise TconvError(f"model is a {type(model).__name__}; a torch.nn.Module would fit")
+    budget = Budget(seconds)
     if example is None:
         done = Accelerated(model, *find(model))
         done.do()
     else:
-        done = measured(Example(model, example))
+        done = measured(Example(model, example), budget, report)
     if any("_orig_mod" in module._modules for module in model.modules()):
         done.notes.append("compiled parts run one by one: Inductor fuses them")
     done.notes += _notes(model, bool(done.rows))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as modules
 from torch.nn.utils.weight_norm import WeightNorm
 
-from tconv.planning import Activation
+from tconv.planning import Activation, Plan
 from tconv.torch import functional
 from tconv.torch.accelerate.activations import spelled
 from tconv.torch.accelerate.packed import Packed, is_plain, sources
@@ -80,15 +80,25 @@ class Chain:
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
-        activation = vars(self.layer).get("activation")  # which tconv's layers may have
-        if activation is None:
-            activation = spelled(self.activation)
-        tensors = sources(self.layer, norm)
+        activation, tensors = self._fused(), sources(self.layer, norm)
         if recorded(x, x, None) or any(recorded(tensor, x, None) for tensor in tensors):
             return self._differentiable(x, activation)
         if self.layer.training or x.dtype not in _DTYPES or not x.numel() or transformed():
             return None
         return self.packed.run(self, tensors, x, activation, channels_last(x))
+
+    def plan_for(self, x: Tensor) -> Plan | None:
+        """The plan by which `x` is computed in evaluation, with packed weights; None if the parts run."""
+        if x.dtype not in _DTYPES or not x.numel() or not plain(x, x, None):
+            return None
+        tensors = sources(self.layer, self.norm)
+        found = self.packed.ready(self, tensors, x, self._fused(), channels_last(x))
+        return None if found is None else found[0].plan
+
+    def _fused(self) -> Activation:
+        """The activation in the epilogue."""
+        own: Activation = vars(self.layer).get("activation")  # which tconv's layers may have
+        return spelled(self.activation) if own is None else own
 
     def _differentiable(self, x: Tensor, activation: Activation) -> Tensor | None:
         """The layer with its activation fused, for autograd to record."""

@@ -1,10 +1,11 @@
-"""Outputs and times before and after: in turns, medians, in evaluation, without gradients."""
+"""A model with the example of a call: its outputs, the inputs of its layers, and how much time is left."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,14 +13,32 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown
 
-__all__ = ["TOLERANCE", "Example", "distance", "in_turns"]
+__all__ = ["SECONDS", "Budget", "Example", "hooked"]
 
-#: By how much outputs may differ, as a share of the largest; for integers, the share that may differ.
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
-_WHOLE = 1e-2
+SECONDS = 30.0
 
-_ROUNDS, _SECONDS = 9, 0.01  #: rounds per side, and the least time of a round
+
+class Budget:
+    """Seconds of which some have passed."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        """They begin now.
+
+        Raises:
+            TconvError: `seconds` is not a number of at least 0.
+        """
+        number = not isinstance(seconds, bool) and isinstance(seconds, int | float)
+        if not number or not math.isfinite(seconds) or seconds < 0:
+            raise TconvError(f"seconds={shown(seconds)}; a number of at least 0 would fit")
+        self.seconds, self.clock = float(seconds), clock
+        self._began = clock()
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; less than 0 where more have passed."""
+        return self.seconds - (self.clock() - self._began)
 
 
 class Example:
@@ -63,73 +82,30 @@ class Example:
             for module, was in training.items():
                 module.training = was
 
-    def inputs(self, layers: Sequence[nn.Module]) -> dict[nn.Module, Tensor]:
-        """The first input of each layer."""
+    def answers_and_inputs(self, layers: Sequence[nn.Module]) -> tuple[list[Tensor], dict[nn.Module, Tensor]]:
+        """`answers`, and the first input of each layer, from one run."""
         seen: dict[nn.Module, Tensor] = {}
 
         def see(module: nn.Module, given: tuple[Any, ...]) -> None:
             if given and isinstance(given[0], Tensor):
                 seen.setdefault(module, given[0].detach().clone())
 
-        hooks = [layer.register_forward_pre_hook(see) for layer in layers]
-        try:
-            self.run()
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return seen
+        with self.hooked(layers, lambda layer: layer.register_forward_pre_hook(see)):
+            return self.answers(), seen
+
+    @contextmanager
+    def hooked(self, layers: Sequence[nn.Module], register: Callable[[nn.Module], Any]) -> Iterator[None]:
+        """`hooked`, and without compilers, which ignore new hooks and keep those that they have seen."""
+        compiled = any("_orig_mod" in module._modules for module in self.model.modules())
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        with eager, hooked(layers, register):
+            yield
 
 
-def distance(found: Sequence[Tensor], expected: Sequence[Tensor]) -> tuple[float, float]:
-    """The difference of outputs and the allowed one, for the worst tensor.
-
-    >>> distance([torch.tensor([1.0, 2.0])], [torch.tensor([1.0, 2.5])])
-    (0.2, 0.0001)
-    """
-    if [tensor.shape for tensor in found] != [tensor.shape for tensor in expected]:
-        return float("inf"), 0.0
-    worst = (0.0, min(TOLERANCE.get(tensor.dtype, _WHOLE) for tensor in expected) if expected else 0.0)
-    for a, b in zip(found, expected, strict=True):
-        allowed = TOLERANCE.get(b.dtype, _WHOLE)
-        if not b.is_floating_point():
-            off = float((a != b).double().mean()) if b.numel() else 0.0
-        else:
-            apart = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a.double() - b.double()).abs())
-            finite = b[b.isfinite()].double().abs()
-            largest = float(finite.max()) if finite.numel() else 0.0
-            off = (
-                float(apart.nan_to_num(nan=float("inf"), posinf=float("inf")).max()) / (largest or 1.0)
-                if b.numel()
-                else 0.0
-            )
-        if off / allowed > worst[0] / (worst[1] or 1.0):
-            worst = off, allowed
-    return worst
-
-
-def in_turns(sides: Sequence[tuple[Callable[[], None], Callable[[], Any]]]) -> list[list[float]]:
-    """The seconds of each side's call, round by round; every other round from the last to the first.
-
-    A side is a setup function and the timed call.
-    """
-    calls = []
-    for prepare, call in sides:
-        prepare()
-        call()
-        calls.append(max(1, round(_SECONDS / max(_once(call, 1), 1e-7))))
-    times: list[list[float]] = [[] for _ in sides]
-    for turn in range(_ROUNDS):
-        order = range(len(sides)) if turn % 2 == 0 else reversed(range(len(sides)))
-        for side in order:
-            prepare, call = sides[side]
-            prepare()
-            call()  # packs weights and allocates memory
-            times[side].append(_once(call, calls[side]))
-    return times
-
-
-def _once(call: Callable[[], Any], count: int) -> float:
-    began = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - began) / count
+@contextmanager
+def hooked(layers: Sequence[nn.Module], register: Callable[[nn.Module], Any]) -> Iterator[None]:
+    """Layers with a hook, which is removed at the end."""
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.callback(register(layer).remove)
+        yield

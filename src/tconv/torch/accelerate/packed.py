@@ -150,6 +150,18 @@ class Packed:
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
     ) -> Tensor | None:
         """The chain's output for `x`, or None if its weights cannot be packed."""
+        found = self.ready(chain, tensors, x, activation, last)
+        if found is None:
+            return None
+        job, packed, bias = found
+        source, target = x.detach().contiguous(memory_format=memory_format(x.dim(), last)), empty(job)
+        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
+        return target
+
+    def ready(
+        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
+    ) -> tuple[TensorCall, Any, Any] | None:
+        """The call for `x`: its job, packed weights and bias; None if weights cannot be packed."""
         layer, norm = chain.layer, chain.norm
         if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
             return None
@@ -161,13 +173,14 @@ class Packed:
         if isinstance(head, nn.Upsample):
             settings = *settings, head.size, head.scale_factor, head.mode
         try:
-            return self._answer(chain, tensors, x, activation, last, settings)
+            state = self._state(chain, tensors, x, activation, last, settings)
+            return None if state is None else state.ready(x.shape, x.dtype, last)
         except TconvError:  # sizes or numbers do not fit: the parts raise their own errors
             return None
 
-    def _answer(
+    def _state(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool, settings: Any
-    ) -> Tensor | None:
+    ) -> _State | None:
         state = self._states.get(last)
         if state is None or not state.holds(tensors, settings):
             usual = all(tensor.dtype is x.dtype and tensor.is_cpu for tensor in tensors)
@@ -177,11 +190,7 @@ class Packed:
             versions, made = _versions(tensors), _packed(chain, activation, last)
             state = _State(tuple(tensors), versions, samples, settings, made, {})
             self._states[last] = state
-        source = x.detach().contiguous(memory_format=memory_format(x.dim(), last))
-        job, packed, bias = state.ready(source.shape, x.dtype, last)
-        target = empty(job)
-        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
-        return target
+        return state
 
 
 def _packed(chain: Any, activation: Activation, last: bool) -> Layer:

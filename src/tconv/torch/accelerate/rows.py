@@ -31,6 +31,7 @@ class Row:
     why: list[str] = field(default_factory=list)  #: why no more was done
     before: float | None = None  #: seconds, including the parts now fused into it
     after: float | None = None
+    decided: str = ""  #: what was timed or estimated, if there is a choice
     swap: Swap | None = None
     alone: Alone | None = None
     chains: list[Chain] = field(default_factory=list)
@@ -49,16 +50,22 @@ class Row:
     @property
     def layer(self) -> Any:
         """The layer of the row; None for an upsampling that stays."""
-        chain = self.chains[0] if self.chains else self.alone and self.alone.chain
-        return chain and chain.layer
+        return None if self.chain is None else self.chain.layer
+
+    @property
+    def chain(self) -> Chain | None:
+        """What computes the row if it goes as far as it can."""
+        return self.chains[0] if self.chains else None if self.alone is None else self.alone.chain
 
     def call(self, x: Tensor) -> Any:
         """The output of the row's parts for their layer's input."""
-        if not self.chains:
-            return self.layer(x)
-        chain = self.chains[0]
-        every: Any = (..., *(slice(None, None, f) for f in chain.factor or ()))
-        return chain(x[every])
+        return self.chains[0](self.given(x)) if self.chains else self.layer(x)
+
+    def given(self, x: Tensor) -> Tensor:
+        """The input of the row's first part, from that of its layer."""
+        factor = self.chains[0].factor if self.chains else None
+        every: Any = (..., *(slice(None, None, f) for f in factor or ()))
+        return x[every]
 
     def lowered(self, level: int, why: str) -> None:
         """Note what is no longer done, and why."""

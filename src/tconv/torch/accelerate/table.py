@@ -8,6 +8,7 @@ from types import TracebackType
 from torch import nn
 
 from tconv.documents import Document, Line, Section, Table, text
+from tconv.timing import Paired
 from tconv.torch.accelerate.rewriting import Rewriting
 from tconv.torch.accelerate.rows import Row
 
@@ -21,12 +22,21 @@ class Accelerated:
         """This changes nothing yet."""
         self.model = model
         self.rows = list(rows)
-        self.before: float | None = None  #: seconds of the whole model on the example
-        self.after: float | None = None
+        self.timed: Paired | None = None  #: seconds of the whole model on the example, before and after
         self.apart: float | None = None  #: difference of outputs, as a share of the largest
         self.tolerance: float | None = None
         self.notes: list[str] = []
         self._rewritings = list(rewritings)
+
+    @property
+    def before(self) -> float | None:
+        """Seconds of the whole model in the turn of the median ratio; None if it was not timed."""
+        return None if self.timed is None else self.timed.before[self.timed.turn]
+
+    @property
+    def after(self) -> float | None:
+        """Seconds of the accelerated model in that turn."""
+        return None if self.timed is None else self.timed.after[self.timed.turn]
 
     def do(self, levels: Sequence[int] | None = None) -> None:
         """Accelerate each row as far as possible, or up to `levels`."""
@@ -93,18 +103,24 @@ class Accelerated:
                 for row in self.rows
             ),
             kinds=("name", "code", "words", *(["number", "number"] if timed else [])),
-            notes=tuple(tuple(f"why no more: {why}" for why in row.why) for row in self.rows),
+            notes=tuple(
+                (*filter(None, [row.decided]), *(f"why no more: {why}" for why in row.why))
+                for row in self.rows
+            ),
         )
         return Document("", (Section("layers", "", (table, *map(Line, self._foot()))),))
 
     def _foot(self) -> list[str]:
         foot = []
-        if self.before is not None and self.after is not None:
+        if self.timed is not None:
+            before, after = _ms(self.before), _ms(self.after)
+            foot.append(f"whole model: {before} ms before, {after} after: {self.timed}")
+        if self.timed is not None or any(row.after is not None for row in self.rows):
+            foot.append("times: of the turn of the median ratio, in evaluation, without gradients")
+        if any("by estimate" in row.decided for row in self.rows):
             foot.append(
-                f"whole model: {_ms(self.before)} ms before, {_ms(self.after)} after: "
-                f"{self.before / self.after:.2f} times as fast"
+                "estimates: the plan's cost, against products at a third of the CPU's peak in PyTorch"
             )
-            foot.append("times: medians in turns, in evaluation, without gradients")
         if self.apart is not None:
             foot.append(f"outputs: differ by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
         return [*foot, *self.notes]
