@@ -27,6 +27,7 @@ CLASSES = {
     282: "tiger cat",
     285: "Egyptian cat",
     287: "lynx",
+    447: "binoculars",
     504: "coffee mug",
     550: "espresso maker",
     567: "frying pan",

@@ -12,7 +12,17 @@ import torch
 from tconv.demos.pictures import PICTURES, picture
 from tconv.demos.units.networks import EFFICIENTNET, VGG, Layer, Network, networks, wanted
 from tconv.demos.units.occlusion import SIDE, SQUARE, Occlusion, occlude
-from tconv.demos.units.patches import PATCHES, Maps, Shown, alike, candidates, prepared, projected, strongest
+from tconv.demos.units.patches import (
+    PATCHES,
+    Maps,
+    Patch,
+    Shown,
+    alike,
+    candidates,
+    prepared,
+    projected,
+    strongest,
+)
 from tconv.documents import terminal
 
 __all__ = ["LayerStudy", "Study", "UnitStudy", "study"]
@@ -86,18 +96,21 @@ def study(weights: Path | None, seed: int, end: float) -> Study:
                 tell("the gray square")
                 made.occlusions = _occlusions(network, end)
         ready = {id(each): _active(each, maps[each.network.name], drawn) for each in made.layers}
+        seconds: dict[int, float] = {}
         for number in range(UNITS):
-            started = time.monotonic()
             tell(f"unit {number + 1} of {UNITS} in every layer")
             for each in made.layers:
-                if number < len(ready[id(each)]):
-                    unit, patches = ready[id(each)][number]
-                    shown = tuple(
-                        projected(each.network, each.layer, unit, p, pictures[p.picture]) for p in patches
-                    )
-                    each.units.append(UnitStudy(unit, shown))
-            if time.monotonic() + 1.2 * (time.monotonic() - started) > end:
-                break
+                started = time.monotonic()
+                late = number > 0 and started + seconds.get(id(each), 0.0) > end
+                if late or number >= len(ready[id(each)]):
+                    continue
+                unit, found_patches = ready[id(each)][number]
+                shown = (
+                    projected(each.network, each.layer, unit, patch, pictures[patch.picture])
+                    for patch in found_patches
+                )
+                each.units.append(UnitStudy(unit, tuple(shown)))
+                seconds[id(each)] = time.monotonic() - started
     made.seconds = time.monotonic() - begin
     return made
 
@@ -107,7 +120,7 @@ def _channels(network: Network, layer: Layer) -> int:
     return int(next(iter(module.parameters())).shape[0])
 
 
-def _active(each: LayerStudy, maps: Maps, drawn: dict[str, list[int]]) -> list:  # type: ignore[type-arg]
+def _active(each: LayerStudy, maps: Maps, drawn: dict[str, list[int]]) -> list[tuple[int, list[Patch]]]:
     """The first units in the order of drawing that have all their patches."""
     found = []
     for index, unit in enumerate(drawn[f"{each.network.name} {each.layer.name}"]):
