@@ -85,3 +85,18 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TconvError, match="cannot make the folder"):
         make_folder(tmp_path / "a" / "b")
     assert make_folder(tmp_path / "c" / "d").is_dir()
+
+
+def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
+    """A renamed file would replace a device or a pipe, which for root may be /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name in ("pipe", "null"):
+        held = os.lstat(tmp_path / name)
+        with (
+            pytest.raises(TconvError, match=r"it is no regular file$"),
+            write_aside(tmp_path / name) as file,
+        ):
+            file.write(b"x")
+        assert os.lstat(tmp_path / name) == held
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe"]

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tconv.errors import TconvError, printable, unknown
+from tconv.errors import TconvError, clean, unknown
 
 __all__ = ["main", "make_parser"]
+
+_LONGEST = 1000  # characters of an error, which may repeat an argument
 
 MODULES = (
     "tconv.demos.commands",
@@ -64,7 +66,7 @@ class Parser(argparse.ArgumentParser):
             self.description = head
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {printable(message)} (see {self.prog} --help)", file=sys.stderr)
+        print(f"{self.prog}: {clean(message, _LONGEST)} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(2)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -155,5 +157,5 @@ def _help_format(prog: str) -> argparse.HelpFormatter:
 
 
 def _fault(args: argparse.Namespace, message: str) -> int:
-    print(f"tconv {args.command}: {printable(message)}", file=sys.stderr)
+    print(f"tconv {args.command}: {clean(message, _LONGEST)}", file=sys.stderr)
     return 2

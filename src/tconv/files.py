@@ -8,7 +8,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -16,9 +17,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, clean, said
 
-__all__ = ["alone", "aside", "check_file", "make_folder", "read_npy", "write_aside"]
+__all__ = ["alone", "aside", "check_file", "lock", "make_folder", "new_file", "read_npy", "write_aside"]
 
 
 @contextlib.contextmanager
@@ -41,10 +42,12 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """
     if not path.name:
         raise TconvError(f"cannot write {path}: it is a folder")
-    part = aside(path)
+    _check_target(path)
+    part = None
     try:
         _remove_abandoned(path)
-        with _opened(part) as raw:
+        with new_file(aside(path) for _ in repeat(None)) as raw:
+            part = Path(raw.name)
             guarded = _Guarded(raw)
             yield guarded  # type: ignore[misc]
             guarded.check()
@@ -52,12 +55,26 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(raw.fileno())
             os.replace(part, path)
         _sync_folder(path.parent)
-    except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise TconvError(f"cannot write {path}: {fault.strerror or fault}") from fault
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as fault:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        if isinstance(fault, OSError):
+            raise TconvError(f"cannot write {clean(path, 300)}: {fault.strerror or fault}") from fault
         raise
+
+
+def _check_target(path: Path) -> None:
+    """Refuse what a renamed file would replace: a folder, or for root a device such as /dev/null."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as fault:  # a name that no file can have is a ValueError
+        raise TconvError(f"cannot write {clean(path, 300)}: {said(fault)}") from None
+    if stat.S_ISDIR(mode):
+        raise TconvError(f"cannot write {clean(path, 300)}: it is a folder")
+    if not stat.S_ISREG(mode):
+        raise TconvError(f"cannot write {clean(path, 300)}: it is no regular file")
 
 
 def aside(path: Path) -> Path:
@@ -73,25 +90,37 @@ def _stem(path: Path) -> str:
 def _remove_abandoned(path: Path) -> None:
     """Remove what killed writers of ``path`` have left; a living one holds the lock of its file."""
     pattern = re.compile(rf"{re.escape(_stem(path))}[0-9a-f]{{12}}\.part")
-    for name in filter(pattern.fullmatch, os.listdir(path.parent)):
-        part = path.with_name(name)
-        with contextlib.suppress(OSError), open(part, "rb") as file:
-            if _lock(file.fileno()):
-                part.unlink()
+    remove_unlocked(path.with_name(name) for name in os.listdir(path.parent) if pattern.fullmatch(name))
 
 
-def _opened(part: Path) -> IO[bytes]:
-    """A new file that is locked, for as long as it is open, to say that it is not abandoned."""
-    while True:
-        file = open(part, "xb")  # noqa: SIM115  # the caller closes it
-        # Before the lock another writer may have taken it for abandoned: then it is removed, or about to be.
-        if _lock(file.fileno()) is not False and part.exists():
+def new_file(names: Iterable[Path]) -> IO[bytes]:
+    """A new file of the first name that is free; it is locked while it is open: somebody writes it."""
+    for name in names:
+        try:
+            file = open(name, "xb")  # noqa: SIM115  # the caller closes it
+        except FileExistsError:
+            continue
+        # Before the lock another writer may have taken it for abandoned: it is removed then, or about to be,
+        # by its name. So that name is not used again.
+        if lock(file.fileno()) is not False and name.exists():
             return file
         file.close()
-        part.unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
+    raise TconvError("no name is free")
 
 
-def _lock(descriptor: int) -> bool | None:
+def remove_unlocked(names: Iterable[Path]) -> None:
+    """Remove those of these files that nobody writes."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            if not stat.S_ISREG(os.lstat(name).st_mode):
+                continue
+            with open(name, "rb") as file:
+                if lock(file.fileno()) and os.path.samestat(os.fstat(file.fileno()), os.lstat(name)):
+                    name.unlink()
+
+
+def lock(descriptor: int) -> bool | None:
     """Lock an open file for as long as it is open; False where another process has done so.
 
     None where the file system has no locks, as some of a network: nobody knows who else is there.
@@ -127,7 +156,7 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as fault:
         raise TconvError(f"cannot open the folder {folder}: {fault.strerror or fault}") from fault
     try:
-        if _lock(descriptor) is False:
+        if lock(descriptor) is False:
             raise TconvError(f"{folder} is in use by another process; wait for it, or take another folder")
         yield
     finally:
@@ -147,8 +176,10 @@ def check_file(path: Path) -> None:
     """
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except (OSError, ValueError) as fault:  # a name that no file can have is a ValueError
+        raise TconvError(f"cannot read {clean(path, 300)}: {said(fault)}") from None
     if stat.S_ISDIR(mode):
         raise TconvError(f"{path} is a folder; a file would fit")
     if not stat.S_ISREG(mode):
@@ -215,6 +246,6 @@ def make_folder(path: Path) -> Path:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise TconvError(f"cannot make the folder {path}: {fault.strerror or fault}") from fault
+    except (OSError, ValueError) as fault:
+        raise TconvError(f"cannot make the folder {clean(path, 300)}: {said(fault)}") from fault
     return path

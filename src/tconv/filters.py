@@ -23,6 +23,7 @@ from typing import NamedTuple, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.errors import TconvError, unknown
 from tconv.geometry.normalize import whole
 
@@ -31,6 +32,7 @@ __all__ = ["FILTERS", "bicubic", "bilinear", "make", "nearest", "options"]
 Samples = npt.NDArray[np.float64]
 
 CUBIC = -0.75  # the free parameter of Keys' kernel, as PyTorch and OpenCV set it
+_MOST = 2**26  # taps: half a gigabyte
 
 
 class Filter(NamedTuple):
@@ -67,6 +69,7 @@ def _filter(name: str, factor: SupportsIndex) -> tuple[Filter, int]:
     return FILTERS[name], whole_factor
 
 
+@checked
 def options(name: str, factor: SupportsIndex) -> dict[str, int]:
     """The kernel, stride and padding with which the filter `name` makes the output input * factor.
 
@@ -81,6 +84,7 @@ def options(name: str, factor: SupportsIndex) -> dict[str, int]:
     return {"kernel": kernel, "stride": f, "padding": (kernel - f) // 2}
 
 
+@checked
 def make(name: str, factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """The filter `name` for whole `factor` >= 1 and `rank` 1 to 3 axes, of shape (k,) * rank.
 
@@ -90,11 +94,17 @@ def make(name: str, factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[n
     axes = whole("rank", rank)
     if not 1 <= axes <= 3:
         raise TconvError(f"{name} filter of rank {axes}; 1, 2 or 3 would fit")
+    if found.length(f) ** axes > _MOST:
+        raise TconvError(
+            f"{name} filter for factor {f} and {axes} axes: {found.length(f) ** axes:,} taps; "
+            f"up to {_MOST:,} would fit"
+        )
     taps = np.arange(found.length(f))
     line = found.value((taps - (len(taps) - 1) / 2) / f)
     return reduce(np.multiply.outer, [line] * axes)
 
 
+@checked
 def nearest(factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """Repeat every value `factor` times along each of `rank` axes: ones of shape (factor,) * rank.
 
@@ -105,6 +115,7 @@ def nearest(factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float6
     return make("nearest", factor, rank)
 
 
+@checked
 def bilinear(factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """Linear interpolation along each of `rank` axes, of shape (2*factor - factor % 2,) * rank.
 
@@ -118,6 +129,7 @@ def bilinear(factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float
     return make("bilinear", factor, rank)
 
 
+@checked
 def bicubic(factor: SupportsIndex, rank: SupportsIndex) -> npt.NDArray[np.float64]:
     """Cubic convolution (Keys 1981, a = -0.75) along each of `rank` axes, (4*factor - factor % 2,) * rank.
 

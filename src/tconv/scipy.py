@@ -29,6 +29,7 @@ try:
 except ImportError as fault:
     raise ImportError("tconv.scipy needs SciPy 1.11 or newer: pip install 'tconv[scipy]'") from fault
 
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import shown, whole
@@ -77,6 +78,7 @@ class _Convolution(LinearOperator):  # type: ignore[misc]
         return result.reshape(columns.shape[1], prod(result.shape[1:]) * shape[0]).T
 
 
+@checked
 def linear_operator(weight: npt.ArrayLike, geometry: Geometry | str) -> LinearOperator:
     """The convolution of a Geometry as a matrix A that is never stored.
 
@@ -142,6 +144,7 @@ _STOPPED = {
 }
 
 
+@checked
 def deconvolve(
     z: npt.ArrayLike,
     weight: npt.ArrayLike,

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tconv.errors import TconvError
+from tconv.arguments import checked
+from tconv.errors import TconvError, clean
 from tconv.geometry import Geometry
 
 __all__ = ["Arrays", "assert_same", "integer_arrays", "load_cases", "read_cases"]
@@ -31,6 +32,7 @@ class Arrays(NamedTuple):
     y: Array  #: (n, c_out, *output), for the adjoint and the weight gradient; not the output of x
 
 
+@checked
 def read_cases(text: str) -> list[tuple[str, Geometry]]:
     """The problems of a list: one NAME PROBLEM per line, `#` begins a comment; names must differ.
 
@@ -43,14 +45,15 @@ def read_cases(text: str) -> list[tuple[str, Geometry]]:
         if not name:
             continue
         if name in cases:
-            raise TconvError(f"line {number}: a second problem called {name!r}; give it another name")
+            raise TconvError(f"line {number}: a second problem called {clean(name)!r}; give it another name")
         try:
             cases[name] = Geometry.parse(problem)
         except TconvError as error:
-            raise TconvError(f"line {number}, {name!r}: {error}") from error
+            raise TconvError(f"line {number}, {clean(name)!r}: {error}") from error
     return list(cases.items())
 
 
+@checked
 def load_cases() -> list[tuple[str, Geometry]]:
     """The problems of tconv's own list, cases.txt, as (name, Geometry).
 
@@ -60,12 +63,15 @@ def load_cases() -> list[tuple[str, Geometry]]:
     return read_cases(files("tconv").joinpath("cases.txt").read_text(encoding="utf-8"))
 
 
+@checked
 def integer_arrays(geometry: Geometry, dtype: npt.DTypeLike = np.float32, seed: int = 0) -> Arrays:
     """Small whole numbers, never 0, so that a missing term shows and every sum is exact in float32.
 
     Magnitudes are at most 3, so an output is at most 9 * c_in/g * taps + 3: the result is the same for every
     order of summation.  Complex data has whole real and imaginary parts, unsigned data 1 to 3.
     """
+    if seed < 0:
+        raise TconvError(f"seed={seed}; 0 or more would fit")
     rng = np.random.default_rng(seed)
     kind = np.dtype(dtype)
     values = np.array([1, 2, 3] if kind.kind == "u" else [-3, -2, -1, 1, 2, 3])
@@ -82,6 +88,7 @@ def integer_arrays(geometry: Geometry, dtype: npt.DTypeLike = np.float32, seed: 
     )
 
 
+@checked
 def assert_same(actual: npt.ArrayLike, expected: npt.ArrayLike, *, signed_zeros: bool = False) -> None:
     """Raise AssertionError unless both have the same shape, dtype and bits.
 

@@ -306,3 +306,10 @@ class TestWhatIsTaken:
         path.write_bytes(content)
         with pytest.raises(TconvError, match=r"x\.npy is not a complete \.npy file"):
             follow(TENSORFLOW, str(path), "ones")
+
+
+def test_a_kernel_that_slides_over_itself_for_minutes_is_refused() -> None:
+    g = Geometry.parse("n1 c1>1 i1 k250000")
+    with pytest.raises(TconvError, match="62,500,000,000 visits of taps to outputs are too many"):
+        tconv.explain(g, values=("ones", "ones"))
+    assert tconv.explain(Geometry.parse("n1 c1>1 i1 k300"), values=("ones", "ones")).sections

@@ -101,3 +101,28 @@ def test_a_dictionary_that_occurs_twice_is_read_and_saved(tmp_path: Path) -> Non
     found = diagnose(tmp_path / "state.pt", layers={"ema.up": PROBLEM})
     (layer,) = found.layers
     assert np.array_equal(layer.layer.weight, np.ones((4, 2, 4, 4)))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_key_that_takes_forever_to_hash_is_refused(zipped: bool, tmp_path: Path) -> None:
+    def saved(times: int) -> Path:
+        path = tmp_path / f"{times}.pt"
+        # Its hash must not be taken here either: the pickle is put together by hand.
+        marked = {"up.weight": weight(), "marked": 1}
+        torch.save(marked, path, _use_new_zipfile_serialization=zipped)
+        whole = path.read_bytes()
+        twice = b"h\xf0h\xf0\x86q\xf0" * times
+        deep = b"(X\x01\x00\x00\x00aq\xf0" + twice + b"t"  # all of them, in one tuple
+        old = b"X\x06\x00\x00\x00marked"
+        if not zipped:
+            path.write_bytes(whole.replace(old, deep, 1))
+            return path
+        with zipfile.ZipFile(path) as held, zipfile.ZipFile(tmp_path / f"{times}z.pt", "w") as made:
+            for entry in held.infolist():
+                data = held.read(entry)
+                made.writestr(entry.filename, data.replace(old, deep, 1) if old in data else data)
+        return tmp_path / f"{times}z.pt"
+
+    assert diagnose(saved(3), layers={"up": PROBLEM}).layers
+    with pytest.raises(TconvError, match="a tuple in it stands for more than 1,000,000 values"):
+        diagnose(saved(60), layers={"up": PROBLEM})

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 
 from tconv import TconvError
 from tconv.cli import main
-from tconv.onnx import read
+from tconv.onnx import inspect, read
 from tests.helpers import PATIENCE
 from tests.onnx.growing import calling, cycle, doubling, doubling_calls, function, nested, node, wide_shapes
 from tests.onnx.helpers import layer, model_proto, refused, saved
@@ -103,10 +103,25 @@ def _wide() -> onnx.ModelProto:
     return proto
 
 
+def _doubled() -> onnx.ModelProto:
+    proto = layer()
+    proto.graph.initializer.append(proto.graph.initializer[0])
+    return proto
+
+
+def _sparse_in_a_function() -> onnx.ModelProto:
+    values = helper.make_tensor("v", onnx.TensorProto.FLOAT, [1], [1.0])
+    sparse = helper.make_sparse_tensor(values, helper.make_tensor("i", onnx.TensorProto.INT64, [1], [0]), [4])
+    steps = [node("Constant", [], ["c"], sparse_value=sparse), node("Add", ["a", "c"], ["b"])]
+    return calling(helper.make_function("d", "f", ["a"], ["b"], steps, [helper.make_opsetid("", 18)]))
+
+
 BROKEN: dict[str, tuple[Callable[[], onnx.ModelProto | bytes], str]] = {
     "cycle": (cycle, "b is read before it is defined: a cycle, or a wrong order"),
     "made nowhere": (lambda: model_proto([node("Relu", ["z"], ["y"])], {"x": [1]}), "z is not defined"),
     "no output": (lambda: model_proto([node("Relu", ["x"], ["z"])], {"x": [1]}), "y is not defined in it"),
+    "two initializers of one name": (_doubled, "graph: two initializers of the name w"),
+    "sparse in a function": (_sparse_in_a_function, "it has sparse tensors, which are not supported"),
     "made twice": (_twice, "y is defined twice"),
     "function of itself": (lambda: calling(function("f", "f")), "function f calls itself"),
     "functions of each other": (
@@ -290,3 +305,23 @@ def _varint(number: int) -> bytes:
         groups.append(number & 127 | 128)
         number >>= 7
     return bytes([*groups, number])
+
+
+def test_more_layers_than_can_be_examined_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tconv.models.onnx.reader._MOST", 3)
+    names = [f"x{i}" for i in range(5)]
+    for many in (3, 4):
+        steps = [
+            node("ConvTranspose", [names[i], "w"], [names[i + 1] if i < many - 1 else "y"])
+            for i in range(many)
+        ]
+        path = tmp_path / f"{many}.onnx"
+        weights = {"w": np.ones((1, 1, 1, 1), np.float32)}
+        path.write_bytes(model_proto(steps, {"x0": [1, 1, 4, 4]}, weights=weights).SerializeToString())
+        if many == 3:
+            assert len(inspect(path).layers) == 3
+        else:
+            with pytest.raises(TconvError, match="4 convolutions; up to 3 can be examined"):
+                inspect(path)

@@ -148,3 +148,11 @@ def test_a_fault_of_ours_is_not_hidden(
     monkeypatch.setattr(module._Handler, "do_GET", broken)
     assert ask(port, PAGE) == b""
     assert "a fault" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["another method", "no address", "many headers", "a long address"])
+def test_answers_of_the_base_class_have_our_headers_too(port: int, name: str) -> None:
+    head = ask(port, NONSENSE[name]).partition(b"\r\n\r\n")[0]
+    if head.startswith(b"HTTP/"):  # a request of HTTP/0.9 has an answer without headers
+        assert b"Content-Security-Policy: default-src 'none'" in head
+        assert b"X-Content-Type-Options: nosniff" in head

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import nibabel
@@ -313,3 +315,20 @@ def test_camvid() -> None:
     picture, label = data.split("val")[0]
     assert (picture.shape, label.shape) == ((360, 480, 3), (360, 480))
     assert set(np.unique(label)) <= {*range(11), IGNORED}
+
+
+@pytest.mark.parametrize("kind", [2, 6])  # RGB and RGBA of PNG
+def test_colours_of_16_bits_are_refused(tmp_path: Path, kind: int) -> None:
+    """Pillow would keep their upper 8 bits: of a camera's 12 bits that is almost black."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">L", len(data)) + name + data + struct.pack(">L", zlib.crc32(name + data))
+
+    depth = {2: 3, 6: 4}[kind]
+    rows = (b"\0" + np.full(4 * depth, 4000, ">u2").tobytes()) * 4
+    head = struct.pack(">2L5B", 4, 4, 16, kind, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    for read in (read_picture, size_of):
+        with pytest.raises(TconvError, match="16 bits for each colour; 8, or gray of 16, would fit"):
+            read(tmp_path / "deep.png")

@@ -20,7 +20,8 @@ from tconv.train.module import Segmenter
 from tconv.train.palette import palette
 from tconv.train.pictures import read_picture, to_channels
 from tconv.train.predict import Predicted, overlay, predict, scores
-from tests.train.helpers import CLASSES, fill_disk
+from tconv.train.run import fit
+from tests.train.helpers import CLASSES, SETTINGS, fill_disk, write_folder
 
 
 def lively(**dials: Any) -> Segmenter:
@@ -219,3 +220,27 @@ def test_a_full_disk_leaves_no_half_file(
     with pytest.raises(TconvError, match=r"cannot write .*p0-overlay.png: No space left on device"):
         predict_all(trained, folder, tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["p0-label.png"]
+
+
+def test_classes_are_drawn_in_the_colours_of_their_labels(tmp_path: Path) -> None:
+    """From classes.txt into the checkpoint, and from there into labels, overlay and legend."""
+    own = np.array([[10, 20, 30], [200, 60, 5], [0, 90, 160]], np.uint8)
+    data = write_folder(tmp_path / "data")
+    lines = [f"{name} {' '.join(map(str, colour))}" for name, colour in zip(CLASSES, own, strict=True)]
+    (data / "classes.txt").write_text("\n".join([*lines, "ignored 255 255 255"]) + "\n")
+    table = np.full((256, 3), 255, np.uint8)
+    table[:3] = own
+    for path in data.glob("*/labels/*.png"):
+        Image.fromarray(table[np.asarray(Image.open(path))]).save(path)
+    net = fit(data, tmp_path / "run", **{**SETTINGS, "epochs": 1}).last
+    picture = data / "test" / "images" / "p1.png"
+    (found,) = predict(net, [picture], tmp_path / "out")
+    with Image.open(found.label) as image:
+        labels, colours = np.asarray(image), np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(colours, own[labels])
+    drawn, below = np.asarray(Image.open(found.overlay).convert("RGB")), np.asarray(Image.open(picture))
+    height, width = labels.shape
+    half = (below.astype(np.float32) + own[labels]) / 2
+    np.testing.assert_allclose(drawn[:height, :width], half, atol=0.51)
+    for index in np.unique(labels):
+        assert (drawn[height:] == own[index]).all(-1).any()

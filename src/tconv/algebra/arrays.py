@@ -50,15 +50,15 @@ def checked_groups(weight: Array, groups: int) -> int:
     return number
 
 
-def check_room(values: int, before: int) -> None:
-    """Refuse weights of more than 2^26 values, if they are more than four times as many as `before`.
+def check_room(values: int, before: int, most: int = _MOST_VALUES) -> None:
+    """Refuse weights of more than `most` values (2^26), if they are more than four times as many as `before`.
 
     >>> check_room(2**40, 9)
     Traceback (most recent call last):
         ...
     tconv.errors.TconvError: 1,099,511,627,776 weights for 9 now; up to 67,108,864 would fit
     """
-    most = max(_MOST_VALUES, 4 * before)
+    most = max(most, 4 * before)
     if values > most:
         raise TconvError(f"{values:,} weights for {before:,} now; up to {most:,} would fit")
 

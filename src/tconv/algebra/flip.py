@@ -15,6 +15,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, counts, read_weight
 from tconv.algebra.merge import exchanged
+from tconv.arguments import checked
 from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs, per_axis
 
 __all__ = ["Flipped", "flip_stride_one"]
@@ -27,6 +28,7 @@ class Flipped(NamedTuple):
     padding: Sides  #: negative ones crop the input
 
 
+@checked
 def flip_stride_one(
     weight: Array,
     padding: Padding = 0,

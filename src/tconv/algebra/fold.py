@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, checked_groups, read_weight, rounded, wide
+from tconv.arguments import checked
 from tconv.errors import TconvError
 
 __all__ = ["Affine", "batchnorm", "fold_affine", "fold_batchnorm", "scale_inputs", "scale_outputs"]
 
 
+@checked
 def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
     """Weights of the layer that multiplies output channel o by scale[o]: a(x) W = x (a W).
 
@@ -43,6 +45,7 @@ def scale_outputs(weight: Array, scale: Array, groups: int = 1, *, transposed: b
     return rounded(result, array)
 
 
+@checked
 def scale_inputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bool = True) -> Array:
     """Weights of the layer that multiplies input channel c by scale[c] first.
 
@@ -54,6 +57,7 @@ def scale_inputs(weight: Array, scale: Array, groups: int = 1, *, transposed: bo
     return scale_outputs(weight, scale, groups, transposed=not transposed)
 
 
+@checked
 def fold_batchnorm(
     weight: Array,
     bias: Array | None,

@@ -17,24 +17,31 @@ from typing import Any
 
 import numpy as np
 
-from tconv.algebra.arrays import Array, checked_groups, counts, read_weight, rounded, wide
+from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight, rounded, wide
+from tconv.arguments import checked
 from tconv.errors import TconvError
-from tconv.geometry.axis import Axis
-from tconv.geometry.normalize import PerAxis
+from tconv.geometry.normalize import PerAxis, shown
 
 __all__ = ["constant_response", "equal_phase_gains", "phase_gains", "phase_taps", "ripple"]
 
 
-def _members(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis) -> list[list[list[int]]]:
-    """The taps of each residue, axis by axis."""
+def _members(
+    kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis
+) -> tuple[tuple[int, ...], list[dict[int, list[int]]]]:
+    """The strides, and axis by axis the taps of each residue that has some."""
+    if not 1 <= len(kernel) <= 3 or min(kernel) < 1:
+        raise TconvError(f"kernel={shown(kernel)}; 1 to 3 axes of at least 1 would fit")
     strides = counts("stride", stride, len(kernel))
     dilations = counts("dilation", dilation, len(kernel))
-    return [
-        [[tap for tap, _ in phase.taps] for phase in Axis(1, k, s, 0, 0, 0, d).phases()]
-        for k, s, d in zip(kernel, strides, dilations, strict=True)
-    ]
+    check_room(max(prod(strides), *kernel), 1)
+    axes: list[dict[int, list[int]]] = [{} for _ in kernel]
+    for residues, k, s, d in zip(axes, kernel, strides, dilations, strict=True):
+        for tap in range(k):
+            residues.setdefault(tap * d % s, []).append(tap)
+    return strides, axes
 
 
+@checked
 def phase_gains(weight: Array, stride: PerAxis, dilation: PerAxis = 1) -> Array:
     """The sum of each phase's taps, for every channel pair.
 
@@ -50,11 +57,18 @@ def phase_gains(weight: Array, stride: PerAxis, dilation: PerAxis = 1) -> Array:
     """
     array = read_weight(weight)
     total = wide(array)
-    for axis, residues in enumerate(_members(array.shape[2:], stride, dilation), 2):
-        total = np.stack([total.take(taps, axis).sum(axis) for taps in residues], axis)
+    strides, members = _members(array.shape[2:], stride, dilation)
+    check_room(prod(array.shape[:2]) * prod(strides), array.size)
+    for axis, (s, residues) in enumerate(zip(strides, members, strict=True), 2):
+        gains = np.zeros((*total.shape[:axis], s, *total.shape[axis + 1 :]), total.dtype)
+        along = np.moveaxis(gains, axis, 0)
+        for residue, taps in residues.items():
+            along[residue] = total.take(taps, axis).sum(axis)
+        total = gains
     return total
 
 
+@checked
 def phase_taps(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis = 1) -> Array:
     """How many taps each phase has: the coverage of an output far from the borders.
 
@@ -62,13 +76,16 @@ def phase_taps(kernel: tuple[int, ...], stride: PerAxis, dilation: PerAxis = 1) 
     array([[4, 2],
            [2, 1]])
     """
-    lines = [[len(taps) for taps in residues] for residues in _members(kernel, stride, dilation)]
     found = np.array(1)
-    for line in lines:
+    for s, residues in zip(*_members(kernel, stride, dilation), strict=True):
+        line = np.zeros(s, int)
+        for residue, taps in residues.items():
+            line[residue] = len(taps)
         found = np.multiply.outer(found, line)
     return found
 
 
+@checked
 def constant_response(weight: Array, stride: PerAxis, dilation: PerAxis = 1, groups: int = 1) -> Array:
     """The layer's response to ones in every input channel, phase by phase, away from the borders.
 
@@ -85,6 +102,7 @@ def constant_response(weight: Array, stride: PerAxis, dilation: PerAxis = 1, gro
     return per_group.reshape(-1, *gains.shape[2:])
 
 
+@checked
 def ripple(gains: Array) -> float:
     """How far gains are from flat: the share of their root mean square that varies with the phase, 0 to 1.
 
@@ -105,6 +123,7 @@ def ripple(gains: Array) -> float:
     return (varying / power) ** 0.5 if power else 0.0
 
 
+@checked
 def equal_phase_gains(
     weight: Array, stride: PerAxis, dilation: PerAxis = 1, *, gain: Array | None = None
 ) -> Array:
@@ -135,7 +154,7 @@ def equal_phase_gains(
     """
     array = read_weight(weight)
     kernel = array.shape[2:]
-    members = _members(kernel, stride, dilation)
+    _, members = _members(kernel, stride, dilation)
     taps = phase_taps(kernel, stride, dilation)
     if not taps.all():
         raise TconvError(
@@ -152,7 +171,15 @@ def equal_phase_gains(
         shares = lcm(*taps.ravel().tolist()) // taps  # whole numbers as 1/n_r, so that Fractions stay exact
         wanted = (gains * shares).sum(tuple(range(2, result.ndim))) / shares.sum()
     else:
-        wanted = np.broadcast_to(np.asarray(gain), array.shape[:2])
+        try:
+            wanted = np.broadcast_to(gain, array.shape[:2]).astype(
+                result.dtype, casting="same_kind", copy=False
+            )
+        except (TypeError, ValueError):
+            raise TconvError(
+                f"gain is {gain.dtype} of shape {gain.shape} for weights of {array.dtype}; real numbers of "
+                f"shape {array.shape[:2]} would fit"
+            ) from None
     for phase in product(*map(range, taps.shape)):
         of_phase: Any = (..., *phase)
         change = (wanted - gains[of_phase]) / taps[phase]

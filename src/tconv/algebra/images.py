@@ -25,6 +25,7 @@ from math import ceil, log
 import numpy as np
 
 from tconv.algebra.arrays import Array, counts, read_weight, wide
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry.normalize import PerAxis
 
@@ -33,6 +34,7 @@ __all__ = ["image_share"]
 _SMALLEST = 1e-17  # correlations below it change no digit of a float64
 
 
+@checked
 def image_share(weight: Array, stride: PerAxis, dilation: PerAxis = 1, correlation: float = 0.0) -> float:
     """The share of the output's power that lies in images, 0 to 1, over all channel pairs together.
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from functools import reduce
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from tconv import filters
-from tconv.algebra.arrays import Array, counts, read_weight
+from tconv.algebra.arrays import Array, check_room, counts, read_weight
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry.normalize import PerAxis
 
 __all__ = ["bilinear", "icnr"]
 
+_MOST = 2**31  # values: 16 GiB of float64
 
+
+@checked
 def icnr(small: Array, stride: PerAxis) -> Array:
     """Weights with which every phase starts as the same filter `small`: no checkerboard at the start.
 
@@ -29,11 +34,14 @@ def icnr(small: Array, stride: PerAxis) -> Array:
     array([[[1., 1., 2., 2.]]])
     """
     result = read_weight(small)
-    for axis, s in enumerate(counts("stride", stride, result.ndim - 2), 2):
+    strides = counts("stride", stride, result.ndim - 2)
+    check_room(result.size * prod(strides), result.size, _MOST)
+    for axis, s in enumerate(strides, 2):
         result = result.repeat(s, axis)
     return result
 
 
+@checked
 def bilinear(shape: tuple[int, ...], factor: int | None = None) -> npt.NDArray[np.float64]:
     """Weights that upsample every channel bilinearly and separately: the start of FCN's layers.
 
@@ -54,6 +62,7 @@ def bilinear(shape: tuple[int, ...], factor: int | None = None) -> npt.NDArray[n
     """
     if not 3 <= len(shape) <= 5 or shape[1] < 1 or shape[0] % shape[1]:
         raise TconvError(f"weight has shape {shape}; (c, c/groups, *kernel), 1 to 3 kernel axes, would fit")
+    check_room(prod(shape), 1, _MOST)
     lines = [filters.bilinear(_factor(k, factor), 1) for k in shape[2:]]
     weight = np.zeros(shape)
     every = np.arange(shape[0])

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight, rounded, wide
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs
 
@@ -54,6 +55,7 @@ class Convolution(NamedTuple):
     padding: Sides
 
 
+@checked
 def merge_nearest(
     weight: Array, factor: PerAxis, padding: Padding = 0, dilation: PerAxis = 1, groups: int = 1
 ) -> Merged:
@@ -116,6 +118,7 @@ def _along(weight: Array, axis: int, factor: int, dilation: int) -> Array:
     return np.moveaxis(spread, -1, axis)
 
 
+@checked
 def split_nearest(
     weight: Array,
     stride: PerAxis,

@@ -19,6 +19,7 @@ import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, read_weight
 from tconv.algebra.merge import exchanged
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry.normalize import Padding, padding_pairs, whole
 
@@ -35,6 +36,7 @@ class Frames(NamedTuple):
     crop: tuple[int, int]
 
 
+@checked
 def to_frames(weight: Array, stride: int, padding: Padding = 0, groups: int = 1) -> Frames:
     """The matrix, pieces and crop that equal a transposed convolution of one axis, for every length.
 

@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, counts
+from tconv.arguments import checked
+from tconv.errors import TconvError
 from tconv.geometry.normalize import PerAxis, Sides
 
 __all__ = ["Lines", "Resize", "linear_resize", "resize_lines"]
@@ -53,6 +55,7 @@ class Lines(NamedTuple):
         return tuple(line.size for line in self.lines)
 
 
+@checked
 def linear_resize(factor: PerAxis, axes: int, *, centred: bool = True) -> Resize:
     """The edge padding and transposed convolution that equal a linear resize by `factor`, borders included.
 
@@ -75,6 +78,8 @@ def resize_lines(factor: PerAxis, axes: int, *, centred: bool = True) -> Lines:
     >>> resize_lines(3, 2).shape
     (5, 5)
     """
+    if not 1 <= axes <= 3:
+        raise TconvError(f"axes={axes}; 1, 2 or 3 would fit")
     factors = counts("factor", factor, axes)
     check_room(math.prod(2 * f for f in factors), 1)
     lines = [_line(f, centred) for f in factors]

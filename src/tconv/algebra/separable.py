@@ -14,11 +14,13 @@ from functools import reduce
 import numpy as np
 
 from tconv.algebra.arrays import Array, read_weight, rounded, wide
+from tconv.arguments import checked
 from tconv.errors import TconvError
 
 __all__ = ["split_axes"]
 
 
+@checked
 def split_axes(weight: Array) -> tuple[Array, ...]:
     """One factor per axis, whose outer product is `weight` for each pair of channels.
 

@@ -22,14 +22,16 @@ kernel ((k-1)e + 1) s with lo = ((k-1)e - a) s and hi = ((k-1)e - b) s; zeros at
 from __future__ import annotations
 
 from math import gcd, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
 from tconv.algebra.merge import Merged, exchanged
+from tconv.arguments import checked
 from tconv.errors import TconvError
-from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs
+from tconv.geometry.normalize import Padding, PerAxis, Sides, padding_pairs, shown
 
 __all__ = [
     "Phases",
@@ -105,6 +107,7 @@ def phases(
     return Phases(*zip(*lines, strict=True))
 
 
+@checked
 def to_subpixel(
     weight: Array,
     stride: PerAxis,
@@ -180,24 +183,39 @@ def _phases_apart(
     return np.moveaxis(made, (0, 1), (1 + axis, 3 + 2 * axis))
 
 
-def channels_last(shuffled: Array, blocks: tuple[int, ...]) -> Array:
+@checked
+def channels_last(shuffled: npt.NDArray[Any], blocks: tuple[int, ...]) -> Array:
     """Channel order (phase, o) instead of (o, phase) along axis 0: "DCR" of ONNX's DepthToSpace, not "CRD".
 
     >>> channels_last(np.array(["a0", "a1", "b0", "b1"]), (2,))
     array(['a0', 'b0', 'a1', 'b1'], dtype='<U2')
     """
+    _check_blocks(shuffled, blocks)
     return shuffled.reshape(-1, prod(blocks), *shuffled.shape[1:]).swapaxes(0, 1).reshape(shuffled.shape)
 
 
-def channels_first(shuffled: Array, blocks: tuple[int, ...]) -> Array:
+@checked
+def channels_first(shuffled: npt.NDArray[Any], blocks: tuple[int, ...]) -> Array:
     """The inverse of `channels_last`: from order (phase, o) to (o, phase).
 
     >>> channels_first(np.array(["a0", "b0", "a1", "b1"]), (2,))
     array(['a0', 'a1', 'b0', 'b1'], dtype='<U2')
     """
+    _check_blocks(shuffled, blocks)
     return shuffled.reshape(prod(blocks), -1, *shuffled.shape[1:]).swapaxes(0, 1).reshape(shuffled.shape)
 
 
+def _check_blocks(shuffled: Array, blocks: tuple[int, ...]) -> None:
+    """Whether the channels along axis 0 are whole blocks."""
+    of = prod(blocks)
+    if not shuffled.ndim or min(blocks, default=1) < 1 or shuffled.shape[0] % of:
+        raise TconvError(
+            f"an array of shape {shuffled.shape} for blocks {shown(blocks)}; (channels, ...), of a number of "
+            f"channels that {max(of, 1)} divides, would fit"
+        )
+
+
+@checked
 def from_subpixel(
     weight: Array, stride: PerAxis, padding: Padding = 0, dilation: PerAxis = 1, groups: int = 1
 ) -> Merged:

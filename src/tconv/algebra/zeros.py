@@ -12,12 +12,14 @@ from math import prod
 import numpy as np
 
 from tconv.algebra.arrays import Array, check_room, checked_groups, counts, read_weight
+from tconv.arguments import checked
 from tconv.errors import TconvError
 from tconv.geometry.normalize import PerAxis, per_axis
 
 __all__ = ["append_taps", "dense_groups", "spread_dilation"]
 
 
+@checked
 def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
     """The kernel of d(k-1) + 1 taps that without dilation equals `weight` with dilation d.
 
@@ -33,6 +35,7 @@ def spread_dilation(weight: Array, dilation: PerAxis) -> Array:
     return result
 
 
+@checked
 def append_taps(weight: Array, extra: PerAxis) -> Array:
     """`weight` with `extra` taps of zero after its last: the layer's output grows at the end by d * extra.
 
@@ -50,6 +53,7 @@ def append_taps(weight: Array, extra: PerAxis) -> Array:
     return np.pad(array, [(0, 0), (0, 0), *((0, e) for e in added)])
 
 
+@checked
 def dense_groups(weight: Array, groups: int) -> Array:
     """The weights of one group that equal `groups` groups: blocks on the diagonal, zeros elsewhere.
 

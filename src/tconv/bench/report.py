@@ -14,6 +14,7 @@ from typing import Any
 from tconv.bench.turns import Result
 from tconv.documents import Document, Line, Section, Table, markdown
 from tconv.errors import TconvError
+from tconv.files import check_file
 
 __all__ = [
     "BEST",
@@ -106,6 +107,7 @@ class Record:
         Raises:
             TconvError: the file is not the result of a run.
         """
+        check_file(path)
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             layers = [Result(**layer) for layer in record["layers"]]
@@ -114,7 +116,7 @@ class Record:
             if missing:
                 raise ValueError(f"its machine lacks {', '.join(sorted(missing))}")
             return cls(facts, record["engines"], layers)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TconvError(f"{path} is not a result of `tconv bench --json`: {error}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.arguments import checked
 from tconv.diagnosis import coverage, structure, weights
 from tconv.diagnosis.data import TOLERANCE, DiagnosisData, Examined
 from tconv.diagnosis.findings import Finding, in_order
@@ -43,6 +45,7 @@ class Diagnosis(DiagnosisData):
         """The report as one self-contained HTML page; needs Jinja2."""
         return html.render(document(self, page=True))
 
+    @checked
     def fix(self, how: str = "gains", *, seed: int = 0, names: tuple[str, ...] = ()) -> dict[str, Array]:
         """New weights, by layer name.
 
@@ -69,6 +72,7 @@ class Diagnosis(DiagnosisData):
             names=names,
         )
 
+    @checked
     def write(self, path: Path, fixed_weights: Mapping[str, Array]) -> None:
         """Write a copy of the file with these weights, to a temporary file that is then renamed.
 
@@ -193,7 +197,7 @@ def _model(
     how: str,
 ) -> Model:
     is_file = isinstance(what, Path) or (
-        isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or Path(what).is_file())
+        isinstance(what, str) and (Path(what).suffix.lower() in SUFFIXES or os.path.isfile(what))
     )
     if is_file and not isinstance(what, Geometry):
         if weight is not None:

@@ -105,6 +105,8 @@ def fixed(
     if all(layer.weight is None for layer, _ in examined):
         for layer, _ in examined:
             _held(layer)
+    if seed < 0:
+        raise TconvError(f"seed={seed}; 0 or more would fit")
     fix, random = FIXES[how], np.random.default_rng(seed)
     made = {
         layer.name: fix.make(layer, random)

@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.drawing.coverage import coverage
 from tconv.drawing.filter import filter
 from tconv.drawing.matrix import matrix
@@ -70,6 +71,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
 )
 
 
+@checked
 def draw(
     geometry: Geometry, view: str = "stamp", *, weights: npt.ArrayLike | None = None, animated: bool = False
 ) -> Picture:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
 from tconv.drawing.shapes import Polygon, Rect, Shape, Stroke, Text
@@ -21,9 +22,11 @@ __all__ = ["gif", "png"]
 
 _FINER = 3  # each pixel is the mean of this many squared
 _BASELINE = 0.36  # of the font's size, from the middle of the capital letters down
+_MOST = 2**25  # pixels: 900 MiB while they are drawn
 _LAST = 3.0  # how many times as long the last frame stays
 
 
+@checked
 def png(picture: Picture, theme: Theme = "light", scale: float = 2) -> bytes:
     """The picture as a PNG with `scale` pixels per unit; of an animation, the last frame."""
     canvas = _Canvas(picture, theme, scale)
@@ -38,6 +41,7 @@ def png(picture: Picture, theme: Theme = "light", scale: float = 2) -> bytes:
     return out.getvalue()
 
 
+@checked
 def gif(picture: Picture, theme: Theme = "light", scale: float = 1) -> bytes:
     """The picture as a GIF that plays in a loop; a single frame if nothing is animated."""
     canvas = _Canvas(picture, theme, scale)
@@ -100,6 +104,11 @@ class _Canvas:
     """An image `_FINER` times as large as requested, and the shapes drawn on it."""
 
     def __init__(self, picture: Picture, theme: Theme, scale: float) -> None:
+        pixels = picture.width * picture.height * scale * scale
+        if not (scale > 0 and 1 <= pixels <= _MOST):
+            raise TconvError(
+                f"scale={scale} makes {pixels:.3g} pixels; a number that makes up to {_MOST:,} would fit"
+            )
         self.theme = theme
         self.unit = scale * _FINER
         self.size = round(picture.width * scale), round(picture.height * scale)

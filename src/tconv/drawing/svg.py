@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
+from tconv.arguments import checked
 from tconv.drawing.palette import Theme, colour
 from tconv.drawing.picture import Picture
 from tconv.drawing.shapes import Polygon, Rect, Shape, Stroke, Text
@@ -17,6 +18,7 @@ _FONT = "Aileron, Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 _BASELINE = 0.36  # of the font's size, from the middle of the capital letters down
 
 
+@checked
 def svg(picture: Picture, theme: Theme | None = None) -> str:
     """The picture as an SVG document; without a `theme`, the reader's preference decides.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tconv import filters
+from tconv.arguments import checked
 from tconv.drawing.picture import sizes
 from tconv.errors import TconvError, unknown
 from tconv.files import read_npy
@@ -20,6 +22,7 @@ __all__ = ["load", "pairs"]
 _LARGEST = 1e100  # sums of products must stay finite
 
 
+@checked
 def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
     """The filter of `tconv.filters` of that name for the stride, or the array of a .npy file.
 
@@ -38,7 +41,7 @@ def load(name: str, geometry: Geometry) -> npt.NDArray[Any]:
         )
         return result
     path = Path(name)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not os.path.exists(path):
         raise unknown("weights", name, [*filters.FILTERS, "FILE.npy"], " as a filter or file")
     return read_npy(path)
 

@@ -127,6 +127,9 @@ def _sizes(g: Geometry) -> Iterator[tuple[str, int, int]]:
     yield "phases", prod(g.stride), 100_000
     yield "multiplications", g.macs, 600_000
     yield "outputs", prod(g.output_shape), 600_000
+    # In all but the stamp a tap visits every cell, also those where it meets no input.
+    visits = g.batch * g.in_channels * g.weight_shape[1] * prod(g.kernel) * prod(g.output)
+    yield "visits of taps to outputs", visits, 50_000_000
     yield "cells with inserted zeros", g.batch * g.in_channels * stretched, 600_000
 
 

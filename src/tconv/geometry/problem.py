@@ -224,7 +224,7 @@ class Geometry(Options):
             axis = self.axis(a)
             sizes = range(axis.smallest_output, axis.smallest_output + axis.padding_choices)
             if wanted not in sizes:
-                reached = [size for size in sizes if size > 0]
+                reached = range(max(1, sizes.start), sizes.stop)
                 raise TconvError(
                     f"{spelling.write(self, leave_out='o')}: output size {wanted} on axis {a} cannot be "
                     f"reached from input size {axis.input}; {range_text(reached)} can"

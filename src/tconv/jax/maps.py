@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from tconv.errors import TconvError
+from tconv.errors import TconvError, said
 from tconv.geometry.normalize import Padding, PerAxis
 from tconv.jax.call_cache import MapCall
 from tconv.jax.primitives import apply
@@ -124,15 +124,18 @@ def _map(map: MapName, source: Any, weight: Any, bias: Any, options: Options) ->
         raise TconvError(
             f"bias has shape {operands[2].shape}; ({channels},), one number per output channel, would fit"
         )
-    if batched:
-        return apply(job, *operands)  # type: ignore[no-any-return]
-    return apply(job, x[None], *operands[1:])[0]  # type: ignore[no-any-return]
+    try:
+        if batched:
+            return apply(job, *operands)  # type: ignore[no-any-return]
+        return apply(job, x[None], *operands[1:])[0]  # type: ignore[no-any-return]
+    except jax.errors.JaxRuntimeError as fault:  # of a call that is not compiled: no memory for the output
+        raise TconvError(f"{geometry}: {said(fault)}") from None
 
 
 def _array(name: str, value: Any) -> jax.Array:
     try:
         return jnp.asarray(value)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise TconvError(f"{name} is a {type(value).__name__}; an array would fit") from error
 
 

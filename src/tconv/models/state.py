@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +13,7 @@ from tconv.geometry import Geometry
 from tconv.models.archive import Archive
 from tconv.models.layer import ModelLayer
 from tconv.models.model import Model
+from tconv.models.pickles import check_pickles
 
 __all__ = ["load_plain", "read"]
 
@@ -30,8 +32,13 @@ def load_plain(path: Path) -> Any:
 
     with open(path, "rb") as file:
         zipped = file.read(2) == b"PK"
+        if not zipped:
+            file.seek(0)
+            check_pickles(file)
     if zipped:
-        Archive(path)
+        archive = Archive(path)
+        if "data.pkl" in archive:
+            check_pickles(io.BytesIO(archive.read("data.pkl")))
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -22,6 +22,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from tconv.arguments import checked
 from tconv.errors import TconvError, unknown
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
 from tconv.nets.backbones import PLANS, Backbone
@@ -29,6 +30,8 @@ from tconv.nets.grid import Grid
 from tconv.nets.upsampling import grid_after, upsampler
 
 __all__ = ["FCN", "Copied"]
+
+_MOST = 10_000  # classes, or channels of a picture or of the first stage
 
 #: The strides whose scores are fused, deepest first, before stride 1.
 STRIDES = {"fcn32s": (32,), "fcn16s": (32, 16), "fcn8s": (32, 16, 8), "fcn8s-atonce": (32, 16, 8)}
@@ -73,6 +76,7 @@ class FCN(nn.Module):
     32
     """
 
+    @checked
     def __init__(
         self,
         num_classes: int,
@@ -88,9 +92,10 @@ class FCN(nn.Module):
         _check("net", net, NETS)
         _check("backbone", backbone, BACKBONES)
         _check("upsampling", upsampling, UPSAMPLINGS)
-        for name, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-            if count < 1:
-                raise TconvError(f"FCN: {name}={count} is too few; at least 1 would fit")
+        for name, count in (("num_classes", num_classes), ("in_channels", in_channels), ("width", width)):
+            if count is not None and not 1 <= count <= _MOST:
+                much = "few; at least 1" if count < 1 else f"many; at most {_MOST:,}"
+                raise TconvError(f"FCN: {name}={count} is too {much} would fit")
         self.num_classes, self.in_channels = num_classes, in_channels
         self.net, self.upsampling = net, upsampling
         self.strides = STRIDES[net]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tconv.arguments import checked
 from tconv.models.onnx import reader
 from tconv.models.onnx.file import write
 from tconv.models.onnx.layers import transposed
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Inspection", "Refused", "Report", "constant", "inspect", "read", "rewrite", "transposed", "write"]
 
 
+@checked
 def read(path: str | os.PathLike[str]) -> ir.Model:
     """The model in a file; external tensors are located and their size is checked; they are read on use.
 

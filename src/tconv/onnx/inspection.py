@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tconv.arguments import checked
 from tconv.diagnosis import Diagnosis
 from tconv.diagnosis.diagnose import examine
 from tconv.documents import Document, html, text
 from tconv.errors import TconvError, clean
+from tconv.geometry.normalize import shown
 from tconv.models import Model, ModelLayer
 from tconv.models.onnx.nodes import quiet
 from tconv.models.onnx.reader import of_ir, read
@@ -46,6 +48,7 @@ class Inspection(InspectionData):
         return html.render(report.document(self, page=True))
 
 
+@checked
 def inspect(
     what: Any,
     *,
@@ -75,6 +78,11 @@ def inspect(
     elif isinstance(what, str | os.PathLike):
         model = read(what, sizes=sizes, input=input)
     else:
+        if not any(base.__module__.startswith("onnx_ir") for base in type(what).__mro__):
+            raise TconvError(
+                f"what={shown(what)} is a {type(what).__name__}; a file, a model of onnx_ir or a module of "
+                "PyTorch would fit"
+            )
         model = of_ir(what, what.graph.name or "model", sizes=sizes, input=input)
     with quiet():
         return _inspect_model(model)

@@ -107,7 +107,7 @@ def geometry_of(
     batch, channels, *sizes = shape if batched else (1, *shape)
     groups = options.groups
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise TconvError(f"groups={groups!r}; an int of at least 1 would fit")
+        raise TconvError(f"groups={shown(groups)}; an int of at least 1 would fit")
     expected = weight_shape[0] if map == "conv_transpose" else weight_shape[1] * groups
     if channels != expected:
         raise TconvError(

@@ -76,13 +76,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         status, suffix, content = self._found()
         self.send_response(status)
-        for header, value in _HEADERS.items():
-            self.send_header(header, value)
         self.send_header("Content-Type", _TYPES[suffix])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if body:
             self.wfile.write(content)
+
+    def end_headers(self) -> None:
+        """With the headers of every answer, also of those of the base class, such as 501."""
+        for header, value in _HEADERS.items():
+            self.send_header(header, value)
+        super().end_headers()
 
     def _found(self) -> tuple[HTTPStatus, str, bytes]:
         """Status, suffix and content of what is asked for."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tconv import algebra
+from tconv.errors import TconvError
 
 __all__ = ["bilinear_"]
 
@@ -34,6 +35,8 @@ def bilinear_(weight: Tensor, factor: int | None = None) -> Tensor:
             [[0.0000, 0.0000, 0.0000, 0.0000],
              [0.2500, 0.7500, 0.7500, 0.2500]]])
     """
+    if not isinstance(weight, Tensor):
+        raise TconvError(f"weight is a {type(weight).__name__}; a torch.Tensor would fit")
     start = torch.from_numpy(algebra.bilinear(tuple(weight.shape), factor))
     with torch.no_grad():
         return weight.copy_(start)

@@ -11,13 +11,13 @@ from torch.nn.modules.conv import _LazyConvXdMixin
 
 from tconv.planning import Activation
 from tconv.torch.errors import raising_runtime_errors
+from tconv.torch.layer_options import check_channels, checked_parameters
 from tconv.torch.modules import (
     ConvTranspose1d,
     ConvTranspose2d,
     ConvTranspose3d,
     Mode,
     Pairs,
-    check_channels,
 )
 
 __all__ = ["LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d"]
@@ -29,6 +29,7 @@ class _Lazy(_LazyConvXdMixin):
     @raising_runtime_errors
     def _uninitialized(self: Any, out_channels: int, bias: bool, device: Any, dtype: Any) -> None:
         check_channels(0, out_channels, self.groups)
+        bias = checked_parameters(bias, device, dtype)
         self.out_channels = out_channels
         where: dict[str, Any] = {"device": device, "dtype": dtype}
         self.weight = UninitializedParameter(**where)

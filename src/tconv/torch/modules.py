@@ -10,19 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn.common_types import _size_1_t, _size_2_t, _size_3_t
 
 from tconv.errors import TconvError, unknown
-from tconv.geometry.normalize import padding_pairs, per_axis
+from tconv.geometry.normalize import padding_pairs, per_axis, shown, whole
 from tconv.planning import Activation
 from tconv.torch.activations import activate, checked
 from tconv.torch.call_cache import nested
 from tconv.torch.errors import TensorError, raising_runtime_errors
 from tconv.torch.functional import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from tconv.torch.layer_options import check_channels, check_size, checked_parameters, each_axis
 from tconv.torch.padding import MODES, folded, in_numbers
 
-__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs", "check_channels"]
+__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "Mode", "Pairs"]
 
 Mode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 Pairs: TypeAlias = str | Sequence[tuple[int, int]]
@@ -31,6 +33,7 @@ Pairs: TypeAlias = str | Sequence[tuple[int, int]]
 class _Layer:
     """What these layers have in addition to PyTorch's; the next base class is PyTorch's layer."""
 
+    _axes: ClassVar[int]
     _call: ClassVar[Callable[..., Tensor]]
     padding_mode: Mode
     #: For pickles that are older than these options.
@@ -44,13 +47,24 @@ class _Layer:
         dtype: Any, output_size: Any, activation: Any,
     ) -> None:  # fmt: skip
         words = ("zeros", *MODES)
-        if padding_mode not in words:
+        if not isinstance(padding_mode, str) or padding_mode not in words:
             raise unknown("padding_mode=", padding_mode, words)
         check_channels(*channels, groups)
+        kernel_size, stride, extra, dilation = (
+            each_axis(name, value, type(self)._axes)
+            for name, value in (
+                ("kernel_size", kernel_size),
+                ("stride", stride),
+                ("output_padding", output_padding),
+                ("dilation", dilation),
+            )
+        )
+        check_size(channels, kernel_size)
+        bias = checked_parameters(bias, device, dtype)
         theirs = not isinstance(padding, str) and not nested(padding)
         super().__init__(  # type: ignore[call-arg]
-            *channels, kernel_size, stride, padding if theirs else 0, output_padding,
-            groups, bias, dilation, "zeros", device, dtype,
+            *channels, kernel_size, stride, each_axis("padding", padding, type(self)._axes) if theirs else 0,
+            extra, groups, bias, dilation, "zeros", device, dtype,
         )  # fmt: skip
         axes = len(self.kernel_size)
         if not theirs:
@@ -112,26 +126,23 @@ class _Layer:
         )
 
 
-def check_channels(in_channels: int, out_channels: int, groups: int) -> None:
-    """Refuse what PyTorch's layers refuse, naming the values."""
-    if groups < 1 or in_channels % groups or out_channels % groups:
-        raise TconvError(
-            f"in_channels={in_channels} and out_channels={out_channels} do not divide into groups={groups}; "
-            "groups that divide both would fit"
-        )
-
-
 def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
     """The output padding that gives these sizes."""
     axes = len(layer.kernel_size)
     sizes = input.shape[-axes:]
     if not isinstance(output_size, tuple | list):
-        raise TconvError(f"{layer}: output_size={output_size!r} is not a tuple; one size per axis would fit")
+        raise TconvError(
+            f"{layer}: output_size={shown(output_size)} is no tuple; one size per axis would fit"
+        )
     if len(output_size) not in (axes, input.dim()):
         raise TconvError(
             f"{layer}: output_size={output_size!r} has {len(output_size)} elements; "
             f"{axes} or {input.dim()} elements would fit an input of shape {tuple(input.shape)}"
         )
+    if not torch.compiler.is_compiling():  # where sizes may be symbols
+        for size in output_size:
+            if not isinstance(size, torch.SymInt):
+                whole("output_size", size)
     wanted = list(output_size)[-axes:]
     sides = padding_pairs(layer.padding, layer.kernel_size, layer.stride, layer.dilation)
     each = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, sides, strict=True))
@@ -148,6 +159,7 @@ def _extra(layer: Any, input: Tensor, output_size: Sequence[int]) -> tuple[int, 
 class ConvTranspose1d(_Layer, nn.ConvTranspose1d):
     """A layer over one axis, in place of torch.nn.ConvTranspose1d; see `ConvTranspose2d`."""
 
+    _axes = 1
     _call = staticmethod(conv_transpose1d)
 
     def __init__(
@@ -197,6 +209,7 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
     torch.Size([1, 8, 10, 10])
     """
 
+    _axes = 2
     _call = staticmethod(conv_transpose2d)
 
     def __init__(
@@ -245,6 +258,7 @@ class ConvTranspose2d(_Layer, nn.ConvTranspose2d):
 class ConvTranspose3d(_Layer, nn.ConvTranspose3d):
     """A layer over three axes, in place of torch.nn.ConvTranspose3d; see `ConvTranspose2d`."""
 
+    _axes = 3
     _call = staticmethod(conv_transpose3d)
 
     def __init__(

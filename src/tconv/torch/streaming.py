@@ -96,6 +96,8 @@ class StreamingConvTranspose1d(nn.Module):
         Raises:
             TconvError: a chunk that does not fit the layer, or not the chunks before it.
         """
+        if not isinstance(chunk, Tensor):
+            raise TconvError(f"a chunk that is a {type(chunk).__name__}; a torch.Tensor would fit")
         state = self._state or self._begun(chunk)
         _check_chunk(chunk, state.kept)
         inputs = torch.cat([state.kept, chunk], -1)

@@ -44,6 +44,7 @@ class Brain:
 
     name = "brain"
     classes = ("background", "CSF", "grey matter", "white matter")
+    colours: tuple[tuple[int, int, int], ...] = ()
     channels = 1
 
     def __init__(self) -> None:

@@ -44,6 +44,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     wanted = (*DESCRIPTION, *(name for name in Settings.__annotations__ if name not in DESCRIPTION))
     if isinstance(settings, dict):
         settings.setdefault("ignore", None)  # runs of older versions had no choice
+        settings.setdefault("colours", None)
     missing = [key for key in wanted if not isinstance(settings, dict) or key not in settings]
     if "state_dict" not in whole:
         missing.append("state_dict")
@@ -69,6 +70,9 @@ def _check(settings: dict[str, Any]) -> None:
     names = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
     if not names or not 2 <= len(classes) <= 255:
         raise TconvError(f"classes={shown(classes)}; a list of 2 to 255 names would fit")
+    colours = settings["colours"]
+    if colours is not None and not _are_colours(colours, len(classes)):
+        raise TconvError(f"colours={shown(colours)}; a list of {len(classes)} colours [r, g, b] would fit")
     if type(channels) is not int or channels not in (1, 3):
         raise TconvError(f"in_channels={shown(channels)}; 1 or 3 would fit")
     for name in ("mean", "deviation"):
@@ -79,6 +83,15 @@ def _check(settings: dict[str, Any]) -> None:
     if not isinstance(settings["augment"], bool):
         raise TconvError(f"augment={shown(settings['augment'])}; True or False would fit")
     checked({name: settings[name] for name in Settings.__annotations__}, ranks=1)  # type: ignore[arg-type]
+
+
+def _are_colours(colours: Any, count: int) -> bool:
+    return (
+        isinstance(colours, list)
+        and len(colours) == count
+        and all(isinstance(each, list) and len(each) == 3 for each in colours)
+        and all(type(part) is int and 0 <= part <= 255 for each in colours for part in each)
+    )
 
 
 def load_segmenter(path: str | Path) -> Segmenter:

@@ -48,6 +48,10 @@ class Data(Protocol):
         """The name of each class index."""
 
     @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """The colour of each class in labels; none where labels hold class indices."""
+
+    @property
     def channels(self) -> int:
         """1 for gray pictures, 3 for RGB."""
 
@@ -94,6 +98,7 @@ class Folder:
         self.path = path
         self.labelling = read_classes(path / "classes.txt", ignore)
         self.classes = self.labelling.classes
+        self.colours = self.labelling.colours
         self.channels = 1 if self._all_gray() else 3
 
     def splits(self) -> list[str]:

@@ -20,6 +20,7 @@ from tconv.nets.classifier import read_vgg16
 from tconv.nets.fcn import FCN
 from tconv.train.batches import Normalisation
 from tconv.train.measures import Measures, measures
+from tconv.train.palette import palette
 from tconv.train.pictures import IGNORED
 
 __all__ = ["Segmenter"]
@@ -28,7 +29,8 @@ __all__ = ["Segmenter"]
 class Segmenter(lightning.LightningModule):
     """A network and its training; every argument is a plain value and stored in the checkpoint.
 
-    ``net``, ``backbone``, ``upsampling``: see `tconv.nets.fcn.FCN`. ``classes``: their names. ``mean`` and
+    ``net``, ``backbone``, ``upsampling``: see `tconv.nets.fcn.FCN`. ``classes``: their names;
+    ``colours``: [r, g, b] of each, in labels and in predictions; None for `palette`'s. ``mean`` and
     ``deviation``: the normalisation of pictures (0..1). ``lr``: the first learning rate of AdamW; it
     rises linearly over the first twentieth of the steps and then falls to 0 along half a cosine over
     ``epochs``. ``batch``, ``crop``, ``augment`` and ``ignore`` are kept for the record and for ``--resume``.
@@ -51,10 +53,12 @@ class Segmenter(lightning.LightningModule):
         augment: bool,
         seed: int,
         ignore: int | None = None,
+        colours: list[list[int]] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.classes = tuple(classes)
+        self.colours = np.array(colours, np.uint8) if colours else palette(classes)
         self.in_channels = in_channels
         self.normalisation = Normalisation(tuple(mean), tuple(deviation))
         self.lr, self.seed = lr, seed

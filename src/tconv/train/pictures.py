@@ -116,9 +116,16 @@ def _opened(path: Path) -> Iterator[Any]:
             # Whatever is wrong with the data around the pixels, they are read.
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
             with Image.open(path) as image:
+                _check_depth(image)
                 yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:
         raise _unreadable(path, fault) from fault
+
+
+def _check_depth(image: Any) -> None:
+    """Refuse colours of 16 bits, of which Pillow drops the lower half: 12 bits would be almost black."""
+    if not image.mode.startswith(("I", "F")) and any(";16" in str(tile[3]) for tile in image.tile):
+        raise ValueError("it has 16 bits for each colour; 8, or gray of 16, would fit")
 
 
 def _orientation(image: Any) -> int:

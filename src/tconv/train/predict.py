@@ -113,13 +113,18 @@ def _within(part: slice, window: slice) -> slice:
     return slice(part.start - window.start, part.stop - window.start)
 
 
-def overlay(picture: Picture, labels: npt.NDArray[np.uint8], classes: Sequence[str]) -> npt.NDArray[np.uint8]:
+def overlay(
+    picture: Picture,
+    labels: npt.NDArray[np.uint8],
+    classes: Sequence[str],
+    colours: npt.NDArray[np.uint8] | None = None,
+) -> npt.NDArray[np.uint8]:
     """A picture (height, width, 1 or 3; 0..1) under the half-transparent colours of its labels, as RGB
     bytes."""
-    colours = palette(classes)[labels].astype(np.float32)
+    drawn_in = (palette(classes) if colours is None else colours)[labels].astype(np.float32)
     drawn = np.array([name.lower() not in BLANK for name in classes])[labels][:, :, None]
     base = to_channels(picture, 3) * 255
-    return np.where(drawn, (base + colours) / 2, base).round().astype(np.uint8)
+    return np.where(drawn, (base + drawn_in) / 2, base).round().astype(np.uint8)
 
 
 def _write(
@@ -129,11 +134,13 @@ def _write(
 
     labels = found.argmax(0).numpy().astype(np.uint8)
     indexed = Image.fromarray(labels, mode="P")
-    indexed.putpalette(palette(segmenter.classes).tobytes())
+    indexed.putpalette(segmenter.colours.tobytes())
     there = np.unique(labels)
     names = [segmenter.classes[index] for index in there]
     blended = Image.fromarray(
-        with_legend(overlay(picture, labels, segmenter.classes), names, palette(segmenter.classes)[there])
+        with_legend(
+            overlay(picture, labels, segmenter.classes, segmenter.colours), names, segmenter.colours[there]
+        )
     )
     files = {kind: out / f"{path.stem}-{kind}.png" for kind in ("label", "overlay")}
     for kind, image in (("label", indexed), ("overlay", blended)):

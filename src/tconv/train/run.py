@@ -173,6 +173,7 @@ def _fresh(
         "in_channels": data.channels,
         "mean": mean,
         "deviation": deviation,
+        "colours": [list(colour) for colour in data.colours] or None,
     }
     segmenter = Segmenter(**described, **settings)
     if weights is not None:

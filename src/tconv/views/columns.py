@@ -11,12 +11,14 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, at, crop, expect, full_size
 
 __all__ = ["col2im"]
 
 
+@checked
 def col2im(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution as GEMM with the transposed weights, then col2im; group by group.
 

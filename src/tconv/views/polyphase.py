@@ -12,12 +12,14 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, at, expect, mix
 
 __all__ = ["phases"]
 
 
+@checked
 def phases(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution as interleaved stride-1 correlations of the input.
 

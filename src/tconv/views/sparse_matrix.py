@@ -14,10 +14,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
+from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, expect
 
 __all__ = ["Triplets", "apply_triplets", "matrix", "triplets"]
+
+
+_MOST = 2**28  # rows of a product
 
 
 class Triplets(NamedTuple):
@@ -46,6 +51,7 @@ def _positions(geometry: Geometry) -> tuple[Array, Array, Array]:
     return rows, cols, taps
 
 
+@checked
 def triplets(kernel: npt.ArrayLike, geometry: Geometry) -> Triplets:
     """C^T of one channel pair, prod(output) x prod(input), from its kernel of shape `geometry.kernel`.
 
@@ -62,15 +68,27 @@ def triplets(kernel: npt.ArrayLike, geometry: Geometry) -> Triplets:
     return Triplets(rows, cols, kernel_.ravel()[taps])
 
 
+@checked
 def apply_triplets(transposed: Triplets, vector: npt.ArrayLike, size: int) -> Array:
     """The product, with `size` rows: out[rows[j]] += vals[j] * vector[cols[j]]; (inputs,) or (inputs, m)."""
     vector_ = np.asarray(vector)
     rows, cols, vals = transposed
+    if (
+        not rows.shape == cols.shape == vals.shape == (rows.size,)
+        or not rows.dtype.kind == cols.dtype.kind == "i"
+    ):
+        raise TconvError("rows, cols and vals: three lines of one length would fit, the first two of indices")
+    least = max(int(cols.max(initial=-1)) + 1, 1)
+    if not vector_.ndim or vector_.shape[0] < least:
+        raise TconvError(f"vector has shape {vector_.shape}; at least {least} rows would fit")
+    if not rows.max(initial=-1) < size <= _MOST:
+        raise TconvError(f"size={size}; {rows.max(initial=-1) + 1} to {_MOST} would fit")
     product = np.zeros((size, *vector_.shape[1:]), np.result_type(vals, vector_))
     np.add.at(product, rows, vals.reshape(-1, *(1,) * (vector_.ndim - 1)) * vector_[cols])
     return product
 
 
+@checked
 def matrix(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution as C^T times the flattened input, one matrix per pair of channels.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, at, crop, expect, full_size, split_channels, split_weight, uncrop
 
@@ -29,6 +30,7 @@ def _windows(geometry: Geometry) -> Iterator[tuple[Any, Any]]:
         yield at(*position), at(*window)
 
 
+@checked
 def scatter(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution as a stamp: every input adds its multiple of the kernel to its window.
 
@@ -45,6 +47,7 @@ def scatter(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Arra
     return crop(full, geometry)
 
 
+@checked
 def gather(y: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """The convolution whose transpose `scatter` is: every window, times the kernel, is summed into its input.
 
@@ -62,6 +65,7 @@ def gather(y: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array
     return x
 
 
+@checked
 def correlate(x: npt.ArrayLike, y: npt.ArrayLike, geometry: Geometry) -> Array:
     """The gradient of the weights: every input, times its window, is summed into the kernel.
 

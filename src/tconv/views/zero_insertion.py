@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tconv.arguments import checked
 from tconv.geometry import Geometry
 from tconv.views.arrays import Array, at, expect, split_channels, split_weight
 
@@ -32,6 +33,7 @@ def pad(x: Array, around: tuple[tuple[int, int], ...]) -> Array:
     return np.asarray(padded[at(*kept)])
 
 
+@checked
 def zeros(x: npt.ArrayLike, weight: npt.ArrayLike, geometry: Geometry) -> Array:
     """Transposed convolution by zero insertion, padding, and sliding the kernel turned by 180 degrees.
 

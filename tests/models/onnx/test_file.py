@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +47,12 @@ def _outside(folder: Path) -> Path:
 def test_data_outside_are_read_when_used_and_written_beside_the_copy(tmp_path: Path) -> None:
     read = ours.read(_outside(tmp_path / "in"))
     (tmp_path / "out").mkdir()
-    for _ in range(2):  # over what it wrote itself, too
-        ours.write(read, tmp_path / "out" / "copy.onnx")
+    ours.write(read, tmp_path / "out" / "copy.onnx")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["copy.onnx", "copy.onnx.data"]
+    ours.write(read, tmp_path / "out" / "copy.onnx")  # over what it wrote itself: no file is written over
+    data, model = sorted((path.name for path in (tmp_path / "out").iterdir()), key=len, reverse=True)
+    assert model == "copy.onnx"
+    assert re.fullmatch(r"copy\.onnx\.[0-9a-f]{12}\.data", data)
     (layer_before,) = ours.transposed(read)
     (layer_after,) = ours.transposed(ours.read(tmp_path / "out" / "copy.onnx"))
     np.testing.assert_array_equal(layer_after.weight, layer_before.weight)
@@ -195,3 +201,39 @@ def test_every_type_of_tensor_is_measured_rightly(tmp_path: Path, kind: str, raw
     else:
         assert found is not None
         assert found.astype(np.complex64).tolist() == values
+
+
+_WRITER = """
+import sys, time, onnx_ir as ir
+from tconv.models.onnx import file
+model, number, end = file.read(sys.argv[1]), float(sys.argv[3]), time.time() + 6
+for value in model.graph.initializers.values():
+    value.const_value = ir.tensor(value.const_value.numpy() * 0 + number, name=value.name)
+file.LARGEST = 3000  # so that it takes two files
+while time.time() < end:
+    model.graph.doc_string = str(number)
+    file.write(model, sys.argv[2])
+"""
+
+
+def test_a_reader_never_sees_a_model_with_the_data_of_another(tmp_path: Path) -> None:
+    source, path = _outside(tmp_path / "in"), tmp_path / "out" / "copy.onnx"
+    path.parent.mkdir()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, source, path, str(number)]) for number in (1, 2, 3)
+    ]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        try:
+            proto = onnx.load(path)
+        except (FileNotFoundError, RuntimeError, onnx.checker.ValidationError):  # replaced meanwhile
+            continue
+        numbers = {float(n) for w in proto.graph.initializer for n in np.unique(numpy_helper.to_array(w))}
+        assert numbers == {float(proto.graph.doc_string)}
+        seen |= numbers
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    assert seen == {1.0, 2.0, 3.0}
+    onnx.load(path)  # whoever was last has left both files
+    assert len(list(path.parent.iterdir())) <= 4  # and a writer in progress may have kept another's
+    ours.write(ours.read(source), path)
+    assert len(list(path.parent.iterdir())) == 2

@@ -12,7 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tconv import TconvError
 from tconv.diagnosis import diagnose
+from tconv.models.onnx.nodes import walk
 from tconv.models.onnx.reader import read
+from tconv.models.onnx.weights import put
 from tests.onnx.helpers import info, model_proto, run, saved
 
 RANDOM = np.random.default_rng(4)
@@ -206,3 +208,24 @@ def test_a_chain_of_identities_is_followed_only_so_far(tmp_path: Path, many: int
     proto = model_proto([*chain, up(f"v{many}")], {"x": X.shape}, weights={"v0": WEIGHT})
     (layer,) = read(saved(proto, tmp_path)).layers
     assert (layer.weight is not None) == read_
+
+
+def test_a_model_is_walked_once_for_all_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each: that would be the square of their number."""
+    many, walks = 40, []
+    nodes = [up(y=f"y{i}", name="up") for i in range(many)] + [helper.make_node("Neg", ["w"], ["n"])]
+    names = [f"y{i}" for i in range(many)]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_proto(nodes, {"x": X.shape}, names, {"w": WEIGHT}).SerializeToString())
+    found = read(path)
+
+    def counted(model: Any) -> Any:
+        walks.append(1)
+        return walk(model)
+
+    monkeypatch.setattr("tconv.models.onnx.weights.walk", counted)
+    changed = found.onnx.clone()
+    put(changed, dict.fromkeys(found.layers, NEW))
+    assert len(walks) < 5
+    made = [str(node.inputs[1].name) for node in changed.graph if node.op_type == "ConvTranspose"]
+    assert len(set(made)) == many

@@ -6,11 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from tconv.arguments import checked
 from tconv.errors import TconvError, said
-from tconv.files import aside, write_aside
-from tconv.models.onnx import guards
+from tconv.files import write_aside
+from tconv.models.onnx import guards, pair
 from tconv.models.onnx.guards import LARGEST
 from tconv.models.onnx.nodes import FIXED, quiet, tensors, tensors_of, walk
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = ["files_beside", "in_one_piece", "read", "serialized", "write"]
+
+_PAGE = 4096  # bytes
 
 
 def read(path: str | os.PathLike[str]) -> ir.Model:
@@ -55,11 +58,13 @@ def read(path: str | os.PathLike[str]) -> ir.Model:
     return model
 
 
+@checked
 def write(model: ir.Model, path: str | os.PathLike[str]) -> None:
     """Write a model to a temporary file and rename it.
 
-    Its tensors go to a second file, `path` + ".data", if they were external before, or if the model is over
-    2 GB, which a file of this format cannot hold.
+    Its tensors go to a second file if they were external before, or if the model is over 2 GB, which a file
+    of this format cannot hold. It is `path` + ".data"; where a model is replaced, which somebody may be
+    reading, there are 12 hexadecimal digits in front of ".data". The data of the replaced model are removed.
 
     Raises:
         TconvError: the file cannot be written, or its data would replace those of the model that was read.
@@ -155,15 +160,14 @@ def _inside(tensor: Any) -> Any:
 def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
     """Write the large tensors to one file, then the model that points to it.
 
-    The model's file is renamed last, and one that it replaces is removed first: at no moment is a model
-    next to data of another one.
+    Each writing has a data file of its own, which no other writing touches: whatever model is at `path`, also
+    while several are written, the data that it names are those that were written with it.
     """
     import onnx_ir as ir
 
-    data = path.with_name(path.name + ".data")
-    part = aside(data)
-    if any(source.exists() and data.exists() and source.samefile(data) for source in sources):
-        raise TconvError(f"cannot write {path}: {data.name} holds the data of the model that was read")
+    for old in pair.data_of(path):
+        if any(source.exists() and source.samefile(old) for source in sources):
+            raise TconvError(f"cannot write {path}: {old.name} holds the data of the model that was read")
     values = [
         value
         for graph in model.graphs()
@@ -172,28 +176,26 @@ def _write_in_two(model: ir.Model, path: Path, sources: set[Path]) -> None:
         and (value.const_value.nbytes >= 1024 or isinstance(value.const_value, ir.ExternalTensor))
     ]
     kept = [value.const_value for value in values]
-    try:
-        with quiet():
-            made = ir.external_data.convert_tensors_to_external(
-                [tensor for tensor in kept if tensor is not None], path.parent or ".", part.name
-            )
-        for value, tensor in zip(values, made, strict=True):
+
+    def data(file: IO[bytes], name: str) -> bytes:
+        for value, tensor in zip(values, kept, strict=True):
+            assert tensor is not None
+            shape = ir.Shape(tensor.shape.numpy())
+            file.seek(-file.tell() % _PAGE, os.SEEK_CUR)  # so that it can be mapped into memory
+            offset = file.tell()
+            file.write(tensor.tobytes())
             value.const_value = ir.ExternalTensor(
-                data.name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name,
+                name, offset, file.tell() - offset, tensor.dtype, shape=shape, name=tensor.name or "",
                 base_dir=path.parent,
             )  # fmt: skip
-        text = serialized(model, path)
-        with write_aside(path) as file:
-            file.write(text)
-            if data.exists():
-                path.unlink(missing_ok=True)
-            os.replace(part, data)
+        return serialized(model, path)
+
+    try:
+        pair.write_pair(path, data)
     except (OSError, ValueError) as fault:
         if isinstance(fault, TconvError):
             raise
         raise TconvError(f"cannot write {path}: {said(fault)}") from fault
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
         for value, held in zip(values, kept, strict=True):
             value.const_value = held

@@ -6,6 +6,7 @@ undefined names) would cost memory, time or a crash in the libraries that follow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -125,18 +126,19 @@ def check(model: ModelProto, path: Path, *, data: bool = True) -> None:
 
 def _sparse(model: ModelProto) -> bool:
     return any(
-        graph.sparse_initializer
-        or any(a.HasField("sparse_tensor") or a.sparse_tensors for n in graph.node for a in n.attribute)
-        for graph in _graphs(model.graph)
+        getattr(body, "sparse_initializer", ())
+        or any(a.HasField("sparse_tensor") or a.sparse_tensors for n in body.node for a in n.attribute)
+        for whole in (model.graph, *model.functions)
+        for body in _bodies(whole)
     )
 
 
-def _graphs(graph: Any) -> Iterator[Any]:
-    """A graph and all graphs within it; protobuf itself refuses a nesting of a hundred."""
-    yield graph
-    for node in graph.node:
+def _bodies(body: Any) -> Iterator[Any]:
+    """A graph or a function, and all graphs within it; protobuf itself refuses a nesting of a hundred."""
+    yield body
+    for node in body.node:
         for _, inner in subgraphs(node):
-            yield from _graphs(inner)
+            yield from _bodies(inner)
 
 
 def _opsets(held: Any) -> dict[str, int]:
@@ -163,7 +165,11 @@ def _check_graph(
     inputs = [value.name for value in graph.input]
     if len(set(inputs)) != len(inputs):
         raise TconvError(f"{place}: two inputs of the same name")
-    inside = {*inputs, *(tensor.name for tensor in graph.initializer)}
+    constants = [tensor.name for tensor in graph.initializer]
+    if len(set(constants)) != len(constants):
+        twice = next(name for name, times in Counter(constants).items() if times > 1)
+        raise TconvError(f"{place}: two initializers of the name {clean(twice)}")
+    inside = {*inputs, *constants}
     check_text(graph.name, graph.doc_string, *inside)
     for value in (*graph.input, *graph.output, *graph.value_info):
         check_text(value.name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tconv.algebra.arrays import Array
+from tconv.arguments import checked
 from tconv.conventions.onnx_options import ConvOptions
 from tconv.errors import TconvError, clean
 from tconv.models.convolutions import conv_layer
@@ -30,6 +31,7 @@ _SHARED, _SMALL = (
 ORIGIN = "tconv.origin"
 
 
+@checked
 def transposed(model: ir.Model) -> list[ModelLayer]:
     """Every ConvTranspose of a model: in its graph, in subgraphs and in functions, in the file's order.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
+from tconv.arguments import checked
 from tconv.errors import TconvError, clean, said
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ def opset_at(model: ir.Model, where: str) -> int:
     for function in model.functions.values():
         if f"{where}/".startswith(f"{_place(function)}/"):
             imports = function.opset_imports
+    return opset_of(imports)
+
+
+def opset_of(imports: Mapping[str, int]) -> int:
+    """The version of ONNX's own operators among the imports of a model or a function."""
     return int(imports.get("", imports.get("ai.onnx", 1)))
 
 
@@ -117,6 +123,7 @@ def sizes_of(value: ir.Value | None) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) and size > 0 else None for size in value.shape)
 
 
+@checked
 def constant(value: ir.Value | None) -> Array | None:
     """The array behind a value: an initializer or a Constant node, also through Identity; None if computed.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tconv.algebra.arrays import Array
-from tconv.errors import said
+from tconv.errors import TconvError, clean, said
 from tconv.models.layer import Origin
 from tconv.models.model import Model
 from tconv.models.onnx import file
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 __all__ = ["of_ir", "read"]
+
+_MOST = 10_000  # layers: each takes some milliseconds
 
 
 def read(
@@ -54,6 +56,9 @@ def of_ir(
             node.meta[ORIGIN] = Origin(where, name_of(node), index)
         set_sizes(sized, sizes or {}, input or {})
         sized, notes = _inlined(sized)
+        count = sum(node.op_type in ("Conv", "ConvTranspose") for node, _ in walk(sized))
+        if count > _MOST:
+            raise TconvError(f"{clean(source, 300)}: {count:,} convolutions; up to {_MOST:,} can be examined")
         infer(sized)
         layers = tuple(convolutions(sized))
         graph = graph_of(sized, layers)

@@ -34,13 +34,14 @@ def put(model: ir.Model, weights: Mapping[ModelLayer, Array]) -> None:
         assert root is not None
         by_root[root].append(layer)
     nodes = [node for node, _ in walk(model)]
+    constants, names = _constants(model), _Names(model)
     for root, layers in by_root.items():
         # Before Cast or DequantizeLinear the numbers differ from those that the layer reads.
         alone = len(root.uses()) == len(layers) and all(
             np.array_equal(weights[layer], weights[layers[0]]) and not root_of(layer.node.inputs[1])[1]
             for layer in layers
         )
-        held = _held(model, str(root.name)) if alone else []
+        held = constants[str(root.name)] if alone else []
         if len(held) == 1:
             _replace(held[0], weights[layers[0]])
             continue
@@ -50,16 +51,36 @@ def put(model: ir.Model, weights: Mapping[ModelLayer, Array]) -> None:
                     f"{clean(layer.name)}: its weights are read in {clean(layer.origin.where)}, where other "
                     "calls read them as well; a model without functions would fit"
                 )
-            _own(model, nodes[layer.origin.number], layer, weights[layer])
+            _own(model, nodes[layer.origin.number], layer, weights[layer], names.new(f"{layer.name}_weight"))
 
 
-def _held(model: ir.Model, name: str) -> list[ir.Value]:
-    """The constants of this name outside of functions."""
-    found = [graph.initializers[name] for graph in model.graphs() if name in graph.initializers]
-    made = (
-        node.outputs[0] for node in model.graph.all_nodes() if node.op_type == "Constant" and not node.domain
-    )
-    return found + [value for value in made if value.name == name]
+def _constants(model: ir.Model) -> dict[str, list[ir.Value]]:
+    """The constants outside of functions, by name."""
+    found: dict[str, list[ir.Value]] = defaultdict(list)
+    for graph in model.graphs():
+        for name, value in graph.initializers.items():
+            found[name].append(value)
+    for node in model.graph.all_nodes():
+        if node.op_type == "Constant" and not node.domain:
+            found[str(node.outputs[0].name)].append(node.outputs[0])
+    return found
+
+
+class _Names:
+    """The names of a model's values, and new ones."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._taken = {str(value.name) for node, _ in walk(model) for value in node.outputs}
+        for graph in model.graphs():
+            self._taken |= {*map(str, graph.initializers), *(str(value.name) for value in graph.inputs)}
+        self._used: dict[str, int] = defaultdict(int)
+
+    def new(self, wanted: str) -> str:
+        """The wanted name, or the first with a number behind it that is free."""
+        while (name := f"{wanted}{self._used[wanted] or ''}") in self._taken:
+            self._used[wanted] += 1
+        self._taken.add(name)
+        return name
 
 
 def _replace(value: ir.Value, array: Array) -> None:
@@ -75,15 +96,11 @@ def _replace(value: ir.Value, array: Array) -> None:
         node.attributes["value"] = ir.AttrTensor("value", made)
 
 
-def _own(model: ir.Model, node: ir.Node, layer: ModelLayer, array: Array) -> None:
-    """Give this node its own constant in the main graph."""
+def _own(model: ir.Model, node: ir.Node, layer: ModelLayer, array: Array, name: str) -> None:
+    """Give this node its own constant, of this name, in the main graph."""
     import onnx_ir as ir
 
     assert layer.weight is not None
-    taken = {str(value.name) for other, _ in walk(model) for value in other.outputs}
-    for graph in model.graphs():
-        taken |= {*map(str, graph.initializers), *(str(value.name) for value in graph.inputs)}
-    name = next(n for i in range(len(taken) + 1) if (n := f"{layer.name}_weight{i or ''}") not in taken)
     tensor = ir.tensor(np.ascontiguousarray(array).astype(layer.weight.dtype), name=name)
     made = ir.node("Constant", [], {"value": tensor}, name=name)
     made.outputs[0].name = name

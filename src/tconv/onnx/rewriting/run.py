@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tconv import arguments
 from tconv.errors import TconvError, clean
 from tconv.models import Model
 from tconv.models.onnx.file import files_beside, write
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["Refused", "rewrite"]
 
 SECONDS = 60.0
+_MOST_THREADS = 4096
 
 
 class Refused(TconvError):
     """The model and the request are valid, but no result meets the goal with the same outputs."""
 
 
+@arguments.checked
 def rewrite(
     source: str | PathLike[str] | Model,
     to: str | PathLike[str] | None = None,
@@ -81,6 +84,10 @@ def rewrite(
     >>> [step.node for step in report.done], path.with_name("out.onnx").exists()
     (['up'], True)
     """
+    if not 0 <= threads <= _MOST_THREADS:
+        raise TconvError(f"threads={threads}; 0 to {_MOST_THREADS} would fit")
+    if not 0 <= seconds < float("inf"):
+        raise TconvError(f"seconds={seconds}; 0 or more would fit")
     wanted = None if goal == "speed" else target(goal)
     read_ = source if isinstance(source, Model) else read(source)
     path, out, model = Path(read_.source), None if to is None else Path(to), read_.onnx

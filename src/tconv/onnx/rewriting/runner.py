@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Timer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ class Trouble(TconvError):
     """ONNX Runtime refused a model or an input; its message, in one line."""
 
 
+PATIENCE = 600.0  # seconds for one answer: a model may loop without end
+
+
 class Runner:
     """Holds models by name and runs them; a context manager, which ends the process.
 
@@ -42,6 +46,7 @@ class Runner:
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
         self._outputs: dict[str, list[str]] = {}
+        self._stopped = False  # for want of an answer
 
     def __enter__(self) -> Runner:
         self._folder = tempfile.TemporaryDirectory(prefix="tconv-")
@@ -100,18 +105,28 @@ class Runner:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
+        timer = Timer(PATIENCE, self._stop)
+        timer.start()
         try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            timer.cancel()
         if not line:
-            raise Trouble(self._death())
+            raise Trouble(
+                f"ONNX Runtime gave no answer within {PATIENCE:g} s" if self._stopped else self._death()
+            )
         answer: dict[str, Any] = json.loads(line)
         if "fault" in answer:
             raise Trouble(answer["fault"])
         return answer
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._process.kill()
 
     def _death(self) -> str:
         status = self._process.wait()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.models.onnx.nodes import constant, constant_tensor, walk
+from tconv.models.onnx.nodes import constant, constant_tensor, opset_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,8 +38,7 @@ class Context:
     def opset(self, node: ir.Node) -> int:
         """The version of ONNX's own operators at the node's place."""
         function = self._function(node)
-        imports = (self.model if function is None else function).opset_imports
-        return int(imports.get("", imports.get("ai.onnx", 1)))
+        return opset_of((self.model if function is None else function).opset_imports)
 
     def in_function(self, node: ir.Node) -> bool:
         """Whether the node is in the body of a function, which has no initializers."""

@@ -20,6 +20,7 @@ from torch.jit import ScriptModule
 
 from tconv.documents import terminal
 from tconv.errors import TconvError
+from tconv.geometry.normalize import flag
 from tconv.torch.accelerate.choosing import measured
 from tconv.torch.accelerate.measuring import SECONDS, Budget, Example
 from tconv.torch.accelerate.rows import find
@@ -77,6 +78,7 @@ def accelerate(
     if not isinstance(model, nn.Module):
         raise TconvError(f"model is a {type(model).__name__}; a torch.nn.Module would fit")
     budget = Budget(seconds)
+    flag("report", report)
     if example is None:
         done = Accelerated(model, *find(model))
         done.do()
