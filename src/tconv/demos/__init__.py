@@ -89,6 +89,7 @@ OPTIONS: dict[str, Option] = {
     "data": Option("FOLDER", Path, "folder of the data, instead of where they are looked for"),
     "epochs": Option("N", int, "epochs of each training"),
     "steps": Option("N", int, "steps of each training"),
+    "weights": Option("FILE", Path, "weights of EfficientNet-Lite0 (.pth) or VGG16 (Keras, .h5)"),
 }
 
 DEMOS: dict[str, Demo] = {
@@ -117,6 +118,21 @@ DEMOS: dict[str, Demo] = {
             4,
             "pictures of scikit-image",
             "tconv.demos.deconvnet",
+        ),
+        Demo(
+            "units",
+            "what units of trained classifiers see, and where they look",
+            3,
+            "pictures; weights (pip)",
+            "tconv.demos.units",
+            ("weights",),
+        ),
+        Demo(
+            "pca",
+            "principal components as the filters of a convolution and its transpose",
+            0.2,
+            "a picture of scikit-image",
+            "tconv.demos.pca",
         ),
     )
 }
