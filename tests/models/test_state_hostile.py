@@ -126,3 +126,24 @@ def test_a_key_that_takes_forever_to_hash_is_refused(zipped: bool, tmp_path: Pat
     assert diagnose(saved(3), layers={"up": PROBLEM}).layers
     with pytest.raises(TconvError, match="a tuple in it stands for more than 1,000,000 values"):
         diagnose(saved(60), layers={"up": PROBLEM})
+
+
+class Stranger:
+    """A class that no state dict holds."""
+
+
+def test_what_is_wrong_is_said_without_advice_to_run_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    torch.save({"up.weight": Stranger()}, path)
+    with pytest.raises(TconvError, match=r"readable state dict: .*Stranger") as caught:
+        diagnose(path, layers={"up": PROBLEM})
+    assert str(caught.value).isprintable()
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_pickle_of_another_version_is_refused_without_a_warning(tmp_path: Path) -> None:
+    """PyTorch warns of it, which the tests take for an error."""
+    path = tmp_path / "state.pt"
+    torch.save({"up.weight": weight()}, path, _use_new_zipfile_serialization=False, pickle_protocol=4)
+    with pytest.raises(TconvError, match="readable state dict: Unsupported operand 149"):
+        diagnose(path, layers={"up": PROBLEM})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from tconv.algebra.arrays import Array
-from tconv.errors import TconvError, clean, unknown
+from tconv.errors import TconvError, clean, printable, said, unknown
 from tconv.geometry import Geometry
 from tconv.models.archive import Archive
 from tconv.models.layer import ModelLayer
@@ -39,7 +41,9 @@ def load_plain(path: Path) -> Any:
         archive = Archive(path)
         if "data.pkl" in archive:
             check_pickles(io.BytesIO(archive.read("data.pkl")))
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickles of other versions, which it mostly refuses
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def read(path: Path, *, layers: Mapping[str, Geometry | None]) -> Model:
@@ -50,8 +54,7 @@ def read(path: Path, *, layers: Mapping[str, Geometry | None]) -> Model:
     try:
         whole = load_plain(path)
     except Exception as fault:  # the loader may raise anything on a broken file
-        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
-        raise TconvError(f"{path} is not a complete, safely readable state dict: {reason[:150]}") from fault
+        raise TconvError(f"{path} is not a complete, safely readable state dict: {_reason(fault)}") from fault
     tensors = _tensors(path, whole)
     kernels = [name for name, tensor in tensors.items() if not tensor.is_nested and 3 <= tensor.dim() <= 5]
     if not kernels:
@@ -82,6 +85,12 @@ def read(path: Path, *, layers: Mapping[str, Geometry | None]) -> Model:
         torch.save(_replaced(whole, made), file)
 
     return Model(source=str(path), layers=tuple(found), save=save)
+
+
+def _reason(fault: Exception) -> str:
+    """What is wrong with the file, without PyTorch's advice to load it in a way that runs its code."""
+    found = re.search(r"WeightsUnpickler error:\s*(.+)", str(fault))
+    return (printable(found[1]) if found else said(fault))[:150]
 
 
 def _entries(held: Mapping[Any, Any], prefix: str) -> Iterator[tuple[Any, str, Any]]:
