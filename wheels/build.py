@@ -3,14 +3,15 @@
     python wheels/build.py [--python python3.11 ...] [--target x86_64-linux ...] [--out dist]
 
 A wheel for CPython 3.11 is built by a Python 3.11, one for 3.12 and newer (the stable ABI) by any newer one.
-Tools go into an environment per Python in build/wheels. Linux wheels are checked and named by auditwheel,
-those of the stable ABI by abi3audit, those of macOS here, since its own tools run only there; all by twine.
+Tools go into an environment per Python in build/wheels. Linux wheels are checked by auditwheel, those of the
+stable ABI by abi3audit, those of macOS here, since its own tools run only there; all by twine.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -25,20 +26,15 @@ WORK = ROOT / "build" / "wheels"
 
 class Target(NamedTuple):
     zig: str  #: zig's name, with the oldest system that the wheel is for
-    platform: str  #: what Python calls it
+    platform: str  #: the wheel's name of it, as Python's sysconfig would spell it
     suffix: str  #: of modules, after cpython-311
-    policy: str  #: auditwheel's name; empty for macOS
 
 
 TARGETS = {
-    "x86_64-linux": Target(
-        "x86_64-linux-gnu.2.28", "linux-x86_64", "x86_64-linux-gnu", "manylinux_2_28_x86_64"
-    ),
-    "aarch64-linux": Target(
-        "aarch64-linux-gnu.2.28", "linux-aarch64", "aarch64-linux-gnu", "manylinux_2_28_aarch64"
-    ),
-    "arm64-macos": Target("aarch64-macos.11.0", "macosx-11.0-arm64", "darwin", ""),
-    "x86_64-macos": Target("x86_64-macos.11.0", "macosx-11.0-x86_64", "darwin", ""),
+    "x86_64-linux": Target("x86_64-linux-gnu.2.28", "manylinux-2.28-x86_64", "x86_64-linux-gnu"),
+    "aarch64-linux": Target("aarch64-linux-gnu.2.28", "manylinux-2.28-aarch64", "aarch64-linux-gnu"),
+    "arm64-macos": Target("aarch64-macos.11.0", "macosx-11.0-arm64", "darwin"),
+    "x86_64-macos": Target("x86_64-macos.11.0", "macosx-11.0-x86_64", "darwin"),
 }
 
 
@@ -95,13 +91,14 @@ class Tools:
 
 def build(tools: Tools, zig: Path, target: Target, out: Path) -> Path:
     """One wheel, checked."""
-    raw = WORK / "raw"
+    name = f"{tools.version}-{target.zig}"
+    raw = WORK / "raw" / name
     shutil.rmtree(raw, ignore_errors=True)
     tools.run(
         *("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", raw),
         *("-C", f"cmake.define.CMAKE_TOOLCHAIN_FILE={ROOT / 'wheels' / 'zig.cmake'}"),
         *("-C", f"cmake.define.Python_INCLUDE_DIR={tools.headers()}"),
-        *("-C", "build-dir=build/wheels/{wheel_tag}", ROOT),
+        *("-C", f"build-dir=build/wheels/{name}", ROOT),
         TCONV_ZIG=str(zig),
         TCONV_ZIG_TARGET=target.zig,
         _PYTHON_HOST_PLATFORM=target.platform,
@@ -110,23 +107,22 @@ def build(tools: Tools, zig: Path, target: Target, out: Path) -> Path:
     (wheel,) = raw.glob("*.whl")
     if "abi3" in wheel.name:
         tools.run("abi3audit", "--strict", "--summary", wheel)
-    if target.policy:
-        # Finds nothing to bring along: zig links its C++ library into the module.
-        tools.run(
-            "auditwheel",
-            "repair",
-            "--only-plat",
-            "--plat",
-            target.policy,
-            "--wheel-dir",
-            raw / "named",
-            wheel,
-        )
-        (wheel,) = (raw / "named").glob("*.whl")
-    else:
+    if target.suffix == "darwin":
         check_mac(wheel, target)
+    else:
+        check_linux(tools, wheel, target)
     tools.run("twine", "check", "--strict", wheel)
     return Path(shutil.move(wheel, out / wheel.name))
+
+
+def check_linux(tools: Tools, wheel: Path, target: Target) -> None:
+    """Whether auditwheel finds that the module needs no newer system than the wheel's name says."""
+    done = subprocess.run([tools.bin / "auditwheel", "show", wheel], capture_output=True, text=True)
+    found = re.search(r'tag:\s+"(manylinux_(\d+)_(\d+)_(\w+))"', done.stdout)
+    _, oldest, cpu = target.platform.split("-")
+    if found is None or found[4] != cpu or f"{found[2]}.{found[3]:0>2}" > oldest:
+        raise SystemExit(f"{wheel.name}: auditwheel says otherwise: {done.stdout or done.stderr}")
+    print(f"{wheel.name}: auditwheel finds {found[1]}")
 
 
 def check_mac(wheel: Path, target: Target) -> None:
