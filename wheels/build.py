@@ -26,13 +26,14 @@ WORK = ROOT / "build" / "wheels"
 
 class Target(NamedTuple):
     zig: str  #: zig's name, with the oldest system that the wheel is for
-    platform: str  #: the wheel's name of it, as Python's sysconfig would spell it
+    platform: str  #: what its Python calls it
     suffix: str  #: of modules, after cpython-311
+    glibc: str = ""  #: the oldest, in the wheel's name
 
 
 TARGETS = {
-    "x86_64-linux": Target("x86_64-linux-gnu.2.28", "manylinux-2.28-x86_64", "x86_64-linux-gnu"),
-    "aarch64-linux": Target("aarch64-linux-gnu.2.28", "manylinux-2.28-aarch64", "aarch64-linux-gnu"),
+    "x86_64-linux": Target("x86_64-linux-gnu.2.28", "linux-x86_64", "x86_64-linux-gnu", "2_28"),
+    "aarch64-linux": Target("aarch64-linux-gnu.2.28", "linux-aarch64", "aarch64-linux-gnu", "2_28"),
     "arm64-macos": Target("aarch64-macos.11.0", "macosx-11.0-arm64", "darwin"),
     "x86_64-macos": Target("x86_64-macos.11.0", "macosx-11.0-x86_64", "darwin"),
 }
@@ -107,22 +108,27 @@ def build(tools: Tools, zig: Path, target: Target, out: Path) -> Path:
     (wheel,) = raw.glob("*.whl")
     if "abi3" in wheel.name:
         tools.run("abi3audit", "--strict", "--summary", wheel)
-    if target.suffix == "darwin":
-        check_mac(wheel, target)
-    else:
+    if target.glibc:
         check_linux(tools, wheel, target)
+        named = f"many{target.platform.replace('-', f'_{target.glibc}_')}"
+        tools.run("python", "-m", "wheel", "tags", "--remove", "--platform-tag", named, wheel)
+        (wheel,) = raw.glob("*.whl")
+    else:
+        check_mac(wheel, target)
     tools.run("twine", "check", "--strict", wheel)
     return Path(shutil.move(wheel, out / wheel.name))
 
 
 def check_linux(tools: Tools, wheel: Path, target: Target) -> None:
-    """Whether auditwheel finds that the module needs no newer system than the wheel's name says."""
+    """Whether auditwheel finds that the module needs no newer glibc."""
     done = subprocess.run([tools.bin / "auditwheel", "show", wheel], capture_output=True, text=True)
-    found = re.search(r'tag:\s+"(manylinux_(\d+)_(\d+)_(\w+))"', done.stdout)
-    _, oldest, cpu = target.platform.split("-")
-    if found is None or found[4] != cpu or f"{found[2]}.{found[3]:0>2}" > oldest:
+    found = re.search(r'tag:\s+"manylinux_(\d+)_(\d+)_(\w+)"', done.stdout)
+    if found is None or f"linux-{found[3]}" != target.platform:
         raise SystemExit(f"{wheel.name}: auditwheel says otherwise: {done.stdout or done.stderr}")
-    print(f"{wheel.name}: auditwheel finds {found[1]}")
+    needs, has = (int(found[1]), int(found[2])), tuple(int(part) for part in target.glibc.split("_"))
+    if needs > has:
+        raise SystemExit(f"{wheel.name}: auditwheel finds that it needs glibc {found[1]}.{found[2]}")
+    print(f"{wheel.name}: auditwheel finds that glibc {found[1]}.{found[2]} is enough")
 
 
 def check_mac(wheel: Path, target: Target) -> None:
