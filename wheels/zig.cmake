@@ -4,8 +4,8 @@ set(target $ENV{TCONV_ZIG_TARGET})
 if(target MATCHES "macos")
   set(CMAKE_SYSTEM_NAME Darwin)
   set(CMAKE_OSX_SYSROOT "") # zig's own
-  # zig links dynamic libraries, but not bundles; Python loads either.
-  set(CMAKE_SHARED_MODULE_CREATE_CXX_FLAGS "-dynamiclib -Wl,-headerpad_max_install_names")
+  set(CMAKE_INSTALL_NAME_TOOL unused) # which CMake asks for, though no library is renamed
+  set(CMAKE_USER_MAKE_RULES_OVERRIDE_CXX ${CMAKE_CURRENT_LIST_DIR}/zig_macos.cmake)
 else()
   set(CMAKE_SYSTEM_NAME Linux)
 endif()

@@ -184,8 +184,8 @@ class Record:
 
 
 #: Measured on a Xeon of the Sapphire Rapids family, with AVX-512 and AMX. Narrower vectors were not measured
-#: separately: they differ in registers, tiles and lanes, which the formulas count. Nothing was measured on ARM:
-#: `neon` starts from the same numbers.
+#: separately: they differ in registers, tiles and lanes, which the formulas count. Nothing was
+#: measured on ARM: `neon` starts from the same numbers.
 RECORDS: Mapping[str, Record] = MappingProxyType(
     {isa: Record() for isa in ("amx", "avx512", "avx2", "neon", "baseline")}
 )
