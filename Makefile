@@ -12,7 +12,7 @@ RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
 CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
 
-.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage clean
+.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage wheels check-wheels test-arm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -74,6 +74,20 @@ sanitize: $(VENV)/.dev
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
 		tests/core/test_matrix.py tests/core/test_range.py tests/planning/test_choice.py
+
+# Wheels for Linux and macOS on x86-64 and ARM, in dist/, cross-compiled by zig; for each Python named. The second target
+# tests those for this machine in empty environments.
+PYTHONS ?= python3.11 python3.12
+wheels:
+	$(PYTHON) wheels/build.py --python $(PYTHONS)
+
+check-wheels:
+	python3.11 wheels/check.py dist/tconv-*-cp311-cp311-manylinux*_$$(uname -m).whl
+	python3.12 wheels/check.py dist/tconv-*-cp312-abi3-manylinux*_$$(uname -m).whl
+
+# A part of the tests with the ARM wheel, in emulation.
+test-arm:
+	python3.11 wheels/arm.py dist/tconv-*-cp311-cp311-manylinux*_aarch64.whl
 
 clean:
 	rm -rf build dist $(VENV) $(PEERS) docs/_build

@@ -14,10 +14,10 @@ template <size_t count> struct nb::detail::type_caster<std::array<int64_t, count
   NB_TYPE_CASTER(Numbers, const_name<count == 3>("tuple[int, int, int]", "tuple[int, int, int, int]"))
 
   bool from_python(handle from, uint8_t, cleanup_list*) noexcept {
-    if (!PyTuple_Check(from.ptr()) || PyTuple_GET_SIZE(from.ptr()) != static_cast<Py_ssize_t>(count))
+    if (!PyTuple_Check(from.ptr()) || PyTuple_Size(from.ptr()) != static_cast<Py_ssize_t>(count))
       return false;
     for (size_t i = 0; i < count; ++i) {
-      value[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(from.ptr(), static_cast<Py_ssize_t>(i)));
+      value[i] = PyLong_AsLongLong(PyTuple_GetItem(from.ptr(), static_cast<Py_ssize_t>(i)));
       if (value[i] == -1 && PyErr_Occurred()) return PyErr_Clear(), false;
     }
     return true;
@@ -25,7 +25,7 @@ template <size_t count> struct nb::detail::type_caster<std::array<int64_t, count
   static handle from_cpp(const Numbers& numbers, rv_policy, cleanup_list*) noexcept {
     PyObject* made = PyTuple_New(static_cast<Py_ssize_t>(count));
     for (size_t i = 0; made && i < count; ++i)
-      PyTuple_SET_ITEM(made, static_cast<Py_ssize_t>(i), PyLong_FromLongLong(numbers[i]));
+      PyTuple_SetItem(made, static_cast<Py_ssize_t>(i), PyLong_FromLongLong(numbers[i]));
     return made;
   }
 };

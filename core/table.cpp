@@ -28,7 +28,17 @@ namespace tconv {
     fill_convert_##isa(f16, bf16);                                             \
     return {#isa, #isa, &f32, &f64, &f16, &bf16};                              \
   }
+#if defined(__aarch64__)
+TCONV_INSTRUCTION_SET(neon)
+// Every CPU has a baseline, which callers may name: here the same functions.
+static IsaKernels baseline_kernels() {
+  IsaKernels kernels = neon_kernels();
+  kernels.isa = kernels.vectors = "baseline";
+  return kernels;
+}
+#else
 TCONV_INSTRUCTION_SET(baseline)
+#endif
 #if defined(__x86_64__)
 TCONV_INSTRUCTION_SET(avx2)
 TCONV_INSTRUCTION_SET(avx512)
@@ -68,6 +78,8 @@ const std::vector<IsaKernels>& isa_kernels() {
 #endif
     if (cpu.avx512) list.push_back(avx512_kernels());
     if (cpu.avx2) list.push_back(avx2_kernels());
+#elif defined(__aarch64__)
+    list.push_back(neon_kernels());
 #endif
     list.push_back(baseline_kernels());
     return list;

@@ -30,3 +30,8 @@ def test_instruction_sets_are_those_of_the_cpu() -> None:
     for isa in ("avx2", "avx512"):
         assert (isa in found) == (FLAGS[isa] <= flags), isa
     assert "amx" not in found or FLAGS["amx"] <= flags  # the system may refuse a process the tiles
+
+
+@pytest.mark.skipif(platform.machine() not in ("aarch64", "arm64"), reason="not an ARM CPU")
+def test_arm_has_neon_which_is_its_baseline() -> None:
+    assert list(_core.instruction_sets()) == ["neon", "baseline"]
