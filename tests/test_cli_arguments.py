@@ -41,7 +41,7 @@ LINES: dict[str, tuple[dict[str, list[str]], list[str]]] = {
     "train": ({"data": ["no/such/data"], "--out": ["run"]}, []),
     "evaluate": ({"checkpoint": ["text"], "data": ["no/such/data"]}, []),
     "predict": ({"checkpoint": ["text"], "images": ["p.png"], "--out": ["run"]}, []),
-    "demo": ({"--out": ["text/no"]}, []),
+    "demo": ({"--out": ["text/no"], "--epochs": ["0"]}, []),
 }
 
 

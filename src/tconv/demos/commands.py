@@ -75,8 +75,7 @@ def _demo(args: argparse.Namespace) -> int:
     html.check()
     module = demo.load()
     out = args.out or demo.out
-    was_there = out.is_dir()
-    with _removed_if_empty(out, was_there), alone(make_folder(out)):
+    with _removed_if_empty(out), alone(make_folder(out)):
         found = module.run(out, seed=args.seed, minutes=args.minutes, **options)
     if args.json:
         print(json.dumps(module.as_dict(found)))
@@ -86,14 +85,15 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _removed_if_empty(out: Path, was_there: bool) -> Iterator[None]:
-    """Leave no empty folder behind where nothing could begin."""
+def _removed_if_empty(out: Path) -> Iterator[None]:
+    """Leave no new and empty folder behind where nothing could begin."""
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         yield
     except BaseException:
-        if not was_there:
-            with contextlib.suppress(OSError):
-                out.rmdir()
+        for folder in new:
+            with contextlib.suppress(OSError, ValueError):  # it holds something, or was not made
+                folder.rmdir()
         raise
 
 
