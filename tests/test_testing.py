@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tconv
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import assert_same, integer_arrays, load_cases, read_cases
 
 CASES = load_cases()
-LISTS = Path(load_cases.__code__.co_filename).parent
+LISTS = Path(tconv.__file__).parent
 
 
 def test_there_are_at_least_120_different_cases() -> None:

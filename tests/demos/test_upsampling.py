@@ -37,6 +37,7 @@ class Discs:
     name = "discs"
     classes = ("background", "rim", "<inside & more>")
     channels = 1
+    colours = ()
 
     def split(self, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
         number = {"train": 4, "val": 1, "test": 3}

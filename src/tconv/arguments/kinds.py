@@ -71,6 +71,11 @@ def number(name: str, value: Any) -> float:
         raise TconvError(f"{name} is beyond float64; a smaller number would fit") from None
 
 
+def _of_numbers(dtype: np.dtype[Any]) -> bool:
+    # ml_dtypes' numbers are neither: to NumPy they are structures without fields, as raw bytes are.
+    return dtype.kind in "biufc" or (dtype.kind == "V" and dtype.type is not np.void)
+
+
 def numbers(name: str, value: Any) -> npt.NDArray[Any]:
     """An array of numbers; exact ones, such as `fractions.Fraction`, are objects to NumPy.
 
@@ -85,7 +90,7 @@ def numbers(name: str, value: Any) -> npt.NDArray[Any]:
             array.astype(np.complex128)
         except OverflowError:
             raise TconvError(f"{name} has numbers beyond float64; smaller ones would fit") from None
-    elif array.dtype.kind not in "biufc":
+    elif not _of_numbers(array.dtype):
         raise TconvError(f"{name} has dtype {array.dtype}; an array of numbers would fit")
     return array
 
@@ -141,7 +146,7 @@ def _dtype(name: str, value: Any) -> np.dtype[Any]:
         found: np.dtype[Any] = np.dtype(value)
     except Exception:  # NumPy raises every kind of error here
         refuse(name, value, "a dtype of numbers")
-    if found.kind not in "biufc":
+    if not _of_numbers(found):
         raise TconvError(f"{name}={shown(found)}; a dtype of numbers would fit")
     return found
 
