@@ -160,7 +160,7 @@ def _within(chosen: Plan, random: Random) -> None:
     if chosen.algorithm == "winograd":  # relative to the largest value: see tests/core/test_kernels.py
         reach = abs(wide.weight).sum(axis=(0, *range(2, wide.weight.ndim))).max()
         sizes = np.full_like(sizes, 36 * abs(wide.x).max() * reach)
-        terms += 8
+        terms += 8 + numbers.stored / numbers.sums  # its transformed weights are kept in their dtype
     bound = (4 if by_parts else 1) * terms * numbers.sums * sizes
     bound = bound + numbers.stored * (abs(exact) + bound) + terms * numbers.least
     with np.errstate(invalid="ignore"):
