@@ -9,7 +9,6 @@ used here.
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -92,9 +91,7 @@ def read_vgg16(path: str | Path, mean: Sequence[float], deviation: Sequence[floa
 
 def _from_pytorch(path: Path) -> tuple[dict[str, Tensor], _Scale]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch warns of an unusual pickle before it refuses it
-            content = load_plain(path)
+        content = load_plain(path)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise TconvError(
             f"weights {path}: neither a PyTorch file of plain tensors nor HDF5; "

@@ -8,7 +8,6 @@ were trained with it: an odd cell of padding is at the far end.
 from __future__ import annotations
 
 import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -148,9 +147,7 @@ def read_efficientnet_lite0(path: str | Path) -> EfficientNetLite0:
     path = Path(path)
     check_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch warns of an unusual pickle before it refuses it
-            content = load_plain(path)
+        content = load_plain(path)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as fault:
         raise TconvError(
             f"weights {path}: not a PyTorch file of plain tensors; those of EfficientNet-Lite0 would fit"
