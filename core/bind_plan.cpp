@@ -129,6 +129,8 @@ void bind_plan(nb::module_& m) {
                       {"stacked", PhasesLanes::stacked},
                       {"channels", PhasesLanes::channels},
                       {"by_phase", PhasesLanes::by_phase}});
+  words<Col2imLanes>(m, "Col2imLanes", "What the lanes of a tile of `col2im` are.",
+                     {{"positions", Col2imLanes::positions}, {"taps", Col2imLanes::taps}});
   words<GradientLanes>(m, "GradientLanes", "What the lanes of a tile of a weight gradient are.",
                        {{"x_channels", GradientLanes::x_channels},
                         {"y_channels", GradientLanes::y_channels},
@@ -180,6 +182,15 @@ void bind_plan(nb::module_& m) {
          Field{"tiles", &WinogradPlan::tiles,
                "Tiles of outputs (batch, y, x) that a task transforms and computes."},
          Field{"channels", &WinogradPlan::channels, "Of the target in one group, of a task."});
+  record(m, "Col2imPlan", "conv_transpose as a matrix product whose sums are added at their places.",
+         Field{"lanes", &Col2imPlan::lanes, "What the lanes of a tile are."},
+         Field{"rows", &Col2imPlan::rows, "Rows of a tile."},
+         Field{"vectors", &Col2imPlan::vectors, "Vectors of a row of a tile."},
+         Field{"box", &Col2imPlan::box,
+               "Batch items, rows of the source (z, y) and cells of the target along x, of a task."},
+         Field{"channels", &Col2imPlan::channels, "Of the target in one group, of a task."},
+         Field{"positions", &Col2imPlan::positions, "Of the source, that are multiplied at a time."},
+         Field{"depth", &Col2imPlan::depth, "Source channels that are multiplied at a time."});
   const char* x_channels = "Channels of x of a task; 0: all.";
   const char* y_channels = "Channels of y of a task; 0: all.";
   record(m, "DotsPlan", "conv and the weight gradient as dot products.",

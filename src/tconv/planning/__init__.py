@@ -126,7 +126,7 @@ def plan(
 
     >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
     Traceback (most recent call last):
-    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, col2im, dots would fit
     """
     question = _question(geometry, map, dtype, algorithm, activation, layout, isa, prepared)
     try:

@@ -116,6 +116,23 @@ class Winograd:
 
 
 @dataclass(frozen=True, slots=True)
+class Col2im:
+    """`col2im`: cycles, except for factors and bytes."""
+
+    fed: float = 1.1  #: factor on a tile whose vectors are the source
+    fed_by_weights: float = 1.2  #: ... and whose vectors are weights
+    block: int = 24 << 10  #: bytes of products that are added while they are in the first-level cache
+    block_taps: int = 128 << 10  #: ... in the second-level cache, where lanes are over taps
+    step: int = 16 << 10  #: bytes of the source that several tiles read from the first-level cache
+    sum: float = 1.5  #: to load and to store a vector of products, for each step of channels
+    read: float = 0.1  #: of a byte of the source
+    add: float = 1.5  #: to add a vector of products at its place
+    add_begin: float = 8.0  #: to begin a row of them
+    run_begin: float = 10.0  #: ... where lanes are over taps
+    share: float = 0.5  #: of a sum that several tasks share
+
+
+@dataclass(frozen=True, slots=True)
 class Dots:
     """`dots`: cycles, except for factors."""
 
@@ -175,11 +192,13 @@ class Record:
     matrix: Matrix = field(default_factory=Matrix)
     phases: Phases = field(default_factory=Phases)
     winograd: Winograd = field(default_factory=Winograd)
+    col2im: Col2im = field(default_factory=Col2im)
     dots: Dots = field(default_factory=Dots)
     gradient: Gradient = field(default_factory=Gradient)
     correlate: Correlate = field(default_factory=Correlate)
     reference: float = 8.0  #: cycles of a product in plain loops
     pack_phases: float = 2.5  #: cycles to pack a weight, where that is done at every call
+    pack_col2im: float = 2.0
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
