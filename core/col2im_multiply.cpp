@@ -1,5 +1,6 @@
 // The products of `col2im`, and the packing of its weights.
 #include <algorithm>
+#include <vector>
 
 #include "col2im_task.hpp"
 #include "threads.hpp"
@@ -144,19 +145,21 @@ void pack_col2im(const Setup& setup, const void* weight, void* packed) {
       const bool taps = part.lanes == Col2imLanes::taps;
       const int64_t rows = channels * at.kernel, all = taps ? round_up(rows, at.lanes) : rows;
       const int64_t most = taps ? part.vectors * at.lanes : part.rows;
+      std::vector<int64_t> places;  // of a row's weight among those of a source channel
+      for (int64_t row = 0; row < rows; ++row)
+        places.push_back(taps ? row % channels * at.kernel + row / channels : row);
       T* to = static_cast<T*>(packed) + (group * at.chunks + chunk) * at.packed_chunk;
       const S* from =
-          static_cast<const S*>(weight) + ((group * p.in_channels) * p.out_channels + first) * at.kernel;
+          static_cast<const S*>(weight) + (group * p.in_channels * p.out_channels + first) * at.kernel;
       for (int64_t tile = 0; tile < all; tile += most) {
-        const int64_t width = std::min(most, all - tile);
-        T* own = to + tile * p.in_channels;
-        for (int64_t d = begin; d < end; ++d)
-          for (int64_t r = 0; r < width; ++r) {
-            const int64_t row = tile + r;
-            const int64_t place = taps ? row % channels * at.kernel + row / channels : row;
-            own[d * width + r] =
-                row < rows ? Storage<S>::number(from[d * p.out_channels * at.kernel + place]) : T(0);
-          }
+        const int64_t width = std::min(most, all - tile), some = std::min(width, rows - tile);
+        for (int64_t d = begin; d < end; ++d) {
+          const S* own = from + d * p.out_channels * at.kernel;
+          T* row = to + tile * p.in_channels + d * width;
+          for (int64_t r = 0; r < some; ++r)
+            row[r] = Storage<S>::number(own[places[static_cast<size_t>(tile + r)]]);
+          std::fill(row + some, row + width, T(0));
+        }
       }
     });
   });

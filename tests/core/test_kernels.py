@@ -114,7 +114,7 @@ def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
                 _core.set_num_threads(threads)
                 assert run(chosen, arrays).tobytes() == alone
     matrices = "amx" in isas()  # which stack the phases of a weight gradient too
-    assert len(kinds) == {"conv_transpose": 4, "conv": 2, "weight_gradient": 4 + matrices}[map]
+    assert len(kinds) == {"conv_transpose": 6, "conv": 2, "weight_gradient": 4 + matrices}[map]
 
 
 @pytest.mark.usefixtures("own_threads")
@@ -157,7 +157,7 @@ def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
     arrays = integer_arrays(geometry)
     expected = views.scatter(arrays.x, arrays.weight, geometry) + arrays.bias[:, None, None]
     assert np.any(np.array(geometry.coverage()[0]) == 0)
-    for algorithm in ("reference", "phases"):
+    for algorithm in ("reference", "phases", "col2im"):
         assert_same(run(plan(geometry, algorithm=algorithm), arrays, arrays.bias), expected)
 
 

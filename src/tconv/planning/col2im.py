@@ -1,6 +1,6 @@
-"""Planning of `col2im`: a product that reads each number of the source once, and sums that are added in place.
+"""Planning of `col2im`: a product that reads each number of the source once, whose sums are added in place.
 
-It has no gaps, and multiplies nothing but what exists. Each product costs an addition in the cache, so that it
+It has no gaps, and multiplies nothing but what exists. Each product costs an addition in the cache, so it
 pays where a product has many terms, and where outputs are few.
 """
 
@@ -17,184 +17,180 @@ from tconv.planning.problem import MapName
 
 __all__ = ["applies", "candidates"]
 
+#: Cycles of a block of products, how many blocks a box has, computed products of a box, and the plan.
+_Weighed = tuple[float, float, int, Col2imPlan]
+
 
 def applies(problem: Problem, map: MapName, dtype: str) -> bool:
-    """The transposed layer of several channels."""
+    """The transposed layer of several channels: products of one term would only be added."""
     return map == "conv_transpose" and dtype in BYTES and problem.batch > 0 and problem.in_channels > 1
 
 
 def candidates(
     problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
 ) -> Iterator[Candidate]:
-    """All candidates."""
+    """The cheapest tile for each division into tasks, and both kinds of lanes."""
     staged = dtype in ("f16", "bf16") or (last and problem.groups * problem.in_channels > 1)
-    shape = _Shape(problem, BYTES[dtype], machine, staged)
-    seen = set()
+    layer = _Layer(problem, BYTES[dtype], machine, staged)
     for channels in sorted({split(problem.out_channels, most) for most in (1, 2, 4, 16, 64, 1 << 20)}):
-        rows = channels * shape.kernel
-        for vectors, most_rows in enumerate(machine.rows, 1):
-            for tasks in (1, 4, MIN_TASKS):
-                for lanes in (Col2imLanes.positions, Col2imLanes.taps):
-                    weigh = shape.by_positions if lanes == Col2imLanes.positions else shape.by_taps
-                    made = weigh(channels, rows, vectors, most_rows, tasks)
-                    if made and (made.part.box, channels, vectors, lanes) not in seen:
-                        seen.add((made.part.box, channels, vectors, lanes))
-                        yield made
+        for box in dict.fromkeys(layer.box(channels, tasks) for tasks in (1, 4, MIN_TASKS)):
+            if layer.fits(box, channels):
+                for tiles in (layer.by_positions(box, channels), layer.by_taps(box, channels)):
+                    if tiles:
+                        yield layer.candidate(box, channels, *min(tiles, key=lambda tile: tile[0] * tile[1]))
 
 
-class _Shape:
-    """A problem, and the candidates of one tile for it."""
+class _Layer:
+    """A problem, and how long the parts of `col2im` take for it."""
 
     def __init__(self, problem: Problem, size: int, machine: Machine, staged: bool) -> None:
+        """`size`: bytes of a number; `staged`: whether the source is copied before it is multiplied."""
         self.problem, self.size, self.machine, self.staged = problem, size, machine, staged
         self.kernel = prod(problem.kernel)
-        self.rows = problem.input[0] * problem.input[1]
         self.cells = -(-problem.output[2] // problem.stride[2])
         axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
-        #: Rows, or cells, of the target that an axis' kernel reaches past the next position.
+        #: How far an axis' kernel reaches past the first output of the next position.
         self.past = [max(0, d * (k - 1) + 1 - s) for k, s, d in axes]
 
     def box(self, channels: int, tasks: int) -> Box:
-        """A division of the source into about as many tasks as there should be, or more where sums are many."""
-        p = self.problem
+        """A division into about as many tasks as there should be, or more where sums are many.
+
+        Batch items are divided first, which costs nothing, then rows, then a lone row.
+        """
+        p, most = self.problem, self.machine.record.caches.sums
         chunks = p.groups * -(-p.out_channels // channels)
-        batch = split(p.batch, max(1, p.batch * chunks // tasks))
-        parts = max(1, -(-tasks // (chunks * -(-p.batch // batch))))
-        row = channels * self.cells * p.stride[2] * self.size
-        most = self.machine.record.caches.sums
-        z, y = split(p.input[0], -(-p.input[0] // parts)), p.input[1]
-        parts = -(-parts // -(-p.input[0] // z))
-        y = split(y, -(-y // parts))
-        while self.sums((1, z, y, self.cells)) * row > most and z > 1:
-            z = -(-z // 2)
-        while self.sums((1, z, y, self.cells)) * row > most and y > 1:
-            y = -(-y // 2)
-        x = self.cells
-        if self.rows == 1:
-            x = split(x, -(-x // parts))
-        while self.sums((1, z, y, x)) * channels * x * p.stride[2] * self.size > most and x > 256:
+        n = split(p.batch, p.batch * chunks // tasks)
+        left = -(-tasks // (chunks * -(-p.batch // n)))
+        z = split(p.input[0], -(-p.input[0] // left))
+        left = -(-left // -(-p.input[0] // z))
+        y, x = split(p.input[1], -(-p.input[1] // left)), self.cells
+        if p.input[0] == p.input[1] == 1:
+            x = split(x, -(-x // left))
+        while self.sums((n, z, y, x), channels) > most and n * z * y > 1:
+            if n > 1:
+                n = -(-n // 2)
+            elif z > 1:
+                z = -(-z // 2)
+            else:
+                y = -(-y // 2)
+        while self.sums((n, z, y, x), channels) > most and x > 256:
             x = -(-x // 2)
-        return batch, z, y, x
+        return n, z, y, x
 
-    def sums(self, box: Box) -> int:
-        """Rows of the target that a box reaches."""
-        z, y, _ = zip(box[1:], self.problem.stride, self.past, strict=True)
-        return prod(min(n * s + past, o) for (n, s, past), o in zip((z, y), self.problem.output, strict=False))
+    def rows(self, box: Box) -> int:
+        """Rows of the target that a box reaches, of one channel and batch item."""
+        axes = zip(box[1:3], self.problem.stride, self.past, self.problem.output, strict=False)
+        return prod(min(n * s + past, o) for n, s, past, o in axes)
 
-    def boxes(self, box: Box) -> int:
+    def sums(self, box: Box, channels: int) -> int:
+        """Bytes."""
+        return box[0] * self.rows(box) * channels * box[3] * self.problem.stride[2] * self.size
+
+    def shares(self, box: Box) -> bool:
+        """Whether rows of the target are reached by several boxes."""
+        axes = zip(self.problem.input, box[1:], self.past, strict=False)
+        return any(i > n and past for (i, n, past), _ in zip(axes, "zy", strict=False))
+
+    def tasks(self, box: Box, channels: int) -> int:
         p = self.problem
         extents = (p.batch, p.input[0], p.input[1], self.cells)
-        return prod(-(-e // b) for e, b in zip(extents, box, strict=True))
+        boxes = prod(-(-e // b) for e, b in zip(extents, box, strict=True))
+        return boxes * p.groups * -(-p.out_channels // channels)
 
-    def width(self, box: Box) -> int:
-        """Positions along x that a box multiplies."""
+    def fits(self, box: Box, channels: int) -> bool:
+        """Whether the sums of a task, and of all tasks where they are shared, are few enough."""
+        sums = self.sums(box, channels)
+        shared = sums * self.tasks(box, channels) if self.shares(box) else 0
+        return sums <= MOST_WORKSPACE // 2 and shared <= 2 * MOST_WORKSPACE
+
+    def pieces(self, box: Box, most: int) -> tuple[int, int, float]:
+        """Positions of a row and of a block of at most `most`, and how many blocks a box has of each item."""
         p = self.problem
-        return min(p.input[2], box[3] + -(-self.past[2] // p.stride[2]))
+        width = min(p.input[2], box[3] + -(-self.past[2] // p.stride[2]))
+        if width > most:
+            count = -(-width // most)
+            return -(-width // count), -(-width // count), box[1] * box[2] * count
+        lines = box[2] * (box[1] if box[2] == p.input[1] else 1)
+        together = split(lines, most // width)
+        return width, width * together, box[1] * box[2] / together
 
-    def outputs(self, box: Box, channels: int) -> float:
-        """Cycles to store the outputs of a box, and to share some with other boxes."""
-        p, own = self.problem, self.machine.record.phases
-        row = box[3] * p.stride[2]
-        rows = self.sums(box) * box[0]
-        store = own.store if p.stride[2] in (1, 2, 4) else own.store_long
-        cycles = rows * channels * (own.row + row * store)
-        within = box[1] * p.stride[0] * box[2] * p.stride[1] * box[0]
-        if rows > within:
-            cycles += (rows - within) * channels * row * self.machine.record.col2im.share
-        return cycles
+    def by_positions(self, box: Box, channels: int) -> list[_Weighed]:
+        """All tiles whose lanes are positions."""
+        machine, own, depth = self.machine, self.machine.record.col2im, self.problem.in_channels
+        rows, lanes, made = channels * self.kernel, machine.lanes, []
+        for vectors, most_rows in enumerate(machine.rows, 1):
+            height, tile = split(rows, most_rows), vectors * lanes
+            most = min(max(tile, own.block // (rows * self.size) // tile * tile), own.positions)
+            width, positions, pieces = self.pieces(box, most)
+            if width == positions and width > tile:  # whole tiles, and what is left in the last block
+                positions = min(most, -(-width // tile) * tile)
+            step = min(depth, max(1, own.step // (tile * self.size)))
+            count, passes = -(-positions // lanes), -(-depth // step)
+            busy = own.fed * depth * machine.tiles_cycles(rows, height, count, vectors)
+            busy += rows * count * passes * own.sum
+            busy += -(-rows // height) * -(-count // vectors) * passes * machine.record.phases.call
+            busy = max(busy, depth * positions * self.size * own.read)
+            busy += rows * positions / width * (own.add_begin + -(-width // lanes) * own.add)
+            part = self.part(Col2imLanes.positions, height, vectors, box, channels, positions, step)
+            made.append((busy, pieces, rows * positions, part))
+        return made
 
-    def made(
-        self, lanes: Col2imLanes, busy: float, macs: int, channels: int, part: Col2imPlan
-    ) -> Candidate | None:
-        p, size = self.problem, self.size
-        boxes, groups = self.boxes(part.box), p.groups * -(-p.out_channels // channels)
-        sums = self.sums(part.box) * part.box[0] * channels * part.box[3] * p.stride[2] * size
-        shares = any(n > b for n, b, past in zip(p.input[:2], part.box[1:], self.past, strict=False) if past)
-        if sums > MOST_WORKSPACE // 2 or (shares and sums * boxes * groups > 2 * MOST_WORKSPACE):
-            return None
-        cycles = busy * boxes * groups
-        cost = cycles * self.machine.uneven(cycles, boxes * groups)
-        return Candidate(part, macs * boxes * groups, cost)
-
-    def by_positions(
-        self, channels: int, rows: int, vectors: int, most_rows: int, tasks: int
-    ) -> Candidate | None:
-        p, machine, size = self.problem, self.machine, self.size
-        own, lanes, depth = machine.record.col2im, machine.lanes, p.in_channels
-        height, tile = split(rows, most_rows), vectors * lanes
-        box = self.box(channels, tasks)
-        width = self.width(box)
-        most = max(tile, min(own.block // (rows * size) // tile * tile, 4096))
-        if width <= most:
-            together = most // width
-            lines = box[1] * box[2] if box[2] == p.input[1] else box[2]
-            together = split(lines, together)
-            positions, pieces = together * width, box[1] * box[2] / together
-        else:
-            positions = split(-(-width // tile), most // tile) * tile
-            pieces = box[1] * box[2] * -(-width // positions)
-        step = min(depth, max(16, own.step // (tile * size)))
-        count = -(-positions // lanes)  # vectors
-        passes = -(-depth // step)
-        busy = own.fed * depth * machine.tiles_cycles(rows, height, count, vectors)
-        busy += rows * count * passes * own.sum
-        busy += -(-rows // height) * -(-count // vectors) * passes * machine.record.phases.call
-        busy = max(busy, depth * positions * size * own.read)
-        if self.staged:
-            busy += depth * positions * machine.record.phases.pack
-        line = min(width, positions)
-        busy += rows * positions / line * (own.add_begin + line / lanes * own.add)
-        busy = busy * pieces * box[0] + self.outputs(box, channels)
-        part = Col2imPlan(
-            lanes=Col2imLanes.positions,
-            rows=height,
-            vectors=vectors,
-            box=box,
-            channels=channels,
-            positions=positions,
-            depth=step,
-        )
-        return self.made(part.lanes, busy, int(box[0] * pieces * positions) * rows * depth, channels, part)
-
-    def by_taps(
-        self, channels: int, rows: int, vectors: int, most_rows: int, tasks: int
-    ) -> Candidate | None:
-        p, machine, size = self.problem, self.machine, self.size
-        own, lanes, depth = machine.record.col2im, machine.lanes, p.in_channels
-        columns = -(-rows // lanes)
-        if columns < vectors:
-            return None
-        box = self.box(channels, tasks)
-        width = self.width(box)
-        most = max(most_rows, own.block_taps // (columns * lanes * size * box[0]))
-        if width <= most:
-            lines = box[1] * box[2] if box[2] == p.input[1] else box[2]
-            together = split(lines, most // width)
-            positions, pieces = together * width, box[1] * box[2] / together
-        else:
-            positions = split(width, most)
-            pieces = box[1] * box[2] * -(-width // positions)
-        height = split(positions, most_rows)
-        busy = own.fed_by_weights * depth * machine.tiles_cycles(positions, height, columns, vectors)
-        busy += -(-positions // height) * -(-columns // vectors) * machine.record.phases.call
-        runs = positions * p.kernel[0] * p.kernel[1]
-        run = p.kernel[2] * channels
+    def by_taps(self, box: Box, channels: int) -> list[_Weighed]:
+        """All tiles whose lanes are kernel elements with their channels."""
+        p, machine, own = self.problem, self.machine, self.machine.record.col2im
+        lanes, depth, made = machine.lanes, p.in_channels, list[_Weighed]()
+        columns = -(-channels * self.kernel // lanes)
+        run, runs = p.kernel[2] * channels, p.kernel[0] * p.kernel[1]
         if p.dilation[2] > 1:
-            runs, run = runs * p.kernel[2], channels
-        busy += runs * (own.run_begin + -(-run // lanes) * own.add)
-        if self.staged:
-            busy += depth * positions * machine.record.phases.pack
-        busy *= pieces * box[0]
-        busy += self.outputs(box, channels)
-        busy += machine.stream_cycles(columns * lanes * depth * size, pieces)
-        part = Col2imPlan(
-            lanes=Col2imLanes.taps,
-            rows=height,
+            run, runs = channels, runs * p.kernel[2]
+        for vectors, most_rows in enumerate(machine.rows, 1):
+            if vectors > columns:
+                break
+            most = max(most_rows, own.block_taps // (columns * lanes * self.size * box[0]))
+            _, positions, pieces = self.pieces(box, most)
+            height = split(positions, most_rows)
+            busy = own.fed_by_weights * depth * machine.tiles_cycles(positions, height, columns, vectors)
+            busy += -(-positions // height) * -(-columns // vectors) * machine.record.phases.call
+            busy += positions * runs * (own.run_begin + -(-run // lanes) * own.add)
+            busy += machine.stream_cycles(columns * lanes * depth * self.size, 1) / box[0]
+            part = self.part(Col2imLanes.taps, height, vectors, box, channels, positions, depth)
+            made.append((busy, pieces, positions * columns * lanes, part))
+        return made
+
+    def part(
+        self,
+        lanes: Col2imLanes,
+        rows: int,
+        vectors: int,
+        box: Box,
+        channels: int,
+        positions: int,
+        depth: int,
+    ) -> Col2imPlan:
+        return Col2imPlan(
+            lanes=lanes,
+            rows=rows,
             vectors=vectors,
             box=box,
             channels=channels,
             positions=positions,
             depth=depth,
         )
-        macs = int(box[0] * pieces * positions) * columns * lanes * depth
-        return self.made(part.lanes, busy, macs, channels, part)
+
+    def candidate(
+        self, box: Box, channels: int, busy: float, pieces: float, products: int, part: Col2imPlan
+    ) -> Candidate:
+        """The plan of a tile."""
+        p, tasks = self.problem, self.tasks(box, channels)
+        own, phases = self.machine.record.col2im, self.machine.record.phases
+        if self.staged:
+            busy += p.in_channels * part.positions * phases.pack
+        row, rows = box[3] * p.stride[2], box[0] * self.rows(box)
+        store = phases.store if p.stride[2] in (1, 2, 4) else phases.store_long
+        cycles = busy * pieces * box[0] + rows * channels * (phases.row + row * store)
+        if self.shares(box):
+            beyond = rows - box[0] * box[1] * p.stride[0] * box[2] * p.stride[1]
+            cycles += max(0, beyond) * channels * row * own.share
+        cycles *= tasks * own.measured
+        macs = int(pieces * box[0] * products) * p.in_channels * tasks
+        return Candidate(part, macs, cycles * self.machine.uneven(cycles, tasks))

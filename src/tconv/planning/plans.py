@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Part", "Plan", "algorithm_of"]
 
 #: How one algorithm computes a map; None: plain loops over the definition.
-Part: TypeAlias = _core.PhasesPlan | _core.WinogradPlan | _core.Col2imPlan | _core.DotsPlan | _core.GradientPlan | None
+Part: TypeAlias = (
+    _core.PhasesPlan | _core.WinogradPlan | _core.Col2imPlan | _core.DotsPlan | _core.GradientPlan | None
+)
 
 
 class Candidate(NamedTuple):

@@ -130,6 +130,8 @@ class Col2im:
     add_begin: float = 8.0  #: to begin a row of them
     run_begin: float = 10.0  #: ... where lanes are over taps
     share: float = 0.5  #: of a sum that several tasks share
+    positions: int = 4096  #: the most that are multiplied at a time
+    measured: float = 1.0  #: factor: as measured, relative to the count
 
 
 @dataclass(frozen=True, slots=True)
