@@ -190,7 +190,10 @@ void bind_plan(nb::module_& m) {
                "Batch items, rows of the source (z, y) and cells of the target along x, of a task."},
          Field{"channels", &Col2imPlan::channels, "Of the target in one group, of a task."},
          Field{"positions", &Col2imPlan::positions, "Of the source, that are multiplied at a time."},
-         Field{"depth", &Col2imPlan::depth, "Source channels that are multiplied at a time."});
+         Field{"depth", &Col2imPlan::depth, "Source channels that are multiplied at a time."},
+         Field{"staged", &Col2imPlan::staged, "Whether they are copied first."},
+         Field{"prefetch", &Col2imPlan::prefetch,
+               "Bytes by which packed weights are prefetched; 0: they are near."});
   const char* x_channels = "Channels of x of a task; 0: all.";
   const char* y_channels = "Channels of y of a task; 0: all.";
   record(m, "DotsPlan", "conv and the weight gradient as dot products.",

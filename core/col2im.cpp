@@ -234,7 +234,7 @@ Col2im make_col2im(const Plan& plan) {
   out.source = make_side(plan, p.in_channels, out.source_plane);
   out.target = make_side(plan, p.out_channels, out.target_plane);
   out.source_size = p.batch * p.groups * p.in_channels * out.source_plane;
-  out.staged = narrow || out.source.position > 1;
+  out.staged = part.staged || narrow || out.source.position > 1;
 
   const int64_t rows = part.channels * out.kernel, outputs = part.box[3] * p.stride[2];
   out.columns = padded(taps ? rows : part.positions, out.lanes, size);

@@ -21,7 +21,7 @@ void stage(const Col2imRun<S>& run, const S* from, int64_t channels, int64_t cou
 
 constexpr int64_t kNoOffset = 0;
 
-// Lanes over positions: the weights of a tile are [row tile][source channel][row].
+// Lanes over positions: weights are [piece of the depth][row tile][source channel][row], as they are read.
 template <class S>
 void multiply_positions(const Col2imRun<S>& run, const Col2imTask<S>& task,
                         const typename Storage<S>::T* weights, const S* source, int64_t count,
@@ -35,16 +35,16 @@ void multiply_positions(const Col2imRun<S>& run, const Col2imTask<S>& task,
     TileArgs<T> tile{};
     tile.offsets = &kNoOffset, tile.taps = 1, tile.steps = depth;
     tile.c = products, tile.c_stride = at.columns, tile.accumulate = d > 0;
+    tile.ahead = run.part.prefetch / static_cast<int64_t>(sizeof(T));
     const auto run_tiles = [&](const T* b, int64_t b_step, int64_t first, int64_t columns) {
       TileArgs<T> own = tile;
       own.b = b, own.b_step = b_step, own.c += first;
-      // A chunk's weights are [row tile][all channels][row]: those of these channels begin `d` steps in.
       const int64_t width = run.part.vectors * at.lanes;
       for (int64_t j = 0; j < columns; j += width)
         for (int64_t i = 0; i < rows; i += run.part.rows) {
           TileArgs<T> one = own;
           const int64_t height = std::min<int64_t>(run.part.rows, rows - i);
-          one.a = weights + i * all + d * height, one.a_step = height;
+          one.a = weights + d * rows + i * depth, one.a_step = height;
           one.b += j, one.c += i * at.columns + j;
           run.kernels.tile[height][ceil_div(std::min(width, columns - j), at.lanes)](one);
         }
@@ -126,8 +126,8 @@ int64_t col2im_packed(const Setup& setup) {
   return setup.plan.problem.groups * setup.col2im.chunks * setup.col2im.packed_chunk * sums_size(setup.plan);
 }
 
-// [group][chunk][tile][source channel][row of the tile], or column; rows are [channel][kernel element],
-// columns [kernel element][channel], padded with zeros.
+// [group][chunk][piece of the depth][tile][source channel][row of the tile], or column; rows are
+// [channel][kernel element], columns [kernel element][channel], padded with zeros.
 void pack_col2im(const Setup& setup, const void* weight, void* packed) {
   const Plan& plan = setup.plan;
   const Col2imPlan& part = std::get<Col2imPlan>(plan.part);
@@ -145,6 +145,7 @@ void pack_col2im(const Setup& setup, const void* weight, void* packed) {
       const bool taps = part.lanes == Col2imLanes::taps;
       const int64_t rows = channels * at.kernel, all = taps ? round_up(rows, at.lanes) : rows;
       const int64_t most = taps ? part.vectors * at.lanes : part.rows;
+      const int64_t most_depth = taps ? p.in_channels : part.depth;
       std::vector<int64_t> places;  // of a row's weight among those of a source channel
       for (int64_t row = 0; row < rows; ++row)
         places.push_back(taps ? row % channels * at.kernel + row / channels : row);
@@ -155,7 +156,9 @@ void pack_col2im(const Setup& setup, const void* weight, void* packed) {
         const int64_t width = std::min(most, all - tile), some = std::min(width, rows - tile);
         for (int64_t d = begin; d < end; ++d) {
           const S* own = from + d * p.out_channels * at.kernel;
-          T* row = to + tile * p.in_channels + d * width;
+          const int64_t piece = d / most_depth * most_depth,
+                        depth = std::min(most_depth, p.in_channels - piece);
+          T* row = to + piece * all + tile * depth + (d - piece) * width;
           for (int64_t r = 0; r < some; ++r)
             row[r] = Storage<S>::number(own[places[static_cast<size_t>(tile + r)]]);
           std::fill(row + some, row + width, T(0));

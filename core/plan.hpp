@@ -76,6 +76,8 @@ struct Col2imPlan {
   int64_t channels;   // of the target in one group, of a task
   int64_t positions;  // that are multiplied at a time
   int64_t depth;      // source channels that are multiplied at a time
+  bool staged;        // whether they are copied first; halves and channels_last always are
+  int64_t prefetch;   // as in PhasesPlan; 0 where lanes are over taps
 };
 
 // conv and the weight gradient as dot products.

@@ -331,7 +331,7 @@ class Col2imPlan:
     conv_transpose as a matrix product whose sums are added at their places.
     """
 
-    def __init__(self, *, lanes: Col2imLanes, rows: int, vectors: int, box: tuple[int, int, int, int], channels: int, positions: int, depth: int) -> None: ...
+    def __init__(self, *, lanes: Col2imLanes, rows: int, vectors: int, box: tuple[int, int, int, int], channels: int, positions: int, depth: int, staged: bool, prefetch: int) -> None: ...
 
     @property
     def lanes(self) -> Col2imLanes:
@@ -362,6 +362,14 @@ class Col2imPlan:
     @property
     def depth(self) -> int:
         """Source channels that are multiplied at a time."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether they are copied first."""
+
+    @property
+    def prefetch(self) -> int:
+        """Bytes by which packed weights are prefetched; 0: they are near."""
 
     def replace(self, **changes: Any) -> Col2imPlan:
         """A copy with other values in the fields named."""

@@ -17,6 +17,9 @@ from tconv.planning.problem import MapName
 
 __all__ = ["applies", "candidates"]
 
+#: Positions that are multiplied at a time.
+_MOST_POSITIONS = 4096
+
 #: Cycles of a block of products, how many blocks a box has, computed products of a box, and the plan.
 _Weighed = tuple[float, float, int, Col2imPlan]
 
@@ -31,7 +34,10 @@ def candidates(
 ) -> Iterator[Candidate]:
     """The cheapest tile for each division into tasks, and both kinds of lanes."""
     staged = dtype in ("f16", "bf16") or (last and problem.groups * problem.in_channels > 1)
-    layer = _Layer(problem, BYTES[dtype], machine, staged)
+    size = BYTES[dtype]
+    # Channels a multiple of 4 KiB apart would conflict in the same few cache lines of L1.
+    staged = staged or prod(problem.input) * size % 4096 == 0
+    layer = _Layer(problem, size, machine, staged)
     for channels in sorted({split(problem.out_channels, most) for most in (1, 2, 4, 16, 64, 1 << 20)}):
         for box in dict.fromkeys(layer.box(channels, tasks) for tasks in (1, 4, MIN_TASKS)):
             if layer.fits(box, channels):
@@ -47,6 +53,10 @@ class _Layer:
         """`size`: bytes of a number; `staged`: whether the source is copied before it is multiplied."""
         self.problem, self.size, self.machine, self.staged = problem, size, machine, staged
         self.kernel = prod(problem.kernel)
+        own, caches = machine.record.col2im, machine.record.caches
+        read = problem.batch * problem.groups * problem.in_channels * prod(problem.input) * size
+        self.held = prod((problem.groups, problem.in_channels, problem.out_channels, self.kernel, size))
+        self.read = own.read if read <= caches.far else own.read_far  # cycles per byte
         self.cells = -(-problem.output[2] // problem.stride[2])
         axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
         #: How far an axis' kernel reaches past the first output of the next position.
@@ -120,7 +130,7 @@ class _Layer:
         rows, lanes, made = channels * self.kernel, machine.lanes, []
         for vectors, most_rows in enumerate(machine.rows, 1):
             height, tile = split(rows, most_rows), vectors * lanes
-            most = min(max(tile, own.block // (rows * self.size) // tile * tile), own.positions)
+            most = min(max(tile, own.block // (rows * self.size) // tile * tile), _MOST_POSITIONS)
             width, positions, pieces = self.pieces(box, most)
             if width == positions and width > tile:  # whole tiles, and what is left in the last block
                 positions = min(most, -(-width // tile) * tile)
@@ -129,7 +139,7 @@ class _Layer:
             busy = own.fed * depth * machine.tiles_cycles(rows, height, count, vectors)
             busy += rows * count * passes * own.sum
             busy += -(-rows // height) * -(-count // vectors) * passes * machine.record.phases.call
-            busy = max(busy, depth * positions * self.size * own.read)
+            busy += depth * positions * self.size * self.read
             busy += rows * positions / width * (own.add_begin + -(-width // lanes) * own.add)
             part = self.part(Col2imLanes.positions, height, vectors, box, channels, positions, step)
             made.append((busy, pieces, rows * positions, part))
@@ -152,7 +162,6 @@ class _Layer:
             busy = own.fed_by_weights * depth * machine.tiles_cycles(positions, height, columns, vectors)
             busy += -(-positions // height) * -(-columns // vectors) * machine.record.phases.call
             busy += positions * runs * (own.run_begin + -(-run // lanes) * own.add)
-            busy += machine.stream_cycles(columns * lanes * depth * self.size, 1) / box[0]
             part = self.part(Col2imLanes.taps, height, vectors, box, channels, positions, depth)
             made.append((busy, pieces, positions * columns * lanes, part))
         return made
@@ -167,6 +176,7 @@ class _Layer:
         positions: int,
         depth: int,
     ) -> Col2imPlan:
+        caches = self.machine.record.caches
         return Col2imPlan(
             lanes=lanes,
             rows=rows,
@@ -175,6 +185,8 @@ class _Layer:
             channels=channels,
             positions=positions,
             depth=depth,
+            staged=self.staged,
+            prefetch=caches.ahead if lanes == Col2imLanes.positions and self.held > caches.near else 0,
         )
 
     def candidate(
@@ -184,10 +196,18 @@ class _Layer:
         p, tasks = self.problem, self.tasks(box, channels)
         own, phases = self.machine.record.col2im, self.machine.record.phases
         if self.staged:
-            busy += p.in_channels * part.positions * phases.pack
+            busy += p.in_channels * part.positions * own.copy
         row, rows = box[3] * p.stride[2], box[0] * self.rows(box)
         store = phases.store if p.stride[2] in (1, 2, 4) else phases.store_long
-        cycles = busy * pieces * box[0] + rows * channels * (phases.row + row * store)
+        if part.lanes == Col2imLanes.taps and channels > 1:  # rows of channels are transposed
+            store = phases.store + phases.turn
+        # A task reads its weights once from where all are, then from where its own are.
+        packed, passes = channels * self.kernel * p.in_channels * self.size, pieces
+        if part.lanes == Col2imLanes.positions:
+            passes *= box[0]
+        cycles = self.machine.stream_cycles(self.held, 1) * packed / self.held
+        cycles += self.machine.stream_cycles(packed, max(0, passes - 1))
+        cycles += busy * pieces * box[0] + rows * channels * (phases.row + row * store)
         if self.shares(box):
             beyond = rows - box[0] * box[1] * p.stride[0] * box[2] * p.stride[1]
             cycles += max(0, beyond) * channels * row * own.share

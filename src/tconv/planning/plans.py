@@ -205,7 +205,7 @@ class Plan:
         elif isinstance(part, _core.WinogradPlan):
             own = (*own, part.channels)
         elif isinstance(part, _core.Col2imPlan):
-            own = (*own, part.lanes, part.channels)
+            own = (*own, part.lanes, part.channels, part.depth)
         problem = core.problem
         return self.map, self.dtype, self.algorithm, self.isa, own, problem.stride, problem.kernel
 

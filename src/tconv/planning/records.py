@@ -123,15 +123,16 @@ class Col2im:
     fed_by_weights: float = 1.2  #: ... and whose vectors are weights
     block: int = 24 << 10  #: bytes of products that are added while they are in the first-level cache
     block_taps: int = 128 << 10  #: ... in the second-level cache, where lanes are over taps
-    step: int = 16 << 10  #: bytes of the source that several tiles read from the first-level cache
+    step: int = 32 << 10  #: bytes of the source that several tiles read from the first-level cache
     sum: float = 1.5  #: to load and to store a vector of products, for each step of channels
-    read: float = 0.1  #: of a byte of the source
+    read: float = 0.02  #: of a byte of the source, from the caches
+    read_far: float = 0.09  #: ... from memory
+    copy: float = 0.2  #: of a number of the source, where it is copied first
     add: float = 1.5  #: to add a vector of products at its place
     add_begin: float = 8.0  #: to begin a row of them
     run_begin: float = 10.0  #: ... where lanes are over taps
     share: float = 0.5  #: of a sum that several tasks share
-    positions: int = 4096  #: the most that are multiplied at a time
-    measured: float = 1.0  #: factor: as measured, relative to the count
+    measured: float = 1.4  #: factor: as measured, relative to the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Record:
     correlate: Correlate = field(default_factory=Correlate)
     reference: float = 8.0  #: cycles of a product in plain loops
     pack_phases: float = 2.5  #: cycles to pack a weight, where that is done at every call
-    pack_col2im: float = 2.0
+    pack_col2im: float = 2.0  #: ... for `col2im`
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
