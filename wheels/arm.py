@@ -32,7 +32,7 @@ ARM = (
 )
 #: Everything that needs NumPy and pytest alone.
 TESTS = ["tests/core", "tests/planning", "tests/ops"]
-#: A part that takes minutes. All candidates and halves, and threads, whose waiting is emulated too, take much longer.
+#: A part that takes minutes. All candidates, halves, and threads, whose waiting is emulated too, take longer.
 PART = [
     *("tests/core/test_cpu.py", "tests/core/test_kernels.py"),
     *("-k", "not every_candidate and not same_bits"),
@@ -73,7 +73,9 @@ def unpack(architecture: str, names: Sequence[str], folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", action="store_true", help="the tests that take minutes")
-    parser.add_argument("--or-skip", action="store_true", help="end well if Debian's mirror cannot be reached")
+    parser.add_argument(
+        "--or-skip", action="store_true", help="end well if Debian's mirror cannot be reached"
+    )
     parser.add_argument("wheel", type=Path)
     parser.add_argument("tests", nargs="*", help="pytest's arguments, in place of the tests")
     asked = parser.parse_args()

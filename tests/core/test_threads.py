@@ -1,4 +1,4 @@
-"""The bits of an output do not depend on the number of threads: random layers and plans, every instruction set."""
+"""The bits of an output do not depend on the number of threads: random layers and plans."""
 
 from __future__ import annotations
 
