@@ -83,8 +83,10 @@ wheels:
 	$(PYTHON) wheels/build.py --python $(PYTHONS) --target $(TARGETS)
 
 check-wheels:
-	python3.11 wheels/check.py dist/tconv-*-cp311-cp311-manylinux*_$$(uname -m).whl
-	python3.12 wheels/check.py dist/tconv-*-cp312-abi3-manylinux*_$$(uname -m).whl
+	set -e; for python in $(PYTHONS); do \
+		case $$($$python -c 'import sys; print(sys.version_info[1])') in 11) tag=cp311;; *) tag=abi3;; esac; \
+		$$python wheels/check.py dist/tconv-*-$$tag-manylinux*_$$(uname -m).whl; \
+	done
 
 # The tests of core, planning and ops with the ARM wheel, in emulation; ARM=--part takes minutes.
 ARM ?=
