@@ -29,7 +29,12 @@ template <class T, int rows, int vectors> void tile(const TileArgs<T>& args) {
     for (int64_t s = 0; s < steps; ++s, a += a_step, b += b_step) {
       Vector columns[vectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) columns[j] = Simd<T>::load(b + j * lanes);
+      for (int j = 0; j < vectors; ++j) {
+        columns[j] = Simd<T>::load(b + j * lanes);
+#if TCONV_BROADCASTS  // else GCC, in low tiles, reads a column again for each row, unaligned
+        __asm__("" : "+v"(columns[j]));
+#endif
+      }
       __builtin_prefetch(a + ahead);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i)
