@@ -154,7 +154,8 @@ def test_every_number_of_a_record_is_used() -> None:
 
 
 def test_the_number_of_threads_follows_the_record() -> None:
-    chosen = plan(Geometry.parse("n1 c64>64 i32x32 k4 s2 p1"))
+    chosen = plan(Geometry.parse("n1 c32>32 i16x16 k4 s2 p1"))
+    assert 1 < chosen.core.most_threads < 1024
     assert chosen.core.most_threads == int(chosen.cost / RECORDS[chosen.isa].tasks.thread)
 
 
