@@ -20,7 +20,7 @@ from tconv.bench import commands, report, turns
 from tconv.bench.report import Record, summary, table
 from tconv.bench.task import Task
 from tconv.bench.turns import Result, Turns
-from tconv.cli import main
+from tconv.cli import main, make_parser
 from tconv.geometry import Geometry
 from tconv.testing import read_cases
 
@@ -82,6 +82,8 @@ def test_means_are_geometric_and_the_best_peer_is_each_layer_s() -> None:
     shown = table(Record(facts, ["tconv", "torch", "jax"], results))
     assert "against the best peer of each layer: 1.00 times as fast (1 of 2 layers slower)" in shown
     assert "torch has no time for c: no" in shown
+    assert "behind a peer: b 0.50 (jax)" in shown
+    assert "behind" not in table(Record(facts, ["tconv", "torch"], results[:1]))
 
 
 def test_an_earlier_run_is_printed_and_drawn_again(
@@ -245,6 +247,44 @@ def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPat
         both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
 
 
+@pytest.mark.parametrize("when", ["load", "time"])
+def test_a_peer_whose_process_ends_is_one_line(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is started again, and the other engines are timed."""
+
+    class Ending(Stub):
+        wrong = (np.full(3, 2, np.float32),)
+        restarted = 0
+
+        def ask(self, **request: Any) -> dict[str, Any]:
+            if self.name == "torch" and request["do"] == when and not self.restarted:
+                raise TconvError("the process of engine 'torch' ended (exit code -11)")
+            return super().ask(**request)
+
+        def restart(self) -> None:
+            self.restarted += 1
+
+    monkeypatch.setattr(turns, "Engine", Ending)
+    with Turns(["tconv", "torch", "jax"], 1) as three:
+        first, second = (
+            three.measure(name, Task(Geometry.parse("c1>1 i3 k2 s2")), 3, 0.001) for name in "ab"
+        )
+    assert first.errors == {"torch": "the process of engine 'torch' ended (exit code -11)"}
+    assert set(first.seconds) == {"tconv", "jax"}
+    assert set(second.seconds) == {"tconv", "torch", "jax"}
+
+
+def test_an_engine_is_started_again() -> None:
+    engine = turns.Engine("tconv", 1)
+    try:
+        engine._process.kill()
+        with pytest.raises(TconvError, match=r"'tconv' ended \(exit code -9\)"):
+            engine.ask(do="time", seconds=0, calls=None)
+        engine.restart()
+        assert "AssertionError" in engine.ask(do="time", seconds=0, calls=None)["error"]
+    finally:
+        engine.close()
+
+
 def test_an_answer_that_is_close_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "Engine", Stub)
     monkeypatch.setattr(Stub, "wrong", [np.full(3, 2 + 4e-6, np.float32)], raising=False)
@@ -262,6 +302,24 @@ def test_a_peer_that_is_not_installed_names_the_extra(
     monkeypatch.setattr(commands, "find_spec", lambda name: None)
     assert main(["bench", "c1>1 i3 k2", "--peers", "onnxruntime"]) == 2
     assert "pip install 'tconv[bench]'" in capsys.readouterr().err
+    assert main(["bench", "c1>1 i3 k2", "--peers", "ncnn"]) == 2
+    assert "pip install 'tconv[bench-more]'" in capsys.readouterr().err
+
+
+def test_all_peers_are_those_installed_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"onnxruntime", "onnx", "ncnn", "torch", "MNN", "ai_edge_litert"}  # no flatbuffers
+
+    def find(name: str) -> Any:
+        return name if name in installed else None
+
+    def engines(*words: str) -> list[str]:
+        return commands._check(make_parser().parse_args(["bench", "--peers", "all", *words]))
+
+    monkeypatch.setattr(commands, "find_spec", find)
+    assert engines() == ["tconv", "torch", "onnxruntime", "mnn", "ncnn"]
+    assert engines("--grad") == ["tconv", "torch"]
+    installed.clear()
+    assert engines() == ["tconv"]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +341,13 @@ def test_a_peer_that_is_not_installed_names_the_extra(
         (["--grad", "--activation", "relu"], "--grad and --activation"),
         (["--layout", "channels_last", "--peers", "jax"], "--layout channels_last: jax cannot"),
         (["--new-lengths", "--peers", "onnxruntime"], "--new-lengths: onnxruntime cannot"),
+        (["--random", "0"], "--random 0; 1 to 10000 would fit"),
+        (["--random", "10001"], "--random 10001; 1 to 10000 would fit"),
+        (["--random", "2", "--seed", "-1"], "--seed -1"),
+        (["--seed", "1"], "--seed 1; 0 or more, beside --random N, would fit"),
+        (["--random", "2", "--suite", "layers.txt"], "--random and --suite were given"),
+        (["--random", "2", "c1>1 i3 k2"], "--random and PROBLEM were given"),
+        (["--random", "2", "--only", "fcn"], "no layer of --random has 'fcn'"),
         (["--chart", "speed.pdf"], "'.pdf'"),
         (["--chart", "no-such-folder/speed.svg"], "no-such-folder"),
     ],
