@@ -123,7 +123,8 @@ class _Graph:
                 setattr(operator.builtinOptions, option, value)
         self.model.operatorCodes.append(code)
         self.graph.operators.append(operator)
-        return operator.outputs[0]
+        output: int = operator.outputs[0]
+        return output
 
     def packed(self, source: int, target: int) -> bytes:
         """The model from one tensor to another."""
