@@ -30,9 +30,11 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 # The conventions against each real framework, in a separate environment: TensorFlow's pins conflict with tconv's.
+# The peers of the extra bench-more, which only that environment has, as well.
 PEERS := $(VENV)-frameworks
 test-frameworks: $(PEERS)/.done
 	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks
+	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/bench/test_engines.py -k "mnn or ncnn or litert"
 
 lint: $(VENV)/.dev
 	$(RUFF) check .
