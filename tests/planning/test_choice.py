@@ -14,7 +14,7 @@ from tconv.geometry import Geometry
 from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan
 from tconv.planning.cost import Machine, machine
 from tconv.planning.problem import MAPS, problem_of
-from tconv.planning.records import RECORDS, Record
+from tconv.planning.records import Record, default_record
 from tconv.testing import integer_arrays
 from tests.core.helpers import candidates, run
 
@@ -70,7 +70,7 @@ def test_a_field_is_replaced_by_name_and_no_other() -> None:
 @pytest.mark.parametrize("isa", isas())
 def test_weights_are_prefetched_where_they_are_far(isa: str) -> None:
     """The number of bytes that the runner packs decides it."""
-    caches = RECORDS[isa].caches
+    caches = default_record(isa).caches
     seen = set()
     for text in ("c40>30 i9x9 k4 s2 p1", "c512>512 i4x4 k4 s2 p1", "c900>300 i2x3 k3 s1 p1"):
         for candidate in candidates(Geometry.parse(text), "conv_transpose", isa):
@@ -155,7 +155,7 @@ def test_every_number_of_a_record_is_used() -> None:
 
 def test_the_number_of_threads_follows_the_record() -> None:
     chosen = plan(Geometry.parse("n1 c64>64 i32x32 k4 s2 p1"))
-    assert chosen.core.most_threads == int(chosen.cost / RECORDS[chosen.isa].tasks.thread)
+    assert chosen.core.most_threads == int(chosen.cost / default_record(chosen.isa).tasks.thread)
 
 
 def test_packed_weights_and_others_give_the_same_bits() -> None:
