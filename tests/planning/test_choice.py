@@ -11,10 +11,11 @@ import pytest
 
 from tconv import TconvError, _core
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan
+from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan, records
 from tconv.planning.cost import Machine, machine
+from tconv.planning.hardware import Cpu, kind_of
 from tconv.planning.problem import MAPS, problem_of
-from tconv.planning.records import Record, default_record
+from tconv.planning.records import KINDS, RECORDS, Record, default_record
 from tconv.testing import integer_arrays
 from tests.core.helpers import candidates, run
 
@@ -165,3 +166,31 @@ def test_packed_weights_and_others_give_the_same_bits() -> None:
         packed = np.full(GEOMETRY.output_shape, np.nan, np.float32)
         chosen.runner.run(arrays.x, chosen.runner.pack(arrays.weight), None, packed)
         assert packed.tobytes() == run(chosen, arrays).tobytes()
+
+
+KINDS_OF = {
+    "zen5": Cpu("AuthenticAMD", 26, 2),
+    "zen4": Cpu("AuthenticAMD", 25, 17),
+    "four_pipes": Cpu("0x41", 0xD40),
+    "": Cpu("GenuineIntel", 6, 143),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF)
+def test_the_default_record_is_that_of_the_kind_of_core(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is a function of the problem, the instruction set, the kind of core and its caches."""
+    assert kind_of(KINDS_OF[kind]) == kind
+    monkeypatch.setattr(records, "cpu", lambda: KINDS_OF[kind])
+    default_record.cache_clear()
+    try:
+        for isa, usual in RECORDS.items():
+            assert default_record(isa) == KINDS.get((kind, isa), usual)
+    finally:
+        default_record.cache_clear()
+
+
+def test_every_kind_is_one_that_is_recognised() -> None:
+    assert {kind for kind, _ in KINDS} <= set(KINDS_OF)
+    assert {isa for _, isa in KINDS} <= set(RECORDS)
+    assert kind_of(Cpu("Apple", 0, 0, "Apple M1")) == "four_pipes"
+    assert kind_of(Cpu()) == ""

@@ -25,7 +25,7 @@ def drawn(facts: Machine) -> list[Sample]:
 
 def other(record: Record) -> Record:
     """A machine on which some work costs more and some less."""
-    for path, by in ((("phases", "call"), 4.0), (("phases", "pack"), 3.0), (("gradient", "call"), 2.0)):
+    for path, by in ((("ports", "load"), 0.5), (("phases", "store"), 1.5), (("phases", "call"), 1.5)):
         record = moved(record, path, by * value_of(record, path))
     return record
 
@@ -36,8 +36,8 @@ def test_made_up_times_lead_back_to_the_costs_behind_them() -> None:
     times = 3e-10 * np.exp(estimates(hidden, chosen))
     fitted = FACTS._replace(record=fit(FACTS, chosen, times))
     before, after = error(FACTS, chosen, times), error(fitted, chosen, times)
-    assert before > 1.01
-    assert after < 1 + (before - 1) / 2
+    assert before > 1.05
+    assert after < 1 + (before - 1) / 3
     assert fitted.record.caches == FACTS.record.caches
 
 

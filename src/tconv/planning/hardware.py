@@ -44,14 +44,14 @@ def cpu() -> Cpu:
     return named._replace(second=_cache(2), third=_cache(3))
 
 
-def kind_of(cpu: Cpu, isa: str) -> str:
+def kind_of(cpu: Cpu) -> str:
     """The kind of core, of those that `records.KINDS` tells apart; "" for all others.
 
-    >>> kind_of(Cpu("AuthenticAMD", 26, 2), "avx512")
+    >>> kind_of(Cpu("AuthenticAMD", 26, 2))
     'zen5'
     """
     if cpu.vendor in ("AuthenticAMD", "HygonGenuine"):
-        return "zen5" if cpu.family >= 26 else "zen4" if isa == "avx512" else "zen"
+        return "zen5" if cpu.family >= 26 else "zen4"
     if cpu.vendor == "Apple" or (cpu.vendor, cpu.family) in _FOUR_PIPES:
         return "four_pipes"
     return ""

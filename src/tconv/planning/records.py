@@ -186,20 +186,48 @@ class Record:
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
-#: Measured on a Xeon of the Sapphire Rapids family, with AVX-512 and AMX. Narrower vectors were not measured
-#: separately: they differ in registers, tiles and lanes, which the formulas count.
+#: Measured on a Xeon of the Sapphire Rapids family, with AVX-512 and AMX. Narrower vectors differ in
+#: registers, tiles and lanes, which the formulas count. On a Zen 5 with AVX2, fitted numbers were no better.
 RECORDS: Mapping[str, Record] = MappingProxyType(
     {isa: Record() for isa in ("amx", "avx512", "avx2", "neon", "baseline")}
 )
 
-#: (kind of core, instruction set) -> what differs from that.
-KINDS: Mapping[tuple[str, str], Record] = MappingProxyType({})
+#: (kind of core, instruction set) -> what differs from that. Two multiplies and two loads of a vector per
+#: cycle are also those of Zen 2 to 5 and of Intel's cores since Haswell with 256 bits, and of Neoverse N1 and
+#: Cortex-A76 to A78 with 128 bits.
+KINDS: Mapping[tuple[str, str], Record] = MappingProxyType(
+    {
+        # Fitted to 2,200 plans of 155 layers on an EPYC, by `benchmarks/fit_costs.py`'s method.
+        ("zen5", "avx512"): Record(
+            ports=Ports(split=2.9, latency=4.6),
+            stream=Stream(middle=0.075, far=0.09),
+            phases=Phases(
+                fed_by_weights=1.32,
+                call=14.0,
+                pack=1.0,
+                lone=1.15,
+                crowded=0.23,
+                store=0.9,
+                store_long=1.1,
+                store_short=3.5,
+                store_run=0.5,
+                store_run_begin=2.2,
+            ),
+        ),
+        # Not measured. Two pipes multiply 256 bits and two load them, so that 512 take both: LLVM's
+        # X86ScheduleZnver4.td, after AMD's "Software Optimization Guide for the AMD Zen4 Microarchitecture".
+        ("zen4", "avx512"): Record(ports=Ports(multiply=1.0, load=1.0)),
+        # Not measured. Four pipes multiply 128 bits and three load them: LLVM's
+        # AArch64SchedNeoverseV1.td, after the "Arm Neoverse V1 Software Optimization Guide".
+        ("four_pipes", "neon"): Record(ports=Ports(multiply=4.0, load=3.0)),
+    }
+)
 
 
 @cache
 def default_record(isa: str) -> Record:
     """The record of this CPU's kind, for its caches."""
-    record = KINDS.get((kind_of(cpu(), isa), isa), RECORDS[isa])
+    record = KINDS.get((kind_of(cpu()), isa), RECORDS[isa])
     return replace(record, caches=caches_of(record.caches, cpu().second, cpu().third))
 
 

@@ -105,7 +105,7 @@ def _measured(args: argparse.Namespace) -> Any:
     from tconv import _core, planning
     from tconv.documents.terminal import progress
     from tconv.planning.tuning_file import keep, tuned
-    from tconv.tune.competition import SECONDS, winners
+    from tconv.tune.competition import SECONDS, Won, winners
     from tconv.tune.costs import SECONDS as FOR_COSTS
     from tconv.tune.costs import measured
     from tconv.tune.problems import wanted
@@ -122,7 +122,7 @@ def _measured(args: argparse.Namespace) -> Any:
     if args.seconds is not None:
         for_costs = min(for_costs, args.seconds / 2) if problems else args.seconds
         for_plans = args.seconds - for_costs
-    costs, won = None, []
+    costs, won = None, list[Won]()
     with progress("reading", 3 * (not known) + len(problems)) as step:
         if not known:
             costs = measured(isa, for_costs, step)

@@ -34,7 +34,7 @@ def estimates(facts: Machine, chosen: Sequence[Sample]) -> np.ndarray:
         of = sample[:3]
         if of not in known:
             known[of] = weighed(facts, *of)
-        made.append(known[of][sample.index].cost)
+        made.append(known[of][sample.candidate].cost)
     return np.log(made)
 
 

@@ -37,12 +37,12 @@ _PLANS, _NEAR = 8, 2.0
 
 
 class Sample(NamedTuple):
-    """A plan that can be timed: candidate `index` of an algorithm for a map on a Geometry."""
+    """A plan that can be timed: one candidate of an algorithm for a map on a Geometry."""
 
     geometry: Geometry
     map: MapName
     algorithm: str
-    index: int
+    candidate: int
 
 
 def parsed(texts: str) -> list[Geometry]:
@@ -76,7 +76,7 @@ def samples(facts: Machine, geometry: Geometry, map: MapName) -> Iterator[Sample
 
 def plan_of(facts: Machine, sample: Sample) -> Plan | None:
     """The plan; None if it needs too much memory."""
-    candidate = weighed(facts, *sample[:3])[sample.index]
+    candidate = weighed(facts, *sample[:3])[sample.candidate]
     made = Plan.of(candidate, sample.geometry, sample.map, dtype="f32", isa=facts.isa)
     return None if made.runner.workspace_bytes > MOST_WORKSPACE else made
 
