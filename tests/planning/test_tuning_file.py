@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +15,11 @@ import pytest
 import tconv
 from tconv import TconvError, planning
 from tconv.geometry import Geometry
-from tconv.ops.call_cache import planned_call
 from tconv.planning import hardware, tuning_file
 from tconv.planning.cost import machine
 from tconv.planning.records import default_record
 from tconv.planning.tuning_file import MOST, clear, keep, leaves, moved, place, tuned, value_of
-from tests.helpers import PATIENCE
-
-GEOMETRY = Geometry.parse("n1 c24>16 i13x14 k4 s2 p1")
-ISA = planning.isas()[0]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where results are kept, which are read again after each `planning.refresh()`."""
-    monkeypatch.setenv("TCONV_CACHE", str(tmp_path / "kept"))
-    planning.refresh()
-    yield tmp_path / "kept"
-    monkeypatch.setenv("TCONV_CACHE", "off")
-    planning.refresh()
-    planned_call.cache_clear()
-
-
-def another(prepared: bool = True) -> planning.Plan:
-    """A plan that the estimate does not choose."""
-    return planning.promising(GEOMETRY, prepared=prepared)[-1]
-
-
-def kept(*plans: planning.Plan) -> Path:
-    path = keep(ISA, None, {planning.tuned_key(made, True): made.name for made in plans})
-    planning.refresh()
-    return path
+from tests.planning.helpers import GEOMETRY, ISA, another, kept
 
 
 def rewritten(path: Path, change: Callable[[Any], Any]) -> None:
@@ -250,86 +221,6 @@ def test_the_place_follows_the_conventions_of_the_system(monkeypatch: pytest.Mon
         assert place() == Path("/home/me/.cache/tconv/tuned")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert place() == Path("/home/me/Library/Caches/tconv/tuned")
-
-
-def test_a_process_reads_it_at_its_first_plan_and_only_then(folder: Path) -> None:
-    kept(another())
-    program = """if True:
-        import sys
-        opened = []
-        sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-        import tconv
-        from tconv.geometry import Geometry
-        def read(): return sum(name.endswith("kept/tuned") for name in opened)
-        print(read())
-        for text in ("n1 c24>16 i13x14 k4 s2 p1", "n1 c2>2 i3 k3", "n1 c2>2 i4 k3"):
-            print(read(), "tconv tune" in repr(tconv.plan(Geometry.parse(text))))
-        print(read())
-    """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "0", "True", "1", "False", "1", "False", "1"]
-
-
-def test_the_same_file_gives_the_same_bits_on_any_number_of_threads(folder: Path) -> None:
-    kept(another())
-    program = """if True:
-        import hashlib, numpy as np, tconv
-        from tconv.geometry import Geometry
-        g = Geometry.parse("n1 c24>16 i13x14 k4 s2 p1")
-        rng = np.random.default_rng(0)
-        x, w = (rng.standard_normal(s).astype("f4") for s in (g.input_shape, g.weight_shape))
-        layer = tconv.prepare(w, stride=2, padding=1)
-        print(layer.plan_for(x.shape).name)
-        for threads in (1, 2, 3, 7):
-            tconv.set_num_threads(threads)
-            print(hashlib.sha256(layer(x).tobytes()).hexdigest())
-    """
-    lines = set[str]()
-    for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        lines |= set(done.stdout.splitlines())
-    assert len(lines) == 2
-    assert another().name in lines
-
-
-WRITER = """if True:
-    import sys
-    from tconv import planning
-    from tconv.planning.tuning_file import keep
-    name = sys.argv[1]
-    for n in range(int(sys.argv[2])):
-        key = f"{name}{n}", "conv", "f32", "channels_first", "avx2", True
-        keep(planning.isas()[0], None, {key: "x" * 2000})
-        print(n, flush=True)
-"""
-
-
-def test_of_two_processes_that_write_neither_loses_a_result(folder: Path) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name, "20"]) for name in "ab"]
-    while any(writer.poll() is None for writer in writers):
-        planning.refresh()
-        assert tuned().why == ""  # a reader never sees a part
-        time.sleep(0.01)
-    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0]
-    planning.refresh()
-    assert {key[0] for key in tuned().plans} == {f"{name}{n}" for name in "ab" for n in range(20)}
-
-
-def test_a_writer_that_is_killed_leaves_a_whole_file(folder: Path) -> None:
-    kept(another())
-    for delay in (0.0, 0.003, 0.008, 0.02):
-        with subprocess.Popen(
-            [sys.executable, "-c", WRITER, f"k{delay}", "100000"], stdout=subprocess.PIPE, text=True
-        ) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "0\n"
-            time.sleep(delay)
-            writer.send_signal(signal.SIGKILL)
-        planning.refresh()
-        assert tuned().why == ""
-        assert another().name in tuned().plans.values()
-    kept(another())
-    assert os.listdir(folder) == ["tuned"]  # the next writer removes what they left
 
 
 def test_the_oldest_results_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
