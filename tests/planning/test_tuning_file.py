@@ -15,7 +15,7 @@ import pytest
 import tconv
 from tconv import TconvError, planning
 from tconv.geometry import Geometry
-from tconv.planning import hardware, tuning_file
+from tconv.planning import tuning_file
 from tconv.planning.cost import machine
 from tconv.planning.records import default_record
 from tconv.planning.tuning_file import MOST, clear, keep, leaves, moved, place, tuned, value_of
@@ -219,6 +219,11 @@ def test_the_place_follows_the_conventions_of_the_system(monkeypatch: pytest.Mon
     for ignored in ("", "relative"):
         monkeypatch.setenv("XDG_CACHE_HOME", ignored)
         assert place() == Path("/home/me/.cache/tconv/tuned")
+    monkeypatch.setenv("HOME", "~")  # as where nobody's is known
+    assert place() is None
+    with pytest.raises(TconvError, match="no home folder"):
+        keep(ISA, None, {})
+    monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setattr(sys, "platform", "darwin")
     assert place() == Path("/home/me/Library/Caches/tconv/tuned")
 
@@ -254,17 +259,3 @@ def test_version_says_what_is_ignored(folder: Path, capsys: pytest.CaptureFixtur
     first, second = version()
     assert second == f"results of tconv tune are ignored: {path}: it is damaged, or of another version"
     assert str(tconv.get_num_threads()) in first
-
-
-def test_this_cpu_is_known() -> None:
-    if not Path("/proc/cpuinfo").exists():
-        pytest.skip("no /proc/cpuinfo")
-    text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    fields = dict(
-        (part.strip() for part in line.partition(":")[::2]) for line in text.split("\n\n")[0].splitlines()
-    )
-    if "vendor_id" not in fields:
-        pytest.skip("not an x86 CPU")
-    known = hardware.cpu()
-    found = (fields["vendor_id"], int(fields["cpu family"]), int(fields["model"]), fields["model name"])
-    assert (known.vendor, known.family, known.model, known.name) == found

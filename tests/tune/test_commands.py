@@ -185,8 +185,8 @@ def test_wrong_lines(folder: Path, line: str, capsys: pytest.CaptureFixture[str]
 def test_off(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TCONV_CACHE", "off")
     assert main(["tune", PROBLEM]) == 2
-    assert "TCONV_CACHE=off keeps no results" in capsys.readouterr().err
-    assert told(capsys, "--show")["state"] == "off (TCONV_CACHE=off)"
+    assert "results are not kept (TCONV_CACHE=off)" in capsys.readouterr().err
+    assert told(capsys, "--show")["state"] == "off"
     assert told(capsys, "--clear") == {"removed": None}
     assert costs_of.spent == []  # type: ignore[attr-defined]
 

@@ -208,7 +208,8 @@ def keep(isa: str, record: Record | None, plans: Mapping[Key, str]) -> Path:
     """
     path = place()
     if path is None:
-        raise TconvError("TCONV_CACHE=off keeps no results; a folder, or leaving it unset, would fit")
+        why = "TCONV_CACHE=off" if os.environ.get("TCONV_CACHE") else "there is no home folder"
+        raise TconvError(f"results are not kept ({why}); TCONV_CACHE=FOLDER would fit")
     with alone(make_folder(path.parent), patience=10.0):
         tuned.cache_clear()
         before = tuned()

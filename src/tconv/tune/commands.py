@@ -97,7 +97,7 @@ def _clear(as_json: bool) -> int:
     elif removed is not None:
         print(printable(f"removed {removed}"))
     else:
-        print(printable(f"nothing is kept in {path}" if path else "TCONV_CACHE=off: nothing is kept"))
+        print(printable(f"nothing is kept in {path}" if path else "nothing is kept"))
     return 0
 
 

@@ -104,7 +104,7 @@ def shown() -> tuple[Document, dict[str, Any]]:
     """What is in use: for people, and for `--json`."""
     path, found = place(), tuned()
     if path is None:
-        state = "off (TCONV_CACHE=off)"
+        state = "off"
     elif found.why:
         state = f"ignored: {found.why}"
     else:
