@@ -60,6 +60,9 @@ WRITER = """if True:
     from tconv import planning
     from tconv.planning.tuning_file import keep
     name = sys.argv[1]
+    planning.isas()
+    print("ready", flush=True)
+    sys.stdin.readline()
     for n in range(int(sys.argv[2])):
         key = f"{name}{n}", "conv", "f32", "channels_first", "avx2", True
         keep(planning.isas()[0], None, {key: "x" * 2000})
@@ -68,24 +71,39 @@ WRITER = """if True:
 
 
 def test_of_two_processes_that_write_neither_loses_a_result(folder: Path) -> None:
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name, "20"]) for name in "ab"]
+    command = [sys.executable, "-c", WRITER]
+    pipe = subprocess.PIPE
+    writers = [subprocess.Popen([*command, name, "30"], stdin=pipe, stdout=pipe, text=True) for name in "ab"]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
     while any(writer.poll() is None for writer in writers):
         planning.refresh()
         assert tuned().why == ""  # a reader never sees a part
         time.sleep(0.01)
-    assert [writer.wait(PATIENCE) for writer in writers] == [0, 0]
+    for writer in writers:
+        writer.communicate(timeout=PATIENCE)
+    assert [writer.returncode for writer in writers] == [0, 0]
     planning.refresh()
-    assert {key[0] for key in tuned().plans} == {f"{name}{n}" for name in "ab" for n in range(20)}
+    assert {key[0] for key in tuned().plans} == {f"{name}{n}" for name in "ab" for n in range(30)}
 
 
 def test_a_writer_that_is_killed_leaves_a_whole_file(folder: Path) -> None:
     kept(another())
+    command = [sys.executable, "-c", WRITER]
     for delay in (0.0, 0.003, 0.008, 0.02):
         with subprocess.Popen(
-            [sys.executable, "-c", WRITER, f"k{delay}", "100000"], stdout=subprocess.PIPE, text=True
+            [*command, f"k{delay}", "100000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as writer:
+            assert writer.stdin is not None
             assert writer.stdout is not None
-            assert writer.stdout.readline() == "0\n"
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+            assert [writer.stdout.readline() for _ in range(2)] == ["ready\n", "0\n"]
             time.sleep(delay)
             writer.send_signal(signal.SIGKILL)
         planning.refresh()
