@@ -154,35 +154,11 @@ def test_models_are_measured_and_unknown_ones_refused() -> None:
     assert "--models 'resnet' is unknown" in done.stderr
 
 
-def test_costs_are_fitted_to_times() -> None:
-    """Times made up from a record of other numbers lead back to its estimates, in whatever unit."""
+def test_measured_costs_are_printed_as_source() -> None:
     costs = script("fit_costs")
-    texts = (
-        "n1 c64>32 i20x20 k4 s2 p1",
-        "n1 c16>24 i40x41 k5 s3 p1",
-        "n2 c8>3 i300 k64 s16",
-        "n1 c4>4 i9x9 k2 s2",
-    )
-    geometries = [costs.Geometry.parse(text) for text in texts]
-    facts = costs.machine(costs.isas()[-1], "f32")
-    hidden = facts.record
-    for path, by in ((("phases", "fed"), 1.5), (("gradient", "call"), 2.0), (("dots", "add"), 0.5)):
-        hidden = costs.moved(hidden, path, by * costs.value_of(hidden, path))
-    chosen = costs.samples(facts, geometries, 60, seed=1)
-    times = 3e-10 * costs.estimates(facts._replace(record=hidden), chosen)
-    fitted = facts._replace(record=costs.fit(facts, chosen, times))
-    before, after = costs.error(facts, chosen, times), costs.error(fitted, chosen, times)
-    assert before > 1.1
-    assert after < 1 + (before - 1) / 3
-    assert costs.seconds(facts, chosen[0]) > 0
-    names = {**vars(sys.modules["tconv.planning.records"])}
-    assert isinstance(eval(costs.source_of(fitted.record), names), costs.Record)
-
-
-def test_cache_sizes_scale_what_depends_on_them() -> None:
-    costs = script("fit_costs")
-    record = costs.Record()
-    assert costs.caches_of(record, lambda level: {2: 2 << 20, 3: 32 << 20}[level]) == record.caches
-    half = costs.caches_of(record, lambda level: {2: 1 << 20, 3: 0}[level])
-    assert half.panels == tuple(panel // 2 for panel in record.caches.panels)
-    assert half.far == record.caches.far
+    usual = costs.Record()
+    ports = costs.dataclasses.replace(usual.ports, load=3.0)
+    made = costs.dataclasses.replace(usual, reference=9.25, ports=ports)
+    text = f"Record({', '.join(costs.differing(made, usual))})"
+    assert text == "Record(ports=Ports(load=3), reference=9.25)"
+    assert eval(text, {**vars(sys.modules["tconv.planning.records"])}) == made
