@@ -15,7 +15,7 @@ from tconv.geometry import Geometry
 from tconv.ops.call_cache import Options, planned_call
 from tconv.planning import LAYOUTS, MapName, isas, plan
 from tconv.planning.problem import MAPS
-from tconv.planning.records import RECORDS
+from tconv.planning.records import default_record
 from tests.core.helpers import CASES, candidates, made
 
 
@@ -117,8 +117,8 @@ def test_packing_counts_where_it_is_done_at_every_call() -> None:
     g = Geometry.parse("n1 c512>256 i12x12 k4 s2 p1")
     always = plan(g, isa="baseline", prepared=False)
     for name, per_weight in (
-        ("phases", RECORDS["baseline"].pack_phases),
-        ("col2im", RECORDS["baseline"].pack_col2im),
+        ("phases", default_record("baseline").pack_phases),
+        ("col2im", default_record("baseline").pack_col2im),
     ):
         once, every = (plan(g, isa="baseline", algorithm=name, prepared=when) for when in (True, False))
         assert every.cost - once.cost == pytest.approx(prod(g.weight_shape) * per_weight)

@@ -32,18 +32,17 @@ def applies(problem: Problem, map: MapName, dtype: str) -> bool:
 def candidates(
     problem: Problem, map: MapName, dtype: str, machine: Machine, last: bool = False
 ) -> Iterator[Candidate]:
-    """The cheapest tile for each division into tasks, and both kinds of lanes."""
+    """All candidates; their order depends on no cost."""
     staged = dtype in ("f16", "bf16") or (last and problem.groups * problem.in_channels > 1)
     size = BYTES[dtype]
     # Channels a multiple of 4 KiB apart would conflict in the same few cache lines of L1.
     staged = staged or prod(problem.input) * size % 4096 == 0
     layer = _Layer(problem, size, machine, staged)
-    for channels in sorted({split(problem.out_channels, most) for most in (1, 2, 4, 16, 64, 1 << 20)}):
+    for channels in sorted({split(problem.out_channels, most) for most in (1, 4, 16, 1 << 20)}):
         for box in dict.fromkeys(layer.box(channels, tasks) for tasks in (1, 4, MIN_TASKS)):
             if layer.fits(box, channels):
-                for tiles in (layer.by_positions(box, channels), layer.by_taps(box, channels)):
-                    if tiles:
-                        yield layer.candidate(box, channels, *min(tiles, key=lambda tile: tile[0] * tile[1]))
+                for tile in (*layer.by_positions(box, channels), *layer.by_taps(box, channels)):
+                    yield layer.candidate(box, channels, *tile)
 
 
 class _Layer:
