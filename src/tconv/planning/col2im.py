@@ -112,13 +112,14 @@ class _Layer:
         shared = sums * self.tasks(box, channels) if self.shares(box) else 0
         return sums <= MOST_WORKSPACE // 2 and shared <= 2 * MOST_WORKSPACE
 
-    def pieces(self, box: Box, most: int) -> tuple[int, int, float]:
+    def pieces(self, box: Box, most: int, unit: int) -> tuple[int, int, float]:
         """Positions of a row and of a block of at most `most`, and how many blocks a box has of each item."""
         p = self.problem
         width = min(p.input[2], box[3] + -(-self.past[2] // p.stride[2]))
         if width > most:
             count = -(-width // most)
-            return -(-width // count), -(-width // count), box[1] * box[2] * count
+            width = -(-width // count)
+            return width, min(most, -(-width // unit) * unit), box[1] * box[2] * count
         lines = box[2] * (box[1] if box[2] == p.input[1] else 1)
         together = split(lines, most // width)
         return width, width * together, box[1] * box[2] / together
@@ -130,9 +131,7 @@ class _Layer:
         for vectors, most_rows in enumerate(machine.rows, 1):
             height, tile = split(rows, most_rows), vectors * lanes
             most = min(max(tile, own.block // (rows * self.size) // tile * tile), _MOST_POSITIONS)
-            width, positions, pieces = self.pieces(box, most)
-            if width == positions and width > tile:  # whole tiles, and what is left in the last block
-                positions = min(most, -(-width // tile) * tile)
+            width, positions, pieces = self.pieces(box, most, tile)
             step = min(depth, max(1, own.step // (tile * self.size)))
             count, passes = -(-positions // lanes), -(-depth // step)
             busy = own.fed * depth * machine.tiles_cycles(rows, height, count, vectors)
@@ -141,7 +140,7 @@ class _Layer:
             busy += depth * positions * self.size * self.read
             busy += rows * positions / width * (own.add_begin + -(-width // lanes) * own.add)
             part = self.part(Col2imLanes.positions, height, vectors, box, channels, positions, step)
-            made.append((busy, pieces, rows * positions, part))
+            made.append((busy, pieces, rows * (positions // width) * width, part))
         return made
 
     def by_taps(self, box: Box, channels: int) -> list[_Weighed]:
@@ -156,7 +155,7 @@ class _Layer:
             if vectors > columns:
                 break
             most = max(most_rows, own.block_taps // (columns * lanes * self.size * box[0]))
-            _, positions, pieces = self.pieces(box, most)
+            _, positions, pieces = self.pieces(box, most, 1)
             height = split(positions, most_rows)
             busy = own.fed_by_weights * depth * machine.tiles_cycles(positions, height, columns, vectors)
             busy += -(-positions // height) * -(-columns // vectors) * machine.record.phases.call
