@@ -17,6 +17,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.models.onnx.file import write
+from tconv.onnx.rules.to_engine import DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -67,13 +68,17 @@ class Runner:
         self._log.close()
         self._folder.cleanup()
 
-    def load(self, name: str, model: ir.Model, *, optimised: bool = True) -> None:
-        """Load a model under a name; with `optimised`, its graph is optimised as in a default session."""
+    def load(self, name: str, model: ir.Model, *, optimised: bool = True, profiled: bool = False) -> None:
+        """Load a model under a name; with `optimised`, its graph is optimised as in a default session.
+
+        A model that is `profiled` is for `layers`.
+        """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         path = folder / "model.onnx"
         write(model, path)
-        self._ask(do="load", name=name, path=str(path), threads=self.threads, optimised=optimised)
+        how = {"optimised": optimised, "profiled": profiled, "engine": DOMAIN in model.opset_imports}
+        self._ask(do="load", name=name, path=str(path), threads=self.threads, **how)
         self._outputs[name] = [str(value.name) for value in model.graph.outputs]
 
     def drop(self, name: str) -> None:
@@ -95,6 +100,16 @@ class Runner:
             do="time", names=list(names), seconds=seconds, turns=turns, most=most, **self._held(feeds)
         )["seconds"]
         return found
+
+    def layers(
+        self, names: Sequence[str], feeds: Arrays, *, seconds: float, turns: int, most: int
+    ) -> dict[str, dict[str, list[float]]]:
+        """As `time`, the seconds of each node ConvTranspose of either domain in each run, and drop the models.
+
+        The first run, which allocates memory, is left out. They are ONNX Runtime's own measurements.
+        """
+        self.time(names, feeds, seconds=seconds, turns=turns, most=most)
+        return {name: self._ask(do="end", name=name)["layers"] for name in names}
 
     def _held(self, feeds: Arrays) -> dict[str, Any]:
         path = self.folder / "feeds.npz"
