@@ -20,6 +20,7 @@ Api::Api(Table table) {
   at(table, 57, create_tensor_info);
   at(table, 58, set_element);
   at(table, 59, set_dimensions);
+  at(table, 60, element);
   at(table, 61, dimensions_count);
   at(table, 62, dimensions);
   at(table, 65, tensor_info);

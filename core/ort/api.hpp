@@ -54,6 +54,7 @@ struct Api {
   Status* (*create_tensor_info)(TensorInfo**);
   Status* (*set_element)(TensorInfo*, int element);
   Status* (*set_dimensions)(TensorInfo*, const int64_t*, size_t);
+  Status* (*element)(const TensorInfo*, int* element);
   Status* (*dimensions_count)(const TensorInfo*, size_t*);
   Status* (*dimensions)(const TensorInfo*, int64_t*, size_t);
   Status* (*tensor_info)(const Value*, TensorInfo**);

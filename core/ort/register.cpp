@@ -35,9 +35,12 @@ Status* create(const CustomOp* op, Table, const KernelInfo* info, void** kernel)
 Status* infer(const CustomOp* op, ShapeContext* context) {
   const Api& api = *own(op).api;
   return guarded(api, [&] {
+    int element = 0;
     const auto shape_of = [&](size_t index) {
       TensorInfo* info = nullptr;  // of the context, not to be released
       api.check(api.shape_input(context, index, &info));
+      // ONNX Runtime asks one operator for those of all dtypes.
+      if (info && index == 0) api.check(api.element(info, &element));
       return info ? api.shape(info) : Sizes{};
     };
     const Sizes x = shape_of(0), weight = shape_of(1);
@@ -55,7 +58,7 @@ Status* infer(const CustomOp* op, ShapeContext* context) {
       TensorInfo* info;
       ~Owned() { api.release_tensor_info(info); }
     } owned{api, info};
-    api.check(api.set_element(info, static_cast<int>(own(op).element)));
+    api.check(api.set_element(info, element));
     api.check(api.set_dimensions(info, output.data(), output.size()));
     api.check(api.set_output_shape(context, 0, info));
   });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tconv.models.onnx.nodes import name_of
@@ -13,6 +13,7 @@ from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.runner import Runner
 from tconv.onnx.rewriting.speed import NOWHERE, Move, Trial
 from tconv.onnx.rules import Context
+from tconv.onnx.rules.to_engine import DOMAIN
 from tconv.timing import LOOKS, Paired
 
 if TYPE_CHECKING:
@@ -34,36 +35,61 @@ def timed(
 ) -> tuple[Trial, ...]:
     """A trial for each layer: ONNX Runtime's time for it against the engine's, kept if that is shorter.
 
-    Both models run in turns, under ONNX Runtime's profiler. An activation that the engine fuses counts as
-    part of its own time alone, so that each layer wins by itself.
+    Both models run in turns, under ONNX Runtime's profiler. The time of a layer includes that of the nodes
+    after it that the engine's node replaces.
     """
     named = model.clone()
     places: dict[str, tuple[str, str]] = {}
-    for where, node in Context(named).nodes():
+    for number, (where, node) in enumerate(Context(named).nodes()):
+        place = where, name_of(node)
+        node.name = f"tconv.{number}"  # unique, for the profile
         if node.op_type == "ConvTranspose" and not node.domain:
-            # Unique names, by which the profile tells layers apart.
-            name = f"tconv.{len(places)}"
-            places[name], node.name = (where, name_of(node)), name
+            places[node.name] = place
     made = named.clone()
-    fired = {s.node for s in Move(ENGINE).apply(made) if s.reason is None and s.rule == "to-engine"}
-    moves = {name: Move(ENGINE, place) for name, place in places.items()}
-    if not fired:
-        return tuple(Trial((move,), 0, None, note=NOWHERE) for move in moves.values())
+    Move(ENGINE).apply(made)
+    left = {str(node.name): node.domain for _, node in Context(made).nodes()}
+    layers = {
+        str(node.name): _replaced(node, left)
+        for _, node in Context(named).nodes()
+        if node.name in places and left.get(str(node.name)) == DOMAIN
+    }
     tell("timing each layer, as it is and in the engine")
-    runner.load("as it is", named, profiled=True)
-    runner.load("engine", made, profiled=True)
-    found = runner.layers(("as it is", "engine"), feeds.arrays, seconds=seconds, turns=_LEAST, most=_MOST)
-    trials = []
-    for name, move in moves.items():
-        before, after = (found[side].get(name, []) for side in ("as it is", "engine"))
-        if name not in fired:
-            trials.append(Trial((move,), 0, None, note=NOWHERE))
-        elif len(before) != len(after) or not before:
-            trials.append(Trial((move,), 1, None, note="it does not run with these inputs"))
-        else:
-            both = Timed.of(Paired(before, after))
-            trials.append(Trial((move,), 1, both, kept=both.gain > 1))
-    return tuple(trials)
+    every = [name for names in layers.values() for name in names]
+    found: dict[str, dict[str, list[float]]] = {}
+    if layers:
+        runner.load("as it is", named, profiled=True)
+        runner.load("engine", made, profiled=True)
+        nodes = {"as it is": every, "engine": list(layers)}
+        found = runner.nodes(nodes, feeds.arrays, seconds=seconds, turns=_LEAST, most=_MOST)
+    return tuple(
+        _trial(Move(ENGINE, place), layers.get(name), found, name) for name, place in places.items()
+    )
+
+
+def _replaced(layer: ir.Node, left: Mapping[str, str]) -> list[str]:
+    """The names of a layer and of the nodes in a row after it that are not `left` in the other model."""
+    names, node = [str(layer.name)], layer
+    while len(users := {use.node for use in node.outputs[0].uses()}) == 1:
+        (node,) = users
+        if str(node.name) in left or len(node.outputs) != 1:
+            break
+        names.append(str(node.name))
+    return names
+
+
+def _trial(
+    move: Move, names: Sequence[str] | None, found: Mapping[str, Mapping[str, list[float]]], name: str
+) -> Trial:
+    if names is None:
+        return Trial((move,), 0, None, note=NOWHERE)
+    after = found["engine"][name]
+    # Nodes that ONNX Runtime itself folds away take no time.
+    parts = [times for part in names if len(times := found["as it is"][part]) == len(after)]
+    before = [sum(times) for times in zip(*parts, strict=True)]
+    if not before or not after or len(found["as it is"][name]) != len(after):
+        return Trial((move,), 1, None, note="it does not run with these inputs")
+    both = Timed.of(Paired(before, after))
+    return Trial((move,), 1, both, kept=both.gain > 1)
 
 
 def estimated(model: ir.Model) -> tuple[Move, ...]:

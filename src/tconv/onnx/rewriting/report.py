@@ -146,8 +146,8 @@ _MEANT = (
     "the result is timed again, for a surer answer."
 )
 _LAYERS = (
-    "Lines `engine at` are times of that layer alone, by ONNX Runtime's profiler, in the whole model; a layer "
-    "that the engine computes in less time is the engine's."
+    "Lines `engine at` are times of that layer alone, with the nodes that become part of it, by ONNX Runtime's "
+    "profiler in the whole model; a layer that the engine computes in less time is the engine's."
 )
 _NOISY = (
     "the machine is too noisy to tell whether the model would be faster; on an idle machine, or with more "

@@ -71,7 +71,7 @@ class Runner:
     def load(self, name: str, model: ir.Model, *, optimised: bool = True, profiled: bool = False) -> None:
         """Load a model under a name; with `optimised`, its graph is optimised as in a default session.
 
-        A model that is `profiled` is for `layers`.
+        A model that is `profiled` is for `nodes`.
         """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -101,15 +101,18 @@ class Runner:
         )["seconds"]
         return found
 
-    def layers(
-        self, names: Sequence[str], feeds: Arrays, *, seconds: float, turns: int, most: int
+    def nodes(
+        self, names: Mapping[str, Sequence[str]], feeds: Arrays, *, seconds: float, turns: int, most: int
     ) -> dict[str, dict[str, list[float]]]:
-        """As `time`, the seconds of each node ConvTranspose of either domain in each run, and drop the models.
+        """As `time`, but the seconds of the named nodes of each model, which it then drops.
 
-        The first run, which allocates memory, is left out. They are ONNX Runtime's own measurements.
+        They are ONNX Runtime's own measurements, one for each run.
         """
-        self.time(names, feeds, seconds=seconds, turns=turns, most=most)
-        return {name: self._ask(do="end", name=name)["layers"] for name in names}
+        self.time(list(names), feeds, seconds=seconds, turns=turns, most=most)
+        return {
+            model: self._ask(do="end", name=model, nodes=list(nodes))["seconds"]
+            for model, nodes in names.items()
+        }
 
     def _held(self, feeds: Arrays) -> dict[str, Any]:
         path = self.folder / "feeds.npz"

@@ -51,14 +51,16 @@ def _drop(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _end(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
-    """What the profile of a session says of its layers; the session ends."""
+    """The seconds of the requested nodes in each run but the first, by a session's profile; it ends."""
     with open(sessions.pop(request["name"]).end_profiling(), encoding="utf-8") as file:
         events = json.load(file)
-    suffix, layers = "_kernel_time", dict[str, list[float]]()
+    suffix = "_kernel_time"
+    seconds: dict[str, list[float]] = {name: [] for name in request["nodes"]}
     for event in events:
-        if event.get("args", {}).get("op_name") == "ConvTranspose" and event["name"].endswith(suffix):
-            layers.setdefault(event["name"].removesuffix(suffix), []).append(event["dur"] * 1e-6)
-    return {"layers": {name: seconds[1:] for name, seconds in layers.items()}}
+        name = event.get("name", "")
+        if name.endswith(suffix) and (held := seconds.get(name.removesuffix(suffix))) is not None:
+            held.append(event["dur"] * 1e-6)
+    return {"seconds": {name: each[1:] for name, each in seconds.items()}}
 
 
 def _run(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
