@@ -30,7 +30,7 @@ struct ApiBase {
   const char* (*version)();
 };
 
-constexpr uint32_t kVersion = 16;       // the oldest version that is asked for: errors as Status
+constexpr uint32_t kVersion = 16;        // the oldest version that is asked for: errors as Status
 constexpr uint32_t kShapesVersion = 17;  // from which an operator may infer shapes
 
 enum class Element : int { f32 = 1, f16 = 10, f64 = 11, bf16 = 16 };

@@ -83,7 +83,8 @@ std::shared_ptr<const Kernel::Packed> Kernel::packed(const Runner& runner, const
     if (packed_alike(one->plan, runner.plan()) &&
         static_cast<int64_t>(one->block.bytes()) == runner.packed_bytes())
       return one;
-  auto made = std::make_shared<Packed>(Packed{runner.plan(), Block(static_cast<size_t>(runner.packed_bytes()))});
+  auto made =
+      std::make_shared<Packed>(Packed{runner.plan(), Block(static_cast<size_t>(runner.packed_bytes()))});
   runner.pack(weight, made->block.as<void>());
   packed_.push_back(made);
   return made;

@@ -26,7 +26,8 @@ class Kernel {
   struct Ready {
     Runner runner;
     Sizes output;
-    std::shared_ptr<const Packed> packed;  // null: the plan reads weights as they are, or they are not constant
+    std::shared_ptr<const Packed>
+        packed;  // null: the plan reads weights as they are, or they are not constant
   };
   std::shared_ptr<const Ready> ready(const Sizes& x, const Sizes& weight, const void* numbers);
   std::shared_ptr<const Packed> packed(const Runner& runner, const void* weight);

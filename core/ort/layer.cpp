@@ -68,7 +68,9 @@ void read_activation(const Attributes& attributes, Layer& layer) {
 }
 
 // What `axis` of a list says, or a default where the list was not written.
-int64_t entry(const Sizes& list, size_t axis, int64_t otherwise) { return list.empty() ? otherwise : list[axis]; }
+int64_t entry(const Sizes& list, size_t axis, int64_t otherwise) {
+  return list.empty() ? otherwise : list[axis];
+}
 
 void check_length(const char* name, const Sizes& list, size_t length) {
   if (!list.empty() && list.size() != length)
@@ -117,8 +119,8 @@ Sized sized(const Layer& layer, const Sizes& x, const Sizes& weight) {
     }
   }
   if (x[1] != weight[0] || x[1] % layer.groups || !x[1] || !weight[1])
-    refuse("an input of " + std::to_string(x[1]) + " channels for weights of shape " + shown(weight) + " in " +
-           std::to_string(layer.groups) + " groups");
+    refuse("an input of " + std::to_string(x[1]) + " channels for weights of shape " + shown(weight) +
+           " in " + std::to_string(layer.groups) + " groups");
   check_length("kernel_shape", layer.kernel, axes);
   check_length("strides", layer.stride, axes);
   check_length("dilations", layer.dilation, axes);
@@ -130,8 +132,18 @@ Sized sized(const Layer& layer, const Sizes& x, const Sizes& weight) {
   check_length("output_shape", output_shape, axes);
 
   const Triple ones = {1, 1, 1};
-  Sized out{static_cast<int>(axes), x[0], layer.groups, x[1], weight[1] * layer.groups,
-            ones, ones, ones, ones, ones, {}, {}};
+  Sized out{static_cast<int>(axes),
+            x[0],
+            layer.groups,
+            x[1],
+            weight[1] * layer.groups,
+            ones,
+            ones,
+            ones,
+            ones,
+            ones,
+            {},
+            {}};
   if (weight[1] > kMostSize / layer.groups) refuse("too many channels");
   int64_t all = std::max<int64_t>(out.batch, 1) * out.out_channels;
   if (all > kMostSize) refuse("too large an output");

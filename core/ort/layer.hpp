@@ -45,8 +45,7 @@ class ShapeAttributes final : public Attributes {
   std::optional<std::string> text(const char* name) const override;
 
  private:
-  template <class T>
-  std::optional<std::vector<T>> read(const char* name, AttributeKind kind) const;
+  template <class T> std::optional<std::vector<T>> read(const char* name, AttributeKind kind) const;
   const Api& api_;
   const ShapeContext* context_;
 };

@@ -11,11 +11,11 @@
 namespace tconv::ort {
 namespace {
 
-constexpr int64_t kPanel = 384 << 10;       // bytes of a panel and of the sums of a task, in the near cache
-constexpr int64_t kWorkspace = 8 << 20;     // bytes of a thread, at most
-constexpr int64_t kNear = 1 << 20;          // bytes of packed weights, above which they are prefetched
-constexpr int64_t kTasks = 12;              // so that threads of uneven speed finish together
-constexpr int64_t kThread = 12'000;         // cycles for which one more thread is woken
+constexpr int64_t kPanel = 384 << 10;    // bytes of a panel and of the sums of a task, in the near cache
+constexpr int64_t kWorkspace = 8 << 20;  // bytes of a thread, at most
+constexpr int64_t kNear = 1 << 20;       // bytes of packed weights, above which they are prefetched
+constexpr int64_t kTasks = 12;           // so that threads of uneven speed finish together
+constexpr int64_t kThread = 12'000;      // cycles for which one more thread is woken
 
 struct Tile {
   int rows, vectors;
@@ -70,15 +70,23 @@ Cells box_of(const Cells& extents, int64_t most) {
 Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
   Plan plan{};
   Problem& p = plan.problem;
-  p = {sized.batch, sized.groups, sized.in_channels / sized.groups, sized.out_channels / sized.groups,
-       sized.input, sized.output, sized.kernel, sized.stride, sized.dilation, sized.lo};
+  p = {sized.batch,
+       sized.groups,
+       sized.in_channels / sized.groups,
+       sized.out_channels / sized.groups,
+       sized.input,
+       sized.output,
+       sized.kernel,
+       sized.stride,
+       sized.dilation,
+       sized.lo};
   for (size_t a = 0; a < 3; ++a)  // over a single input a stride has no effect
     if (p.input[a] == 1 && p.dilation[a] == 1) p.stride[a] = p.kernel[a];
   plan.map = Map::conv_transpose;
   plan.layout = ArrayLayout::channels_first;
   plan.operands = {dtype, dtype, dtype == DType::f64 ? DType::f64 : DType::f32, dtype};
-  plan.epilogue = {Scale::none, dtype, layer.activation, layer.slope, layer.clamp_lo, layer.clamp_hi,
-                   Rounding::nearest_even};
+  plan.epilogue = {Scale::none,    dtype,          layer.activation,      layer.slope,
+                   layer.clamp_lo, layer.clamp_hi, Rounding::nearest_even};
   plan.isa = isa_kernels().front().isa;
   plan.segments = 1;
   plan.most_threads = 1;
@@ -89,8 +97,8 @@ Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
   const int64_t deep = stacked ? phases : 1, rows = p.out_channels * deep;
   const Tile tile = best_tile(plan, rows);
   const int64_t unit = tile.rows / std::gcd<int64_t>(tile.rows, deep);  // channels stored together
-  const int64_t kept = stacked ? std::max<int64_t>(tile.rows, std::min(unit, p.out_channels) * deep)
-                               : tile.rows * phases;
+  const int64_t kept =
+      stacked ? std::max<int64_t>(tile.rows, std::min(unit, p.out_channels) * deep) : tile.rows * phases;
   Cells extents = {p.batch, 0, 0, 0};
   for (int a = 0; a < 3; ++a) extents[static_cast<size_t>(a) + 1] = make_lattice(plan, a, stacked).cells;
 
@@ -105,7 +113,15 @@ Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
       channels = std::max(unit, std::min(channels, fits));
     }
     plan.part = PhasesPlan{stacked ? PhasesLanes::stacked : PhasesLanes::positions,
-                           tile.rows, tile.vectors, 0, false, box, channels, 0, 1, false,
+                           tile.rows,
+                           tile.vectors,
+                           0,
+                           false,
+                           box,
+                           channels,
+                           0,
+                           1,
+                           false,
                            weight_count(p) * size > kNear ? 8 << 10 : 0};
     return Runner(plan).workspace_bytes();
   };

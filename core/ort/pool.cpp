@@ -1,6 +1,6 @@
-// This library's parallel_for, in place of threads.cpp: it starts no threads. ONNX Runtime's idle workers spin
-// on the cores that a second pool would need; as members of the run they do the work. A session of one thread
-// runs everything on the caller's.
+// This library's parallel_for, in place of threads.cpp: it starts no threads. ONNX Runtime's idle workers
+// spin on the cores that a second pool would need; as members of the run they do the work. A session of one
+// thread runs everything on the caller's.
 #include "pool.hpp"
 
 #include <algorithm>
@@ -48,8 +48,7 @@ void parallel_for(int64_t count, int most_threads, const Task& task) {
   if (threads > 1) {
     // A task of another run on this thread must not meet this one's session.
     pool = {};
-    ort::Status* status =
-        on.api->parallel_for(on.context, join, static_cast<size_t>(threads), 0, &run);
+    ort::Status* status = on.api->parallel_for(on.context, join, static_cast<size_t>(threads), 0, &run);
     pool = on;
     on.api->check(status);
   } else {

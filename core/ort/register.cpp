@@ -1,5 +1,5 @@
-// The operator tconv::ConvTranspose in ONNX Runtime: one entry for each dtype, and the door by which a runtime
-// asks for them.
+// The operator tconv::ConvTranspose in ONNX Runtime: one entry for each dtype, and the door by which a
+// runtime asks for them.
 #include <cstdlib>
 #include <list>
 #include <new>

@@ -75,7 +75,9 @@ def test_every_opset(opset: int) -> None:
     quiet.log_severity_level = 4
     plain = one_layer(weight, x.shape, engine=False, opset=opset, **options).SerializeToString()
     expected = onnxruntime.InferenceSession(plain, quiet).run(None, {"x": x})[0]
-    np.testing.assert_array_equal(answer(one_layer(weight, x.shape, opset=opset, **options), {"x": x}), expected)
+    np.testing.assert_array_equal(
+        answer(one_layer(weight, x.shape, opset=opset, **options), {"x": x}), expected
+    )
 
 
 @pytest.mark.usefixtures("_planner")
@@ -129,7 +131,11 @@ def test_weights_that_change() -> None:
     )
     ours, theirs = opened(model), onnxruntime.InferenceSession(plain.SerializeToString())
     for seed in range(3):
-        feeds = {"x": whole((1, 3, 5, 5), seed), "w": whole((3, 4, 3, 3), seed + 9), "b": whole((4,), seed + 5)}
+        feeds = {
+            "x": whole((1, 3, 5, 5), seed),
+            "w": whole((3, 4, 3, 3), seed + 9),
+            "b": whole((4,), seed + 5),
+        }
         np.testing.assert_array_equal(ours.run(None, feeds)[0], theirs.run(None, feeds)[0])
 
 

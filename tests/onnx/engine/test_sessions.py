@@ -70,7 +70,12 @@ def decoder(**more: Any) -> onnx.ModelProto:
         helper.make_node("Relu", ["b"], ["c"], name="relu"),
         helper.make_node("ConvTranspose", ["c", "w2", "b2"], ["y"], strides=[2, 2], name="up2"),
     ]
-    weights = {"w0": whole((8, 3, 3, 3)), "w1": whole((8, 8, 2, 2)), "w2": whole((8, 2, 4, 4)), "b2": whole((2,))}
+    weights = {
+        "w0": whole((8, 3, 3, 3)),
+        "w1": whole((8, 8, 2, 2)),
+        "w2": whole((8, 2, 4, 4)),
+        "b2": whole((2,)),
+    }
     return model_proto(nodes, {"x": ["n", 3, "h", "w"]}, weights=weights, **more)
 
 

@@ -189,7 +189,9 @@ def search(
     whole = {trial.moves[0]: trial for trial in state.trials[len(first) :] if trial.timed}
     lost = [move for move in whole if move not in state.kept and whole[move].fired > 1]
     state.round([place for move in lost for place in _places(state, move)])
-    some = [t.moves[0] for t in state.trials[len(first) :] if t.timed and t.timed.gain > _PROMISING and not t.kept]
+    some = [
+        t.moves[0] for t in state.trials[len(first) :] if t.timed and t.timed.gain > _PROMISING and not t.kept
+    ]
     some = [move for move in dict.fromkeys(some) if move not in state.kept]
     if len(some) > 1:
         trial = state.attempt(*some)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tconv.models.onnx import options
 from tconv.models.onnx.nodes import constant_tensor
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
-from tconv.onnx.rules.options import read_attributes
 from tconv.onnx.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["DOMAIN", "RULE"]
 
 DOMAIN = "tconv"
-
-#: dtypes of the engine's floating-point kernels, as NumPy or ml_dtypes name them.
-_DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 class Found(NamedTuple):
@@ -39,12 +36,11 @@ class Found(NamedTuple):
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
-    if isinstance(told := read_attributes(node, context), str):
-        return told
+    if not 2 <= len(node.inputs) <= 3 or None in node.inputs[:2] or len(node.outputs) != 1:
+        return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
+    options.read(node, context.sizes(node.inputs[1]), None)  # says which attributes are none
     weight = constant_tensor(node.inputs[1])
     dtype = context.dtype(node.inputs[0]) if weight is None else np.dtype(weight.dtype.numpy())
-    if dtype is None or dtype.name not in _DTYPES:
-        return f"its dtype is {'not known' if dtype is None else dtype}"
     follower = context.user(node.outputs[0], *_NUMBERS)
     if isinstance(follower, str) or follower.inputs[0] is not node.outputs[0]:
         return Found(node, None, ())
@@ -52,18 +48,20 @@ def match(node: ir.Node, context: Context) -> Found | str:
     return Found(node, None, ()) if numbers is None else Found(node, follower, numbers)
 
 
-def _none(node: ir.Node, context: Context, dtype: np.dtype[Any]) -> tuple[float, ...]:
+def _none(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...]:
     return ()
 
 
-def _slope(node: ir.Node, context: Context, dtype: np.dtype[Any]) -> tuple[float, ...]:
+def _slope(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...]:
     return (node.attributes.get_float("alpha", 0.01),)
 
 
-def _bounds(node: ir.Node, context: Context, dtype: np.dtype[Any]) -> tuple[float, ...] | None:
+def _bounds(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...] | None:
     """Both bounds, if they are constants, in order, and numbers that an attribute can hold."""
     import onnx_ir as ir
 
+    if dtype is None:
+        return None
     # Without a bound, the dtype's own.
     most = float(ir.DataType.from_numpy(dtype).max)
     bounds = [-most, most]
@@ -81,7 +79,7 @@ def _bounds(node: ir.Node, context: Context, dtype: np.dtype[Any]) -> tuple[floa
 
 
 #: Activations by ONNX's name -> their numbers, or None where they are not known or not exact.
-_NUMBERS: Mapping[str, Callable[[ir.Node, Context, np.dtype[Any]], tuple[float, ...] | None]] = (
+_NUMBERS: Mapping[str, Callable[[ir.Node, Context, np.dtype[Any] | None], tuple[float, ...] | None]] = (
     MappingProxyType({"Relu": _none, "LeakyRelu": _slope, "Clip": _bounds, "Tanh": _none, "Sigmoid": _none})
 )
 
