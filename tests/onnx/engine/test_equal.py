@@ -1,4 +1,4 @@
-"""The operator gives what ONNX Runtime's own gives, and what the definition gives, on whole numbers exactly."""
+"""The operator gives what ONNX Runtime's own and the definition give, on whole numbers exactly."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ HUGE = 1 << 62
 def test_attributes(attributes: dict[str, Any], said: str) -> None:
     model = one_layer(whole((4, 2, 3, 3)), ["n", 4, "h", "w"], **attributes)
     with pytest.raises(Exception, match=r"ONNXRuntimeError") as caught:
-        opened(model).run(None, {"x": whole((1, 4, 1024, 1024)[:2] + (2, 2))})
+        opened(model).run(None, {"x": whole((1, 4, 2, 2))})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value).strip()
 

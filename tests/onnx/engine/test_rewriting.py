@@ -1,4 +1,4 @@
-"""`rewrite --for engine`: which nodes become the engine's, what becomes part of them, what tools still see."""
+"""`rewrite --for engine`: which nodes become the engine's, with what in them, and what tools see."""
 
 from __future__ import annotations
 

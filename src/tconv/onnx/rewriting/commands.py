@@ -20,10 +20,11 @@ example:
   tconv rewrite model.onnx plain.onnx --for no-groups,no-dilation
 
 Rewrites a model exactly and checks that its outputs stay the same. For speed it times every rewriting in
-ONNX Runtime on this machine and keeps only those that make the whole model more than 5 % faster; for the
-engine it times each layer as well, and those that tconv's engine computes faster become nodes of the domain
-tconv, which sessions run after tconv.onnx.register(options); for a target it removes what the target does not support. Exit status: 0 written, 1 the outputs differ or a layer remains
-that the target does not support (nothing is written), 2 bad input."""
+ONNX Runtime on this machine and keeps only those that make the whole model more than 5 % faster. For the
+engine it first times each layer: those that tconv's engine computes faster become nodes of the domain tconv,
+which sessions run after tconv.onnx.register(options). For a target it removes what the target does not
+support. Exit status: 0 written, 1 the outputs differ or a layer remains that the target does not support
+(nothing is written), 2 bad input."""
 
 MORE = """\
 more examples:

@@ -146,7 +146,7 @@ _MEANT = (
     "the result is timed again, for a surer answer."
 )
 _LAYERS = (
-    "Lines `engine at` are times of that layer alone, with the nodes that become part of it, by ONNX Runtime's "
+    "Lines `engine at` are times of that layer, with the nodes that become part of it, by ONNX Runtime's "
     "profiler in the whole model; a layer that the engine computes in less time is the engine's."
 )
 _NOISY = (

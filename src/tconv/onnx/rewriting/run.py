@@ -24,7 +24,7 @@ from tconv.onnx.rewriting.layers import estimated
 from tconv.onnx.rewriting.layers import timed as layers_timed
 from tconv.onnx.rewriting.report import Report
 from tconv.onnx.rewriting.runner import Runner, Trouble
-from tconv.onnx.rewriting.speed import search
+from tconv.onnx.rewriting.speed import Trial, search
 from tconv.onnx.rewriting.targeting import fit, unmet
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Context, Rule
@@ -125,7 +125,7 @@ def rewrite(
         else:
             assert runner is not None
             timed = given[0] if given else max(feeds, key=_volume)
-            plain, first = seeded(model)[0], ()
+            plain, first = seeded(model)[0], tuple[Trial, ...]()
             if goal == ENGINE:
                 first = layers_timed(plain, runner, timed, seconds=seconds / 3, tell=tell)
             faster = search(plain, runner, timed, seconds=seconds, tell=tell, first=first)

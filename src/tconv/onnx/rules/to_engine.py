@@ -1,4 +1,4 @@
-"""A transposed convolution becomes a node `tconv::ConvTranspose`, which tconv's engine computes in ONNX Runtime.
+"""A transposed convolution becomes a node `tconv::ConvTranspose`, which tconv's engine computes.
 
 Inputs and attributes stay as they are. An activation that alone reads the output becomes two attributes,
 named as in ONNX Runtime's own fused operators: `activation`, the name of ONNX's operator, and
