@@ -3,11 +3,15 @@
     python benchmarks/engine_in_ort.py --prepare            fetch, convert and export the models
     python benchmarks/engine_in_ort.py                      every model; about a minute each
     python benchmarks/engine_in_ort.py ppocr_det --seconds 12 --threads 2
+    python benchmarks/engine_in_ort.py --layers --seconds 0.2    the layers of `tconv bench`, each by itself
 
 A row: a model is rewritten by `tconv rewrite --for speed` and by `--for engine`, each with `--seconds`; then
 the three models run in turns for as long again. Shown are medians, and the medians of the ratios of the same
 turn. The layers' own gain is that of the layers that became the engine's, with what was fused into them, by
 ONNX Runtime's profiler in the whole model.
+
+`--layers` times models of one layer: ONNX Runtime's own, the engine with plans of Python, and with those that
+the library makes without Python. Each has `--seconds`, in turns.
 """
 
 from __future__ import annotations
@@ -18,8 +22,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
+from time import perf_counter
+
+import numpy as np
 
 import tconv.onnx
 
@@ -89,6 +97,55 @@ FILES = {
 }
 
 
+def layers(threads: int, seconds: float) -> str:
+    """The geometric means of ONNX Runtime's times over the engine's, by both planners, and the least."""
+    import onnxruntime
+
+    from tests.onnx.engine.helpers import one_layer, without_planner
+
+    ratios: dict[str, list[float]] = {"planned": [], "without Python": []}
+    suite = Path(tconv.__file__).with_name("bench") / "layers.txt"
+    for line in suite.read_text(encoding="utf-8").splitlines():
+        if not (said := line.partition("#")[0].split(maxsplit=1)):
+            continue
+        name, geometry = said[0], tconv.Geometry.parse(said[1])
+        ends = [*(lo for lo, _ in geometry.padding), *(hi for _, hi in geometry.padding)]
+        given = {"strides": geometry.stride, "dilations": geometry.dilation, "group": geometry.groups}
+        given |= {"pads": ends, "output_padding": geometry.output_padding}
+        rng = np.random.default_rng(0)
+        weight = rng.standard_normal(geometry.weight_shape).astype("float32")
+        feeds = {"x": rng.standard_normal(geometry.input_shape).astype("float32")}
+        sessions = {}
+        for side, engine in (("ONNX Runtime", False), ("planned", True), ("without Python", True)):
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.add_session_config_entry("session.force_spinning_stop", "1")
+            tconv.onnx.register(options)
+            model = one_layer(weight, geometry.input_shape, engine=engine, **given).SerializeToString()
+            sessions[side] = onnxruntime.InferenceSession(model, options)
+            with without_planner() if side == "without Python" else nullcontext():
+                sessions[side].run(None, feeds)
+        times: dict[str, list[float]] = {side: [] for side in sessions}
+        end = perf_counter() + len(sessions) * seconds
+        while perf_counter() < end or len(times["planned"]) < 5:
+            for side, session in sessions.items():
+                start = perf_counter()
+                session.run(None, feeds)
+                times[side].append(perf_counter() - start)
+        medians = {side: statistics.median(taken) for side, taken in times.items()}
+        for side, found in ratios.items():
+            found.append(medians["ONNX Runtime"] / medians[side])
+        shown = " | ".join(f"{taken * 1e3:.3f} ms" for taken in medians.values())
+        print(
+            f"| {name} | {shown} | {ratios['planned'][-1]:.2f} | {ratios['without Python'][-1]:.2f} |",
+            flush=True,
+        )
+    return "; ".join(
+        f"{side}: {prod(found) ** (1 / len(found)):.2f} times ONNX Runtime's speed, at least {min(found):.2f}"
+        for side, found in ratios.items()
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -97,7 +154,11 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="only make the files")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each of the three steps; default: 15")
+    parser.add_argument("--layers", action="store_true", help="the layers of tconv bench instead")
     args = parser.parse_args()
+    if args.layers:
+        print(layers(args.threads, args.seconds))
+        return
     FOLDER.mkdir(exist_ok=True)
     if not args.models:
         print("| model | as it is | for speed | engine | against as it is | against speed | own | layers |")

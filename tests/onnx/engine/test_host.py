@@ -18,7 +18,7 @@ COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 RUNTIMES = sorted(Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*"))
 
 
-@pytest.mark.skipif(COMPILER is None or not RUNTIMES, reason="no C++ compiler, or no shared library of the runtime")
+@pytest.mark.skipif(COMPILER is None or not RUNTIMES, reason="no C++ compiler, or no shared runtime")
 def test_a_program_without_python(tmp_path: Path) -> None:
     model = one_layer(
         whole((3, 4, 4, 4)), (1, 3, "h", "w"), strides=[2, 2], pads=[1, 1, 1, 1], activation="Relu"
