@@ -102,6 +102,30 @@ def test_session_takes_any_model(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.run(None, {"x": x})[0], session.run(None, {"x": x})[0])
 
 
+def test_options_may_be_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(decoder().SerializeToString())
+    options = onnxruntime.SessionOptions()
+    tconv.onnx.register(options)
+    x = whole((1, 3, 6, 5))
+    first, second = (tconv.onnx.session(path, options).run(None, {"x": x})[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    with pytest.raises(TconvError, match=r"3 is no onnxruntime\.SessionOptions"):
+        tconv.onnx.register(3)
+
+
+def test_a_constant_input_is_folded() -> None:
+    """ONNX Runtime runs the node once, while the session is made."""
+    nodes = [
+        helper.make_node("ConvTranspose", ["c", "w"], ["t"], domain="tconv", **OPTIONS),
+        helper.make_node("Add", ["t", "x"], ["y"]),
+    ]
+    weights = {"c": whole((1, 16, 4, 5)), "w": WEIGHT}
+    model = model_proto(nodes, {"x": [1]}, weights=weights, domains=["tconv"])
+    found = answer(model, {"x": np.zeros(1, np.float32)})
+    np.testing.assert_array_equal(found, expected(weights["c"]))
+
+
 def test_data_beside_the_file(tmp_path: Path) -> None:
     big = decoder()
     big.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(whole((8, 3, 3, 3)), "w0"))

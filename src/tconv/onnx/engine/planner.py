@@ -19,7 +19,8 @@ from tconv.planning import Activation, plan
 
 __all__ = ["LIBRARY", "install"]
 
-LIBRARY = Path(_core.__file__).with_name("libtconv_ort.so")
+#: In a folder of its own: beside modules it would look like one.
+LIBRARY = Path(_core.__file__).parent / "lib" / "libtconv_ort.so"
 
 _Triple = ctypes.c_int64 * 3
 
@@ -74,7 +75,7 @@ def install() -> ctypes.CDLL:
     """The library, with this module as its planner; once in a process.
 
     Raises:
-        TconvError: the library is not beside the module `tconv._core`, or is of another build.
+        TconvError: the library is not in the folder of tconv, or cannot be loaded.
     """
     if not LIBRARY.is_file():
         raise TconvError(f"{LIBRARY} is missing; an installation of tconv from this version on has it")

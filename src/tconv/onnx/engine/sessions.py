@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tconv.arguments import checked
 from tconv.errors import TconvError
+from tconv.geometry.normalize import shown
 from tconv.models.onnx.file import write
 from tconv.models.onnx.reader import read
 from tconv.onnx.engine import register
@@ -44,6 +45,8 @@ def session(
 
     options = onnxruntime.SessionOptions() if options is None else options
     register(options)
+    if not isinstance(providers, list | tuple | None):
+        raise TconvError(f"providers={shown(providers)}; a list of ONNX Runtime's providers would fit")
     providers = ["CPUExecutionProvider"] if providers is None else list(providers)
     model = read(path).onnx
     made = model.clone()
