@@ -6,7 +6,8 @@ from functools import cache
 from typing import NamedTuple
 
 from tconv import _core
-from tconv.planning.records import RECORDS, Record
+from tconv.planning.records import Record
+from tconv.planning.tuning_file import record_of
 
 __all__ = [
     "BYTES",
@@ -90,7 +91,7 @@ def machine(isa: str, dtype: str) -> Machine:
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
     rows = tuple(most[v] for v in sorted(most))
-    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], RECORDS[isa])
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], record_of(isa))
 
 
 def split(extent: int, most: int) -> int:
