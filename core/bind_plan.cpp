@@ -6,6 +6,7 @@
 #include "plan.hpp"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
 // An array of 3 or 4 integers is a tuple in Python.
 template <size_t count> struct nb::detail::type_caster<std::array<int64_t, count>> {
@@ -221,6 +222,10 @@ void bind_plan(nb::module_& m) {
          Field{"segments", &Plan::segments, "In how many sums, added in order, the reduction is cut."},
          Field{"most_threads", &Plan::most_threads, "More would cost more to wake than they save."},
          Field{"part", &Plan::part, "How it is done."});
+  m.attr("PLAN_BYTES") = sizeof(Plan);
+  m.def(
+      "plan_address", [](const Plan& plan) { return reinterpret_cast<uintptr_t>(&plan); }, "plan"_a,
+      "Where a plan is in memory, for another library of this build to copy it.");
 }
 
 }  // namespace tconv

@@ -498,6 +498,13 @@ class Plan:
 
     def __repr__(self) -> str: ...
 
+PLAN_BYTES: int = 400
+
+def plan_address(plan: Plan) -> int:
+    """
+    Where a plan is in memory, for another library of this build to copy it.
+    """
+
 class Runner:
     """A plan made ready to run."""
 
