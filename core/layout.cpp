@@ -250,12 +250,14 @@ Layout make_layout(const Plan& plan) {
 
 std::vector<Strip> strips_of(const Layout& at, int64_t first, int64_t rows) {
   std::vector<Strip> strips{{0, 0, 0, rows}};
+  std::vector<const int64_t*> elements;  // of each row's phase
+  for (int64_t i = 0; i < rows; ++i)
+    elements.push_back(at.phases[static_cast<size_t>(at.row_at(first + i).phase)].kernel.data());
   for (size_t t = 0; t < at.phases[0].kernel.size(); ++t) {
-    int64_t begin = rows, end = 0;
-    for (int64_t i = 0; i < rows; ++i)
-      if (at.phases[static_cast<size_t>(at.row_at(first + i).phase)].kernel[t] >= 0)
-        begin = std::min(begin, i), end = i + 1;
-    if (begin >= end) continue;
+    int64_t begin = 0, end = rows;
+    while (begin < end && elements[static_cast<size_t>(begin)][t] < 0) ++begin;
+    while (begin < end && elements[static_cast<size_t>(end - 1)][t] < 0) --end;
+    if (begin == end) continue;
     const int64_t tap = static_cast<int64_t>(t);
     Strip& last = strips.back();
     if (last.row == begin && last.rows == end - begin && last.tap + last.taps == tap) ++last.taps;

@@ -29,7 +29,10 @@ template <class T, int rows, int vectors> void tile(const TileArgs<T>& args) {
     for (int64_t s = 0; s < steps; ++s, a += a_step, b += b_step) {
       Vector columns[vectors];
 #pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) columns[j] = Simd<T>::load(b + j * lanes);
+      for (int j = 0; j < vectors; ++j) {
+        columns[j] = Simd<T>::load(b + j * lanes);
+        if constexpr (rows > 1) hold(columns[j]);
+      }
       __builtin_prefetch(a + ahead);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i)

@@ -181,8 +181,7 @@ def test_the_estimate_counts_what_is_multiplied(text: str) -> None:
     lattice = Lattice(problem, "conv_transpose", True, 4)
     distances = prod(axis.distances for axis in lattice.axes)
     for height in range(1, lattice.target * lattice.phases + 1):
-        taps, _ = lattice.strips(height)
-        products = sum(rows * count for rows, count in taps.items())
+        products = sum(rows * taps for rows, taps in lattice.strips(height))
         assert lattice.target * prod(geometry.kernel) <= products
         assert products <= lattice.target * lattice.phases * distances
         assert (height > 1) or products == lattice.target * prod(geometry.kernel)

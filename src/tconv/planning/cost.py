@@ -27,6 +27,8 @@ MOST_WORKSPACE = 8 << 20
 #: Bytes of partial gradients in addition to the gradient itself, of all threads together.
 MOST_PARTIAL = 16 << 20
 
+_LINE = 64  #: bytes of a cache line
+
 #: A run is split into at least so many tasks, if each is still large enough, so that threads of uneven speed
 #: finish together. A plan does not depend on the number of threads.
 MIN_TASKS = 12
@@ -41,20 +43,29 @@ class Machine(NamedTuple):
     dots: tuple[tuple[int, int], ...]  #: rows and columns of tiles of dot products
     matrices: tuple[tuple[int, int], ...]  #: (height, width) of tiles in matrix registers, if it has any
     record: Record
+    width: int  #: bytes of a vector
 
-    def tile_cycles(self, rows: int, vectors: int) -> float:
-        """Cycles of one step of a register tile."""
+    def tile_cycles(self, rows: int, vectors: int, steps: int = 0) -> float:
+        """Cycles of one step of a register tile.
+
+        `steps`: how many rows of a panel it reads for each tap; 0: it does not read the same ones for the next.
+        """
         ports = self.record.ports
-        loads = (rows + ports.split * vectors) / ports.load
+        loads = (rows + (1 + ports.split * self.width / _LINE) * vectors) / ports.load
+        lines = 1 + vectors * self.width / _LINE
+        if steps * lines * _LINE > self.record.caches.first:
+            loads = max(loads, lines * ports.line)
         return max(rows * vectors / ports.multiply, loads, ports.latency)
 
-    def tiles_cycles(self, rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
+    def tiles_cycles(
+        self, rows: int, most_rows: int, columns: int, most_vectors: int, steps: int = 0
+    ) -> float:
         """Cycles of one step over `rows` x `columns` vectors, the last tiles smaller."""
         total = 0.0
         for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
             for v, v_count in ((most_vectors, columns // most_vectors), (columns % most_vectors, 1)):
                 if r and v:
-                    total += self.tile_cycles(r, v) * r_count * v_count
+                    total += self.tile_cycles(r, v, steps) * r_count * v_count
         return total
 
     def stream_cycles(self, packed: float, passes: float) -> float:
@@ -85,12 +96,14 @@ class Machine(NamedTuple):
 @cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
-    facts = _core.instruction_sets()[isa]["f64" if dtype == "f64" else "f32"]
+    of = _core.instruction_sets()[isa]
+    facts = of["f64" if dtype == "f64" else "f32"]
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
     rows = tuple(most[v] for v in sorted(most))
-    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], RECORDS[isa])
+    width = of["f32"]["lanes"] * BYTES["f32"]
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], RECORDS[isa], width)
 
 
 def split(extent: int, most: int) -> int:

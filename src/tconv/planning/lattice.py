@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import gcd, prod
@@ -136,18 +135,15 @@ class Lattice:
                 break
         return sizes[0], sizes[1], sizes[2], sizes[3]
 
-    def strips(self, height: int) -> tuple[Mapping[int, int], int]:
-        """The taps of strips of so many rows, and how many strips there are, as strips_of in core/layout.cpp.
-
-        Blocks of `height` rows cover all channels with their phases.
-        """
+    def strips(self, height: int) -> list[tuple[int, int]]:
+        """Rows and taps of each strip of the blocks of `height` rows, as strips_of in core/layout.cpp."""
         count, rows = self.target, self.target * self.phases
         z, y, x = (axis.phases for axis in self.axes)
         kinds = [
             (prod(share[0] for share in kind), *(range(*share[1:]) for share in kind))
             for kind in product(*(axis.shares for axis in self.axes))
         ]
-        found, strips = Counter[int](), 0
+        found = []
         for first in range(0, rows, height):
             past = min(first + height, rows)
             phases = range(first // count, (past - 1) // count + 1)
@@ -155,9 +151,8 @@ class Lattice:
                 having = [r for r in phases if r // (y * x) in of_z and r // x % y in of_y and r % x in of_x]
                 if having:
                     begin, end = max(first, having[0] * count), min(past, (having[-1] + 1) * count)
-                    found[end - begin] += taps
-                    strips += 1
-        return found, strips
+                    found.append((end - begin, taps))
+        return found
 
     def boxes(self, box: Box) -> int:
         """How many boxes there are."""

@@ -23,8 +23,9 @@ __all__ = ["PARTS", "candidates"]
 PARTS = {"f32": 3, "f16": 2, "bf16": 1}
 #: Bytes of a packed weight that is not split into parts.
 _STORED = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
-#: Channels of the target from which phases of different taps are not stacked.
-_FEW = 16
+#: Channels of the target from which phases of different taps are not stacked: one phase then fills a tile of
+#: vectors so that loads do not limit it, or of matrix registers.
+_FEW, _FEW_IN_MATRICES = 4, 16
 #: Positions of the largest map for which im2col is tried: in larger ones gaps are a small part.
 _SMALL_MAP = 1024
 
@@ -52,11 +53,13 @@ def candidates(
     # many channels, each phase fills tiles of its own.
     several = map == "conv_transpose" and prod(problem.stride) > 1
     even = several and all(d == 1 and k % s == 0 for k, s, d in axes)
-    if even or (several and channels < _FEW and all(d == 1 or s == 1 for _, s, d in axes)):
-        for kind in kinds:
-            aligned = Lattice(problem, map, True, size, **kind)
+    uneven = several and not even and all(d == 1 or s == 1 for _, s, d in axes)
+    for kind in kinds:
+        few = channels < (_FEW_IN_MATRICES if "parts" in kind else _FEW)
+        if even or (uneven and few):
+            sharing = Lattice(problem, map, True, size, **kind)
             yield from _lanes_of_positions(
-                aligned, PhasesLanes.stacked, problem.groups, stored, machine, last
+                sharing, PhasesLanes.stacked, problem.groups, stored, machine, last
             )
     if even:
         shared = Lattice(problem, map, True, size)
@@ -76,7 +79,7 @@ def _vector_cycles(
     machine: Machine, depth: int, strips: Sequence[_Strip], vectors: int, columns: int
 ) -> float:
     cycles = sum(
-        taps * machine.tiles_cycles(rows, height, columns, vectors) for rows, height, taps in strips
+        taps * machine.tiles_cycles(rows, height, columns, vectors, depth) for rows, height, taps in strips
     )
     return machine.record.phases.fed * depth * cycles
 
@@ -99,6 +102,7 @@ class _Tile(NamedTuple):
     cycles: Callable[[int], float]  #: for all taps and channels of a box, as a function of columns
     products: int  #: of a channel and a position
     calls: int  #: tiles, one after the other, that cover all rows of all phases
+    again: int = 0  #: rows that a tile adds to sums of an earlier one
 
 
 def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Iterator[_Tile]:
@@ -113,12 +117,14 @@ def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Itera
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
         height = split(rows, most_rows)
-        strips, calls = [(rows, height, taps)], -(-rows // height) * apart
+        blocks = -(-rows // height) * apart
+        strips, calls, again = [(rows, height, taps)], blocks, 0
         if lattice.uneven and lattice.together == 1:
-            found, calls = lattice.strips(height)
-            strips = [(some, some, count) for some, count in found.items()]
+            strips = [(some, some, count) for some, count in lattice.strips(height)]
+            calls, again = len(strips), sum(some for some, *_ in strips) - rows
         cycles = partial(_vector_cycles, machine, lattice.depth, strips, vectors)
-        yield _Tile(height, vectors, cycles, sum(some * count for some, _, count in strips), calls)
+        products = sum(some * count for some, _, count in strips)
+        yield _Tile(height, vectors, cycles, products, calls, max(0, again))
 
 
 def _lanes_of_positions(
@@ -151,7 +157,7 @@ def _lanes_of_positions(
             positions, panel_bytes = lattice.extent(box)
             read = panel_bytes / size * own.read_last / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
-            calls = tile.calls * -(-columns // vectors) * own.call
+            calls = tile.calls * -(-columns // vectors) * own.call + tile.again * columns * own.again
             # A block of weights that does not fit into the cache is loaded again for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
             passes = float(-(-columns // vectors) if block > caches.panels[1] else 1)
