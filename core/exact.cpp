@@ -1,7 +1,7 @@
 // Sums in vectors, of what the usual tiles would not get right.
 //
-// Phases of different taps that share a tile have zeros as the weights of taps that they lack. An infinity times
-// such a zero is NaN, so sums that are not finite are computed again, phase by phase.
+// Phases of different taps that share a tile have zeros as the weights of taps that they lack. An infinity
+// times such a zero is NaN, so sums that are not finite are computed again, phase by phase.
 //
 // Parts (kernels/matrix.cpp) do not hold a number that is infinite, NaN or above the largest bfloat16 number,
 // nor one with a subnormal part, which matrix registers take for zero. Packing notices that: what remains of
@@ -82,8 +82,8 @@ void multiply_apart(const Walk<S>& walk, const Task<S>& task, const typename Sto
       for (int64_t d = 0; d < depth; ++d)
         for (int64_t i : own) *to++ = weights[(static_cast<int64_t>(t) * depth + d) * rows + i];
     }
-    multiply(walk, task, room, static_cast<int64_t>(own.size()), offsets, cells, sums + own[0] * at.sums_pitch,
-             own.size() > 1 ? own[1] - own[0] : 1);
+    multiply(walk, task, room, static_cast<int64_t>(own.size()), offsets, cells,
+             sums + own[0] * at.sums_pitch, own.size() > 1 ? own[1] - own[0] : 1);
   }
 }
 
@@ -115,9 +115,9 @@ void sum_exactly(const Walk<S>& walk, const Task<S>& task, int64_t g, const type
   else multiply(walk, task, weights, rows, at.phases[static_cast<size_t>(phase)].offsets, cells, sums, 1);
 }
 
-#define TCONV_EXACTLY(S)                                                                            \
-  template void sum_exactly(const Walk<S>&, const Task<S>&, int64_t, const typename Storage<S>::T*, \
-                            int64_t, int64_t, bool, typename Storage<S>::T*);
+#define TCONV_EXACTLY(S)                                                                                     \
+  template void sum_exactly(const Walk<S>&, const Task<S>&, int64_t, const typename Storage<S>::T*, int64_t, \
+                            int64_t, bool, typename Storage<S>::T*);
 TCONV_EXACTLY(float)
 TCONV_EXACTLY(double)
 TCONV_EXACTLY(Half)

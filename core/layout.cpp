@@ -199,7 +199,8 @@ void lay_rows(Layout& out, const PhasesPlan& part) {
 Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
   const bool share = share_tile(plan.problem, part.lanes);
   const bool rows = part.lanes == PhasesLanes::positions || part.lanes == PhasesLanes::stacked;
-  Layout out = make_common(plan, part.box, share ? Window::shared : Window::own, part.vectors, 0, part.im2col);
+  Layout out =
+      make_common(plan, part.box, share ? Window::shared : Window::own, part.vectors, 0, part.im2col);
   const bool last = out.target.position > 1;
   out.store = rows                                ? last ? Store::turned : Store::interleaved
             : part.lanes == PhasesLanes::by_phase ? Store::cells
@@ -218,8 +219,9 @@ Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
   }
   out.rows = out.target_channels * out.stacked;
   out.together = 1;
-  out.band = rows && out.uneven && !part.parts && part.groups == 1 ? std::min(part.channels, out.target_channels)
-                                                                    : 1;
+  out.band = rows && out.uneven && !part.parts && part.groups == 1
+               ? std::min(part.channels, out.target_channels)
+               : 1;
   if (part.lanes != PhasesLanes::by_phase) out.chunks = ceil_div(out.target_channels, part.channels);
   if (rows) lay_rows(out, part);
   else lay_columns(out, part, share);

@@ -38,7 +38,8 @@ struct PhaseTaps {
   int64_t before;  // taps of the phases before this one
 };
 
-// Consecutive taps, and the rows of a block of stacked phases from the first to the last that has one of them.
+// Consecutive taps, and the rows of a block of stacked phases from the first to the last that has one of
+// them.
 struct Strip {
   int64_t tap, taps, row, rows;
 };

@@ -12,9 +12,9 @@ namespace {
 
 // Lanes of channels: [group][tile of columns][tap][source channel][column of the tile]
 // else:              [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
-// A column, and a stacked row, is a target channel with one of its phases, in the order of Layout::row_at; but
-// [phase][channel] for columns where channels are last in the target too, and phases whose taps differ then
-// begin with a tile.
+// A column, and a stacked row, is a target channel with one of its phases, in the order of Layout::row_at;
+// but [phase][channel] for columns where channels are last in the target too, and phases whose taps differ
+// then begin with a tile.
 //
 // Calls move(packed numbers, weights, offsets of the first `filled` of these, `filled`, numbers) for every
 // tap and source channel of a tile, and done(packed numbers of a tile, how many) after each. An offset is
@@ -42,8 +42,7 @@ void each_panel(const Plan& plan, const PhasesPlan& part, const Layout& at, S* w
     std::vector<int64_t> row_start(rows), row_phase(rows), start(rows);  // of each row in the weight array
     for (int64_t i = 0; i < filled; ++i) {
       const int64_t row = begin + i, apiece = at.target_channels;
-      const Layout::Row own =
-          by_phase ? Layout::Row{row % apiece, row / apiece} : at.row_at(row);
+      const Layout::Row own = by_phase ? Layout::Row{row % apiece, row / apiece} : at.row_at(row);
       row_start[static_cast<size_t>(i)] = own.channel * at.row_stride;
       row_phase[static_cast<size_t>(i)] = own.phase;
     }
@@ -195,9 +194,8 @@ Mark pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
                       step = taps * part.parts * register_part;
         const int64_t r = first + i, channel = r / at.stacked - first_channel;
         const int64_t element =
-            i < filled
-                ? at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]
-                : -1;
+            i < filled ? at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]
+                       : -1;
         if (element >= 0) {
           const size_t e = static_cast<size_t>(channel * cells + element);
           places[e] = place, steps[e] = step;

@@ -14,8 +14,8 @@ template <class T> struct Simd {
   static void store(T* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
 };
 
-// Keeps a vector in a register. GCC makes a vector of few uses an operand in memory of each of them, although most
-// of these loads cross a cache line.
+// Keeps a vector in a register. GCC makes a vector of few uses an operand in memory of each of them, although
+// most of these loads cross a cache line.
 template <class Vector> inline void hold([[maybe_unused]] Vector& value) {
 #if defined(__x86_64__)
   asm("" : "+v"(value));

@@ -101,7 +101,7 @@ def test_every_stacked_plan_is_the_definition(seed: int) -> None:
 @pytest.mark.parametrize("code", ["f32", "f64", "f16", "bf16"])
 @pytest.mark.filterwarnings("ignore:.*encountered")
 def test_zeros_make_no_nan_of_infinities(code: str, seed: int) -> None:
-    """Where weights are 1 and one input of a channel is infinite, an output is infinite or finite, as defined."""
+    """Where all weights are 1 and one input is infinite, the outputs that it reaches are infinite."""
     draw = random.Random(seed)
     geometry = drawn(draw)
     whole = whole_numbers(geometry, code)

@@ -48,7 +48,7 @@ class Machine(NamedTuple):
     def tile_cycles(self, rows: int, vectors: int, steps: int = 0) -> float:
         """Cycles of one step of a register tile.
 
-        `steps`: how many rows of a panel it reads for each tap; 0: it does not read the same ones for the next.
+        `steps`: how many rows of a panel it reads for each tap, and again for the next; 0: it does not.
         """
         ports = self.record.ports
         loads = (rows + (1 + ports.split * self.width / _LINE) * vectors) / ports.load

@@ -80,8 +80,9 @@ class Lattice:
         together: int = 1,
         im2col: bool = False,
     ) -> None:
-        """`shared`: phases have the same taps, some of them zeros; `size`: bytes of a number; `parts` of it in
-        matrix registers; `together`: groups in one panel.
+        """`shared`: phases have the same taps, some of them zeros; `size`: bytes of a number.
+
+        `parts`: of a number in matrix registers; `together`: groups in one panel.
         """
         self.axes = [_axis(problem, map, shared, a) for a in range(3)]
         z, y, x = self.axes
@@ -138,7 +139,7 @@ class Lattice:
     def strips(self, height: int) -> list[tuple[int, int]]:
         """Rows and taps of each strip of the blocks of `height` rows, as strips_of in core/layout.cpp."""
         count, rows = self.target, self.target * self.phases
-        z, y, x = (axis.phases for axis in self.axes)
+        _, y, x = (axis.phases for axis in self.axes)
         kinds = [
             (prod(share[0] for share in kind), *(range(*share[1:]) for share in kind))
             for kind in product(*(axis.shares for axis in self.axes))

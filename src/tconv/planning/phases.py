@@ -49,8 +49,7 @@ def candidates(
         apart = Lattice(problem, map, False, size, **kind)
         yield from _lanes_of_positions(apart, PhasesLanes.positions, problem.groups, stored, machine, last)
     axes = [*zip(problem.kernel, problem.stride, problem.dilation, strict=True)]
-    # Phases can share a tile if all have the same taps, or if zeros take the place of those that they lack. With
-    # many channels, each phase fills tiles of its own.
+    # Phases can share a tile if all have the same taps, or if zeros take the place of those that they lack.
     several = map == "conv_transpose" and prod(problem.stride) > 1
     even = several and all(d == 1 and k % s == 0 for k, s, d in axes)
     uneven = several and not even and all(d == 1 or s == 1 for _, s, d in axes)
