@@ -251,7 +251,7 @@ Layout make_layout(const Plan& plan) {
 }
 
 std::vector<Strip> strips_of(const Layout& at, int64_t first, int64_t rows) {
-  std::vector<Strip> strips{{0, 0, 0, rows}};
+  std::vector<Strip> strips{{0, 0, 0, rows, false}};
   std::vector<const int64_t*> elements;  // of each row's phase
   for (int64_t i = 0; i < rows; ++i)
     elements.push_back(at.phases[static_cast<size_t>(at.row_at(first + i).phase)].kernel.data());
@@ -261,9 +261,12 @@ std::vector<Strip> strips_of(const Layout& at, int64_t first, int64_t rows) {
     while (begin < end && elements[static_cast<size_t>(end - 1)][t] < 0) --end;
     if (begin == end) continue;
     const int64_t tap = static_cast<int64_t>(t);
+    const bool zeros = std::any_of(elements.begin() + begin, elements.begin() + end,
+                                   [&](const int64_t* of_row) { return of_row[t] < 0; });
     Strip& last = strips.back();
-    if (last.row == begin && last.rows == end - begin && last.tap + last.taps == tap) ++last.taps;
-    else strips.push_back({tap, 1, begin, end - begin});
+    if (last.row == begin && last.rows == end - begin && last.tap + last.taps == tap)
+      ++last.taps, last.zeros |= zeros;
+    else strips.push_back({tap, 1, begin, end - begin, zeros});
   }
   return strips;
 }

@@ -42,6 +42,7 @@ struct PhaseTaps {
 // them.
 struct Strip {
   int64_t tap, taps, row, rows;
+  bool zeros;  // whether a row between them lacks one
 };
 
 constexpr int64_t kRows = 2048;  // numbers of rows that are stored together

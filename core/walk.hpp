@@ -93,11 +93,10 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
       return sum_exactly(walk, task, g, tile.a, first, phase_index, lost, sums);
   tile.a_step = rows, tile.a_tap = depth * rows;
   tile.b_on = 1, tile.b_step = at.panel.channel;
-  tile.steps = depth;
   tile.c_stride = at.sums_pitch;
   tile.ahead = walk.ahead;
   const T* weights = tile.a;
-  const Strip whole{0, taps, 0, rows};
+  const Strip whole{0, taps, 0, rows, false};
   const std::vector<Strip> uneven = at.uneven ? strips_of(at, first, rows) : std::vector<Strip>{};
   const Strip* strips = at.uneven ? uneven.data() : &whole;
   const size_t strip_count = at.uneven ? uneven.size() : 1;
@@ -109,14 +108,16 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
           {weights, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel, phase.offsets.data(), taps,
            at.blocks, sums + i, tile.c_stride, walk.ahead});
     else
-      for (size_t j = 0; j < strip_count; ++j) {
-        const Strip& strip = strips[j];
-        tile.a = weights + strip.tap * tile.a_tap + strip.row;
-        tile.offsets = phase.offsets.data() + strip.tap, tile.taps = strip.taps;
-        tile.c = sums + strip.row * at.sums_pitch + i;
-        tile.accumulate = j > 0;
-        walk.kernels.tile[strip.rows][vectors](tile);
-      }
+      for (int64_t d = 0; d < depth; d += part.steps, tile.b += part.steps * tile.b_step)
+        for (size_t j = 0; j < strip_count; ++j) {
+          const Strip& strip = strips[j];
+          tile.a = weights + strip.tap * tile.a_tap + d * rows + strip.row;
+          tile.offsets = phase.offsets.data() + strip.tap, tile.taps = strip.taps;
+          tile.steps = std::min(part.steps, depth - d);
+          tile.c = sums + strip.row * at.sums_pitch + i;
+          tile.accumulate = d > 0 || j > 0;
+          walk.kernels.tile[strip.rows][vectors](tile);
+        }
   }
   // An infinity times the weight of a tap that does not exist is NaN.
   const auto bounded = [&] {
@@ -124,7 +125,9 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
       if (!walk.kernels.bounded(sums + r * at.sums_pitch, task.positions)) return false;
     return true;
   };
-  if (at.uneven && !bounded()) sum_exactly(walk, task, g, weights, first, phase_index, lost, sums);
+  const bool zeros = at.uneven && (part.parts || std::any_of(strips, strips + strip_count,
+                                                             [](const Strip& strip) { return strip.zeros; }));
+  if (zeros && !bounded()) sum_exactly(walk, task, g, weights, first, phase_index, lost, sums);
 }
 
 // Computes the sums of all columns of a task.

@@ -46,7 +46,7 @@ def drawn(draw: random.Random) -> Geometry:
         padding = [f"{draw.randint(-2, k)}:{draw.randint(-2, k)}" for k in kernels]
         more = [draw.randint(0, max(s, d) - 1) for s, d in zip(strides, dilations, strict=True)]
         groups = draw.choice([1, 1, 1, 2, 3])
-        channels = f"{groups * draw.randint(1, 9)}>{groups * draw.randint(1, 5)}"
+        channels = f"{groups * draw.randint(1, 9)}>{groups * draw.randint(1, 3)}"
         words = {"i": each, "k": kernels, "s": strides, "p": padding, "o": more, "d": dilations}
         sizes = " ".join(name + "x".join(map(str, of)) for name, of in words.items())
         try:
@@ -94,7 +94,8 @@ def test_every_stacked_plan_is_the_definition(seed: int) -> None:
                 chosen = made(geometry, "conv_transpose", isa, one, code, layout)
                 assert_same(values(code, run(chosen, arrays)), expected)
                 count += 1
-    assert count or prod(problem_of(geometry).stride) == 1  # an axis of one input has no stride
+    # An axis of one input has no stride; complex channels count twice.
+    assert count or code[0] == "c" or prod(problem_of(geometry).stride) == 1
 
 
 @pytest.mark.parametrize("seed", range(12))

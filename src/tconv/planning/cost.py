@@ -45,27 +45,33 @@ class Machine(NamedTuple):
     record: Record
     width: int  #: bytes of a vector
 
-    def tile_cycles(self, rows: int, vectors: int, steps: int = 0) -> float:
-        """Cycles of one step of a register tile.
-
-        `steps`: how many rows of a panel it reads for each tap, and again for the next; 0: it does not.
-        """
+    def tile_cycles(self, rows: int, vectors: int, far: float = 0.0) -> float:
+        """Cycles of one step of a register tile; `far`: the share of vectors in the second-level cache."""
         ports = self.record.ports
         loads = (rows + (1 + ports.split * self.width / _LINE) * vectors) / ports.load
-        lines = 1 + vectors * self.width / _LINE
-        if steps * lines * _LINE > self.record.caches.first:
-            loads = max(loads, lines * ports.line)
-        return max(rows * vectors / ports.multiply, loads, ports.latency)
+        near = max(rows * vectors / ports.multiply, loads, ports.latency)
+        return near + far * max(0.0, self._line_cycles(vectors) - near) if far else near
+
+    def _line_cycles(self, vectors: int) -> float:
+        return (1 + vectors * self.width / _LINE) * self.record.ports.line
+
+    def near_steps(self, vectors: int) -> int:
+        """Steps whose vectors stay in the first-level cache from one tap to the next."""
+        return int(self.record.caches.first // (_LINE + vectors * self.width))
+
+    def waits(self, rows: int, vectors: int) -> bool:
+        """Whether the second-level cache limits a tile whose vectors are there."""
+        return rows * vectors / self.record.ports.multiply < self._line_cycles(vectors)
 
     def tiles_cycles(
-        self, rows: int, most_rows: int, columns: int, most_vectors: int, steps: int = 0
+        self, rows: int, most_rows: int, columns: int, most_vectors: int, far: float = 0.0
     ) -> float:
         """Cycles of one step over `rows` x `columns` vectors, the last tiles smaller."""
         total = 0.0
         for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
             for v, v_count in ((most_vectors, columns // most_vectors), (columns % most_vectors, 1)):
                 if r and v:
-                    total += self.tile_cycles(r, v, steps) * r_count * v_count
+                    total += self.tile_cycles(r, v, far) * r_count * v_count
         return total
 
     def stream_cycles(self, packed: float, passes: float) -> float:

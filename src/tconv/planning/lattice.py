@@ -93,6 +93,10 @@ class Lattice:
         self.taps = prod(axis.taps for axis in self.axes)
         #: Whether some phases lack taps of those with which they share a tile.
         self.uneven = shared and any(axis.shares != ((axis.distances, 0, axis.phases),) for axis in self.axes)
+        #: The taps of all phases without those zeros.
+        self.own_taps = prod(
+            sum(taps * (end - begin) for taps, begin, end in axis.shares) for axis in self.axes
+        )
         self.size, self.parts, self.together = size, parts, together
         #: How many copies of a box without gaps the panel holds; 0: one copy with gaps.
         self.copies = prod(axis.distances for axis in self.axes) if im2col else 0

@@ -75,10 +75,10 @@ _Strip: TypeAlias = tuple[int, int, int]
 
 
 def _vector_cycles(
-    machine: Machine, depth: int, strips: Sequence[_Strip], vectors: int, columns: int
+    machine: Machine, depth: int, strips: Sequence[_Strip], vectors: int, far: float, columns: int
 ) -> float:
     cycles = sum(
-        taps * machine.tiles_cycles(rows, height, columns, vectors, depth) for rows, height, taps in strips
+        taps * machine.tiles_cycles(rows, height, columns, vectors, far) for rows, height, taps in strips
     )
     return machine.record.phases.fed * depth * cycles
 
@@ -102,6 +102,8 @@ class _Tile(NamedTuple):
     products: int  #: of a channel and a position
     calls: int  #: tiles, one after the other, that cover all rows of all phases
     again: int = 0  #: rows that a tile adds to sums of an earlier one
+    checked: int = 0  #: rows whose sums may be NaN of an infinity times a zero
+    steps: int = 0  #: channels at a time
 
 
 def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Iterator[_Tile]:
@@ -112,7 +114,9 @@ def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Itera
         for height, width in machine.matrices:
             if height <= registers:
                 cycles = partial(_matrix_cycles, machine, lattice, registers, height, width, taps)
-                yield _Tile(height * 16, width, cycles, rows * taps, -(-rows // (height * 16)) * apart)
+                calls = -(-rows // (height * 16)) * apart
+                checked = rows if lattice.uneven else 0
+                yield _Tile(height * 16, width, cycles, rows * taps, calls, checked=checked)
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
         height = split(rows, most_rows)
@@ -121,9 +125,20 @@ def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Itera
         if lattice.uneven and lattice.together == 1:
             strips = [(some, some, count) for some, count in lattice.strips(height)]
             calls, again = len(strips), sum(some for some, *_ in strips) - rows
-        cycles = partial(_vector_cycles, machine, lattice.depth, strips, vectors)
+        depth, x = lattice.depth, lattice.axes[2]
+        most = machine.near_steps(vectors)
+        steps, lowest = depth, min(some for _, some, _ in strips)
+        # Taps along x read the same lines, unless each has a copy.
+        if depth > most and x.taps > x.phases and not lattice.copies and machine.waits(lowest, vectors):
+            steps = split(depth, most // 2)
+        far, passes = float(steps > most), -(-depth // steps)
+        if passes > 1:
+            far = x.phases / x.taps
+        again = max(0, again) + (passes - 1) * sum(some for some, *_ in strips)
+        cycles = partial(_vector_cycles, machine, depth, strips, vectors, far)
         products = sum(some * count for some, _, count in strips)
-        yield _Tile(height, vectors, cycles, products, calls, max(0, again))
+        checked = rows if lattice.uneven and products > lattice.target * lattice.own_taps else 0
+        yield _Tile(height, vectors, cycles, products, calls * passes, again, checked, steps)
 
 
 def _lanes_of_positions(
@@ -156,7 +171,8 @@ def _lanes_of_positions(
             positions, panel_bytes = lattice.extent(box)
             read = panel_bytes / size * own.read_last / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
-            calls = tile.calls * -(-columns // vectors) * own.call + tile.again * columns * own.again
+            calls = tile.calls * -(-columns // vectors) * own.call
+            calls += columns * (tile.again * own.again + tile.checked * own.check)
             # A block of weights that does not fit into the cache is loaded again for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
             passes = float(-(-columns // vectors) if block > caches.panels[1] else 1)
@@ -195,6 +211,7 @@ def _lanes_of_positions(
                 columns=0,
                 groups=together,
                 pack_by_task=lattice.parts > 0 and boxes == 1 and not last,
+                steps=tile.steps,
                 prefetch=caches.ahead if held > caches.near else 0,
             )
             yield Candidate(part, positions * tile.products * lattice.depth * boxes * groups, cost)

@@ -79,6 +79,7 @@ class Phases:
     fed_by_weights: float = 1.46  #: ... and its vectors are weights, which are read once
     call: float = 12.0  #: to enter a tile
     again: float = 1.0  #: to load and store a vector of sums again, for taps that some phases lack
+    check: float = 2.0  #: to look for NaN in a vector of sums
     row: float = 24.0  #: to begin a row of the target
     line: float = 40.0  #: to begin a line of the source
     pack: float = 0.7  #: to pack a number
