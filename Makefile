@@ -30,9 +30,11 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 # The conventions against each real framework, in a separate environment: TensorFlow's pins conflict with tconv's.
+# The peers of the extra bench-more, which only that environment has, as well.
 PEERS := $(VENV)-frameworks
 test-frameworks: $(PEERS)/.done
 	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/frameworks
+	$(PEERS)/bin/python -m pytest -c tests/frameworks/pytest.ini tests/bench/test_engines.py -k "mnn or ncnn or litert"
 
 lint: $(VENV)/.dev
 	$(RUFF) check .
@@ -75,19 +77,23 @@ sanitize: $(VENV)/.dev
 		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
 		tests/core/test_matrix.py tests/core/test_range.py tests/core/test_uneven.py tests/planning/test_choice.py
 
-# Wheels for Linux and macOS on x86-64 and ARM, in dist/, cross-compiled by zig; for each Python named. The second target
-# tests those for this machine in empty environments.
+# Wheels for Linux and macOS on x86-64 and ARM, in dist/, cross-compiled by zig; for each Python and target named. The second
+# target tests those for this machine in empty environments.
 PYTHONS ?= python3.11 python3.12
+TARGETS ?= x86_64-linux aarch64-linux arm64-macos x86_64-macos
 wheels:
-	$(PYTHON) wheels/build.py --python $(PYTHONS)
+	$(PYTHON) wheels/build.py --python $(PYTHONS) --target $(TARGETS)
 
 check-wheels:
-	python3.11 wheels/check.py dist/tconv-*-cp311-cp311-manylinux*_$$(uname -m).whl
-	python3.12 wheels/check.py dist/tconv-*-cp312-abi3-manylinux*_$$(uname -m).whl
+	set -e; for python in $(PYTHONS); do \
+		case $$($$python -c 'import sys; print(sys.version_info[1])') in 11) tag=cp311;; *) tag=abi3;; esac; \
+		$$python wheels/check.py dist/tconv-*-$$tag-manylinux*_$$(uname -m).whl; \
+	done
 
-# A part of the tests with the ARM wheel, in emulation.
+# The tests of core, planning and ops with the ARM wheel, in emulation; ARM=--part takes minutes.
+ARM ?=
 test-arm:
-	python3.11 wheels/arm.py dist/tconv-*-cp311-cp311-manylinux*_aarch64.whl
+	python3.11 wheels/arm.py $(ARM) dist/tconv-*-cp311-cp311-manylinux*_aarch64.whl
 
 clean:
 	rm -rf build dist $(VENV) $(PEERS) docs/_build

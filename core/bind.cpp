@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "bind_plan.hpp"
+#include "cpu.hpp"
 #include "memory.hpp"
 #include "run.hpp"
 #include "table.hpp"
@@ -178,6 +179,15 @@ NB_MODULE(_core, m) {
   m.def("instruction_sets", &instruction_sets,
         nb::sig("def instruction_sets() -> dict[str, dict[str, typing.Any]]"),
         "What this CPU runs, best first.");
+  m.def(
+      "cpu_name",
+      [] {
+        const tconv::CpuName cpu = tconv::cpu_name();
+        return nb::make_tuple(nb::bytes(cpu.vendor.data(), cpu.vendor.size()), cpu.family, cpu.model,
+                              nb::bytes(cpu.name.data(), cpu.name.size()));
+      },
+      nb::sig("def cpu_name() -> tuple[bytes, int, int, bytes]"),
+      "Vendor, family, model and name of an x86 CPU; of others empty.");
   m.def("get_num_threads", &tconv::num_threads, "Threads that a run uses.");
   m.def(
       "set_team",

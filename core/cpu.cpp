@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <cstdint>
+#include <cstring>
 #endif
 
 namespace tconv {
@@ -44,8 +45,28 @@ CpuVectors cpu_vectors() {
   found.amx = found.avx512 && tiles && bit(seven.d, 22) && bit(seven.d, 24) && bit(more.a, 5);
   return found;
 }
+
+// The vendor's and the CPU's name are stored as text in the registers. Family and model: Intel's manual and
+// AMD's (volume 3, appendix E) extend them in the same way.
+CpuName cpu_name() {
+  const Leaf zero(0, 0), one(1, 0);
+  CpuName found;
+  for (unsigned word : {zero.b, zero.d, zero.c}) found.vendor.append(reinterpret_cast<const char*>(&word), 4);
+  const int family = one.a >> 8 & 0xf;
+  found.family = family == 0xf ? family + static_cast<int>(one.a >> 20 & 0xff) : family;
+  found.model = static_cast<int>(one.a >> 4 & 0xf);
+  if (family == 0x6 || family == 0xf) found.model += static_cast<int>(one.a >> 16 & 0xf) << 4;
+  for (unsigned leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+    const Leaf part(leaf, 0);
+    for (unsigned word : {part.a, part.b, part.c, part.d})
+      found.name.append(reinterpret_cast<const char*>(&word), 4);
+  }
+  found.name.resize(std::strlen(found.name.c_str()));
+  return found;
+}
 #else
 CpuVectors cpu_vectors() { return {}; }
+CpuName cpu_name() { return {}; }
 #endif
 
 }  // namespace tconv

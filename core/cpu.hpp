@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 namespace tconv {
 
 // The vectors that this CPU has and that the system saves for a process.
@@ -10,5 +12,13 @@ struct CpuVectors {
 };
 
 CpuVectors cpu_vectors();
+
+// What an x86 CPU says of itself. Others have no such instruction: empty, and planning asks the system.
+struct CpuName {
+  std::string vendor, name;  // such as "AuthenticAMD", "AMD EPYC 9755 128-Core Processor"
+  int family = 0, model = 0;
+};
+
+CpuName cpu_name();
 
 }  // namespace tconv

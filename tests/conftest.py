@@ -35,6 +35,9 @@ def _share_threads() -> None:
 
 _share_threads()
 
+# What a developer's `tconv tune` keeps changes no test.
+os.environ["TCONV_CACHE"] = "off"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:

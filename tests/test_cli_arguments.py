@@ -38,6 +38,7 @@ LINES: dict[str, tuple[dict[str, list[str]], list[str]]] = {
     ),
     "page": ({}, ["--no-open"]),
     "bench": ({"--suite": ["empty"]}, []),
+    "tune": ({"--suite": ["empty"]}, []),
     "train": ({"data": ["no/such/data"], "--out": ["run"]}, []),
     "evaluate": ({"checkpoint": ["text"], "data": ["no/such/data"]}, []),
     "predict": ({"checkpoint": ["text"], "images": ["p.png"], "--out": ["run"]}, []),

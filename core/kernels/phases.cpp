@@ -150,43 +150,56 @@ void interleave_whole(const T* __restrict sums, int64_t phase_stride, int64_t ce
     for (int r = 0; r < phases; ++r) out[x * phases + r] = last(sums[r * phase_stride + x] + bias);
 }
 
+// Whole cells of three and more phases. Not inlined: constants of these loops would be loaded for every row
+// of two phases.
+template <class T, class Last>
+__attribute__((noinline)) void interleave_many(const T* sums, int64_t phase_stride, int64_t phases,
+                                               int64_t whole, T bias, const Last& last, T* out) {
+  switch (phases) {
+    case 3: return interleave_whole<T, 3>(sums, phase_stride, whole, bias, last, out);
+    case 4: return interleave_whole<T, 4>(sums, phase_stride, whole, bias, last, out);
+  }
+  if (phases < Simd<T>::lanes) {
+    for (int64_t r = 0; r < phases; ++r)
+      for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * phase_stride + c] + bias;
+  } else {
+    turn(sums, phase_stride, whole, phases, out, phases);
+    for (int64_t i = 0; bias != 0 && i < whole * phases; ++i) out[i] += bias;
+  }
+  for (int64_t i = 0; Last::changes && i < whole * phases; ++i) out[i] = last(out[i]);
+}
+
 // One row, of which the cells [x, x + whole) are stored whole.
 template <class T, class Last>
 inline void interleave_row(const InterleaveArgs<T>& args, const Last& last, const T* from, T* to, int64_t x,
                            int64_t whole) {
-  const int64_t phases = args.phases;
+  const int64_t phases = args.phases, end = args.skip + args.length;
   const T bias = args.bias;
-  const auto one = [&](int64_t index) {
-    to[index - args.skip] = last(from[(index % phases) * args.phase_stride + index / phases] + bias);
+  // The indices [begin, end) of the row, all in one cell.
+  const auto some = [&](int64_t cell, int64_t begin, int64_t end) {
+    const T* sum = from + (begin - cell * phases) * args.phase_stride + cell;
+    for (int64_t i = begin; i < end; ++i, sum += args.phase_stride) to[i - args.skip] = last(*sum + bias);
   };
-  if (whole <= 0) {
-    for (int64_t i = args.skip; i < args.skip + args.length; ++i) one(i);
+  if (whole <= 0) {  // one cell, or parts of two
+    const int64_t middle = x * phases < end ? x * phases : end;
+    some(x - 1, args.skip, middle);
+    some(x, middle, end);
     return;
   }
-  for (int64_t i = args.skip; i < x * phases; ++i) one(i);
+  some(x - 1, args.skip, x * phases);
   const T* sums = from + x;
   T* out = to + x * phases - args.skip;
-  switch (phases) {
-    case 1: interleave_whole<T, 1>(sums, args.phase_stride, whole, bias, last, out); break;
-    case 2:
-      for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, bias, last, out,
-                                      typename Count<Simd<T>::lanes>::Type{});
-           c < whole; ++c)
-        out[2 * c] = last(sums[c] + bias), out[2 * c + 1] = last(sums[args.phase_stride + c] + bias);
-      break;
-    case 3: interleave_whole<T, 3>(sums, args.phase_stride, whole, bias, last, out); break;
-    case 4: interleave_whole<T, 4>(sums, args.phase_stride, whole, bias, last, out); break;
-    default:
-      if (phases < Simd<T>::lanes) {
-        for (int64_t r = 0; r < phases; ++r)
-          for (int64_t c = 0; c < whole; ++c) out[c * phases + r] = sums[r * args.phase_stride + c] + bias;
-      } else {
-        turn(sums, args.phase_stride, whole, phases, out, phases);
-        for (int64_t i = 0; bias != 0 && i < whole * phases; ++i) out[i] += bias;
-      }
-      for (int64_t i = 0; Last::changes && i < whole * phases; ++i) out[i] = last(out[i]);
+  if (phases == 1) {
+    interleave_whole<T, 1>(sums, args.phase_stride, whole, bias, last, out);
+  } else if (phases == 2) {
+    for (int64_t c = interleave_two(sums, sums + args.phase_stride, 0, whole, bias, last, out,
+                                    typename Count<Simd<T>::lanes>::Type{});
+         c < whole; ++c)
+      out[2 * c] = last(sums[c] + bias), out[2 * c + 1] = last(sums[args.phase_stride + c] + bias);
+  } else {
+    interleave_many(sums, args.phase_stride, phases, whole, bias, last, out);
   }
-  for (int64_t i = (x + whole) * phases; i < args.skip + args.length; ++i) one(i);
+  some(x + whole, (x + whole) * phases, end);
 }
 
 template <class T, class Last> void interleave_rows(const InterleaveArgs<T>& args, const Last& last) {

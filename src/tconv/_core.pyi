@@ -492,6 +492,9 @@ def cached_bytes() -> int:
 def instruction_sets() -> dict[str, dict[str, Any]]:
     """What this CPU runs, best first."""
 
+def cpu_name() -> tuple[bytes, int, int, bytes]:
+    """Vendor, family, model and name of an x86 CPU; of others empty."""
+
 def get_num_threads() -> int:
     """Threads that a run uses."""
 

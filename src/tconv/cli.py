@@ -30,6 +30,7 @@ MODULES = (
     "tconv.onnx.rewriting.commands",
     "tconv.page.commands",
     "tconv.bench.commands",
+    "tconv.tune.commands",
 )
 """Each has ``add_parser(subparsers)``; its parsers set ``func``, which takes the arguments and returns
 the exit status."""
@@ -144,11 +145,14 @@ class _Version(argparse.Action):
 
         import tconv
         from tconv.planning import isas
+        from tconv.planning.tuning_file import place, tuned
 
         print(
             f"tconv {tconv.__version__} ({platform.machine()}, instruction sets {', '.join(isas())};"
             f" {tconv.get_num_threads()} threads)"
         )
+        if tuned().why:
+            print(f"results of tconv tune are ignored: {clean(place(), 300)}: {tuned().why}")
         parser.exit()
 
 

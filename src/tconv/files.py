@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
@@ -145,8 +146,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Keep other processes out of a folder; the system lets them in when this one ends, however it does.
+
+    Args:
+        folder: which folder.
+        patience: how many seconds to wait for another process to leave it.
 
     Raises:
         TconvError: another process works in it, or it cannot be opened.
@@ -156,7 +161,10 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as fault:
         raise TconvError(f"cannot open the folder {folder}: {fault.strerror or fault}") from fault
     try:
-        if lock(descriptor) is False:
+        end = time.monotonic() + patience
+        while (free := lock(descriptor)) is False and time.monotonic() < end:
+            time.sleep(0.02)
+        if free is False:
             raise TconvError(f"{folder} is in use by another process; wait for it, or take another folder")
         yield
     finally:

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tconv import TconvError
 from tconv.bench import commands, report, turns
 from tconv.bench.report import Record, summary, table
-from tconv.bench.task import Task
-from tconv.bench.turns import Result, Turns
-from tconv.cli import main
+from tconv.bench.turns import Result
+from tconv.cli import main, make_parser
 from tconv.geometry import Geometry
 from tconv.testing import read_cases
 
@@ -82,6 +80,8 @@ def test_means_are_geometric_and_the_best_peer_is_each_layer_s() -> None:
     shown = table(Record(facts, ["tconv", "torch", "jax"], results))
     assert "against the best peer of each layer: 1.00 times as fast (1 of 2 layers slower)" in shown
     assert "torch has no time for c: no" in shown
+    assert "behind a peer: b 0.50 (jax)" in shown
+    assert "behind" not in table(Record(facts, ["tconv", "torch"], results[:1]))
 
 
 def test_an_earlier_run_is_printed_and_drawn_again(
@@ -205,63 +205,30 @@ def test_the_environment_switches_instruction_sets_off() -> None:
     assert done.stderr.splitlines()[-1].startswith("tconv.errors.TconvError: TCONV_ISA='mmx' is unknown")
 
 
-class Stub:
-    """An engine that answers with `wrong` where it is not ours."""
-
-    wrong: Any
-
-    def __init__(self, name: str, threads: int, isa: str | None) -> None:
-        self.name = name
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        if request["do"] == "time":
-            return {"times": [1.0]}
-        values = [np.full(3, 2, np.float32)] if self.name == "tconv" else self.wrong
-        with open(request["answer"], "wb") as file:
-            np.savez(file, *values)
-        return {"note": self.name}
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        [np.full(3, 2.1, np.float32)],
-        [np.full(4, 2, np.float32)],
-        [np.full(3, np.nan, np.float32)],
-        [np.full(3, 2, np.float32)] * 2,
-    ],
-    ids=["number", "shape", "nan", "count"],
-)
-def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "Engine", Stub)
-    monkeypatch.setattr(Stub, "wrong", wrong, raising=False)
-    with (
-        Turns(["tconv", "torch"], 1) as both,
-        pytest.raises(TconvError, match="the output of torch is not that of tconv"),
-    ):
-        both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
-
-
-def test_an_answer_that_is_close_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "Engine", Stub)
-    monkeypatch.setattr(Stub, "wrong", [np.full(3, 2 + 4e-6, np.float32)], raising=False)
-    with Turns(["tconv", "torch"], 1) as both:
-        result = both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
-    assert result.notes["torch"] == "torch; within 2e-06 of the largest"
-    facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
-    shown = table(Record(facts, ["tconv", "torch"], [result]))
-    assert "torch: 1 outputs are not equal to ours, but within 2e-06 of the largest number" in shown
-
-
 def test_a_peer_that_is_not_installed_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(commands, "find_spec", lambda name: None)
     assert main(["bench", "c1>1 i3 k2", "--peers", "onnxruntime"]) == 2
     assert "pip install 'tconv[bench]'" in capsys.readouterr().err
+    assert main(["bench", "c1>1 i3 k2", "--peers", "ncnn"]) == 2
+    assert "pip install 'tconv[bench-more]'" in capsys.readouterr().err
+
+
+def test_all_peers_are_those_installed_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"onnxruntime", "onnx", "ncnn", "torch", "MNN", "ai_edge_litert"}  # no flatbuffers
+
+    def find(name: str) -> Any:
+        return name if name in installed else None
+
+    def engines(*words: str) -> list[str]:
+        return commands._check(make_parser().parse_args(["bench", "--peers", "all", *words]))
+
+    monkeypatch.setattr(commands, "find_spec", find)
+    assert engines() == ["tconv", "torch", "onnxruntime", "mnn", "ncnn"]
+    assert engines("--grad") == ["tconv", "torch"]
+    installed.clear()
+    assert engines() == ["tconv"]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +250,13 @@ def test_a_peer_that_is_not_installed_names_the_extra(
         (["--grad", "--activation", "relu"], "--grad and --activation"),
         (["--layout", "channels_last", "--peers", "jax"], "--layout channels_last: jax cannot"),
         (["--new-lengths", "--peers", "onnxruntime"], "--new-lengths: onnxruntime cannot"),
+        (["--random", "0"], "--random 0; 1 to 10000 would fit"),
+        (["--random", "10001"], "--random 10001; 1 to 10000 would fit"),
+        (["--random", "2", "--seed", "-1"], "--seed -1"),
+        (["--seed", "1"], "--seed 1; 0 or more, beside --random N, would fit"),
+        (["--random", "2", "--suite", "layers.txt"], "--random and --suite were given"),
+        (["--random", "2", "c1>1 i3 k2"], "--random and PROBLEM were given"),
+        (["--random", "2", "--only", "fcn"], "no layer of --random has 'fcn'"),
         (["--chart", "speed.pdf"], "'.pdf'"),
         (["--chart", "no-such-folder/speed.svg"], "no-such-folder"),
     ],

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tconv import TconvError
 from tconv.bench.report import Record
 from tconv.bench.turns import Result
 from tests import ROOT
@@ -39,7 +40,7 @@ def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
 def test_the_readme_s_speed_is_what_was_measured() -> None:
     readme, text = script("readme"), (ROOT / "README.md").read_text(encoding="utf-8")
     shown = readme.MARKS.search(text)
-    wanted = shown[1] + readme.block(readme.record_of(text)) + shown[3]
+    wanted = shown[1] + readme.block(readme.records_of(text)) + shown[3]
     assert shown[0] == wanted, "run `python benchmarks/readme.py`"
 
 
@@ -47,7 +48,7 @@ def test_the_readme_s_chart_is_what_was_measured(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, which draws, is not installed")
     readme = script("readme")
     again = tmp_path / "speed.svg"
-    readme.draw(readme.record_of((ROOT / "README.md").read_text(encoding="utf-8")), again)
+    readme.draw(readme.records_of((ROOT / "README.md").read_text(encoding="utf-8"))[0], again)
     # Each text stands as a comment beside its letters, which another matplotlib may draw otherwise.
     texts = [
         re.findall(r"<!-- (.*?) -->", path.read_text(encoding="utf-8")) for path in (readme.CHART, again)
@@ -63,10 +64,32 @@ def test_the_readme_tells_the_best_peer_where_there_are_several() -> None:
         Result("a", "", {"tconv": 1.0, "torch": 4.0, "openvino": 9.0}),
         Result("b", "", {"tconv": 1.0, "torch": 4.0, "openvino": 0.25}),
     ]
-    told = script("readme").block(Record(facts, ["tconv", "torch", "openvino"], results))
+    readme = script("readme")
+    record = Record(facts, ["tconv", "torch", "openvino"], results)
+    told = readme.block([record])
     assert "**1.0 times as fast as the fastest of PyTorch 1 and OpenVINO 2 on each layer**" in told
     assert "(1 of them slower), on c with AVX2" in told
     assert "Against PyTorch alone 4.0 times, 0 slower; OpenVINO alone 1.5 times, 1 slower." in told
+    other = Record({**facts, "cpu": "d", "instruction_set": "avx512"}, record.engines, results[:1])
+    told = readme.block([record, other])
+    assert "| geometric mean, and layers slower | AVX2 | AVX-512 |" in told
+    assert "| the fastest of them on each layer | 1.00, 1 of 2 | 4.00, 0 of 1 |" in told
+    assert "| OpenVINO | 1.50, 1 of 2 | 9.00, 0 of 1 |" in told
+    assert "AVX2 on c; AVX-512 on d." in told
+
+
+def test_parts_of_a_run_are_joined_if_nothing_else_differs() -> None:
+    facts = {"cpu": "c", "instruction_set": "avx2", "threads": 2, "dtype": "float32", "versions": {}}
+    parts = [
+        Record({**facts, "roofs": {"gflops": n, "gbytes": 3 - n}}, ["tconv"], [Result(str(n), "")])
+        for n in (1, 2)
+    ]
+    readme = script("readme")
+    whole = readme.join(parts)
+    assert [result.name for result in whole.results] == ["1", "2"]
+    assert whole.machine["roofs"] == {"gflops": 2, "gbytes": 2}
+    with pytest.raises(TconvError, match="differ in machine"):
+        readme.join([parts[0], Record({**parts[1].machine, "threads": 1}, ["tconv"], [])])
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory is counted on Linux")
@@ -131,35 +154,11 @@ def test_models_are_measured_and_unknown_ones_refused() -> None:
     assert "--models 'resnet' is unknown" in done.stderr
 
 
-def test_costs_are_fitted_to_times() -> None:
-    """Times made up from a record of other numbers lead back to its estimates, in whatever unit."""
+def test_measured_costs_are_printed_as_source() -> None:
     costs = script("fit_costs")
-    texts = (
-        "n1 c64>32 i20x20 k4 s2 p1",
-        "n1 c16>24 i40x41 k5 s3 p1",
-        "n2 c8>3 i300 k64 s16",
-        "n1 c4>4 i9x9 k2 s2",
-    )
-    geometries = [costs.Geometry.parse(text) for text in texts]
-    facts = costs.machine(costs.isas()[-1], "f32")
-    hidden = facts.record
-    for path, by in ((("phases", "fed"), 1.5), (("gradient", "call"), 2.0), (("dots", "add"), 0.5)):
-        hidden = costs.moved(hidden, path, by * costs.value_of(hidden, path))
-    chosen = costs.samples(facts, geometries, 60, seed=1)
-    times = 3e-10 * costs.estimates(facts._replace(record=hidden), chosen)
-    fitted = facts._replace(record=costs.fit(facts, chosen, times))
-    before, after = costs.error(facts, chosen, times), costs.error(fitted, chosen, times)
-    assert before > 1.1
-    assert after < 1 + (before - 1) / 3
-    assert costs.seconds(facts, chosen[0]) > 0
-    names = {**vars(sys.modules["tconv.planning.records"])}
-    assert isinstance(eval(costs.source_of(fitted.record), names), costs.Record)
-
-
-def test_cache_sizes_scale_what_depends_on_them() -> None:
-    costs = script("fit_costs")
-    record = costs.Record()
-    assert costs.caches_of(record, lambda level: {2: 2 << 20, 3: 32 << 20}[level]) == record.caches
-    half = costs.caches_of(record, lambda level: {2: 1 << 20, 3: 0}[level])
-    assert half.panels == tuple(panel // 2 for panel in record.caches.panels)
-    assert half.far == record.caches.far
+    usual = costs.Record()
+    ports = costs.dataclasses.replace(usual.ports, load=3.0)
+    made = costs.dataclasses.replace(usual, reference=9.25, ports=ports)
+    text = f"Record({', '.join(costs.differing(made, usual))})"
+    assert text == "Record(ports=Ports(load=3), reference=9.25)"
+    assert eval(text, {**vars(sys.modules["tconv.planning.records"])}) == made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -13,16 +15,19 @@ from tconv.planning.problem import MAPS
 from tconv.testing import assert_same, integer_arrays
 
 
-def test_the_fastest_by_the_timer_is_chosen_and_remembered() -> None:
+def test_the_chosen_plan_is_remembered() -> None:
     geometry = Geometry.parse("n1 c11>13 i10x12 k4 s2 p1")
     usual = planning.plan(geometry)
     timed: list[Plan] = []
 
-    def slowest_estimate_is_fastest(made: Plan) -> float:
-        timed.append(made)
-        return -made.cost
+    def slowest_estimate(plans: Sequence[Plan]) -> Plan:
+        timed.extend(plans)
+        return max(plans, key=lambda made: made.cost)
 
-    found = planning.measured(slowest_estimate_is_fastest, geometry)
+    found = planning.measured(slowest_estimate, geometry)
+    assert timed[0].name == usual.name
+    assert "by the clock (measure=True)" in repr(found)
+    assert "by the clock" not in repr(usual)
     assert found.cost == max(made.cost for made in timed) > usual.cost
     assert min(made.cost for made in timed) == usual.cost
     assert {made.algorithm for made in timed} >= {"phases"}

@@ -11,10 +11,11 @@ import pytest
 
 from tconv import TconvError, _core
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan
+from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan, records
 from tconv.planning.cost import Machine, machine
+from tconv.planning.hardware import Cpu, kind_of
 from tconv.planning.problem import MAPS, problem_of
-from tconv.planning.records import RECORDS, Record
+from tconv.planning.records import KINDS, RECORDS, Record, default_record
 from tconv.testing import integer_arrays
 from tests.core.helpers import candidates, run
 
@@ -70,7 +71,7 @@ def test_a_field_is_replaced_by_name_and_no_other() -> None:
 @pytest.mark.parametrize("isa", isas())
 def test_weights_are_prefetched_where_they_are_far(isa: str) -> None:
     """The number of bytes that the runner packs decides it."""
-    caches = RECORDS[isa].caches
+    caches = default_record(isa).caches
     seen = set()
     for text in ("c40>30 i9x9 k4 s2 p1", "c512>512 i4x4 k4 s2 p1", "c900>300 i2x3 k3 s1 p1"):
         for candidate in candidates(Geometry.parse(text), "conv_transpose", isa):
@@ -154,8 +155,9 @@ def test_every_number_of_a_record_is_used() -> None:
 
 
 def test_the_number_of_threads_follows_the_record() -> None:
-    chosen = plan(Geometry.parse("n1 c64>64 i32x32 k4 s2 p1"))
-    assert chosen.core.most_threads == int(chosen.cost / RECORDS[chosen.isa].tasks.thread)
+    chosen = plan(Geometry.parse("n1 c32>32 i16x16 k4 s2 p1"))
+    assert 1 < chosen.core.most_threads < 1024
+    assert chosen.core.most_threads == int(chosen.cost / default_record(chosen.isa).tasks.thread)
 
 
 def test_packed_weights_and_others_give_the_same_bits() -> None:
@@ -165,3 +167,31 @@ def test_packed_weights_and_others_give_the_same_bits() -> None:
         packed = np.full(GEOMETRY.output_shape, np.nan, np.float32)
         chosen.runner.run(arrays.x, chosen.runner.pack(arrays.weight), None, packed)
         assert packed.tobytes() == run(chosen, arrays).tobytes()
+
+
+KINDS_OF = {
+    "zen5": Cpu("AuthenticAMD", 26, 2),
+    "zen4": Cpu("AuthenticAMD", 25, 17),
+    "four_pipes": Cpu("0x41", 0xD40),
+    "": Cpu("GenuineIntel", 6, 143),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF)
+def test_the_default_record_is_that_of_the_kind_of_core(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is a function of the problem, the instruction set, the kind of core and its caches."""
+    assert kind_of(KINDS_OF[kind]) == kind
+    monkeypatch.setattr(records, "cpu", lambda: KINDS_OF[kind])
+    default_record.cache_clear()
+    try:
+        for isa, usual in RECORDS.items():
+            assert default_record(isa) == KINDS.get((kind, isa), usual)
+    finally:
+        default_record.cache_clear()
+
+
+def test_every_kind_is_one_that_is_recognised() -> None:
+    assert {kind for kind, _ in KINDS} <= set(KINDS_OF)
+    assert {isa for _, isa in KINDS} <= set(RECORDS)
+    assert kind_of(Cpu("Apple", 0, 0, "Apple M1")) == "four_pipes"
+    assert kind_of(Cpu()) == ""

@@ -15,7 +15,7 @@ from tconv.geometry import Geometry
 from tconv.ops.call_cache import Options, planned_call
 from tconv.planning import LAYOUTS, MapName, isas, plan
 from tconv.planning.problem import MAPS
-from tconv.planning.records import RECORDS
+from tconv.planning.records import default_record
 from tests.core.helpers import CASES, candidates, made
 
 
@@ -118,7 +118,7 @@ def test_packing_counts_where_it_is_done_at_every_call() -> None:
     always = plan(g, isa="baseline", prepared=False)
     cheapest = plan(g, isa="baseline", algorithm="phases")
     assert always.cost - cheapest.cost == pytest.approx(
-        prod(g.weight_shape) * RECORDS["baseline"].pack_phases
+        prod(g.weight_shape) * default_record("baseline").pack_phases
     )
     # The calls ask for the one and the other.
     layer = tconv.prepare(np.zeros(g.weight_shape, np.float32), stride=2, padding=1)

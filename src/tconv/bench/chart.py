@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from tconv.bench.report import BEST, Record, best_peer, summary
+from tconv.bench.worker import NEEDS
 from tconv.errors import TconvError
 
 __all__ = ["check", "draw"]
 
 #: One colour per engine, distinguishable also for people with red-green colour blindness.
-_COLOURS = {"torch": "#d55e00", "onnxruntime": "#0072b2", "openvino": "#7b4ea3", "jax": "#009e73"}
+_COLOURS = {
+    "torch": "#d55e00",
+    "onnxruntime": "#0072b2",
+    "openvino": "#7b4ea3",
+    "jax": "#009e73",
+    "mnn": "#56b4e9",
+    "ncnn": "#cc79a7",
+    "litert": "#b59a00",
+}
 _INCH_A_LAYER = 0.2
 
 
@@ -99,7 +108,7 @@ def draw(record: Record, path: Path) -> None:
             fontsize=10,
         )
         peers = [e for e in record.engines if e in _COLOURS and any(best == e for _, _, best in bars)]
-        labels = {e: f"fastest peer: {e} {facts['versions'].get(e, '')}" for e in peers}
+        labels = {e: f"fastest peer: {e} {facts['versions'].get(NEEDS[e][0], '')}" for e in peers}
         figure.legend(
             handles=[Patch(color=_COLOURS[e], label=label) for e, label in labels.items()],
             loc="outside lower center",

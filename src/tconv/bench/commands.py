@@ -25,6 +25,9 @@ example:
   tconv bench "n1 c256>64 i64x64 k4 s2 p1" --threads 1 --json
   tconv bench --peers torch,onnxruntime,openvino --json > run.json
   tconv bench --from run.json --chart run.svg
+  tconv bench --peers all                            # every peer that is installed
+  tconv bench --random 40 --seed 7                   # layers that nobody listed
+  tconv bench --random 40 --seed 7 --list > mine.txt # keeps them, for --suite mine.txt
 
 Each engine runs in a separate process. They take turns, and the others are stopped meanwhile. Outputs are
 compared before anything is timed. Times are medians; ratios above 1 mean that tconv is faster. Beside each
@@ -41,12 +44,16 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--suite", type=Path, metavar="FILE", help="NAME PROBLEM lines; default: layers of published networks"
     )
-    add("--only", metavar="TEXT", help="of the suite, the layers whose name contains TEXT")
+    add("--random", type=int, metavar="N", help="N plausible layers drawn at random instead of the suite")
+    add("--seed", type=int, metavar="S", help="of --random; the same seed gives the same layers (default: 0)")
+    add("--only", metavar="TEXT", help="of these layers, those whose name contains TEXT")
+    add("--list", action="store_true", help="print the layers as NAME PROBLEM lines and measure nothing")
     add(
         "--peers",
         default="torch",
         metavar="NAMES",
-        help="by comma: torch, onnxruntime, openvino, jax, and tconv-unprepared (default: %(default)s)",
+        help="by comma: torch, onnxruntime, openvino, jax, mnn, ncnn, litert, tconv-unprepared, or all, the "
+        "installed ones (default: %(default)s)",
     )
     add("--threads", type=int, default=_cpus(), metavar="N", help="of every engine (default: %(default)s)")
     add("--dtype", default="float32", choices=_DTYPES, help="default: %(default)s")
@@ -62,8 +69,8 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--activation",
         metavar="NAME",
-        help="fused in tconv, separate in the others: relu, tanh, sigmoid, leaky_relu:SLOPE, clamp:LO:HI; "
-        "adds tconv-plain (no activation) and tconv-separate (a separate pass by NumPy)",
+        help="fused in tconv and ncnn, separate in the others: relu, tanh, sigmoid, leaky_relu:SLOPE, "
+        "clamp:LO:HI; adds tconv-plain (no activation) and tconv-separate (a separate pass by NumPy)",
     )
     add("--isa", metavar="NAME", help="the best instruction set that tconv may use, such as avx2")
     add("--unprepared", action="store_true", help="tconv packs its weights at every call; the others do not")
@@ -76,12 +83,17 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(func=_bench)
 
 
+#: The most layers that --random draws.
+_MOST = 10_000
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64")
+
+#: The peers that the extra `bench` leaves out.
+_MORE = ("mnn", "ncnn", "litert")
 
 #: Option -> the peers that support it.
 _CAPABLE = {
     "grad": ("torch", "jax"),
-    "layout channels_last": ("torch",),
+    "layout channels_last": ("torch", "litert"),
     "new-lengths": ("torch",),
 }
 
@@ -91,36 +103,52 @@ def _cpus() -> int:
 
 
 def _problems(args: argparse.Namespace) -> list[tuple[str, Geometry]]:
-    from tconv.testing import read_cases
+    from tconv.bench.random_layers import draw
 
+    if args.random is not None and not 1 <= args.random <= _MOST:
+        raise TconvError(f"--random {args.random}; 1 to {_MOST} would fit")
+    if args.seed is not None and (args.seed < 0 or args.random is None):
+        raise TconvError(f"--seed {args.seed}; 0 or more, beside --random N, would fit")
     if args.problems and (args.suite or args.only):
         raise TconvError("PROBLEM and --suite or --only were given; one of the two would fit")
+    if args.random and (args.problems or args.suite):
+        other = "--suite" if args.suite else "PROBLEM"
+        raise TconvError(f"--random and {other} were given; one of the two would fit")
     if args.problems:
         given = [(f"problem{i}", Geometry.parse(text)) for i, text in enumerate(args.problems, 1)]
         for _, geometry in given:
             if args.new_lengths and geometry.axes != 1:
                 raise TconvError(f"--new-lengths: {geometry} has {geometry.axes} axes; one would fit")
         return given
-    source = args.suite or files("tconv.bench").joinpath("layers.txt")
-    if args.suite:
-        check_file(args.suite)
-    try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TconvError(f"--suite {args.suite} cannot be read: {error}") from None
-    found = [(name, g) for name, g in read_cases(text) if not args.only or args.only in name]
+    layers = draw(args.random, args.seed or 0) if args.random else _suite(args.suite)
+    found = [(name, g) for name, g in layers if not args.only or args.only in name]
     if args.new_lengths:
         found = [(name, g) for name, g in found if g.axes == 1]
     if not found:
         kind = "layer of one axis" if args.new_lengths else "layer"
-        raise TconvError(f"no {kind} of {args.suite or 'the suite'} has {args.only or ''!r} in its name")
+        source = "--random" if args.random else args.suite or "the suite"
+        raise TconvError(f"no {kind} of {source} has {args.only or ''!r} in its name")
     return found
+
+
+def _suite(path: Path | None) -> list[tuple[str, Geometry]]:
+    """The layers of a file, or those that ship with tconv."""
+    from tconv.testing import read_cases
+
+    if path:
+        check_file(path)
+    source = path or files("tconv.bench").joinpath("layers.txt")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TconvError(f"--suite {path} cannot be read: {error}") from None
+    return read_cases(text)
 
 
 def _check(args: argparse.Namespace) -> list[str]:
     """The engines of a run, tconv first."""
     from tconv.bench.task import activation_of
-    from tconv.bench.worker import ENGINES
+    from tconv.bench.worker import ENGINES, NEEDS
     from tconv.planning import isas
 
     for option, least in (("threads", 1), ("turns", 1), ("seconds", 0.0)):
@@ -135,8 +163,10 @@ def _check(args: argparse.Namespace) -> list[str]:
         raise TconvError(f"--grad and {other} were given; one of the two would fit")
     ours = "tconv-unprepared" if args.unprepared else "tconv"
     variants = ["tconv-plain", "tconv-separate"] if args.activation else []
-    peers = [name for name in args.peers.split(",") if name]
     wanted = [name for name, said in zip(_CAPABLE, _said(args), strict=True) if said]
+    peers = [name for name in args.peers.split(",") if name]
+    if peers == ["all"]:
+        peers = [n for n in NEEDS if not _missing(n) and all(n in _CAPABLE[option] for option in wanted)]
     fitting = [n for n in ENGINES if n not in (ours, "tconv", "tconv-plain", "tconv-separate")]
     for name in peers:
         if name not in fitting:
@@ -152,16 +182,20 @@ def _said(args: argparse.Namespace) -> tuple[bool, ...]:
     return args.grad, args.layout == "channels_last", args.new_lengths
 
 
-def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
-    """Report missing packages before anything is measured."""
+def _missing(engine: str) -> list[str]:
     from tconv.bench.worker import NEEDS
 
+    return [package for package in NEEDS.get(engine, ()) if find_spec(package) is None]
+
+
+def _installed(engines: Iterable[str], args: argparse.Namespace) -> None:
+    """Report missing packages before anything is measured."""
     for engine in engines:
-        for package in NEEDS.get(engine, ()):
-            if find_spec(package) is None:
-                raise TconvError(
-                    f"{engine} needs {package}, which is not installed: pip install 'tconv[bench]'"
-                )
+        for package in _missing(engine):
+            extra = "bench-more" if engine in _MORE else "bench"
+            raise TconvError(
+                f"{engine} needs {package}, which is not installed: pip install 'tconv[{extra}]'"
+            )
     if args.dtype == "bfloat16":
         import_module("ml_dtypes")
 
@@ -170,6 +204,8 @@ def _bench(args: argparse.Namespace) -> int:
     from tconv.bench.report import Record, document
     from tconv.documents import markdown, terminal
 
+    if args.list:
+        return _listed(args)
     if args.chart:
         from tconv.bench.chart import check, draw
 
@@ -181,6 +217,17 @@ def _bench(args: argparse.Namespace) -> int:
         terminal.show(document(record), plain=partial(markdown.render, readable=True))
     if args.chart:
         draw(record, args.chart)
+    return 0
+
+
+def _listed(args: argparse.Namespace) -> int:
+    """Print the layers in the form that --suite reads."""
+    layers = [(name, str(geometry)) for name, geometry in _problems(args)]
+    if args.json:
+        print(json.dumps([{"name": name, "problem": problem} for name, problem in layers], indent=1))
+    else:
+        width = max(len(name) for name, _ in layers)
+        print("\n".join(f"{name:{width}}  {problem}" for name, problem in layers))
     return 0
 
 
@@ -211,5 +258,7 @@ def _measured(args: argparse.Namespace) -> Any:
     facts = machine([*used, *["torch"] * args.grad])
     if args.isa is not None:
         facts["instruction_set"] = args.isa
+    if args.random:
+        facts |= {"random": args.random, "seed": args.seed or 0}
     facts |= {**options, "turns": args.turns, "seconds": args.seconds, "roofs": rates, "busy": load}
     return Record(facts, engines, results)

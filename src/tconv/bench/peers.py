@@ -12,7 +12,7 @@ from tconv.bench.task import Task, Work, name_and_numbers
 from tconv.errors import TconvError
 from tconv.testing import Array, Arrays
 
-__all__ = ["jax", "onnxruntime", "openvino", "torch", "torch_work"]
+__all__ = ["jax", "onnx_model", "onnxruntime", "openvino", "torch", "torch_work"]
 
 
 def torch(task: Task, arrays: Arrays) -> Work:
@@ -87,8 +87,11 @@ def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
     return Work(note, infer, tensor, arrays_of)
 
 
-def onnx_model(task: Task, weight: Array, bias: Array) -> bytes:
-    """The layer as an ONNX model: the weights are initializers, so that a runtime packs them itself."""
+def onnx_model(task: Task, weight: Array, bias: Array, *, bias_apart: bool = False) -> bytes:
+    """The layer as an ONNX model: the weights are initializers, so that a runtime packs them itself.
+
+    With `bias_apart`, an operator of its own adds the bias.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     geometry = task.geometry
@@ -97,8 +100,8 @@ def onnx_model(task: Task, weight: Array, bias: Array) -> bytes:
     nodes = [
         helper.make_node(
             "ConvTranspose",
-            ["x", "weight", "bias"],
-            ["y"],
+            ["x", "weight"] if bias_apart else ["x", "weight", "bias"],
+            ["sums" if bias_apart else "y"],
             kernel_shape=geometry.kernel,
             strides=geometry.stride,
             pads=[lo for lo, _ in geometry.padding] + [hi for _, hi in geometry.padding],
@@ -107,6 +110,9 @@ def onnx_model(task: Task, weight: Array, bias: Array) -> bytes:
             group=geometry.groups,
         )
     ]
+    if bias_apart:
+        nodes.append(helper.make_node("Add", ["sums", "bias"], ["y"]))
+        bias = bias.reshape(-1, *(1,) * geometry.axes)
     weights = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")]
     name, numbers = name_and_numbers(task.activation)
     if name:

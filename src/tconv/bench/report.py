@@ -209,7 +209,10 @@ def document(record: Record) -> Document:
             f"geometric mean against {against}: {mean:.2f} times as fast "
             f"({sum(ratio < 1 for ratio in found)} of {len(found)} layers slower)"
         )
-    lines += [*_noise(record), *_remarks(results, engines)]
+    if "random" in facts:
+        shown = f"{len(results)} of the " * (len(results) != facts["random"])
+        lines.insert(0, f"{shown}{facts['random']} layers drawn at random with seed {facts.get('seed')}")
+    lines += [*_behind(results, ours), *_noise(record), *_remarks(results, engines)]
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     asked = [f"{facts['threads']} thread{'s' * (facts['threads'] != 1)}", facts["dtype"], *_asked(facts)]
     lines.append(f"{facts['cpu']}, {facts['instruction_set']}, {', '.join(asked)}; {versions}")
@@ -218,6 +221,17 @@ def document(record: Record) -> Document:
         lines.append(f"roof: {roofs['gflops']:g} Gflop/s, {roofs['gbytes']:g} GB/s ({roofs['how']})")
     layers = Table("layers", head, tuple(rows), kinds=kinds)
     return Document("", (Section("layers", "", (layers, *map(Line, lines))),))
+
+
+def _behind(results: Sequence[Result], ours: str) -> list[str]:
+    """The layers on which a peer is faster, with (the best peer's time / ours), the least first."""
+    ratios = sorted(
+        (r.seconds[best] / r.seconds[ours], r.name, best)
+        for r in results
+        if ours in r.seconds and (best := best_peer(r)) is not None and r.seconds[best] < r.seconds[ours]
+    )
+    behind = ", ".join(f"{name} {ratio:.2f} ({best})" for ratio, name, best in ratios)
+    return [f"behind a peer: {behind}"] * bool(ratios)
 
 
 def _noise(record: Record) -> list[str]:

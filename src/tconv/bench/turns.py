@@ -69,16 +69,25 @@ class Engine:
             words: a script with its arguments, one that calls `tconv.bench.worker.serve`.
         """
         self.name = name
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        self._environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         if isa is not None:
-            environment["TCONV_ISA"] = isa
+            self._environment["TCONV_ISA"] = isa
+        self._words = [sys.executable, *(words or ("-m", "tconv.bench.worker", name))]
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *(words or ("-m", "tconv.bench.worker", name))],
+            self._words,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=self._environment,
         )
+
+    def restart(self) -> None:
+        """Start a new process, which has no layer."""
+        self.close()
+        self._start()
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """The process's reply to a request.
@@ -147,7 +156,7 @@ class Turns:
         first: list[Any] = []
         for engine in self._engines:
             answer = Path(self._folder.name) / f"{engine.name}.npz"
-            reply = engine.ask(do="load", answer=str(answer), **task.as_json())
+            reply = self._reply(engine, do="load", answer=str(answer), **task.as_json())
             if "error" in reply:
                 result.errors[engine.name] = reply["error"]
                 continue
@@ -164,15 +173,28 @@ class Turns:
             working.append(engine)
         times: dict[str, list[float]] = {engine.name: [] for engine in working}
         for engine in rounds(working, turns):
-            reply = engine.ask(do="time", seconds=seconds, calls=_NEW_LENGTHS if task.new_lengths else None)
+            if engine.name not in times:
+                continue
+            calls = _NEW_LENGTHS if task.new_lengths else None
+            reply = self._reply(engine, do="time", seconds=seconds, calls=calls)
             if "error" in reply:
                 result.errors[engine.name] = reply["error"]
-                times.pop(engine.name, None)
-            elif engine.name in times:
+                del times[engine.name]
+            else:
                 times[engine.name].extend(reply["times"])
                 result.by_turn.setdefault(engine.name, []).append(statistics.median(reply["times"]))
         result.seconds = {name: statistics.median(values) for name, values in times.items()}
         return result
+
+    def _reply(self, engine: Engine, **request: Any) -> dict[str, Any]:
+        """The reply of an engine; where a peer's process ends, that is its error, and it is started again."""
+        try:
+            return engine.ask(**request)
+        except TconvError as error:
+            if engine is self._engines[0]:
+                raise
+            engine.restart()
+            return {"error": str(error)}
 
 
 def distance(values: Sequence[Any], expected: Sequence[Any]) -> float:

@@ -16,6 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tconv.bench import engines, peers, roofs
+from tconv.bench.litert import litert
+from tconv.bench.mnn import mnn
+from tconv.bench.ncnn import ncnn
 from tconv.bench.task import Builder, Task
 
 __all__ = ["ENGINES", "NEEDS", "main", "serve"]
@@ -30,6 +33,9 @@ ENGINES: dict[str, Builder] = {
     "onnxruntime": peers.onnxruntime,
     "openvino": peers.openvino,
     "jax": peers.jax,
+    "mnn": mnn,
+    "ncnn": ncnn,
+    "litert": litert,
 }
 
 #: The packages that a peer needs; a result names the version of the first.
@@ -38,6 +44,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("onnxruntime", "onnx"),
     "openvino": ("openvino", "onnx"),
     "jax": ("jax",),
+    "mnn": ("MNN", "onnx"),
+    "ncnn": ("ncnn",),
+    "litert": ("ai_edge_litert", "flatbuffers"),
 }
 
 #: (number of calls or None, seconds) -> seconds of each call.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from tconv.errors import TconvError, printable
+from tconv.errors import printable
 
 __all__ = ["add_parser"]
 
@@ -93,21 +92,22 @@ def _diagnose(args: argparse.Namespace) -> int:
     from tconv.diagnosis.diagnose import TOLERANCE
     from tconv.documents import html, terminal
     from tconv.files import write_aside
+    from tconv.models.options import layer, shape
 
     if args.html:
         html.check()
     found = diagnose(
         args.what,
         problem=args.problem,
-        layers=dict(_layer(entry) for entry in args.layer),
-        input=dict(_shape(entry) for entry in args.input),
+        layers=dict(layer(entry) for entry in args.layer),
+        input=dict(shape(entry) for entry in args.input),
         skip=_skip(args.skip),
         tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
         how=args.how,
     )
     written = []
     if args.fix:
-        names = tuple(_layer(entry)[0] for entry in args.layer)
+        names = tuple(layer(entry)[0] for entry in args.layer)
         made = found.fix(args.how, seed=args.seed, names=names)
         found.write(args.fix, made)
         written = sorted(made)
@@ -125,23 +125,7 @@ def _diagnose(args: argparse.Namespace) -> int:
 
 
 def _skip(text: str | None) -> int | tuple[int, ...] | None:
-    sizes = None if text is None else _sizes("--skip", text)
+    from tconv.models.options import sizes_of
+
+    sizes = None if text is None else sizes_of("--skip", text)
     return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
-
-
-def _layer(entry: str) -> tuple[str, str | None]:
-    name, equals, problem = entry.partition("=")
-    if not name or (equals and not problem.strip()):
-        raise TconvError(f"--layer {entry!r}: NAME or NAME=PROBLEM would fit")
-    return name, problem if equals else None
-
-
-def _shape(entry: str) -> tuple[str, tuple[int, ...]]:
-    name, _, sizes = entry.rpartition("=")
-    return name, _sizes("--input", sizes)
-
-
-def _sizes(option: str, text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", text) or "0" in text.split("x"):
-        raise TconvError(f"{option} {text!r}: sizes such as 57x57 would fit")
-    return tuple(int(size) for size in text.split("x"))

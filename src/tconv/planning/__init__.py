@@ -10,31 +10,20 @@ add a line there and a kernel in core/. Nothing here touches an array or looks a
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from functools import cache, lru_cache, partial
-from math import prod
-from operator import attrgetter
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
-from tconv import _core
-from tconv.errors import TconvError, unknown
+from tconv.errors import TconvError
 from tconv.geometry import Geometry
-from tconv.geometry.normalize import flag, shown
 from tconv.planning.algorithms import ALGORITHMS, Algorithm
-from tconv.planning.cost import MOST_WORKSPACE, machine
+from tconv.planning.choice import Question, automatic, isas, plans, question, winograd_allowed
+from tconv.planning.cost import machine
 from tconv.planning.plans import Candidate, Plan
-from tconv.planning.problem import (
-    DTYPES,
-    LAYOUTS,
-    MAPS,
-    Activation,
-    Layout,
-    MapName,
-    parse_activation,
-    problem_of,
-    real,
-)
+from tconv.planning.problem import LAYOUTS, Activation, Layout, MapName
+from tconv.planning.records import default_record
+from tconv.planning.tuning_file import Key, record_of, tuned
 
 __all__ = [
     "ALGORITHMS",
@@ -46,54 +35,15 @@ __all__ = [
     "MapName",
     "Plan",
     "automatic",
+    "default_record",
     "isas",
     "measured",
     "plan",
+    "promising",
+    "refresh",
+    "tuned_key",
     "winograd_allowed",
 ]
-
-
-#: The arguments of a request for a plan.
-Question: TypeAlias = tuple[Geometry, MapName, str, str, Activation, Layout, str | None, bool]
-
-
-@cache
-def isas() -> tuple[str, ...]:
-    """The instruction sets that this CPU runs and that have kernels, best first.
-
-    The environment variable TCONV_ISA names one and disables all better ones; it is read once.
-
-    Raises:
-        TconvError: TCONV_ISA names an instruction set that is not among them.
-    """
-    known = tuple(_core.instruction_sets())
-    best = os.environ.get("TCONV_ISA") or known[0]
-    if best not in known:
-        raise TconvError(f"TCONV_ISA={best!r} is unknown on this CPU; {', '.join(known)} would fit")
-    return known[known.index(best) :]
-
-
-@cache
-def winograd_allowed() -> bool:
-    """Whether `algorithm="auto"` may choose Winograd's algorithm for numbers of up to 32 bits.
-
-    Its rounding errors are relative to the largest number in a window of the input, so a large number spoils
-    outputs that it does not reach. The environment variable TCONV_WINOGRAD=1 accepts that; it is read once.
-
-    Raises:
-        TconvError: TCONV_WINOGRAD is neither 0 nor 1.
-    """
-    given = os.environ.get("TCONV_WINOGRAD") or "0"
-    if given not in ("0", "1"):
-        raise TconvError(f"TCONV_WINOGRAD={shown(given)} is unknown; 0 or 1 would fit")
-    return given == "1"
-
-
-def automatic(dtype: str) -> tuple[str, ...]:
-    """The names of the algorithms from which `algorithm="auto"` chooses."""
-    # float64 and complex128 are chosen for their exactness.
-    anything = dtype not in ("f64", "c128") and winograd_allowed()
-    return tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.local or anything)
 
 
 def plan(
@@ -108,6 +58,8 @@ def plan(
     prepared: bool = True,
 ) -> Plan:
     """The cheapest plan to compute `map` on `geometry`, or the cheapest of one `algorithm`.
+
+    Where `tconv tune` has timed this problem on this machine, "auto" is the plan that was fastest.
 
     Args:
         geometry: the transposed layer; `conv` and `weight_gradient` are maps on the same Geometry.
@@ -128,15 +80,15 @@ def plan(
     Traceback (most recent call last):
     tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
     """
-    question = _question(geometry, map, dtype, algorithm, activation, layout, isa, prepared)
+    asked = question(geometry, map, dtype, algorithm, activation, layout, isa, prepared)
     try:
-        return _measured.get(question[:-1]) or _plan(*question)
+        return _measured.get(asked[:-1]) or _plan(*asked)
     except MemoryError:
         raise TconvError(f"{geometry}: not enough memory to plan {map}") from None
 
 
 def measured(
-    timer: Callable[[Plan], float],
+    choose: Callable[[Sequence[Plan]], Plan],
     geometry: Geometry,
     map: MapName = "conv_transpose",
     *,
@@ -146,142 +98,74 @@ def measured(
     layout: Layout = "channels_first",
     isa: str | None = None,
 ) -> Plan:
-    """The fastest plan by `timer`, which gives the seconds of one run; `plan` returns it from then on.
+    """The plan that `choose` takes from the promising ones; `plan` returns it from then on.
 
-    For every algorithm that `automatic` allows and that applies, the cheapest plans are timed, up to 4
-    times the least estimate. Arguments and errors are those of `plan`.
+    Arguments and errors are those of `plan`.
     """
-    question = _question(geometry, map, dtype, algorithm, activation, layout, isa, True)
-    tried: dict[str, list[Plan]] = {}
-    least = 0.0
-    for made in _plans(*question):
-        least = least or made.cost
-        if made.cost > 4 * least:
-            break
-        of_one = tried.setdefault(made.algorithm, [])
-        if len(of_one) < _TRIED:
-            of_one.append(made)
-    fastest = min((made for of_one in tried.values() for made in of_one), key=timer)
-    _measured[question[:-1]] = fastest
+    asked = question(geometry, map, dtype, algorithm, activation, layout, isa, True)
+    fastest = replace(choose(_promising(asked)), chosen="by the clock (measure=True)")
+    _measured[asked[:-1]] = fastest
     return fastest
 
-
-#: Plans of each algorithm that are timed.
-_TRIED = 12
 
 #: The results of `measured`, for prepared weights and others.
 _measured: dict[tuple[Any, ...], Plan] = {}
 
+#: Of each algorithm, so many plans are promising, if they cost at most so many times the least.
+_TRIED, _NEAR = 12, 4.0
 
-def _question(
+
+def promising(
     geometry: Geometry,
-    map: MapName,
-    dtype: str,
-    algorithm: str,
-    activation: Activation,
-    layout: Layout,
-    isa: str | None,
-    prepared: bool,
-) -> Question:
-    if not isinstance(geometry, Geometry):
-        raise TconvError(f"plan({shown(geometry)}): no Geometry; tconv.Geometry.parse(text) makes one")
-    names = {
-        "map": map,
-        "dtype": dtype,
-        "algorithm": algorithm,
-        "layout": layout,
-        "isa": "" if isa is None else isa,
-    }
-    for name, value in names.items():
-        if not isinstance(value, str):
-            raise TconvError(f"{name}={shown(value)} is a {type(value).__name__}; a name would fit")
-    parse_activation(activation)  # says what is wrong with it, also where it could not be a key
-    if isinstance(activation, list):
-        activation = tuple(activation)
-    return geometry, map, dtype, algorithm, activation, layout, isa, flag("prepared", prepared)
+    map: MapName = "conv_transpose",
+    *,
+    dtype: str = "f32",
+    layout: Layout = "channels_first",
+    isa: str | None = None,
+    prepared: bool = True,
+) -> list[Plan]:
+    """The cheapest plans of every algorithm that `automatic` allows, up to 4 times the least estimate.
+
+    Arguments and errors are those of `plan`.
+    """
+    return _promising(question(geometry, map, dtype, "auto", None, layout, isa, prepared))
+
+
+def _promising(asked: Question) -> list[Plan]:
+    tried: dict[str, list[Plan]] = {}
+    least = 0.0
+    for made in plans(*asked):
+        least = least or made.cost
+        if made.cost > _NEAR * least:
+            break
+        of_one = tried.setdefault(made.algorithm, [])
+        if len(of_one) < _TRIED:
+            of_one.append(made)
+    return [made for of_one in tried.values() for made in of_one]
+
+
+def tuned_key(made: Plan, prepared: bool) -> Key:
+    """Under which `tconv tune` keeps a plan; an activation changes nothing in which is fastest."""
+    return str(made.geometry), made.map, made.dtype, made.layout, made.isa, prepared
 
 
 @lru_cache(maxsize=4096)
-def _plan(*question: Any) -> Plan:
-    return next(_plans(*question))
+def _plan(*asked: Any) -> Plan:
+    """The tuned plan, if planning still offers it; else the cheapest."""
+    found = plans(*asked)
+    cheapest = next(found)
+    if asked[3] == "auto" and cheapest.geometry.batch:
+        name = tuned().plans.get(tuned_key(cheapest, asked[-1]))
+        others = (cheapest, *found) if name else ()
+        for made in others:
+            if made.name == name:
+                return replace(made, chosen="by the clock (tconv tune)")
+    if tuned().records.get(cheapest.isa):
+        return replace(cheapest, chosen="by estimate, with costs that were measured here (tconv tune)")
+    return cheapest
 
 
-def _weighed(
-    problem: _core.Problem,
-    map: MapName,
-    dtype: str,
-    names: tuple[str, ...],
-    layout: Layout,
-    isa: str,
-    packed: int,
-) -> list[Candidate]:
-    """The candidates of the named algorithms, the cheapest first; `packed`: weights packed at every call."""
-    facts = machine(isa, real(problem, dtype)[1])
-    options = [
-        candidate._replace(cost=candidate.cost + packed * a.packing(facts)) if packed else candidate
-        for a in (ALGORITHMS[name] for name in names)
-        for candidate in a.candidates(problem, map, dtype, isa, layout)
-    ]
-    # Stable: of two that cost the same, the simpler algorithm, which is listed first.
-    return sorted(options, key=attrgetter("cost"))
-
-
-def _plans(
-    geometry: Geometry,
-    map: MapName,
-    dtype: str,
-    algorithm: str,
-    activation: Activation,
-    layout: Layout,
-    isa: str | None,
-    prepared: bool,
-) -> Iterator[Plan]:
-    """All plans within the limit of the workspace, the cheapest first."""
-    for name, value, known in (
-        ("map", map, MAPS),
-        ("dtype", dtype, DTYPES),
-        ("algorithm", algorithm, ("auto", *ALGORITHMS)),
-        ("layout", layout, LAYOUTS),
-        ("isa", isa or isas()[0], isas()),
-    ):
-        if value not in known:
-            raise unknown(f"{name}=", value, known)
-    kind = parse_activation(activation)[0]
-    if kind != _core.Activation.none and (dtype[0] in "ciu" or map == "weight_gradient"):
-        raise TconvError(f"{geometry}: activation={activation!r} has no meaning for {map} of {dtype}")
-    problem, chosen_isa = problem_of(geometry), isa or isas()[0]
-    # An empty batch leaves nothing to compute, with any algorithm.
-    names = automatic(dtype) if algorithm == "auto" or not geometry.batch else (algorithm,)
-    packed = 0 if prepared or map == "weight_gradient" else prod(geometry.weight_shape)
-    weigh = partial(_weighed, problem, map, dtype, names, layout, chosen_isa, packed)
-
-    def made(candidate: Candidate) -> Plan:
-        return Plan.of(
-            *(candidate, geometry, map),
-            dtype=dtype,
-            isa=chosen_isa,
-            layout=layout,
-            activation=activation,
-            problem=problem,
-            others=weigh,
-        )
-
-    found, larger = False, list[Plan]()
-    for candidate in weigh():
-        one = made(candidate)
-        part = candidate.part
-        large = one.runner.workspace_bytes > MOST_WORKSPACE
-        if large and isinstance(part, _core.PhasesPlan) and part.pack_by_task:
-            one = made(candidate._replace(part=part.replace(pack_by_task=False)))
-        if one.runner.workspace_bytes > MOST_WORKSPACE:
-            larger.append(one)
-            continue
-        if part is None and larger and not found:
-            break
-        found = True
-        yield one
-    # If the window of one cell, over all channels, exceeds the limit: the smallest, before plain loops.
-    if larger and not found:
-        yield min(larger, key=lambda made: made.runner.workspace_bytes)
-    elif not found:
-        raise TconvError(f"{geometry}: algorithm {algorithm!r} does not apply to {map} of {dtype}")
+def refresh() -> None:
+    """Forget all plans by estimate, so that the next ones follow what `tconv tune` has measured meanwhile."""
+    for known in (tuned, record_of, machine, _plan):
+        known.cache_clear()

@@ -6,7 +6,8 @@ from functools import cache
 from typing import NamedTuple
 
 from tconv import _core
-from tconv.planning.records import RECORDS, Record
+from tconv.planning.records import Record
+from tconv.planning.tuning_file import record_of
 
 __all__ = [
     "BYTES",
@@ -109,7 +110,7 @@ def machine(isa: str, dtype: str) -> Machine:
         most[vectors] = max(rows, most.get(vectors, 0))
     rows = tuple(most[v] for v in sorted(most))
     width = of["f32"]["lanes"] * BYTES["f32"]
-    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], RECORDS[isa], width)
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], record_of(isa), width)
 
 
 def split(extent: int, most: int) -> int:

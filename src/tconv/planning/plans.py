@@ -16,7 +16,7 @@ from tconv.planning.problem import (
     operands_of,
     problem_of,
 )
-from tconv.planning.records import RECORDS
+from tconv.planning.tuning_file import record_of
 
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
@@ -107,6 +107,7 @@ class Plan:
     core: _core.Plan  #: what the engine executes; core/plan.hpp explains its fields
     computed_macs: int = 0
     cost: float = 0.0  #: estimated cycles of one core
+    chosen: str = ""  #: how, where it is not the cheapest by the default estimate
     others: Callable[[], Iterable[Candidate]] = tuple  #: computes all candidates again, the cheapest first
     runner: _core.Runner = field(init=False)  #: ready to run
 
@@ -133,7 +134,7 @@ class Plan:
         others: Callable[[], Iterable[Candidate]] = tuple,
     ) -> Plan:
         """The plan of a candidate; `problem`: that of the geometry, if the caller has it."""
-        threads = int(candidate.cost / RECORDS[isa].tasks.thread)
+        threads = int(candidate.cost / record_of(isa).tasks.thread)
         core = _core.Plan(
             problem=problem or problem_of(geometry),
             map=_core.Map[map],
@@ -190,6 +191,11 @@ class Plan:
         return nearest(self.core.part, self.others())
 
     @property
+    def name(self) -> str:
+        """How this map is computed, in one line: of all candidates for a problem, no other has it."""
+        return f"{self.core.part!r}, segments={self.core.segments}"
+
+    @property
     def packing(self) -> tuple[object, ...]:
         """Plans with equal packing read the same packed weights."""
         core, part = self.core, self.core.part
@@ -228,6 +234,8 @@ class Plan:
             ]
             if self.map == "weight_gradient":
                 lines.append(("sums", f"{self.core.segments}, added in order"))
+        if self.chosen:
+            lines.append(("chosen", self.chosen))
         for name, other in zip(("rejected", "", ""), self.alternatives, strict=False):
             lines.append((name, self._line(other)))
         return "\n".join(f"{name:<16}{value}" for name, value in lines)
