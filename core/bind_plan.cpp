@@ -175,6 +175,7 @@ void bind_plan(nb::module_& m) {
          Field{"groups", &PhasesPlan::groups, "That share a panel and are stored together."},
          Field{"pack_by_task", &PhasesPlan::pack_by_task,
                "Whether tasks pack the weights that they multiply with."},
+         Field{"steps", &PhasesPlan::steps, "Source channels whose taps are summed before the next ones'."},
          Field{"prefetch", &PhasesPlan::prefetch,
                "Bytes by which packed weights are prefetched; 0: they are near."});
   record(m, "WinogradPlan", "conv_transpose where phases have one or two taps, by F(3, 2).",

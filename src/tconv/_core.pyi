@@ -245,7 +245,7 @@ class Epilogue:
 class PhasesPlan:
     """conv_transpose and conv as an implicit matrix product per phase."""
 
-    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, prefetch: int) -> None: ...
+    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, steps: int, prefetch: int) -> None: ...
 
     @property
     def lanes(self) -> PhasesLanes:
@@ -290,6 +290,10 @@ class PhasesPlan:
     @property
     def pack_by_task(self) -> bool:
         """Whether tasks pack the weights that they multiply with."""
+
+    @property
+    def steps(self) -> int:
+        """Source channels whose taps are summed before the next ones'."""
 
     @property
     def prefetch(self) -> int:
