@@ -85,6 +85,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int | None]] =
 ENGINES = ("tconv", "torch", "free")
 PASSES = ("forward", "step")
 
+
 class Free(torch.autograd.Function):
     """A layer without any cost: its output and its gradients exist already."""
 
@@ -238,7 +239,11 @@ def main(words: Sequence[str] | None = None) -> None:
         help="of each side; fewer than %(default)s, the default, give no verdict",
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.1, metavar="S", help="a turn, at least a call (default: %(default)s)"
+        "--seconds",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="a turn: a call or more (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--worker", choices=ENGINES, help=argparse.SUPPRESS)

@@ -12,6 +12,7 @@ constexpr Method kReference{reference_workspace, nullptr, nullptr, run_reference
 constexpr Method kPhases{phases_workspace, phases_packed, pack_phases, run_phases};
 constexpr Method kWinograd{winograd_workspace, winograd_packed, pack_winograd, run_winograd};
 constexpr Method kDotConv{dot_conv_workspace, nullptr, nullptr, run_dot_conv};
+constexpr Method kGatheredConv{gathered_conv_workspace, nullptr, nullptr, run_gathered_conv};
 constexpr Method kDotGradient{dot_gradient_workspace, nullptr, nullptr, run_dot_gradient};
 constexpr Method kGradient{gradient_workspace, nullptr, nullptr, run_gradient};
 constexpr Method kMatrixGradient{matrix_gradient_workspace, nullptr, nullptr, run_matrix_gradient};
@@ -20,8 +21,8 @@ constexpr Method kWideGradient{wide_gradient_workspace, nullptr, nullptr, run_wi
 const Method& method_of_part(const Plan&, const std::monostate&) { return kReference; }
 const Method& method_of_part(const Plan&, const PhasesPlan&) { return kPhases; }
 const Method& method_of_part(const Plan&, const WinogradPlan&) { return kWinograd; }
-const Method& method_of_part(const Plan& plan, const DotsPlan&) {
-  return plan.map == Map::conv ? kDotConv : kDotGradient;
+const Method& method_of_part(const Plan& plan, const DotsPlan& part) {
+  return plan.map == Map::weight_gradient ? kDotGradient : part.gathered ? kGatheredConv : kDotConv;
 }
 const Method& method_of_part(const Plan&, const GradientPlan& part) {
   return part.parts ? kMatrixGradient : part.lanes == GradientLanes::kernel ? kWideGradient : kGradient;
