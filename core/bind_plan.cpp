@@ -203,7 +203,9 @@ void bind_plan(nb::module_& m) {
          Field{"columns", &DotsPlan::columns, "Columns of a tile of dot products."},
          Field{"box", &DotsPlan::box, "Cells (batch, z, y, x) of x that a task reads or writes."},
          Field{"x_channels", &DotsPlan::x_channels, x_channels},
-         Field{"y_channels", &DotsPlan::y_channels, y_channels});
+         Field{"y_channels", &DotsPlan::y_channels, y_channels},
+         Field{"gathered", &DotsPlan::gathered,
+               "Whether y is copied for each position of x, in the order of the weights."});
   record(m, "GradientPlan", "The weight gradient as matrix products over positions.",
          Field{"lanes", &GradientPlan::lanes, "What the lanes of a tile are."},
          Field{"rows", &GradientPlan::rows, "Rows of a tile."},

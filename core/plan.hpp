@@ -88,6 +88,8 @@ struct DotsPlan {
   Cells box;
   int64_t x_channels;  // of a task; 0: all
   int64_t y_channels;  // of a task; 0: all
+  bool gathered;  // conv: y is copied once for each position of x, all channels and kernel elements in the
+                  // order of the weights; else y stays in memory order
 };
 
 // The weight gradient as matrix products over positions.

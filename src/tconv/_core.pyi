@@ -383,7 +383,7 @@ class Col2imPlan:
 class DotsPlan:
     """conv and the weight gradient as dot products."""
 
-    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int) -> None: ...
+    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int, gathered: bool) -> None: ...
 
     @property
     def rows(self) -> int:
@@ -404,6 +404,10 @@ class DotsPlan:
     @property
     def y_channels(self) -> int:
         """Channels of y of a task; 0: all."""
+
+    @property
+    def gathered(self) -> bool:
+        """Whether y is copied for each position of x, in the order of the weights."""
 
     def replace(self, **changes: Any) -> DotsPlan:
         """A copy with other values in the fields named."""

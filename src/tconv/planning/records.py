@@ -160,6 +160,9 @@ class Dots:
     copy: float = 0.3  #: of a number of y, copied in memory order
     weight: float = 0.03  #: of a byte of weights, from beyond the second-level cache
     box: float = 300.0  #: to begin a box
+    run: float = 8.0  #: to begin a row of a kernel, copied for one position
+    again: float = 0.1  #: share of the copies that each further task repeats
+    gathered: float = 1.5  #: factor: such a convolution as measured, relative to the count
 
 
 @dataclass(frozen=True, slots=True)
