@@ -70,7 +70,7 @@ sanitize: $(VENV)/.dev
 		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja > /dev/null
 	$(BIN)/cmake --build build/sanitize
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
-	cp -r src/tconv $(SANITIZED)/tconv && rm -f $(SANITIZED)/tconv/_core*.so
+	cp -r src/tconv $(SANITIZED)/tconv && rm -f $(SANITIZED)/tconv/_core*.so $(SANITIZED)/tconv/lib/*.so
 	$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \

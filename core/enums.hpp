@@ -40,4 +40,9 @@ enum class PhasesLanes : int { positions, stacked, channels, by_phase };
 //   kernel      lanes: kernel elements along x;         rows: channels of x
 enum class GradientLanes : int { x_channels, y_channels, y_phases, kernel };
 
+// The lanes of the tile of `col2im`.
+//   positions  lanes: adjacent positions of the source;        rows: channels of the target x kernel elements
+//   taps       lanes: kernel elements x channels of the target; rows: adjacent positions
+enum class Col2imLanes : int { positions, taps };
+
 }  // namespace tconv

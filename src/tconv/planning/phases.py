@@ -41,7 +41,7 @@ def candidates(
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-machine.record.phases.run // channels)) if last else 1
     kinds: list[dict[str, Any]] = [{"together": together}]
-    if problem.batch * prod(problem.input if map == "conv_transpose" else problem.output) <= _SMALL_MAP:
+    if prod(problem.input if map == "conv_transpose" else problem.output) <= _SMALL_MAP:
         kinds.append({"together": together, "im2col": True})
     if machine.matrices and dtype in PARTS:
         kinds.append({"parts": PARTS[dtype]})

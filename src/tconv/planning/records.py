@@ -123,6 +123,26 @@ class Winograd:
 
 
 @dataclass(frozen=True, slots=True)
+class Col2im:
+    """`col2im`: cycles, except for factors and bytes."""
+
+    fed: float = 1.1  #: factor on a tile whose vectors are the source
+    fed_by_weights: float = 1.2  #: ... and whose vectors are weights
+    block: int = 24 << 10  #: bytes of products that are added while they are in the first-level cache
+    block_taps: int = 128 << 10  #: ... in the second-level cache, where lanes are over taps
+    step: int = 32 << 10  #: bytes of the source that several tiles read from the first-level cache
+    sum: float = 1.5  #: to load and to store a vector of products, for each step of channels
+    read: float = 0.02  #: of a byte of the source, from the caches
+    read_far: float = 0.09  #: ... from memory
+    copy: float = 0.2  #: of a number of the source, where it is copied first
+    add: float = 1.5  #: to add a vector of products at its place
+    add_begin: float = 8.0  #: to begin a row of them
+    run_begin: float = 10.0  #: ... where lanes are over taps
+    share: float = 0.5  #: of a sum that several tasks share
+    measured: float = 1.4  #: factor: as measured, relative to the count
+
+
+@dataclass(frozen=True, slots=True)
 class Dots:
     """`dots`: cycles, except for factors."""
 
@@ -140,6 +160,9 @@ class Dots:
     copy: float = 0.3  #: of a number of y, copied in memory order
     weight: float = 0.03  #: of a byte of weights, from beyond the second-level cache
     box: float = 300.0  #: to begin a box
+    run: float = 8.0  #: to begin a row of a kernel, copied for one position
+    again: float = 0.1  #: share of the copies that each further task repeats
+    gathered: float = 1.5  #: factor: such a convolution as measured, relative to the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +205,13 @@ class Record:
     matrix: Matrix = field(default_factory=Matrix)
     phases: Phases = field(default_factory=Phases)
     winograd: Winograd = field(default_factory=Winograd)
+    col2im: Col2im = field(default_factory=Col2im)
     dots: Dots = field(default_factory=Dots)
     gradient: Gradient = field(default_factory=Gradient)
     correlate: Correlate = field(default_factory=Correlate)
     reference: float = 8.0  #: cycles of a product in plain loops
     pack_phases: float = 2.5  #: cycles to pack a weight, where that is done at every call
+    pack_col2im: float = 2.0  #: ... for `col2im`
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
