@@ -144,19 +144,17 @@ class Lattice:
         """Rows and taps of each strip of the blocks of `height` rows, as strips_of in core/layout.cpp."""
         count, rows = self.target, self.target * self.phases
         _, y, x = (axis.phases for axis in self.axes)
-        kinds = [
-            (prod(share[0] for share in kind), *(range(*share[1:]) for share in kind))
-            for kind in product(*(axis.shares for axis in self.axes))
-        ]
+        kinds = [*product(*(axis.shares for axis in self.axes))]
         found = []
         for first in range(0, rows, height):
             past = min(first + height, rows)
             phases = range(first // count, (past - 1) // count + 1)
-            for taps, of_z, of_y, of_x in kinds:
-                having = [r for r in phases if r // (y * x) in of_z and r // x % y in of_y and r % x in of_x]
+            for kind in kinds:
+                in_z, in_y, in_x = (range(begin, end) for _, begin, end in kind)
+                having = [r for r in phases if r // (y * x) in in_z and r // x % y in in_y and r % x in in_x]
                 if having:
                     begin, end = max(first, having[0] * count), min(past, (having[-1] + 1) * count)
-                    found.append((end - begin, taps))
+                    found.append((end - begin, prod(taps for taps, *_ in kind)))
         return found
 
     def boxes(self, box: Box) -> int:
