@@ -10,7 +10,7 @@ SOURCE := $(shell find src core -type f -not -name '*.so' -not -path '*/__pycach
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
-CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
+CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp core/ort/*.?pp)
 
 .PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage wheels check-wheels test-arm clean
 .DELETE_ON_ERROR:
@@ -70,12 +70,12 @@ sanitize: $(VENV)/.dev
 		-DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja > /dev/null
 	$(BIN)/cmake --build build/sanitize
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
-	cp -r src/tconv $(SANITIZED)/tconv && rm -f $(SANITIZED)/tconv/_core*.so
+	cp -r src/tconv $(SANITIZED)/tconv && rm -f $(SANITIZED)/tconv/_core*.so $(SANITIZED)/tconv/lib/*.so
 	$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
 		$(BIN)/python -m pytest -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
-		tests/core/test_matrix.py tests/core/test_range.py tests/planning/test_choice.py
+		tests/core/test_matrix.py tests/core/test_range.py tests/core/test_uneven.py tests/planning/test_choice.py
 
 # Wheels for Linux and macOS on x86-64 and ARM, in dist/, cross-compiled by zig; for each Python and target named. The second
 # target tests those for this machine in empty environments.

@@ -6,6 +6,7 @@
 #include "plan.hpp"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 
 // An array of 3 or 4 integers is a tuple in Python.
 template <size_t count> struct nb::detail::type_caster<std::array<int64_t, count>> {
@@ -174,6 +175,7 @@ void bind_plan(nb::module_& m) {
          Field{"groups", &PhasesPlan::groups, "That share a panel and are stored together."},
          Field{"pack_by_task", &PhasesPlan::pack_by_task,
                "Whether tasks pack the weights that they multiply with."},
+         Field{"steps", &PhasesPlan::steps, "Source channels whose taps are summed before the next ones'."},
          Field{"prefetch", &PhasesPlan::prefetch,
                "Bytes by which packed weights are prefetched; 0: they are near."});
   record(m, "WinogradPlan", "conv_transpose where phases have one or two taps, by F(3, 2).",
@@ -201,7 +203,9 @@ void bind_plan(nb::module_& m) {
          Field{"columns", &DotsPlan::columns, "Columns of a tile of dot products."},
          Field{"box", &DotsPlan::box, "Cells (batch, z, y, x) of x that a task reads or writes."},
          Field{"x_channels", &DotsPlan::x_channels, x_channels},
-         Field{"y_channels", &DotsPlan::y_channels, y_channels});
+         Field{"y_channels", &DotsPlan::y_channels, y_channels},
+         Field{"gathered", &DotsPlan::gathered,
+               "Whether y is copied for each position of x, in the order of the weights."});
   record(m, "GradientPlan", "The weight gradient as matrix products over positions.",
          Field{"lanes", &GradientPlan::lanes, "What the lanes of a tile are."},
          Field{"rows", &GradientPlan::rows, "Rows of a tile."},
@@ -221,6 +225,10 @@ void bind_plan(nb::module_& m) {
          Field{"segments", &Plan::segments, "In how many sums, added in order, the reduction is cut."},
          Field{"most_threads", &Plan::most_threads, "More would cost more to wake than they save."},
          Field{"part", &Plan::part, "How it is done."});
+  m.attr("PLAN_BYTES") = sizeof(Plan);
+  m.def(
+      "plan_address", [](const Plan& plan) { return reinterpret_cast<uintptr_t>(&plan); }, "plan"_a,
+      "Where a plan is in memory, for another library of this build to copy it.");
 }
 
 }  // namespace tconv

@@ -24,7 +24,8 @@ enum class Scale : int { none, per_tensor, per_channel };
 enum class Rounding : int { nearest_even, saturating };
 
 // The rows and lanes of the register tile of `phases`. The phases of a channel, x fastest, count as further
-// channels for `stacked` and `channels`, which need all phases to have the same taps.
+// channels for `stacked` and `channels`; the latter needs all phases to have the same taps, the former
+// multiplies some zeros for taps that a phase lacks.
 //   positions  lanes: adjacent positions;              rows: channels, one phase at a time
 //   stacked    lanes: adjacent positions;              rows: channels with their phases
 //   channels   lanes: channels with their phases;      rows: adjacent positions

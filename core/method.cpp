@@ -14,6 +14,7 @@ constexpr Method kPhases{phases_workspace, phases_packed, pack_phases, run_phase
 constexpr Method kWinograd{winograd_workspace, winograd_packed, pack_winograd, run_winograd};
 constexpr Method kCol2im{col2im_workspace, col2im_packed, pack_col2im, run_col2im};
 constexpr Method kDotConv{dot_conv_workspace, nullptr, nullptr, run_dot_conv};
+constexpr Method kGatheredConv{gathered_conv_workspace, nullptr, nullptr, run_gathered_conv};
 constexpr Method kDotGradient{dot_gradient_workspace, nullptr, nullptr, run_dot_gradient};
 constexpr Method kGradient{gradient_workspace, nullptr, nullptr, run_gradient};
 constexpr Method kMatrixGradient{matrix_gradient_workspace, nullptr, nullptr, run_matrix_gradient};
@@ -23,8 +24,8 @@ const Method& method_of_part(const Plan&, const std::monostate&) { return kRefer
 const Method& method_of_part(const Plan&, const PhasesPlan&) { return kPhases; }
 const Method& method_of_part(const Plan&, const WinogradPlan&) { return kWinograd; }
 const Method& method_of_part(const Plan&, const Col2imPlan&) { return kCol2im; }
-const Method& method_of_part(const Plan& plan, const DotsPlan&) {
-  return plan.map == Map::conv ? kDotConv : kDotGradient;
+const Method& method_of_part(const Plan& plan, const DotsPlan& part) {
+  return plan.map == Map::weight_gradient ? kDotGradient : part.gathered ? kGatheredConv : kDotConv;
 }
 const Method& method_of_part(const Plan&, const GradientPlan& part) {
   return part.parts ? kMatrixGradient : part.lanes == GradientLanes::kernel ? kWideGradient : kGradient;

@@ -57,6 +57,8 @@ struct PhasesPlan {
   int64_t groups;     // that share a panel and whose channels are stored together
   bool pack_by_task;  // weights that come unpacked are packed by the tasks that multiply with them, block by
                       // block
+  int64_t steps;      // source channels whose taps a tile sums before those of the next ones, so that their
+                      // lines stay in the nearest cache; not with parts, nor where lanes are channels
   int64_t prefetch;   // how many bytes ahead packed weights are prefetched; 0: they are in the near cache
 };
 
@@ -86,6 +88,8 @@ struct DotsPlan {
   Cells box;
   int64_t x_channels;  // of a task; 0: all
   int64_t y_channels;  // of a task; 0: all
+  bool gathered;  // conv: y is copied once for each position of x, all channels and kernel elements in the
+                  // order of the weights; else y stays in memory order
 };
 
 // The weight gradient as matrix products over positions.

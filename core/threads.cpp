@@ -4,18 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cfenv>
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include "cores.hpp"
+#include "job.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -32,70 +28,6 @@ namespace {
 // About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to show in a
 // profile.
 constexpr int kSpins = 2000;
-
-using Task = std::function<void(int64_t, int)>;
-
-// A range of tasks. Adjacent tasks share a packed box, so each thread has a range of them. Idle threads steal
-// from the far end of another thread's range.
-class Stretch {
- public:
-  void set(int64_t begin, int64_t end) { begin_ = begin, end_ = end; }
-  bool take(bool own, int64_t* task) {
-    std::lock_guard<std::mutex> guard(lock_);
-    if (begin_ == end_) return false;
-    *task = own ? begin_++ : --end_;
-    return true;
-  }
-
- private:
-  std::mutex lock_;
-  int64_t begin_ = 0, end_ = 0;
-};
-
-struct Job {
-  const Task& task;
-  const int64_t count;
-  std::vector<Stretch> stretches;  // one per thread; empty where one thread runs all tasks
-  std::exception_ptr error;
-  std::atomic<bool> failed{false};
-  std::fenv_t mode;  // the caller's: whether denormals are flushed must not depend on which thread computes
-
-  Job(const Task& what, int64_t tasks, int threads)
-      : task(what), count(tasks), stretches(threads > 1 ? static_cast<size_t>(threads) : 0) {
-    std::fegetenv(&mode);
-    for (int64_t i = 0; i < static_cast<int64_t>(stretches.size()); ++i)
-      stretches[static_cast<size_t>(i)].set(count * i / threads, count * (i + 1) / threads);
-  }
-
-  void help(int worker) {  // on a thread other than the caller's
-    std::fenv_t own;
-    std::fegetenv(&own);
-    std::fesetenv(&mode);
-    work(worker);
-    std::fesetenv(&own);
-  }
-
-  void work(int worker) {
-    if (stretches.empty()) {
-      for (int64_t i = 0; i < count && run(i, worker); ++i) continue;
-      return;
-    }
-    for (size_t k = 0; k < stretches.size(); ++k)
-      for (int64_t i; stretches[(static_cast<size_t>(worker) + k) % stretches.size()].take(k == 0, &i);)
-        if (!run(i, worker)) return;
-  }
-
- private:
-  bool run(int64_t index, int worker) {
-    if (failed.load(std::memory_order_relaxed)) return false;
-    try {
-      task(index, worker);
-    } catch (...) {
-      if (!failed.exchange(true)) error = std::current_exception();
-    }
-    return true;
-  }
-};
 
 void wait_for_change(std::atomic<uint32_t>& value, uint32_t old) {
   for (int i = 0; i < kSpins; ++i) {
@@ -178,29 +110,12 @@ void run_on_team(const Team& on, Job& job, int threads) {
       &shared, static_cast<unsigned>(threads), 0);
 }
 
-int quota() {
-#if defined(__linux__)
-  if (FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-    long limit = 0, period = 0;
-    const int got = std::fscanf(file, "%ld %ld", &limit, &period);  // "max 100000" leaves got at 0
-    std::fclose(file);
-    if (got == 2 && limit > 0 && period > 0) return static_cast<int>(std::max(1L, limit / period));
-  }
-#endif
-  return 1 << 20;
-}
-
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     const int count = std::atoi(text);
     if (count > 0) return std::min(count, 1024);
   }
-  int cpus = static_cast<int>(std::thread::hardware_concurrency());
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = CPU_COUNT(&set);
-#endif
-  return std::max(1, std::min(cpus, quota()));
+  return available_cores();
 }
 
 }  // namespace

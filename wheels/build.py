@@ -132,13 +132,20 @@ def check_linux(tools: Tools, wheel: Path, target: Target) -> None:
 
 
 def check_mac(wheel: Path, target: Target) -> None:
-    """Whether the module is for the CPU and system of the wheel's name, and needs only its libraries.
+    """Whether both libraries are for the CPU and system of the wheel's name, and need only its libraries.
 
     The load commands say that, as <mach-o/loader.h> lays them out.
     """
     with zipfile.ZipFile(wheel) as files:
-        (name,) = [name for name in files.namelist() if name.endswith(".so")]
-        data = files.read(name)
+        found = {name: files.read(name) for name in files.namelist() if name.endswith(".so")}
+    if len(found) != 2:
+        raise SystemExit(f"{wheel.name}: {', '.join(found)}; the module and ONNX Runtime's library would fit")
+    for name, data in found.items():
+        check_library(wheel, target, name, data)
+
+
+def check_library(wheel: Path, target: Target, name: str, data: bytes) -> None:
+    """The same for one of them."""
     magic, cpu, _, _, commands, _ = struct.unpack_from("<6I", data)
     cpus = {"arm64": 0x0100000C, "x86_64": 0x01000007}
     if magic != 0xFEEDFACF or cpu != cpus[target.platform.rpartition("-")[2]]:
@@ -155,7 +162,7 @@ def check_mac(wheel: Path, target: Target) -> None:
         at += size
     if oldest != "11.0" or not libraries or any(not one.startswith("/usr/lib/") for one in libraries):
         raise SystemExit(f"{wheel.name}: {name} needs macOS {oldest} and {', '.join(libraries)}")
-    print(f"{wheel.name}: macOS {oldest}, {', '.join(libraries)}")
+    print(f"{wheel.name}, {name}: macOS {oldest}, {', '.join(libraries)}")
 
 
 def main() -> None:

@@ -245,7 +245,7 @@ class Epilogue:
 class PhasesPlan:
     """conv_transpose and conv as an implicit matrix product per phase."""
 
-    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, prefetch: int) -> None: ...
+    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, steps: int, prefetch: int) -> None: ...
 
     @property
     def lanes(self) -> PhasesLanes:
@@ -290,6 +290,10 @@ class PhasesPlan:
     @property
     def pack_by_task(self) -> bool:
         """Whether tasks pack the weights that they multiply with."""
+
+    @property
+    def steps(self) -> int:
+        """Source channels whose taps are summed before the next ones'."""
 
     @property
     def prefetch(self) -> int:
@@ -379,7 +383,7 @@ class Col2imPlan:
 class DotsPlan:
     """conv and the weight gradient as dot products."""
 
-    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int) -> None: ...
+    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int, gathered: bool) -> None: ...
 
     @property
     def rows(self) -> int:
@@ -400,6 +404,10 @@ class DotsPlan:
     @property
     def y_channels(self) -> int:
         """Channels of y of a task; 0: all."""
+
+    @property
+    def gathered(self) -> bool:
+        """Whether y is copied for each position of x, in the order of the weights."""
 
     def replace(self, **changes: Any) -> DotsPlan:
         """A copy with other values in the fields named."""
@@ -497,6 +505,13 @@ class Plan:
         """A copy with other values in the fields named."""
 
     def __repr__(self) -> str: ...
+
+PLAN_BYTES: int = 400
+
+def plan_address(plan: Plan) -> int:
+    """
+    Where a plan is in memory, for another library of this build to copy it.
+    """
 
 class Runner:
     """A plan made ready to run."""

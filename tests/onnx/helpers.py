@@ -83,7 +83,10 @@ def run(path: Path | bytes, feeds: Arrays, *, optimised: bool = False) -> list[n
     """What ONNX Runtime computes, on one thread; without optimisation unless `optimised`."""
     import onnxruntime
 
+    from tconv.onnx import register
+
     options = onnxruntime.SessionOptions()
+    register(options)
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     if not optimised:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -42,6 +43,8 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Ca
                 "threads": 1, "seconds": 1.0, "tell": len,
             },
         ),
+        "register": (tconv.onnx.register, {"session_options": onnxruntime.SessionOptions()}),
+        "session": (tconv.onnx.session, {"path": path, "options": None, "providers": None}),
         "read": (tconv.onnx.read, {"path": path}),
         "write": (tconv.onnx.write, {"model": model, "path": tmp_path / "out.onnx"}),
         "transposed": (lambda model: list(tconv.onnx.transposed(model)), {"model": model}),
@@ -54,11 +57,11 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Ca
     }  # fmt: skip
 
 
-#: What functions return or raise.
-WITHOUT = {"Inspection", "Refused", "Report"}
+#: What functions return or raise, and one without arguments.
+WITHOUT = {"Inspection", "Refused", "Report", "library"}
 NAMES = (
-    "inspect", "inspect input", "rewrite", "read", "write", "transposed", "constant", "Diagnosis.fix",
-    "Diagnosis.write",
+    "inspect", "inspect input", "rewrite", "register", "session", "read", "write", "transposed", "constant",
+    "Diagnosis.fix", "Diagnosis.write",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Models in ONNX: inspected, and rewritten exactly.
+"""Models in ONNX: inspected, rewritten exactly, and run in ONNX Runtime with tconv's engine.
 
 Files are read and written by `tconv.models.onnx`, which uses onnx-ir: `pip install 'tconv[onnx]'`.
 """
@@ -13,13 +13,28 @@ from tconv.models.onnx import reader
 from tconv.models.onnx.file import write
 from tconv.models.onnx.layers import transposed
 from tconv.models.onnx.nodes import constant
+from tconv.onnx.engine import library, register
+from tconv.onnx.engine.sessions import session
 from tconv.onnx.inspection import Inspection, inspect
 from tconv.onnx.rewriting import Refused, Report, rewrite
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Inspection", "Refused", "Report", "constant", "inspect", "read", "rewrite", "transposed", "write"]
+__all__ = [
+    "Inspection",
+    "Refused",
+    "Report",
+    "constant",
+    "inspect",
+    "library",
+    "read",
+    "register",
+    "rewrite",
+    "session",
+    "transposed",
+    "write",
+]
 
 
 @checked

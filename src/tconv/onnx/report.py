@@ -158,7 +158,8 @@ def rewritings(found: InspectionData) -> list[tuple[str, str]]:
             f"{goal} {', '.join(chosen)}"
             for goal, chosen in (
                 ("for speed, if measured faster:", [rule for rule in rules if rule in speed]),
-                ("for targets:", [rule for rule in rules if rule not in speed]),
+                ("for the engine:", [rule for rule in rules if rule == "to-engine"]),
+                ("for targets:", [rule for rule in rules if rule not in {*speed, "to-engine"}]),
             )
             if chosen
         ]

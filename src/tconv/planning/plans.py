@@ -208,6 +208,9 @@ class Plan:
         own: tuple[object, ...] = tile_of(part)
         if isinstance(part, _core.PhasesPlan):
             own = (*own, part.lanes, part.parts)
+            if part.lanes == _core.PhasesLanes.stacked:  # where the zeros of uneven phases are
+                sizes = zip(core.problem.output, core.problem.stride, strict=True)
+                own = (*own, part.channels, core.problem.lo, *(o % s for o, s in sizes))
         elif isinstance(part, _core.WinogradPlan):
             own = (*own, part.channels)
         elif isinstance(part, _core.Col2imPlan):

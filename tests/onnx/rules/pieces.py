@@ -104,6 +104,7 @@ PIECES = {
         ("ConvTranspose", ["mid", "w"], {"strides": [2, 2], "pads": [3] * 4, "group": 4}),
         {"p": _ONCE, "w": _BILINEAR},
     ),
+    "to-engine": _LAYER,
     "hard-swish": Piece(
         [
             ("Add", ["x", "three"], "a", {}),
@@ -121,7 +122,7 @@ PIECES = {
 } | {name: Piece(*piece) for name, piece in _OF_NUMBERS_AND_OPTIONS.items()}
 
 #: Rules that change options alone, so that numbers may be computed.
-OPTIONS_ALONE = {"explicit-pads", "symmetric-pads"}
+OPTIONS_ALONE = {"explicit-pads", "symmetric-pads", "to-engine"}
 
 
 def nodes_of(piece: Piece, mark: str = "", source: str = "x") -> list[onnx.NodeProto]:

@@ -16,12 +16,15 @@ __all__ = ["add_parser"]
 REWRITE = """\
 example:
   tconv rewrite model.onnx faster.onnx --for speed
+  tconv rewrite model.onnx faster.onnx --for engine
   tconv rewrite model.onnx plain.onnx --for no-groups,no-dilation
 
 Rewrites a model exactly and checks that its outputs stay the same. For speed it times every rewriting in
-ONNX Runtime on this machine and keeps only those that make the whole model more than 5 % faster; for a target
-it removes what the target does not support. Exit status: 0 written, 1 the outputs differ or a layer remains
-that the target does not support (nothing is written), 2 bad input."""
+ONNX Runtime on this machine and keeps only those that make the whole model more than 5 % faster. For the
+engine it first times each layer: those that tconv's engine computes faster become nodes of the domain tconv,
+which sessions run after tconv.onnx.register(options). For a target it removes what the target does not
+support. Exit status: 0 written, 1 the outputs differ or a layer remains that the target does not support
+(nothing is written), 2 bad input."""
 
 MORE = """\
 more examples:
@@ -46,8 +49,9 @@ def add_parser(subparsers: Any) -> None:
         "--for",
         dest="goal",
         required=True,
-        metavar="speed|TARGET",
-        help="speed; or what a runtime lacks, separated by commas: " + ", ".join(TARGETS),
+        metavar="speed|engine|TARGET",
+        help="speed; tconv's engine, which ONNX Runtime loads as a library; or what a runtime lacks, "
+        "separated by commas: " + ", ".join(TARGETS),
     )
     parser.add_argument(
         "--check",
@@ -72,7 +76,11 @@ def add_parser(subparsers: Any) -> None:
         help="threads of ONNX Runtime; default: its own choice",
     )
     parser.add_argument(
-        "--seconds", type=float, default=60.0, metavar="S", help="about how long to measure; default: 60"
+        *("--seconds",),
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="about how long to measure; 0: the engine's layers by estimate; default: 60",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(func=_rewrite)
@@ -82,12 +90,13 @@ def _rewrite(args: argparse.Namespace) -> int:
     from tconv.documents import terminal
     from tconv.models.onnx.reader import read
     from tconv.onnx.rewriting.feeds import needed
+    from tconv.onnx.rewriting.goals import ENGINE
     from tconv.onnx.rewriting.run import Refused, rewrite
 
     if not 0 <= args.workers <= 1024:
         raise TconvError(f"--threads {args.workers}: 1 to 1024, or 0 for its own choice, would fit")
-    if not 0 < args.seconds < 1e6:
-        raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit")
+    if not 0 <= args.seconds < 1e6 or (args.seconds == 0 and args.goal != ENGINE):
+        raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit, or 0 for the engine")
     files = [entry for entry in args.input if entry.endswith(".npz")]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
     model = read(args.model)

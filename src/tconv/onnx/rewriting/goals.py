@@ -15,7 +15,7 @@ from tconv.onnx.rules import Context
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["CAPABILITIES", "SPEED", "TARGETS", "Capability", "Target", "needs", "target"]
+__all__ = ["CAPABILITIES", "ENGINE", "SPEED", "STAGES", "TARGETS", "Capability", "Target", "needs", "target"]
 
 _FOLDING = ("fold-batchnorm", "fold-scale", "fold-bias", "fold-input-shift", "fold-input-scale")
 
@@ -41,6 +41,12 @@ SPEED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Rules that are tried for speed; together if one enables the next."""
+
+ENGINE = "engine"
+STAGES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
+    {**{name: (rules,) for name, rules in SPEED.items()}, ENGINE: (_FOLDING, ("to-engine",))}
+)
+"""Every move's rules, in stages of which each goes on until none of its rules applies any more."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +143,12 @@ def target(names: str) -> Target:
 
 
 def _named(name: str) -> Target:
-    if name == "speed":
+    if name in ("speed", ENGINE):
         raise TconvError(
-            "--for speed cannot be combined; a run for what a runtime lacks, then one for speed would fit"
+            f"--for {name} cannot be combined; a run for what a runtime lacks, then one for {name} would fit"
         )
     if name not in TARGETS:
-        raise unknown("--for", name, ["speed", *TARGETS])
+        raise unknown("--for", name, ["speed", ENGINE, *TARGETS])
     return TARGETS[name]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tconv.documents import Cell, Document, Line, Mark, Section, Table, text
 from tconv.errors import clean
 from tconv.onnx.rewriting.checking import Compared
+from tconv.onnx.rewriting.goals import ENGINE
 from tconv.onnx.rewriting.measuring import Timed
 from tconv.onnx.rewriting.speed import Trial
 from tconv.onnx.rewriting.walker import Step
@@ -24,7 +25,7 @@ class Report:
     """The result of a rewriting.
 
     Attributes:
-        goal: "speed", or the target.
+        goal: "speed", "engine", or the target.
         steps: rewritings that were kept, then why rules did not apply elsewhere.
         compared: every output for every set of inputs; empty without a check.
         trials: what was timed, for speed.
@@ -104,6 +105,8 @@ class Report:
 
     def _meant(self) -> Iterator[str]:
         yield _MEANT
+        if self.goal == ENGINE:
+            yield _LAYERS
         somewhere = {move.name for trial in self.trials if trial.applies for move in trial.moves}
         every = [move.name for trial in self.trials for move in trial.moves]
         nowhere = [name for name in every if name not in somewhere]
@@ -123,7 +126,7 @@ class Report:
     def _told(self) -> Iterator[str]:
         if not self.done:
             why = f"it has nothing that {self.goal} removes"
-            why = "no rewriting makes the whole model faster" if self.goal == "speed" else why
+            why = "no rewriting makes the whole model faster" if self.goal in ("speed", ENGINE) else why
             why = _NOISY if self._unsettled() else why
             yield f"Nothing was rewritten: {why}."
         yield from self.notes
@@ -141,6 +144,10 @@ _MEANT = (
     "Both models ran in turns; shown is the turn of the median gain, with the quartiles of all gains. "
     "Rewritings that gain more than 5 % are kept, unless more turns contradict it than chance explains; "
     "the result is timed again, for a surer answer."
+)
+_LAYERS = (
+    "Lines `engine at` are times of that layer, with the nodes that become part of it, by ONNX Runtime's "
+    "profiler in the whole model; a layer that the engine computes in less time is the engine's."
 )
 _NOISY = (
     "the machine is too noisy to tell whether the model would be faster; on an idle machine, or with more "

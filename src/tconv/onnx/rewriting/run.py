@@ -19,10 +19,12 @@ from tconv.models.onnx.nodes import name_of
 from tconv.models.onnx.reader import read
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
 from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
-from tconv.onnx.rewriting.goals import target
+from tconv.onnx.rewriting.goals import ENGINE, target
+from tconv.onnx.rewriting.layers import estimated
+from tconv.onnx.rewriting.layers import timed as layers_timed
 from tconv.onnx.rewriting.report import Report
 from tconv.onnx.rewriting.runner import Runner, Trouble
-from tconv.onnx.rewriting.speed import search
+from tconv.onnx.rewriting.speed import Trial, search
 from tconv.onnx.rewriting.targeting import fit, unmet
 from tconv.onnx.rewriting.walker import Step, apply_rules
 from tconv.onnx.rules import RULES, Context, Rule
@@ -53,18 +55,20 @@ def rewrite(
     seconds: float = SECONDS,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Rewrite an ONNX model exactly, for speed or for what a runtime supports, and report what was done.
+    """Rewrite an ONNX model exactly: for speed, for the engine, or for what a runtime supports.
 
     Args:
         source: the model's file, which is never changed; or a `Model` read by `tconv.models.onnx.reader`.
         to: the file to write; None writes nothing.
-        goal: "speed", or a name of `TARGETS`, or several with commas between.
+        goal: "speed"; "engine", whose result needs `tconv.onnx.register`; or a name of `TARGETS`, or
+            several with commas between.
         check: run both models in ONNX Runtime and refuse if outputs differ; the tolerance is defined in
             `tconv.onnx.rewriting.checking`.
         inputs: .npz files, or arrays by input name, to check with and to time.
         shapes: of generated inputs, where the model leaves them open.
         threads: of ONNX Runtime; 0 leaves the choice to it.
-        seconds: approximate time for measuring, for speed.
+        seconds: approximate time for measuring, for speed and for the engine. 0 chooses the layers of the
+            engine by estimate; with `check=False` nothing is run then.
         tell: is called with a line for each step.
 
     Raises:
@@ -88,22 +92,24 @@ def rewrite(
         raise TconvError(f"threads={threads}; 0 to {_MOST_THREADS} would fit")
     if not 0 <= seconds < float("inf"):
         raise TconvError(f"seconds={seconds}; 0 or more would fit")
-    wanted = None if goal == "speed" else target(goal)
+    wanted = None if goal in ("speed", ENGINE) else target(goal)
+    timing = wanted is None and (goal == "speed" or seconds > 0)
     read_ = source if isinstance(source, Model) else read(source)
     path, out, model = Path(read_.source), None if to is None else Path(to), read_.onnx
     _check_apart(model, path, out)
     given = [_given(entry, i, model) for i, entry in enumerate(inputs)]
     sizes = {name: tuple(int(size) for size in shape) for name, shape in (shapes or {}).items()}
     made = model.clone()
-    with Runner(threads) if check or wanted is None else nullcontext() as runner:
+    with Runner(threads) if check or timing else nullcontext() as runner:
         feeds: list[Feeds] = []
         if runner is not None:
             tell("running the original model")
             try:
                 runner.load("trial", model)
             except Trouble as trouble:
+                other = "; --no-check --seconds 0 rewrites it by estimate" if goal == ENGINE else ""
                 raise TconvError(
-                    f"ONNX Runtime cannot run {path}, so it is neither compared nor timed: {trouble}"
+                    f"ONNX Runtime cannot run {path}, so it is neither compared nor timed: {trouble}{other}"
                 ) from None
             feeds = taken(model, runner, "trial", sizes, given)
             runner.drop("trial")
@@ -114,14 +120,19 @@ def rewrite(
             left = unmet(made, wanted, steps)
             if left:
                 raise Refused(f"{path} for {goal}: {left[0]}{f'; {len(left) - 1} more' if left[1:] else ''}")
+        elif not timing:
+            report = Report(ENGINE, tuple(step for move in estimated(made) for step in move.apply(made)))
         else:
             assert runner is not None
             timed = given[0] if given else max(feeds, key=_volume)
-            faster = search(seeded(model)[0], runner, timed, seconds=seconds, tell=tell)
+            plain, first = seeded(model)[0], tuple[Trial, ...]()
+            if goal == ENGINE:
+                first = layers_timed(plain, runner, timed, seconds=seconds / 3, tell=tell)
+            faster = search(plain, runner, timed, seconds=seconds, tell=tell, first=first)
             for move in faster.moves:
                 move.apply(made)
             report = Report(
-                "speed",
+                goal,
                 faster.steps,
                 trials=faster.trials,
                 timed=faster.timed,

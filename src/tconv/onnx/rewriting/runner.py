@@ -17,6 +17,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.models.onnx.file import write
+from tconv.onnx.rules.to_engine import DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -67,13 +68,17 @@ class Runner:
         self._log.close()
         self._folder.cleanup()
 
-    def load(self, name: str, model: ir.Model, *, optimised: bool = True) -> None:
-        """Load a model under a name; with `optimised`, its graph is optimised as in a default session."""
+    def load(self, name: str, model: ir.Model, *, optimised: bool = True, profiled: bool = False) -> None:
+        """Load a model under a name; with `optimised`, its graph is optimised as in a default session.
+
+        A model that is `profiled` is for `nodes`.
+        """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         path = folder / "model.onnx"
         write(model, path)
-        self._ask(do="load", name=name, path=str(path), threads=self.threads, optimised=optimised)
+        how = {"optimised": optimised, "profiled": profiled, "engine": DOMAIN in model.opset_imports}
+        self._ask(do="load", name=name, path=str(path), threads=self.threads, **how)
         self._outputs[name] = [str(value.name) for value in model.graph.outputs]
 
     def drop(self, name: str) -> None:
@@ -95,6 +100,19 @@ class Runner:
             do="time", names=list(names), seconds=seconds, turns=turns, most=most, **self._held(feeds)
         )["seconds"]
         return found
+
+    def nodes(
+        self, names: Mapping[str, Sequence[str]], feeds: Arrays, *, seconds: float, turns: int, most: int
+    ) -> dict[str, dict[str, list[float]]]:
+        """As `time`, but the seconds of the named nodes of each model, which it then drops.
+
+        They are ONNX Runtime's own measurements, one for each run.
+        """
+        self.time(list(names), feeds, seconds=seconds, turns=turns, most=most)
+        return {
+            model: self._ask(do="end", name=model, nodes=list(nodes))["seconds"]
+            for model, nodes in names.items()
+        }
 
     def _held(self, feeds: Arrays) -> dict[str, Any]:
         path = self.folder / "feeds.npz"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tconv.models.onnx.nodes import name_of
 from tconv.onnx.preview import would_rewrite
 from tconv.onnx.rewriting.feeds import Feeds
-from tconv.onnx.rewriting.goals import SPEED
+from tconv.onnx.rewriting.goals import SPEED, STAGES
 from tconv.onnx.rewriting.measuring import Timed, time_in_turns
 from tconv.onnx.rewriting.runner import Runner, Trouble
 from tconv.onnx.rewriting.walker import Step, apply_rules
@@ -33,7 +33,7 @@ class Move:
     """A line of `SPEED`, applied at all places or at one.
 
     Attributes:
-        name: the line's name.
+        name: the line's name, in `STAGES`.
         place: (where, node) of `Step`, or None for all places.
     """
 
@@ -43,18 +43,16 @@ class Move:
     def __str__(self) -> str:
         return self.name if self.place is None else f"{self.name} at {self.place[1]}"
 
-    @property
-    def rules(self) -> list[Rule[Any]]:
-        """The rules of the line."""
-        return [RULES[name] for name in SPEED[self.name]]
-
     def apply(self, model: ir.Model) -> list[Step]:
         """Rewrite `model` in place."""
 
         def wanted(_: Rule[Any], where: str, node: ir.Node) -> bool:
             return self.place is None or self.place == (where, name_of(node))
 
-        return apply_rules(model, self.rules, wanted)
+        steps: list[Step] = []
+        for names in STAGES[self.name]:
+            steps += apply_rules(model, [RULES[name] for name in names], wanted)
+        return steps
 
 
 @dataclass(frozen=True)
@@ -141,9 +139,9 @@ class _Search:
             return Trial(moves, len(fired), None, note=f"ONNX Runtime refuses it: {trouble}")
         return Trial(moves, len(fired), timed)
 
-    def keep(self, trial: Trial) -> None:
-        """Make this trial the best so far."""
-        self.kept += trial.moves
+    def keep(self, *trials: Trial) -> None:
+        """Make these trials, on top of those kept before, the best so far."""
+        self.kept += (move for trial in trials for move in trial.moves)
         self.runner.drop(f"best{self.best}")
         self.best += 1
         self.runner.load(f"best{self.best}", self.built(())[0])
@@ -169,6 +167,7 @@ def search(
     *,
     seconds: float,
     tell: Callable[[str], None] = lambda _: None,
+    first: Sequence[Trial] = (),
 ) -> Faster:
     """The moves that make the model faster on these inputs.
 
@@ -179,13 +178,20 @@ def search(
     Args:
         seconds: approximate time for measuring; the trials say what was left out for lack of time.
         tell: is called with a line for each step.
+        first: trials before these, decided by other means; those that were kept are. A result with them is
+            dropped only if it is slower than the original.
     """
     state = _Search(model, runner, feeds, seconds, tell)
+    state.trials += first
+    if any(trial.kept for trial in first):
+        state.keep(*(trial for trial in first if trial.kept))
     state.round([Move(name) for name in SPEED])
-    whole = {trial.moves[0]: trial for trial in state.trials if trial.timed}
+    whole = {trial.moves[0]: trial for trial in state.trials[len(first) :] if trial.timed}
     lost = [move for move in whole if move not in state.kept and whole[move].fired > 1]
     state.round([place for move in lost for place in _places(state, move)])
-    some = [t.moves[0] for t in state.trials if t.timed and t.timed.gain > _PROMISING and not t.kept]
+    some = [
+        t.moves[0] for t in state.trials[len(first) :] if t.timed and t.timed.gain > _PROMISING and not t.kept
+    ]
     some = [move for move in dict.fromkeys(some) if move not in state.kept]
     if len(some) > 1:
         trial = state.attempt(*some)
@@ -200,7 +206,7 @@ def search(
         result, slot = f"best{state.best}", 2 * state.slot
         timed = time_in_turns(runner, "original", result, feeds.arrays, slot, surely=True)
         runner.drop("original")
-        if timed.verdict != FASTER:
+        if timed.gain < 1 if first else timed.verdict != FASTER:
             state.kept.clear()
     made, steps = state.built(())
     done = [step for step in steps if step.reason is None]

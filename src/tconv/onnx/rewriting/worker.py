@@ -30,6 +30,13 @@ def _load(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
     options.intra_op_num_threads = request["threads"]
     # Without it, the idle workers of one session keep a core busy while another session is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if request["engine"]:
+        from tconv.onnx.engine import register
+
+        register(options)
+    if request["profiled"]:
+        options.enable_profiling = True
+        options.profile_file_prefix = request["path"]
     if not request["optimised"]:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     sessions[request["name"]] = onnxruntime.InferenceSession(
@@ -41,6 +48,19 @@ def _load(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
 def _drop(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
     del sessions[request["name"]]
     return {}
+
+
+def _end(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The seconds of the requested nodes in each run but the first, by a session's profile; it ends."""
+    with open(sessions.pop(request["name"]).end_profiling(), encoding="utf-8") as file:
+        events = json.load(file)
+    suffix = "_kernel_time"
+    seconds: dict[str, list[float]] = {name: [] for name in request["nodes"]}
+    for event in events:
+        name = event.get("name", "")
+        if name.endswith(suffix) and (held := seconds.get(name.removesuffix(suffix))) is not None:
+            held.append(event["dur"] * 1e-6)
+    return {"seconds": {name: each[1:] for name, each in seconds.items()}}
 
 
 def _run(sessions: Sessions, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +97,7 @@ def _feeds(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 REQUESTS: Mapping[str, Callable[[Sessions, Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
-    {"load": _load, "drop": _drop, "run": _run, "time": _time}
+    {"load": _load, "drop": _drop, "end": _end, "run": _run, "time": _time}
 )
 
 

@@ -30,6 +30,7 @@ from tconv.onnx.rules import (
     split_nearest,
     spread_dilation,
     symmetric_pads,
+    to_engine,
     to_linear_resize,
 )
 from tconv.onnx.rules.context import Context
@@ -67,6 +68,7 @@ RULES: Mapping[str, Rule[Any]] = MappingProxyType(
             conv_depth_to_space.RULE,
             conv_depth_to_space.CROPPED,
             depth_to_space_conv.RULE,
+            to_engine.RULE,
         )
     }
 )

@@ -88,6 +88,18 @@ class Context:
         found = (None if twin is None else twin.dtype) or value.dtype
         return None if found is None else np.dtype(found.numpy())
 
+    def type(self, value: ir.Value) -> ir.TypeProtocol | None:
+        """The type of a value, from the file and inference; None if it is not known."""
+        twin = self._twin(value)
+        return value.type or (None if twin is None else twin.type)
+
+    def use_domain(self, node: ir.Node, domain: str) -> None:
+        """Import a domain of operators, version 1, at the node's place; and for the model as a whole."""
+        function = self._function(node)
+        self.model.opset_imports.setdefault(domain, 1)
+        if function is not None:
+            function.opset_imports.setdefault(domain, 1)
+
     def _twin(self, value: ir.Value) -> ir.Value | None:
         """The value of a copy of the model in which shapes and types were inferred."""
         if self._twins is None:

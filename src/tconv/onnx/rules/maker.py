@@ -29,22 +29,32 @@ class Maker:
         return self._add(op_type, inputs, attributes, f"{self.like}_{op_type}").outputs[0]
 
     def renew(
-        self, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any], op_type: str | None = None
+        self,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any],
+        op_type: str | None = None,
+        domain: str = "",
     ) -> ir.Value:
         """The output of a new node of the same name as `node`, and the same operator unless one is given."""
-        made = self._add(op_type or self.node.op_type, inputs, attributes, self.like)
+        made = self._add(op_type or self.node.op_type, inputs, attributes, self.like, domain)
         made.name = self.node.name
         return made.outputs[0]
 
     def _add(
-        self, op_type: str, inputs: Sequence[ir.Value | None], attributes: Mapping[str, Any], like: str
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any],
+        like: str,
+        domain: str = "",
     ) -> ir.Node:
         import onnx_ir as ir
 
         name = self.context.name(like)
         out = ir.Value(name=self.context.name(f"{name}_out"))
-        self.nodes.append(ir.node(op_type, inputs, dict(attributes), outputs=[out], name=name))
-        return self.nodes[-1]
+        made = ir.node(op_type, inputs, dict(attributes), domain=domain, outputs=[out], name=name)
+        self.nodes.append(made)
+        return made
 
     def constant(self, array: np.typing.ArrayLike, what: str) -> ir.Value:
         """An array as a value for the new nodes; integers are int64, as operators take sizes.

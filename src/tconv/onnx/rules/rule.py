@@ -35,12 +35,14 @@ class Rule(Generic[_Found]):
         op_types: operators of ONNX's own domain at which it starts.
         match: what there is to rewrite at this node, else the reason in one short phrase.
         apply: rewrites the model in place. It computes all numbers before it changes anything.
+        oldest: the first opset in which what it writes has the meaning that it relies on.
     """
 
     name: str
     op_types: tuple[str, ...]
     match: Callable[[ir.Node, Context], _Found | str]
     apply: Callable[[_Found, Context], None]
+    oldest: int = 7
 
     def find(self, node: ir.Node, context: Context) -> _Found | str:
         """The result of `match`; never raises: what the identities of `tconv.algebra` refuse is a reason.
@@ -51,7 +53,10 @@ class Rule(Generic[_Found]):
         """
         if refers(node):
             return "an attribute is a parameter of its function"
-        opset, oldest = context.opset(node), 9 if context.in_function(node) else 7
+        # A function has Constant nodes in place of initializers, if the rule needs any.
+        opset, oldest = context.opset(node), self.oldest
+        if context.in_function(node) and oldest == 7:
+            oldest = 9
         if opset < oldest:
             return f"opset {opset} is older than {oldest}"
         try:
