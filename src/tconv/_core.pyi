@@ -407,7 +407,9 @@ class DotsPlan:
 
     @property
     def gathered(self) -> bool:
-        """Whether y is copied for each position of x, in the order of the weights."""
+        """
+        Whether y is copied for each position of x, in the order of the weights.
+        """
 
     def replace(self, **changes: Any) -> DotsPlan:
         """A copy with other values in the fields named."""
@@ -506,7 +508,7 @@ class Plan:
 
     def __repr__(self) -> str: ...
 
-PLAN_BYTES: int = 400
+PLAN_BYTES: int = 408
 
 def plan_address(plan: Plan) -> int:
     """
