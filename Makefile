@@ -10,7 +10,7 @@ SOURCE := $(shell find src core -type f -not -name '*.so' -not -path '*/__pycach
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
-CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp)
+CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp core/ort/*.?pp)
 
 .PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage wheels check-wheels test-arm clean
 .DELETE_ON_ERROR:
