@@ -58,7 +58,7 @@ struct PhasesPlan {
   bool pack_by_task;  // weights that come unpacked are packed by the tasks that multiply with them, block by
                       // block
   int64_t steps;      // source channels whose taps a tile sums before those of the next ones, so that their
-                      // lines stay in the nearest cache; not with parts, nor where lanes are channels
+                      // lines stay in the nearest cache; 0: all
   int64_t prefetch;   // how many bytes ahead packed weights are prefetched; 0: they are in the near cache
 };
 

@@ -96,6 +96,7 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
   tile.c_stride = at.sums_pitch;
   tile.ahead = walk.ahead;
   const T* weights = tile.a;
+  const int64_t steps = part.steps ? part.steps : depth;
   const Strip whole{0, taps, 0, rows, false};
   const std::vector<Strip> uneven = at.uneven ? strips_of(at, first, rows) : std::vector<Strip>{};
   const Strip* strips = at.uneven ? uneven.data() : &whole;
@@ -108,12 +109,12 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
           {weights, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel, phase.offsets.data(), taps,
            at.blocks, sums + i, tile.c_stride, walk.ahead});
     else
-      for (int64_t d = 0; d < depth; d += part.steps, tile.b += part.steps * tile.b_step)
+      for (int64_t d = 0; d < depth; d += steps, tile.b += steps * tile.b_step)
         for (size_t j = 0; j < strip_count; ++j) {
           const Strip& strip = strips[j];
           tile.a = weights + strip.tap * tile.a_tap + d * rows + strip.row;
           tile.offsets = phase.offsets.data() + strip.tap, tile.taps = strip.taps;
-          tile.steps = std::min(part.steps, depth - d);
+          tile.steps = std::min(steps, depth - d);
           tile.c = sums + strip.row * at.sums_pitch + i;
           tile.accumulate = d > 0 || j > 0;
           walk.kernels.tile[strip.rows][vectors](tile);
