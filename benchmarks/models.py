@@ -1,4 +1,9 @@
-"""Whole networks with PyTorch's transposed convolutions and with tconv's: see --help."""
+"""Whole networks with PyTorch's transposed convolutions and with tconv's.
+
+Each side runs in a separate process. They take turns, and the others are stopped meanwhile. A ratio is the
+median of the turns' ratios, with its quartiles and a verdict (`tconv.timing`). The ceiling is the ratio that
+layers without any cost would give: on a third side they return tensors that exist already.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,6 +29,7 @@ from tconv.bench.turns import Engine, distance, rounds
 from tconv.bench.worker import serve
 from tconv.errors import TconvError
 from tconv.nets import FCN
+from tconv.timing import LOOKS, Paired
 from tconv.torch import ConvTranspose2d
 from tconv.train.step_time import with_pytorch_layers
 
@@ -76,8 +82,39 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int | None]] =
     "dcgan": (dcgan, (64, 100, 1, 1), None),
     "unet": (UNet, (1, 3, 256, 256), 2),
 }
-ENGINES = ("tconv", "torch")
+ENGINES = ("tconv", "torch", "free")
 PASSES = ("forward", "step")
+
+
+class Free(torch.autograd.Function):
+    """A layer without any cost: its output and its gradients exist already."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, grads: Sequence[Tensor | None], *inputs: Tensor | None) -> Tensor:
+        """`y`; the gradients of `inputs` will be `grads`."""
+        ctx.grads = grads
+        return y.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> tuple[Tensor | None, ...]:
+        """Give the gradients as new tensors, which autograd takes over without a copy."""
+        return None, None, *(grad if grad is None else grad.detach() for grad in ctx.grads)
+
+
+def make_free(layer: nn.ConvTranspose2d) -> None:
+    """Let `layer` compute once, and then return what it has."""
+    compute = layer.forward
+    kept: list[Any] = []
+
+    def forward(x: Tensor) -> Tensor:
+        inputs = x, layer.weight, layer.bias
+        if not kept:
+            grads = [None if tensor is None else torch.zeros_like(tensor) for tensor in inputs]
+            kept.extend((compute(x).detach(), grads))
+        free: Callable[..., Tensor] = Free.apply if torch.is_grad_enabled() else lambda y, *_: y
+        return free(*kept, *inputs)
+
+    layer.forward = forward  # type: ignore[assignment, method-assign]
 
 
 def load(engine: str, request: dict[str, Any]) -> Callable[[], Any]:
@@ -87,7 +124,7 @@ def load(engine: str, request: dict[str, Any]) -> Callable[[], Any]:
     make, shape, classes = MODELS[request["model"]]
     torch.manual_seed(0)
     network = make()
-    if engine == "torch":
+    if engine != "tconv":
         theirs = with_pytorch_layers(network)
         assert theirs is not None
         network = theirs
@@ -122,6 +159,10 @@ def load(engine: str, request: dict[str, Any]) -> Callable[[], Any]:
     with open(request["answer"], "wb") as file:
         np.savez(file, *answers)
     network.float().zero_grad()
+    if engine == "free":
+        for layer in network.modules():
+            if isinstance(layer, nn.ConvTranspose2d):
+                make_free(layer)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.9)
     call = step if training else forward
     for _ in range(2):
@@ -140,19 +181,17 @@ def work(engine: str) -> None:
             call = load(engine, request)
             return {}
         assert call is not None
-        times: list[float] = []
-        end = perf_counter() + request["seconds"]
-        while not times or perf_counter() < end:
-            start = perf_counter()
+        call()  # threads that were stopped are awake again
+        start = perf_counter()
+        for _ in range(request["calls"]):
             call()
-            times.append(perf_counter() - start)
-        return {"times": times}
+        return {"seconds": (perf_counter() - start) / request["calls"]}
 
     serve(handle)
 
 
 def measure(model: str, pass_: str, engines: list[Engine], args: argparse.Namespace) -> dict[str, Any]:
-    """Median seconds of each engine, after both gave the same output."""
+    """Seconds of a call of each engine, turn by turn, after all gave the same output."""
     answers: list[list[Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "answer.npz"
@@ -166,23 +205,45 @@ def measure(model: str, pass_: str, engines: list[Engine], args: argparse.Namesp
     off = distance(answers[1], answers[0])
     if off > TOLERANCE:
         raise TconvError(f"{model}, {pass_}: the two outputs differ by {off:.0e} of the largest number")
+    once = [engine.ask(do="time", calls=1)["seconds"] for engine in engines]
+    calls = max(1, round(args.seconds / max(once)))
     times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for engine in rounds(engines, args.turns):
-        times[engine.name] += engine.ask(do="time", seconds=args.seconds)["times"]
-    seconds = {name: statistics.median(values) for name, values in times.items()}
-    return {"model": model, "pass": pass_, "seconds": seconds, "distance": off}
+        times[engine.name].append(engine.ask(do="time", calls=calls)["seconds"])
+    return {"model": model, "pass": pass_, "calls": calls, "seconds": times, "distance": off}
+
+
+def line(result: dict[str, Any]) -> str:
+    """One row of the table."""
+    ours, theirs, free = (result["seconds"][engine] for engine in ENGINES)
+    shape = "x".join(map(str, MODELS[result["model"]][1]))
+    pair, most = Paired(theirs, ours), Paired(theirs, free)
+    times = " | ".join(f"{statistics.median(t) * 1e3:.2f}" for t in (ours, theirs, free))
+    spread = f"{pair.ratio:.2f} ({pair.low:.2f} to {pair.high:.2f}), {pair.verdict()}"
+    return f"| {result['model']} | {shape} | {result['pass']} | {times} | {spread} | {most.ratio:.2f} |"
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--models", default=",".join(MODELS), help="by comma (default: %(default)s)")
+    parser.add_argument("--passes", default=",".join(PASSES), help="by comma (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=tconv.get_num_threads(), metavar="N")
     parser.add_argument(
-        "--turns", type=int, default=5, metavar="N", help="of each engine (default: %(default)s)"
+        "--turns",
+        type=int,
+        default=LOOKS[0],
+        metavar="N",
+        help="of each side; fewer than %(default)s, the default, give no verdict",
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.5, metavar="S", help="a turn (default: %(default)s)"
+        "--seconds",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="a turn: a call or more (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--worker", choices=ENGINES, help=argparse.SUPPRESS)
@@ -190,28 +251,27 @@ def main(words: Sequence[str] | None = None) -> None:
     if args.worker:
         work(args.worker)
         return
-    models = args.models.split(",")
-    for name in models:
-        if name not in MODELS:
-            parser.error(f"--models {name!r} is unknown; {', '.join(MODELS)} would fit")
+    models, passes = args.models.split(","), args.passes.split(",")
+    for option, names, known in (("--models", models, tuple(MODELS)), ("--passes", passes, PASSES)):
+        for name in names:
+            if name not in known:
+                parser.error(f"{option} {name!r} is unknown; {', '.join(known)} would fit")
     results = []
-    for model in models:
-        for pass_ in PASSES:
-            engines = [Engine(e, args.threads, words=(__file__, "--worker", e)) for e in ENGINES]
-            try:
-                results.append(measure(model, pass_, engines, args))
-            finally:
-                for engine in engines:
-                    engine.close()
+    for model, pass_ in product(models, passes):
+        engines = [Engine(e, args.threads, words=(__file__, "--worker", e)) for e in ENGINES]
+        try:
+            results.append(measure(model, pass_, engines, args))
+        finally:
+            for engine in engines:
+                engine.close()
     facts = {**machine(), "threads": args.threads, "turns": args.turns, "seconds": args.seconds}
     if args.json:
         print(json.dumps({"machine": facts, "models": results}, indent=1))
         return
-    print("| network | input | pass | tconv ms | torch ms | / torch |\n|---|---|---|---|---|---|")
-    for r in results:
-        ours, theirs = (r["seconds"][engine] * 1e3 for engine in ENGINES)
-        shape = "x".join(map(str, MODELS[r["model"]][1]))
-        print(f"| {r['model']} | {shape} | {r['pass']} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.2f} |")
+    print("| network | input | pass | tconv ms | torch ms | free ms | torch / tconv | ceiling |")
+    print("|---|---|---|---|---|---|---|---|")
+    for result in results:
+        print(line(result))
     print(f"\n{facts['cpu']}, {facts['instruction_set']}, {args.threads} threads, float32; ", end="")
     print(", ".join(f"{name} {number}" for name, number in facts["versions"].items()))
 

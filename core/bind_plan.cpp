@@ -130,6 +130,8 @@ void bind_plan(nb::module_& m) {
                       {"stacked", PhasesLanes::stacked},
                       {"channels", PhasesLanes::channels},
                       {"by_phase", PhasesLanes::by_phase}});
+  words<Col2imLanes>(m, "Col2imLanes", "What the lanes of a tile of `col2im` are.",
+                     {{"positions", Col2imLanes::positions}, {"taps", Col2imLanes::taps}});
   words<GradientLanes>(m, "GradientLanes", "What the lanes of a tile of a weight gradient are.",
                        {{"x_channels", GradientLanes::x_channels},
                         {"y_channels", GradientLanes::y_channels},
@@ -173,6 +175,7 @@ void bind_plan(nb::module_& m) {
          Field{"groups", &PhasesPlan::groups, "That share a panel and are stored together."},
          Field{"pack_by_task", &PhasesPlan::pack_by_task,
                "Whether tasks pack the weights that they multiply with."},
+         Field{"steps", &PhasesPlan::steps, "Source channels whose taps are summed before the next ones'."},
          Field{"prefetch", &PhasesPlan::prefetch,
                "Bytes by which packed weights are prefetched; 0: they are near."});
   record(m, "WinogradPlan", "conv_transpose where phases have one or two taps, by F(3, 2).",
@@ -181,6 +184,18 @@ void bind_plan(nb::module_& m) {
          Field{"tiles", &WinogradPlan::tiles,
                "Tiles of outputs (batch, y, x) that a task transforms and computes."},
          Field{"channels", &WinogradPlan::channels, "Of the target in one group, of a task."});
+  record(m, "Col2imPlan", "conv_transpose as a matrix product whose sums are added at their places.",
+         Field{"lanes", &Col2imPlan::lanes, "What the lanes of a tile are."},
+         Field{"rows", &Col2imPlan::rows, "Rows of a tile."},
+         Field{"vectors", &Col2imPlan::vectors, "Vectors of a row of a tile."},
+         Field{"box", &Col2imPlan::box,
+               "Batch items, rows of the source (z, y) and cells of the target along x, of a task."},
+         Field{"channels", &Col2imPlan::channels, "Of the target in one group, of a task."},
+         Field{"positions", &Col2imPlan::positions, "Of the source, that are multiplied at a time."},
+         Field{"depth", &Col2imPlan::depth, "Source channels that are multiplied at a time."},
+         Field{"staged", &Col2imPlan::staged, "Whether they are copied first."},
+         Field{"prefetch", &Col2imPlan::prefetch,
+               "Bytes by which packed weights are prefetched; 0: they are near."});
   const char* x_channels = "Channels of x of a task; 0: all.";
   const char* y_channels = "Channels of y of a task; 0: all.";
   record(m, "DotsPlan", "conv and the weight gradient as dot products.",
@@ -188,7 +203,9 @@ void bind_plan(nb::module_& m) {
          Field{"columns", &DotsPlan::columns, "Columns of a tile of dot products."},
          Field{"box", &DotsPlan::box, "Cells (batch, z, y, x) of x that a task reads or writes."},
          Field{"x_channels", &DotsPlan::x_channels, x_channels},
-         Field{"y_channels", &DotsPlan::y_channels, y_channels});
+         Field{"y_channels", &DotsPlan::y_channels, y_channels},
+         Field{"gathered", &DotsPlan::gathered,
+               "Whether y is copied for each position of x, in the order of the weights."});
   record(m, "GradientPlan", "The weight gradient as matrix products over positions.",
          Field{"lanes", &GradientPlan::lanes, "What the lanes of a tile are."},
          Field{"rows", &GradientPlan::rows, "Rows of a tile."},

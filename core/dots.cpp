@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "dots.hpp"
 #include "gradient.hpp"
 #include "memory.hpp"
 #include "panel.hpp"
@@ -24,20 +25,6 @@ int64_t x_row(const Layout& at) {
   const int64_t row = round_up(at.positions, at.lanes);
   // Channels a multiple of 4 KiB apart would conflict in the same few cache lines of L1.
   return row * at.size % 4096 == 0 ? row + at.lanes : row;
-}
-
-// Runs all tiles of `rows` x `columns` dot products; `args` holds their common arguments and the first row.
-template <class T>
-void run_tiles(const DotsPlan& part, const KernelSet<T>& kernels, DotArgs<T> args, int64_t rows,
-               int64_t columns) {
-  const int64_t *column = args.columns, *place = args.places;
-  for (int64_t i = 0; i < rows;
-       i += part.rows, args.a += part.rows * args.a_row, args.c += part.rows * args.c_stride)
-    for (int64_t j = 0; j < columns; j += part.columns) {
-      args.columns = column + j, args.places = place + j;
-      kernels.dots[std::min<int64_t>(part.rows, rows - i)][std::min<int64_t>(part.columns, columns - j)](
-          args);
-    }
 }
 
 template <class S> void sum_gradient(const Setup& setup, const S* x, const S* y, S* gradient) {
@@ -182,22 +169,8 @@ template <class T> void convolve(const Setup& setup, const T* y, const T* weight
         run_tiles(part, kernels, dots, count, static_cast<int64_t>(columns.size()));
       }
     }
-    if (!bias && activation.what == Activation::none) return;
-    const T* own_bias = bias ? bias + group * at.target_channels + first : nullptr;
-    if (at.target.position > 1) {
-      for (int64_t place : places) {
-        T* out = target + place;
-        for (int64_t c = 0; own_bias && c < count; ++c) out[c] += own_bias[c];
-        if (activation.what != Activation::none) kernels.activate(out, count, activation);
-      }
-      return;
-    }
-    for (int64_t c = 0; c < count; ++c)
-      for (size_t row = 0; row < places.size(); row += static_cast<size_t>(box.size[3])) {
-        T* out = target + c * at.target.channel + places[row];
-        for (int64_t i = 0; own_bias && i < box.size[3]; ++i) out[i] += own_bias[c];
-        if (activation.what != Activation::none) kernels.activate(out, box.size[3], activation);
-      }
+    finish_positions(setup, kernels, activation, bias ? bias + group * at.target_channels + first : nullptr,
+                     count, places, box.size[3], target);
   });
 }
 

@@ -24,7 +24,8 @@ enum class Scale : int { none, per_tensor, per_channel };
 enum class Rounding : int { nearest_even, saturating };
 
 // The rows and lanes of the register tile of `phases`. The phases of a channel, x fastest, count as further
-// channels for `stacked` and `channels`, which need all phases to have the same taps.
+// channels for `stacked` and `channels`; the latter needs all phases to have the same taps, the former
+// multiplies some zeros for taps that a phase lacks.
 //   positions  lanes: adjacent positions;              rows: channels, one phase at a time
 //   stacked    lanes: adjacent positions;              rows: channels with their phases
 //   channels   lanes: channels with their phases;      rows: adjacent positions
@@ -38,5 +39,10 @@ enum class PhasesLanes : int { positions, stacked, channels, by_phase };
 //   y_phases    lanes: channels of y with their phases; only in matrix registers
 //   kernel      lanes: kernel elements along x;         rows: channels of x
 enum class GradientLanes : int { x_channels, y_channels, y_phases, kernel };
+
+// The lanes of the tile of `col2im`.
+//   positions  lanes: adjacent positions of the source;        rows: channels of the target x kernel elements
+//   taps       lanes: kernel elements x channels of the target; rows: adjacent positions
+enum class Col2imLanes : int { positions, taps };
 
 }  // namespace tconv

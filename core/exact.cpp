@@ -1,4 +1,7 @@
-// Sums in vectors, of boxes and weights that matrix registers would not get right.
+// Sums in vectors, of what the usual tiles would not get right.
+//
+// Phases of different taps that share a tile have zeros as the weights of taps that they lack. An infinity
+// times such a zero is NaN, so sums that are not finite are computed again, phase by phase.
 //
 // Parts (kernels/matrix.cpp) do not hold a number that is infinite, NaN or above the largest bfloat16 number,
 // nor one with a subnormal part, which matrix registers take for zero. Packing notices that: what remains of
@@ -34,42 +37,90 @@ bool Exact::needed(bool bits, const float* weights, int64_t count) const {
   return bits || infinite_ || (lost_ && any_from(127 + 24, weights, count));
 }
 
-template <class S>
-void sum_exactly(const Walk<S>& walk, const Task<S>& task, const float* block, int64_t first, int64_t phase,
-                 bool lost, float* sums) {
-  const Layout& at = walk.at;
-  const PhaseTaps& own = at.phases[static_cast<size_t>(phase)];
-  const int64_t depth = at.source_channels, taps = static_cast<int64_t>(own.offsets.size()),
-                rows = std::min<int64_t>(walk.part.rows, at.rows - first);
-  const int64_t panel_size = depth * at.panel.channel;
-  Exact& exact = *task.exact;
-  if (!exact.block.bytes())
-    exact.block = Block(static_cast<size_t>(panel_size + at.taps * depth * walk.part.rows) * sizeof(float));
-  float *panel = exact.block.template as<float>(), *weights = panel + panel_size;
-  if (exact.holds != task.packed_box)
-    pack_panel(at, walk.kernels, walk.storage, task.source, depth, task.box, panel, panel, task.line);
-  exact.holds = task.packed_box;
-  unpack_phase(walk.part, at, block, first, phase, lost, weights);
+namespace {
 
-  TileArgs<float> tile{};
+// `rows` rows of sums, `step` rows of scratch apart. Weights are [tap][source channel][row].
+template <class S>
+void multiply(const Walk<S>& walk, const Task<S>& task, const typename Storage<S>::T* weights, int64_t rows,
+              const std::vector<int64_t>& offsets, const typename Storage<S>::T* cells,
+              typename Storage<S>::T* sums, int64_t step) {
+  const Layout& at = walk.at;
+  constexpr int64_t kVectors = 3;
+  const int64_t depth = at.source_channels, width = kVectors * at.lanes,
+                most_rows = walk.kernels.tile[8][kVectors] ? 8 : 4;
+  TileArgs<typename Storage<S>::T> tile{};
   tile.a_step = rows, tile.a_tap = depth * rows;
   tile.b_on = 1, tile.b_step = at.panel.channel;
-  tile.offsets = own.offsets.data(), tile.taps = taps, tile.steps = depth;
-  tile.c_stride = at.sums_pitch;
-  constexpr int64_t kTileRows = 8, kTileVectors = 3;
-  const int64_t width = kTileVectors * at.lanes;
+  tile.offsets = offsets.data(), tile.taps = static_cast<int64_t>(offsets.size()), tile.steps = depth;
+  tile.c_stride = step * at.sums_pitch;
   for (int64_t i = 0; i < task.positions; i += width)
-    for (int64_t r = 0; r < rows; r += kTileRows) {
-      tile.a = weights + r, tile.b = panel + at.panel.first + i, tile.c = sums + r * at.sums_pitch + i;
+    for (int64_t r = 0; r < rows; r += most_rows) {
+      tile.a = weights + r, tile.b = cells + i, tile.c = sums + r * tile.c_stride + i;
       walk.kernels
-          .tile[std::min(kTileRows, rows - r)][ceil_div(std::min(width, task.positions - i), at.lanes)](tile);
+          .tile[std::min(most_rows, rows - r)][ceil_div(std::min(width, task.positions - i), at.lanes)](tile);
     }
 }
 
-template void sum_exactly(const Walk<float>&, const Task<float>&, const float*, int64_t, int64_t, bool,
-                          float*);
-template void sum_exactly(const Walk<Half>&, const Task<Half>&, const float*, int64_t, int64_t, bool, float*);
-template void sum_exactly(const Walk<Brain>&, const Task<Brain>&, const float*, int64_t, int64_t, bool,
-                          float*);
+// The same for a block of stacked rows, each phase with its own taps. `room`: for as many weights.
+template <class S>
+void multiply_apart(const Walk<S>& walk, const Task<S>& task, const typename Storage<S>::T* weights,
+                    int64_t first, int64_t rows, const typename Storage<S>::T* cells,
+                    typename Storage<S>::T* sums, typename Storage<S>::T* room) {
+  const Layout& at = walk.at;
+  const int64_t depth = at.source_channels;
+  for (int64_t phase = 0; phase < at.stacked; ++phase) {
+    std::vector<int64_t> own;  // rows of the phase, at equal distances
+    for (int64_t i = 0; i < rows; ++i)
+      if (at.row_at(first + i).phase == phase) own.push_back(i);
+    if (own.empty()) continue;
+    const PhaseTaps& taps = at.phases[static_cast<size_t>(phase)];
+    std::vector<int64_t> offsets;
+    auto* to = room;
+    for (size_t t = 0; t < taps.kernel.size(); ++t) {
+      if (taps.kernel[t] < 0) continue;
+      offsets.push_back(taps.offsets[t]);
+      for (int64_t d = 0; d < depth; ++d)
+        for (int64_t i : own) *to++ = weights[(static_cast<int64_t>(t) * depth + d) * rows + i];
+    }
+    multiply(walk, task, room, static_cast<int64_t>(own.size()), offsets, cells,
+             sums + own[0] * at.sums_pitch, own.size() > 1 ? own[1] - own[0] : 1);
+  }
+}
+
+}  // namespace
+
+template <class S>
+void sum_exactly(const Walk<S>& walk, const Task<S>& task, int64_t g, const typename Storage<S>::T* block,
+                 int64_t first, int64_t phase, bool lost, typename Storage<S>::T* sums) {
+  using T = typename Storage<S>::T;
+  const Layout& at = walk.at;
+  const int64_t depth = at.source_channels,
+                rows = std::min<int64_t>(walk.part.rows, task.end * at.stacked - first);
+  const int64_t weight_size = at.taps * depth * walk.part.rows,
+                panel_size = walk.part.parts ? depth * at.panel.channel : 0;
+  Exact& exact = *task.exact;
+  if (!exact.block.bytes())
+    exact.block = Block(static_cast<size_t>(panel_size + 2 * weight_size) * sizeof(T));
+  T *panel = exact.block.template as<T>(), *unpacked = panel + panel_size, *room = unpacked + weight_size;
+  const T *weights = block, *cells = task.cells + g * depth * at.panel.channel;
+  if constexpr (std::is_same_v<T, float>)
+    if (walk.part.parts) {
+      if (exact.holds != task.packed_box)
+        pack_panel(at, walk.kernels, walk.storage, task.source, depth, task.box, panel, panel, task.line);
+      exact.holds = task.packed_box;
+      unpack_phase(walk.part, at, block, first, phase, lost, unpacked);
+      weights = unpacked, cells = panel + at.panel.first;
+    }
+  if (at.uneven) multiply_apart(walk, task, weights, first, rows, cells, sums, room);
+  else multiply(walk, task, weights, rows, at.phases[static_cast<size_t>(phase)].offsets, cells, sums, 1);
+}
+
+#define TCONV_EXACTLY(S)                                                                                     \
+  template void sum_exactly(const Walk<S>&, const Task<S>&, int64_t, const typename Storage<S>::T*, int64_t, \
+                            int64_t, bool, typename Storage<S>::T*);
+TCONV_EXACTLY(float)
+TCONV_EXACTLY(double)
+TCONV_EXACTLY(Half)
+TCONV_EXACTLY(Brain)
 
 }  // namespace tconv

@@ -1,4 +1,4 @@
-// What a box's sums in matrix registers need where parts do not hold its numbers; exact.cpp explains it.
+// What sums need where the usual tiles would not get them right; exact.cpp explains it.
 #pragma once
 
 #include "memory.hpp"

@@ -17,7 +17,7 @@
 namespace tconv {
 
 struct Tap {
-  int64_t kernel;        // index into the kernel along this axis
+  int64_t kernel;        // index into the kernel along this axis; negative: the phase lacks this tap
   int64_t source_phase;  // index into Lattice::source_phases
   int64_t distance;      // cells from q to the cell read
 };
@@ -35,8 +35,12 @@ struct Lattice {
   bool zeros_outside() const;
 };
 
-// `aligned` keeps one window of distances for all phases of the target (needed where phases share a tile);
-// otherwise the distances include the cropping, which wastes no cell.
-Lattice make_lattice(const Plan& plan, int axis, bool aligned);
+// From where the distances of a target's phases are counted.
+//   own      from each phase's own first output: includes the cropping and wastes no cell
+//   aligned  from the cell of the uncropped output that holds the first output, the same for all phases
+//   shared   likewise, and every phase lists the distances of all phases, in the same order. Cells may begin
+//            some indices before the uncropped output, if that needs fewer of them and no more distances.
+enum class Window { own, aligned, shared };
+Lattice make_lattice(const Plan& plan, int axis, Window window);
 
 }  // namespace tconv

@@ -65,13 +65,39 @@ std::vector<PhaseTaps> make_phases(const Problem& problem, const Layout& layout)
                   (a.source_phase * phases_y + b.source_phase) * phases_x + c.source_phase;
               phase.offsets.push_back(source_phase * layout.window.row +
                                       layout.window.offset(a.distance, b.distance, c.distance));
-              phase.kernel.push_back((a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] +
-                                     c.kernel);
+              const bool exists = std::min({a.kernel, b.kernel, c.kernel}) >= 0;
+              phase.kernel.push_back(
+                  exists ? (a.kernel * problem.kernel[1] + b.kernel) * problem.kernel[2] + c.kernel : -1);
             }
         before += static_cast<int64_t>(phase.offsets.size());
         phases.push_back(std::move(phase));
       }
   return phases;
+}
+
+// Whether some phase lacks a tap. If so, sorts the taps, those that most phases have first, so that taps of
+// the same phases follow each other.
+bool sort_uneven(std::vector<PhaseTaps>& phases) {
+  const auto has = [&](size_t phase, size_t tap) { return phases[phase].kernel[tap] >= 0; };
+  const size_t taps = phases[0].kernel.size();
+  std::vector<size_t> order(taps), count(taps, 0);
+  for (size_t t = 0; t < taps; ++t) {
+    order[t] = t;
+    for (size_t r = 0; r < phases.size(); ++r) count[t] += has(r, t);
+  }
+  if (std::all_of(count.begin(), count.end(), [&](size_t n) { return n == phases.size(); })) return false;
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    if (count[a] != count[b]) return count[a] > count[b];
+    for (size_t r = 0; r < phases.size(); ++r)
+      if (has(r, a) != has(r, b)) return has(r, a);
+    return false;
+  });
+  for (PhaseTaps& phase : phases) {
+    const PhaseTaps before = phase;
+    for (size_t t = 0; t < taps; ++t)
+      phase.offsets[t] = before.offsets[order[t]], phase.kernel[t] = before.kernel[order[t]];
+  }
+  return true;
 }
 
 // Collects the offsets of all taps as distances, and replaces each tap's offset by the index of its distance.
@@ -89,11 +115,11 @@ void repeat_by_distance(Layout& layout) {
 
 // What all parts have in common: lattices, boxes, the panel, and the taps of each phase. `run`: positions
 // read together.
-Layout make_common(const Plan& plan, const Cells& box, bool aligned, int vectors, int64_t run, bool im2col) {
+Layout make_common(const Plan& plan, const Cells& box, Window window, int vectors, int64_t run, bool im2col) {
   const Problem& p = plan.problem;
   const bool transposed = plan.map == Map::conv_transpose;
   Layout out{};
-  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, aligned);
+  for (int i = 0; i < 3; ++i) out.axis[i] = make_lattice(plan, i, window);
   out.size = sums_size(plan);
   out.lanes = lanes_of(plan);
   out.source_channels = transposed ? p.in_channels : p.out_channels;
@@ -111,6 +137,7 @@ Layout make_common(const Plan& plan, const Cells& box, bool aligned, int vectors
   for (size_t i = 0; i < 4; ++i) out.boxes[i] = ceil_div(out.extent[i], box[i]);
   out.window = make_window(out, run ? run : out.lanes);
   out.phases = make_phases(p, out);
+  out.uneven = window == Window::shared && sort_uneven(out.phases);
   if (im2col) repeat_by_distance(out);
   out.panel = im2col ? make_im2col(out) : out.window;
   out.positions = out.panel.position(box[0] - 1, box[1] - 1, box[2] - 1) + box[3];
@@ -172,7 +199,8 @@ void lay_rows(Layout& out, const PhasesPlan& part) {
 Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
   const bool share = share_tile(plan.problem, part.lanes);
   const bool rows = part.lanes == PhasesLanes::positions || part.lanes == PhasesLanes::stacked;
-  Layout out = make_common(plan, part.box, share, part.vectors, 0, part.im2col);
+  Layout out =
+      make_common(plan, part.box, share ? Window::shared : Window::own, part.vectors, 0, part.im2col);
   const bool last = out.target.position > 1;
   out.store = rows                                ? last ? Store::turned : Store::interleaved
             : part.lanes == PhasesLanes::by_phase ? Store::cells
@@ -191,6 +219,9 @@ Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
   }
   out.rows = out.target_channels * out.stacked;
   out.together = 1;
+  out.band = rows && out.uneven && !part.parts && part.groups == 1
+               ? std::min(part.channels, out.target_channels)
+               : 1;
   if (part.lanes != PhasesLanes::by_phase) out.chunks = ceil_div(out.target_channels, part.channels);
   if (rows) lay_rows(out, part);
   else lay_columns(out, part, share);
@@ -213,10 +244,31 @@ Layout make_phases_layout(const Plan& plan, const PhasesPlan& part) {
 Layout make_layout(const Plan& plan) {
   if (const auto* part = std::get_if<PhasesPlan>(&plan.part)) return make_phases_layout(plan, *part);
   if (const auto* part = std::get_if<DotsPlan>(&plan.part))
-    return make_common(plan, part->box, false, part->columns, 0, false);
+    return make_common(plan, part->box, Window::own, part->columns, 0, false);
   const GradientPlan& part = std::get<GradientPlan>(plan.part);
   // Matrix registers read rows of 32 positions.
-  return make_common(plan, part.box, false, part.vectors, part.parts ? 32 : 0, false);
+  return make_common(plan, part.box, Window::own, part.vectors, part.parts ? 32 : 0, false);
+}
+
+std::vector<Strip> strips_of(const Layout& at, int64_t first, int64_t rows) {
+  std::vector<Strip> strips{{0, 0, 0, rows, false}};
+  std::vector<const int64_t*> elements;  // of each row's phase
+  for (int64_t i = 0; i < rows; ++i)
+    elements.push_back(at.phases[static_cast<size_t>(at.row_at(first + i).phase)].kernel.data());
+  for (size_t t = 0; t < at.phases[0].kernel.size(); ++t) {
+    int64_t begin = 0, end = rows;
+    while (begin < end && elements[static_cast<size_t>(begin)][t] < 0) ++begin;
+    while (begin < end && elements[static_cast<size_t>(end - 1)][t] < 0) --end;
+    if (begin == end) continue;
+    const int64_t tap = static_cast<int64_t>(t);
+    const bool zeros = std::any_of(elements.begin() + begin, elements.begin() + end,
+                                   [&](const int64_t* of_row) { return of_row[t] < 0; });
+    Strip& last = strips.back();
+    if (last.row == begin && last.rows == end - begin && last.tap + last.taps == tap)
+      ++last.taps, last.zeros |= zeros;
+    else strips.push_back({tap, 1, begin, end - begin, zeros});
+  }
+  return strips;
 }
 
 Box box_at(const Layout& at, int64_t index) {

@@ -2,6 +2,7 @@
 // numbers, not bytes.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "lattice.hpp"
@@ -31,10 +32,17 @@ struct Panel {
 };
 
 // What the taps of one phase of the target read (an offset into the panel) and multiply by (an element of the
-// kernel).
+// kernel; negative: the phase lacks this tap of the phases that share its tile).
 struct PhaseTaps {
   std::vector<int64_t> offsets, kernel;
   int64_t before;  // taps of the phases before this one
+};
+
+// Consecutive taps, and the rows of a block of stacked phases from the first to the last that has one of
+// them.
+struct Strip {
+  int64_t tap, taps, row, rows;
+  bool zeros;  // whether a row between them lacks one
 };
 
 constexpr int64_t kRows = 2048;  // numbers of rows that are stored together
@@ -73,6 +81,8 @@ struct Layout {
   // Only for PhasesPlan:
   Store store;
   int64_t stacked;     // phases that count as channels: 1, or all of them
+  bool uneven;         // some stacked phases lack taps of others; their weights are zeros
+  int64_t band;        // channels whose rows are [phase][channel]
   int64_t rows;        // target channels x stacked
   int64_t blocks;      // of 32 source channels, where the tile consists of matrix registers
   int64_t depth;       // rows of floats a panel holds: source channels, or parts x pairs of them
@@ -92,6 +102,16 @@ struct Layout {
   int64_t together;       // groups of one task
   int64_t turned;         // scratch of one task: sums of a phase as [position][channel], or biases
 
+  // Stacked rows are [band of channels][phase][channel]. With one channel a band, a channel's phases are
+  // adjacent; where they are uneven, a band is all channels of a task, so that rows with a tap are adjacent.
+  struct Row {
+    int64_t channel, phase;
+  };
+  Row row_at(int64_t row) const {
+    const int64_t first = row / (band * stacked) * band, channels = std::min(band, target_channels - first);
+    row -= first * stacked;
+    return {first + row % channels, row / channels};
+  }
   bool by_phase() const { return store == Store::cells; }
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
   int64_t source_phase_count() const {
@@ -101,6 +121,9 @@ struct Layout {
 };
 
 Layout make_layout(const Plan& plan);
+
+// What a block of rows of uneven phases multiplies, for every tap once. The first strip has all rows.
+std::vector<Strip> strips_of(const Layout& layout, int64_t first, int64_t rows);
 
 // A box's origin and extent, clipped at the end of the lattice. Order: batch, z, y, x.
 struct Box {

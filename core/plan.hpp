@@ -57,6 +57,8 @@ struct PhasesPlan {
   int64_t groups;     // that share a panel and whose channels are stored together
   bool pack_by_task;  // weights that come unpacked are packed by the tasks that multiply with them, block by
                       // block
+  int64_t steps;      // source channels whose taps a tile sums before those of the next ones, so that their
+                      // lines stay in the nearest cache; not with parts, nor where lanes are channels
   int64_t prefetch;   // how many bytes ahead packed weights are prefetched; 0: they are in the near cache
 };
 
@@ -67,12 +69,27 @@ struct WinogradPlan {
   int64_t channels;  // of the target in one group, that a task computes from one transformed box
 };
 
+// conv_transpose as a matrix product that reads each number of the source once, and whose sums, one for each
+// position and kernel element, are added at their places.
+struct Col2imPlan {
+  Col2imLanes lanes;
+  int rows, vectors;
+  Cells box;          // of a task: batch items, rows of the source along z and y, cells of the target along x
+  int64_t channels;   // of the target in one group, of a task
+  int64_t positions;  // that are multiplied at a time
+  int64_t depth;      // source channels that are multiplied at a time
+  bool staged;        // whether they are copied first; halves and channels_last always are
+  int64_t prefetch;   // as in PhasesPlan; 0 where lanes are over taps
+};
+
 // conv and the weight gradient as dot products.
 struct DotsPlan {
   int rows, columns;  // dot products of a tile
   Cells box;
   int64_t x_channels;  // of a task; 0: all
   int64_t y_channels;  // of a task; 0: all
+  bool gathered;  // conv: y is copied once for each position of x, all channels and kernel elements in the
+                  // order of the weights; else y stays in memory order
 };
 
 // The weight gradient as matrix products over positions.
@@ -87,7 +104,7 @@ struct GradientPlan {
 };
 
 // std::monostate: plain loops over the definition.
-using Part = std::variant<std::monostate, PhasesPlan, WinogradPlan, DotsPlan, GradientPlan>;
+using Part = std::variant<std::monostate, PhasesPlan, WinogradPlan, Col2imPlan, DotsPlan, GradientPlan>;
 
 struct Plan {
   Problem problem;

@@ -12,8 +12,9 @@ namespace tconv {
 namespace {
 
 Setup make_setup(const Plan& plan) {
-  Setup setup{plan, {}, {}, 0};
+  Setup setup{plan, {}, {}, {}, 0};
   if (std::holds_alternative<WinogradPlan>(plan.part)) setup.winograd = make_winograd(plan);
+  else if (std::holds_alternative<Col2imPlan>(plan.part)) setup.col2im = make_col2im(plan);
   else if (!std::holds_alternative<std::monostate>(plan.part)) setup.layout = make_layout(plan);
   setup.workspace = method_of(plan).workspace(setup);
   return setup;
@@ -24,8 +25,12 @@ bool packs_by_task(const Plan& plan) {
   return part && part->pack_by_task;
 }
 
-bool has_segments(const Plan& plan) {
-  return plan.map == Map::weight_gradient && !std::holds_alternative<std::monostate>(plan.part);
+// Of all threads together.
+int64_t shared_by_threads(const Setup& setup) {
+  const Plan& plan = setup.plan;
+  if (std::holds_alternative<Col2imPlan>(plan.part)) return col2im_shared(setup);
+  if (plan.map != Map::weight_gradient || std::holds_alternative<std::monostate>(plan.part)) return 0;
+  return segments_beside(plan) * sums_size(plan);
 }
 
 }  // namespace
@@ -35,7 +40,7 @@ Runner::Runner(const Plan& plan)
       complex_(is_complex(plan)),
       setup_(make_setup(real_plan(plan))),
       method_(method_of(plan)),
-      shared_(has_segments(plan) ? segments_beside(setup_.plan) * sums_size(setup_.plan) : 0),
+      shared_(shared_by_threads(setup_)),
       packed_(complex_         ? complex_packed(setup_, method_)
               : method_.packed ? method_.packed(setup_)
                                : 0),

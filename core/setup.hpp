@@ -1,6 +1,7 @@
 // A plan prepared for running, and the arguments of one run.
 #pragma once
 
+#include "col2im.hpp"
 #include "layout.hpp"
 #include "plan.hpp"
 #include "winograd.hpp"
@@ -12,6 +13,7 @@ struct Setup {
   Plan plan;          // of real numbers (complex.hpp)
   Layout layout;      // of parts over boxes of cells
   Winograd winograd;  // of WinogradPlan
+  Col2im col2im;      // of Col2imPlan
   int64_t workspace;  // bytes, of one thread
 };
 

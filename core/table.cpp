@@ -15,6 +15,7 @@ namespace tconv {
 #define TCONV_INSTRUCTION_SET(isa)                                             \
   void fill_phases_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
   void fill_dots_##isa(KernelSet<float>& f32, KernelSet<double>& f64);         \
+  void fill_col2im_##isa(KernelSet<float>& f32, KernelSet<double>& f64);       \
   void fill_winograd_##isa(WinogradSet<float>& f32, WinogradSet<double>& f64); \
   void fill_convert_##isa(ConvertSet<Half>& f16, ConvertSet<Brain>& bf16);     \
   static IsaKernels isa##_kernels() {                                          \
@@ -24,6 +25,7 @@ namespace tconv {
     static ConvertSet<Brain> bf16{};                                           \
     fill_phases_##isa(f32, f64);                                               \
     fill_dots_##isa(f32, f64);                                                 \
+    fill_col2im_##isa(f32, f64);                                               \
     fill_winograd_##isa(f32.winograd, f64.winograd);                           \
     fill_convert_##isa(f16, bf16);                                             \
     return {#isa, #isa, &f32, &f64, &f16, &bf16};                              \
@@ -130,6 +132,7 @@ std::string kernel_name(const Plan& plan) {
     return named("_phases_", p->rows, p->vectors, p->parts);
   if (const auto* p = std::get_if<WinogradPlan>(&plan.part))
     return named("_winograd_", p->rows, p->vectors, 0);
+  if (const auto* p = std::get_if<Col2imPlan>(&plan.part)) return named("_col2im_", p->rows, p->vectors, 0);
   if (const auto* p = std::get_if<DotsPlan>(&plan.part)) return named("_dots_", p->rows, p->columns, 0);
   if (const auto* p = std::get_if<GradientPlan>(&plan.part))
     return named("_phases_", p->rows, p->vectors, p->parts);

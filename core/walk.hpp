@@ -63,10 +63,11 @@ template <class S> void walk_cells(const Walk<S>& walk, const Task<S>& task);
   template void walker(const Walk<Half>&, const Task<Half>&);     \
   template void walker(const Walk<Brain>&, const Task<Brain>&);
 
-// The sums of a block of rows and one phase in vectors (exact.cpp); `block`: the weights of that phase.
+// The sums of a block of rows and one phase in vectors, of the taps that exist (exact.cpp); `g`: the group
+// within the task; `block`: the weights of that phase.
 template <class S>
-void sum_exactly(const Walk<S>& walk, const Task<S>& task, const float* block, int64_t first, int64_t phase,
-                 bool lost, float* sums);
+void sum_exactly(const Walk<S>& walk, const Task<S>& task, int64_t g, const typename Storage<S>::T* block,
+                 int64_t first, int64_t phase, bool lost, typename Storage<S>::T* sums);
 
 // Sums the block of rows that begins with `first`, one phase of them unless they are stacked, over the
 // positions of the box; `g`: the group within the task; `lost`: whether the block holds bits.
@@ -89,22 +90,44 @@ void sum_rows(const Walk<S>& walk, const Task<S>& task, int64_t g, int64_t first
                                               task.widened);
   if constexpr (std::is_same_v<T, float>)
     if (part.parts && task.exact->needed(lost, tile.a, padded * at.depth * taps))
-      return sum_exactly(walk, task, tile.a, first, phase_index, lost, sums);
+      return sum_exactly(walk, task, g, tile.a, first, phase_index, lost, sums);
   tile.a_step = rows, tile.a_tap = depth * rows;
   tile.b_on = 1, tile.b_step = at.panel.channel;
-  tile.offsets = phase.offsets.data(), tile.taps = taps, tile.steps = depth;
   tile.c_stride = at.sums_pitch;
   tile.ahead = walk.ahead;
+  const T* weights = tile.a;
+  const Strip whole{0, taps, 0, rows, false};
+  const std::vector<Strip> uneven = at.uneven ? strips_of(at, first, rows) : std::vector<Strip>{};
+  const Strip* strips = at.uneven ? uneven.data() : &whole;
+  const size_t strip_count = at.uneven ? uneven.size() : 1;
   for (int64_t i = 0; i < task.positions; i += at.tile_lanes) {
     tile.b = task.cells + g * at.depth * at.panel.channel + i;
-    tile.c = sums + i;
     const int64_t vectors = ceil_div(std::min(at.tile_lanes, task.positions - i), at.lanes);
     if (part.parts)
       walk.kernels.matrix.tile[part.parts - 1][padded / 16][vectors](
-          {tile.a, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel, tile.offsets, taps, at.blocks,
-           tile.c, tile.c_stride, walk.ahead});
-    else walk.kernels.tile[rows][vectors](tile);
+          {weights, tile.b, tile.b_step, at.blocks * 16 * at.panel.channel, phase.offsets.data(), taps,
+           at.blocks, sums + i, tile.c_stride, walk.ahead});
+    else
+      for (int64_t d = 0; d < depth; d += part.steps, tile.b += part.steps * tile.b_step)
+        for (size_t j = 0; j < strip_count; ++j) {
+          const Strip& strip = strips[j];
+          tile.a = weights + strip.tap * tile.a_tap + d * rows + strip.row;
+          tile.offsets = phase.offsets.data() + strip.tap, tile.taps = strip.taps;
+          tile.steps = std::min(part.steps, depth - d);
+          tile.c = sums + strip.row * at.sums_pitch + i;
+          tile.accumulate = d > 0 || j > 0;
+          walk.kernels.tile[strip.rows][vectors](tile);
+        }
   }
+  // An infinity times the weight of a tap that does not exist is NaN.
+  const auto bounded = [&] {
+    for (int64_t r = 0; r < rows; ++r)
+      if (!walk.kernels.bounded(sums + r * at.sums_pitch, task.positions)) return false;
+    return true;
+  };
+  const bool zeros = at.uneven && (part.parts || std::any_of(strips, strips + strip_count,
+                                                             [](const Strip& strip) { return strip.zeros; }));
+  if (zeros && !bounded()) sum_exactly(walk, task, g, weights, first, phase_index, lost, sums);
 }
 
 // Computes the sums of all columns of a task.

@@ -74,7 +74,8 @@ template <class S> void walk_interleaved(const Walk<S>& walk, const Task<S>& tas
                task.sums + (at.stacked > 1 ? first - begin : r * part.rows) * at.sums_pitch);
     if (at.stacked == 1) store_channels(walk, task, first, std::min(first + part.rows, end), 1, part.rows);
   }
-  if (at.stacked > 1) store_channels(walk, task, task.begin, task.end, at.stacked, 1);
+  if (at.band > 1) store_channels(walk, task, task.begin, task.end, 1, task.end - task.begin);
+  else if (at.stacked > 1) store_channels(walk, task, task.begin, task.end, at.stacked, 1);
 }
 
 TCONV_WALKER(walk_interleaved)

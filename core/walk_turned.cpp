@@ -22,7 +22,8 @@ template <class S> void walk_turned(const Walk<S>& walk, const Task<S>& task) {
     if (at.stacked == 1) turn_phase(r, task.sums, at.sums_pitch);
   }
   for (int64_t r = 0; at.stacked > 1 && r < at.stacked; ++r)
-    turn_phase(r, task.sums + r * at.sums_pitch, at.stacked * at.sums_pitch);
+    turn_phase(r, task.sums + r * (at.band > 1 ? channels : 1) * at.sums_pitch,
+               (at.band > 1 ? 1 : at.stacked) * at.sums_pitch);
 }
 
 TCONV_WALKER(walk_turned)

@@ -12,11 +12,13 @@ namespace {
 
 // Lanes of channels: [group][tile of columns][tap][source channel][column of the tile]
 // else:              [group][block of rows][phase, unless stacked][tap][source channel][row of the block]
-// A column, and a stacked row, is a target channel with one of its phases, phases first; but [phase][channel]
-// for columns where channels are last in the target too, and phases whose taps differ then begin with a tile.
+// A column, and a stacked row, is a target channel with one of its phases, in the order of Layout::row_at;
+// but [phase][channel] for columns where channels are last in the target too, and phases whose taps differ
+// then begin with a tile.
 //
 // Calls move(packed numbers, weights, offsets of the first `filled` of these, `filled`, numbers) for every
-// tap and source channel of a tile, and done(packed numbers of a tile, how many) after each.
+// tap and source channel of a tile, and done(packed numbers of a tile, how many) after each. An offset is
+// negative where the phase lacks the tap.
 template <class S, class Move, class Done>
 void each_panel(const Plan& plan, const PhasesPlan& part, const Layout& at, S* weight, S* packed,
                 const Move& move, const Done& done) {
@@ -39,9 +41,10 @@ void each_panel(const Plan& plan, const PhasesPlan& part, const Layout& at, S* w
     const size_t rows = static_cast<size_t>(filled);
     std::vector<int64_t> row_start(rows), row_phase(rows), start(rows);  // of each row in the weight array
     for (int64_t i = 0; i < filled; ++i) {
-      const int64_t row = begin + i, channel = by_phase ? row % at.target_channels : row / at.stacked;
-      row_start[static_cast<size_t>(i)] = channel * at.row_stride;
-      row_phase[static_cast<size_t>(i)] = by_phase ? row / at.target_channels : row % at.stacked;
+      const int64_t row = begin + i, apiece = at.target_channels;
+      const Layout::Row own = by_phase ? Layout::Row{row % apiece, row / apiece} : at.row_at(row);
+      row_start[static_cast<size_t>(i)] = own.channel * at.row_stride;
+      row_phase[static_cast<size_t>(i)] = own.phase;
     }
     // A few source channels at a time: all their taps are in the same cache lines.
     int64_t all = 0;
@@ -51,8 +54,10 @@ void each_panel(const Plan& plan, const PhasesPlan& part, const Layout& at, S* w
       for (int64_t phase = own_phase; phase < own_phase + phases; ++phase) {
         const size_t taps = at.phases[static_cast<size_t>(phase)].kernel.size();
         for (size_t t = 0; t < taps; ++t, tap += depth * padded) {
-          for (size_t i = 0; i < rows; ++i)
-            start[i] = row_start[i] + at.phases[static_cast<size_t>(phase + row_phase[i])].kernel[t];
+          for (size_t i = 0; i < rows; ++i) {
+            const int64_t element = at.phases[static_cast<size_t>(phase + row_phase[i])].kernel[t];
+            start[i] = element < 0 ? -1 : row_start[i] + element;
+          }
           S* out = tap;
           for (int64_t d = block; d < end; ++d, out += padded)
             move(out, from + d * at.depth_stride, start.data(), filled, padded);
@@ -116,10 +121,12 @@ T* of_phase(const PhasesPlan& part, const Layout& at, int64_t first, int64_t pha
 
 int64_t phase_count(const Layout& at) { return at.stacked > 1 ? 1 : static_cast<int64_t>(at.phases.size()); }
 
-// Where a row's weight for a tap of a phase is in its group, without the source channel.
+// Where a row's weight for a tap of a phase is in its group, without the source channel; negative where the
+// phase lacks the tap.
 int64_t weight_of(const Layout& at, int64_t row, int64_t phase, int64_t tap) {
-  const PhaseTaps& own = at.phases[static_cast<size_t>(phase + row % at.stacked)];
-  return row / at.stacked * at.row_stride + own.kernel[static_cast<size_t>(tap)];
+  const Layout::Row own = at.row_at(row);
+  const int64_t element = at.phases[static_cast<size_t>(phase + own.phase)].kernel[static_cast<size_t>(tap)];
+  return element < 0 ? -1 : own.channel * at.row_stride + element;
 }
 
 }  // namespace
@@ -133,7 +140,7 @@ void pack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, con
   each_panel(
       plan, part, at, const_cast<S*>(weight), packed,
       [](S* out, const S* own, const int64_t* start, int64_t filled, int64_t padded) {
-        for (int64_t i = 0; i < filled; ++i) out[i] = own[start[i]];
+        for (int64_t i = 0; i < filled; ++i) out[i] = start[i] < 0 ? S{} : own[start[i]];
         for (int64_t i = filled; i < padded; ++i) out[i] = S{};
       },
       [&](const S* made, int64_t count) {
@@ -154,7 +161,8 @@ bool unpack_panels(const Plan& plan, const PhasesPlan& part, const Layout& at, c
   each_panel(
       plan, part, at, weight.as<S>(), const_cast<S*>(packed),
       [](const S* out, S* own, const int64_t* start, int64_t filled, int64_t) {
-        for (int64_t i = 0; i < filled; ++i) own[start[i]] = out[i];
+        for (int64_t i = 0; i < filled; ++i)
+          if (start[i] >= 0) own[start[i]] = out[i];
       },
       [](const S*, int64_t) {});
   return true;
@@ -184,11 +192,12 @@ Mark pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t place = start + t * part.parts * register_part + i * 16,
                       step = taps * part.parts * register_part;
-        if (i < filled) {
-          const int64_t r = first + i, channel = r / at.stacked - first_channel;
-          const size_t e = static_cast<size_t>(
-              channel * cells +
-              at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]);
+        const int64_t r = first + i, channel = r / at.stacked - first_channel;
+        const int64_t element =
+            i < filled ? at.phases[static_cast<size_t>(phase + r % at.stacked)].kernel[static_cast<size_t>(t)]
+                       : -1;
+        if (element >= 0) {
+          const size_t e = static_cast<size_t>(channel * cells + element);
           places[e] = place, steps[e] = step;
         } else {
           for (int64_t k = 0; k < at.blocks * part.parts; ++k)
@@ -228,8 +237,9 @@ Mark pack_block(const Plan& plan, const PhasesPlan& part, const Layout& at, cons
   if constexpr (std::is_same_v<T, float>)
     for (int64_t phase = 0; lost && phase < phases; ++phase)
       each_pair(part, at, first, phase, [&](int64_t place, int64_t t, int64_t i, int64_t d) {
-        const S* own =
-            weight + group * group_weights + weight_of(at, first + i, phase, t) + d * at.depth_stride;
+        const int64_t in_group = weight_of(at, first + i, phase, t);
+        if (in_group < 0) return;  // zeros, as bits too
+        const S* own = weight + group * group_weights + in_group + d * at.depth_stride;
         const T even = storage.number(*own),
                 odd = d + 1 < depth ? storage.number(own[at.depth_stride]) : T(0);
         finite = finite && even - even == 0 && odd - odd == 0;
@@ -260,7 +270,9 @@ bool unpack_matrix(const Plan& plan, const PhasesPlan& part, const Layout& at, c
       each_pair(part, at, first, phase, [&](int64_t place, int64_t t, int64_t i, int64_t d) {
         const Pair pair = Pair::of(of_phase(part, at, first, phase, block) + place, part.parts,
                                    register_part(part, at, first), marks[task] != float{kParts});
-        S* to = own + weight_of(at, first + i, phase, t) + d * at.depth_stride;
+        const int64_t in_group = weight_of(at, first + i, phase, t);
+        if (in_group < 0) return;
+        S* to = own + in_group + d * at.depth_stride;
         put(pair.even, to);
         if (d + 1 < at.source_channels) put(pair.odd, to + at.depth_stride);
       });

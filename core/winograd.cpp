@@ -41,8 +41,8 @@ Winograd make_winograd(const Plan& plan) {
   const WinogradPlan& part = std::get<WinogradPlan>(plan.part);
   const Triple& box = part.tiles;
   Winograd out{};
-  out.y = make_lattice(plan, 1, true);
-  out.x = make_lattice(plan, 2, true);
+  out.y = make_lattice(plan, 1, Window::aligned);
+  out.x = make_lattice(plan, 2, Window::aligned);
   out.tall = p.kernel[1] > 1;
   out.first_y = floor_div(p.lo[1], p.stride[1]);
   out.first_x = floor_div(p.lo[2], p.stride[2]);

@@ -53,10 +53,14 @@ template <class T, int rows, int columns> void dots(const DotArgs<T>& args) {
     for (int64_t s = 0; s < steps; ++s, a += lanes, b += lanes) {
       Vector own[rows];
 #pragma GCC unroll 4
-      for (int i = 0; i < rows; ++i) own[i] = Simd<T>::load(a + i * a_row);
+      for (int i = 0; i < rows; ++i) {
+        own[i] = Simd<T>::load(a + i * a_row);
+        if constexpr (columns > 1) hold(own[i]);
+      }
 #pragma GCC unroll 8
       for (int j = 0; j < columns; ++j) {
-        const Vector other = Simd<T>::load(b + column[j]);
+        Vector other = Simd<T>::load(b + column[j]);
+        if constexpr (rows > 1) hold(other);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; ++i) sums[i][j] += own[i] * other;
       }

@@ -95,6 +95,15 @@ template <class T> struct RunsArgs {
   T* out;
 };
 
+// to[i * to_step + j] += from[i * from_step + j], i in [0, count), j in [0, length). No number of `to` is
+// reached twice.
+template <class T> struct AddArgs {
+  const T* from;
+  int64_t from_step, count, length;
+  T* to;
+  int64_t to_step;
+};
+
 // The transforms of F(3, 2); see kernels/winograd.cpp.
 template <class T> struct WinogradSet {
   // to[i * pitch + t] = from[3 t + i], i in [0, 4): the windows of a row.
@@ -157,6 +166,7 @@ template <class T> struct KernelSet {
   void (*activate)(T* row, int64_t count, const ActivationOf<T>& activation);
   // Whether all are finite and no more than half of the largest.
   bool (*bounded)(const T* numbers, int64_t count);
+  void (*add)(const AddArgs<T>&);
   WinogradSet<T> winograd;
   MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
 

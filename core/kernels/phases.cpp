@@ -31,9 +31,7 @@ template <class T, int rows, int vectors> void tile(const TileArgs<T>& args) {
 #pragma GCC unroll 4
       for (int j = 0; j < vectors; ++j) {
         columns[j] = Simd<T>::load(b + j * lanes);
-#if TCONV_BROADCASTS  // else GCC, in low tiles, reads a column again for each row, unaligned
-        __asm__("" : "+v"(columns[j]));
-#endif
+        if constexpr (rows > 1) hold(columns[j]);
       }
       __builtin_prefetch(a + ahead);
 #pragma GCC unroll 16

@@ -14,6 +14,14 @@ template <class T> struct Simd {
   static void store(T* to, Vector value) { *reinterpret_cast<Unaligned*>(to) = value; }
 };
 
+// Keeps a vector in a register. GCC makes a vector of few uses an operand in memory of each of them, although
+// most of these loads cross a cache line.
+template <class Vector> inline void hold([[maybe_unused]] Vector& value) {
+#if defined(__x86_64__)
+  asm("" : "+v"(value));
+#endif
+}
+
 template <int... index> struct Indices {};
 template <int count, int... index> struct Count : Count<count - 1, count - 1, index...> {};
 template <int... index> struct Count<0, index...> {

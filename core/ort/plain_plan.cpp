@@ -100,7 +100,8 @@ Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
   const int64_t kept =
       stacked ? std::max<int64_t>(tile.rows, std::min(unit, p.out_channels) * deep) : tile.rows * phases;
   Cells extents = {p.batch, 0, 0, 0};
-  for (int a = 0; a < 3; ++a) extents[static_cast<size_t>(a) + 1] = make_lattice(plan, a, stacked).cells;
+  for (int a = 0; a < 3; ++a)
+    extents[static_cast<size_t>(a) + 1] = make_lattice(plan, a, stacked ? Window::shared : Window::own).cells;
 
   const int64_t units = ceil_div(p.out_channels, unit);
   const auto made = [&](int64_t most) {
@@ -122,6 +123,7 @@ Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
                            0,
                            1,
                            false,
+                           p.in_channels,
                            weight_count(p) * size > kNear ? 8 << 10 : 0};
     return Runner(plan).workspace_bytes();
   };

@@ -106,6 +106,13 @@ class PhasesLanes(enum.Enum):
 
     by_phase = 3
 
+class Col2imLanes(enum.Enum):
+    """What the lanes of a tile of `col2im` are."""
+
+    positions = 0
+
+    taps = 1
+
 class GradientLanes(enum.Enum):
     """What the lanes of a tile of a weight gradient are."""
 
@@ -238,7 +245,7 @@ class Epilogue:
 class PhasesPlan:
     """conv_transpose and conv as an implicit matrix product per phase."""
 
-    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, prefetch: int) -> None: ...
+    def __init__(self, *, lanes: PhasesLanes, rows: int, vectors: int, parts: int, im2col: bool, box: tuple[int, int, int, int], channels: int, columns: int, groups: int, pack_by_task: bool, steps: int, prefetch: int) -> None: ...
 
     @property
     def lanes(self) -> PhasesLanes:
@@ -285,6 +292,10 @@ class PhasesPlan:
         """Whether tasks pack the weights that they multiply with."""
 
     @property
+    def steps(self) -> int:
+        """Source channels whose taps are summed before the next ones'."""
+
+    @property
     def prefetch(self) -> int:
         """Bytes by which packed weights are prefetched; 0: they are near."""
 
@@ -319,10 +330,60 @@ class WinogradPlan:
 
     def __repr__(self) -> str: ...
 
+class Col2imPlan:
+    """
+    conv_transpose as a matrix product whose sums are added at their places.
+    """
+
+    def __init__(self, *, lanes: Col2imLanes, rows: int, vectors: int, box: tuple[int, int, int, int], channels: int, positions: int, depth: int, staged: bool, prefetch: int) -> None: ...
+
+    @property
+    def lanes(self) -> Col2imLanes:
+        """What the lanes of a tile are."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a tile."""
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of a row of a tile."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """
+        Batch items, rows of the source (z, y) and cells of the target along x, of a task.
+        """
+
+    @property
+    def channels(self) -> int:
+        """Of the target in one group, of a task."""
+
+    @property
+    def positions(self) -> int:
+        """Of the source, that are multiplied at a time."""
+
+    @property
+    def depth(self) -> int:
+        """Source channels that are multiplied at a time."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether they are copied first."""
+
+    @property
+    def prefetch(self) -> int:
+        """Bytes by which packed weights are prefetched; 0: they are near."""
+
+    def replace(self, **changes: Any) -> Col2imPlan:
+        """A copy with other values in the fields named."""
+
+    def __repr__(self) -> str: ...
+
 class DotsPlan:
     """conv and the weight gradient as dot products."""
 
-    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int) -> None: ...
+    def __init__(self, *, rows: int, columns: int, box: tuple[int, int, int, int], x_channels: int, y_channels: int, gathered: bool) -> None: ...
 
     @property
     def rows(self) -> int:
@@ -343,6 +404,10 @@ class DotsPlan:
     @property
     def y_channels(self) -> int:
         """Channels of y of a task; 0: all."""
+
+    @property
+    def gathered(self) -> bool:
+        """Whether y is copied for each position of x, in the order of the weights."""
 
     def replace(self, **changes: Any) -> DotsPlan:
         """A copy with other values in the fields named."""
@@ -398,7 +463,7 @@ class Plan:
     What all algorithms share, and the part of one; None: plain loops over the definition.
     """
 
-    def __init__(self, *, problem: Problem, map: Map, layout: ArrayLayout, operands: Operands, epilogue: Epilogue, isa: str, segments: int, most_threads: int, part: PhasesPlan | WinogradPlan | DotsPlan | GradientPlan | None) -> None: ...
+    def __init__(self, *, problem: Problem, map: Map, layout: ArrayLayout, operands: Operands, epilogue: Epilogue, isa: str, segments: int, most_threads: int, part: PhasesPlan | WinogradPlan | Col2imPlan | DotsPlan | GradientPlan | None) -> None: ...
 
     @property
     def problem(self) -> Problem:
@@ -433,7 +498,7 @@ class Plan:
         """More would cost more to wake than they save."""
 
     @property
-    def part(self) -> None | PhasesPlan | WinogradPlan | DotsPlan | GradientPlan:
+    def part(self) -> None | PhasesPlan | WinogradPlan | Col2imPlan | DotsPlan | GradientPlan:
         """How it is done."""
 
     def replace(self, **changes: Any) -> Plan:

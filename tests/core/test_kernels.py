@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tconv import _core, views
+from tconv._core import DotsPlan
 from tconv.geometry import Geometry
 from tconv.planning import ALGORITHMS, LAYOUTS, Layout, MapName, isas, plan
 from tconv.planning.cost import machine
@@ -114,7 +115,7 @@ def test_same_bits_for_any_number_of_threads(map: MapName) -> None:
                 _core.set_num_threads(threads)
                 assert run(chosen, arrays).tobytes() == alone
     matrices = "amx" in isas()  # which stack the phases of a weight gradient too
-    assert len(kinds) == {"conv_transpose": 4, "conv": 2, "weight_gradient": 4 + matrices}[map]
+    assert len(kinds) == {"conv_transpose": 6, "conv": 2, "weight_gradient": 4 + matrices}[map]
 
 
 @pytest.mark.usefixtures("own_threads")
@@ -157,7 +158,7 @@ def test_bias_reaches_outputs_that_no_tap_reaches() -> None:
     arrays = integer_arrays(geometry)
     expected = views.scatter(arrays.x, arrays.weight, geometry) + arrays.bias[:, None, None]
     assert np.any(np.array(geometry.coverage()[0]) == 0)
-    for algorithm in ("reference", "phases"):
+    for algorithm in ("reference", "phases", "col2im"):
         assert_same(run(plan(geometry, algorithm=algorithm), arrays, arrays.bias), expected)
 
 
@@ -171,6 +172,37 @@ def test_bias_and_activation_follow_dot_products(layout: Layout) -> None:
     for isa in isas():
         chosen = plan(geometry, "conv", algorithm="dots", activation="relu", layout=layout, isa=isa)
         assert_same(run(chosen, arrays, bias), np.maximum(expected, 0))
+
+
+#: Small maps with many weights: borders on both sides, dilation, groups, several boxes and pieces of a sum.
+GATHERED = [
+    "n2 c5>16 i2x3x4 k7 s2 p2",
+    "n1 c37>32 i3x3 k11 s5 p5",
+    "n3 c6>32 i4x5 k3x5 s2 p1 d2x3 g2",
+    "n40 c9>48 i3 k3 s4 o2",
+    "n2 c6>16 i1x9 k1x4 s1x2 p0x-3",
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("text", GATHERED)
+def test_convolutions_of_gathered_positions_are_exact(text: str, layout: Layout) -> None:
+    geometry = Geometry.parse(text)
+    for dtype, code in ((np.float32, "f32"), (np.float64, "f64")):
+        arrays = integer_arrays(geometry, np.dtype(dtype).name)
+        bias = np.arange(geometry.in_channels).astype(dtype) * 40 - 200
+        expected = views.gather(arrays.y, arrays.weight, geometry)
+        expected = np.maximum(expected + bias.reshape(-1, *(1,) * geometry.axes), 0)
+        for isa in isas():
+            found = [
+                c
+                for c in candidates(geometry, "conv", isa, layout, code)
+                if isinstance(c.part, DotsPlan) and c.part.gathered
+            ]
+            assert found
+            for candidate in found:
+                chosen = made(geometry, "conv", isa, candidate, code=code, layout=layout, activation="relu")
+                assert_same(run(chosen, arrays, bias), expected)
 
 
 def test_real_numbers_stay_within_the_bound_of_their_sums() -> None:

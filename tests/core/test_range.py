@@ -151,7 +151,8 @@ def kinds(geometry: Geometry, map: MapName, isa: str, layout: Layout, code: str)
     ):
         if not isinstance(candidate.part, WinogradPlan):
             part = candidate.part
-            kind = type(part), getattr(part, "lanes", None), parts(candidate), getattr(part, "im2col", None)
+            ways = (getattr(part, name, None) for name in ("lanes", "im2col", "gathered"))
+            kind = type(part), parts(candidate), *ways
             found.setdefault(kind, candidate)
     small = [with_box(candidate, lambda size: -(-size // 2)) for candidate in found.values()]
     plans = [made(geometry, map, isa, candidate, code, layout) for candidate in (*found.values(), *small)]

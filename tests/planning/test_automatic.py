@@ -93,14 +93,14 @@ def test_where_it_is_allowed_float64_stays_exact() -> None:
     assert plan(g, isa="baseline").algorithm == "winograd"
     for dtype in ("f64", "c128"):
         assert "winograd" not in automatic(dtype)
-        assert plan(g, dtype=dtype, isa="baseline").algorithm == "phases"
+        assert plan(g, dtype=dtype, isa="baseline").algorithm != "winograd"
 
 
 @pytest.mark.usefixtures("winograd")
 def test_where_weights_are_packed_at_every_call_it_has_to_pay_for_its_larger_ones() -> None:
     g = Geometry.parse("n1 c512>256 i12x12 k4 s2 p1")
     once, always = (plan(g, isa="baseline", prepared=prepared) for prepared in (True, False))
-    assert (once.algorithm, always.algorithm) == ("winograd", "phases")
+    assert once.algorithm == "winograd" != always.algorithm
 
 
 def test_the_environment_allows_it() -> None:
@@ -115,9 +115,10 @@ def test_the_environment_allows_it() -> None:
         command = [sys.executable, "-c", program]
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
-    assert json.loads(run("1").stdout) == ["winograd", "phases"]
+    first, second = json.loads(run("1").stdout)
+    assert first == "winograd" != second
     for value in ("0", ""):
-        assert json.loads(run(value).stdout) == ["phases", "phases"]
+        assert "winograd" not in json.loads(run(value).stdout)
     refused = run("yes")
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1] == (

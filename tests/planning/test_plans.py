@@ -116,10 +116,13 @@ def test_unknown_words_are_named(words: dict[str, object], named: str) -> None:
 def test_packing_counts_where_it_is_done_at_every_call() -> None:
     g = Geometry.parse("n1 c512>256 i12x12 k4 s2 p1")
     always = plan(g, isa="baseline", prepared=False)
-    cheapest = plan(g, isa="baseline", algorithm="phases")
-    assert always.cost - cheapest.cost == pytest.approx(
-        prod(g.weight_shape) * default_record("baseline").pack_phases
-    )
+    for name, per_weight in (
+        ("phases", default_record("baseline").pack_phases),
+        ("col2im", default_record("baseline").pack_col2im),
+    ):
+        once, every = (plan(g, isa="baseline", algorithm=name, prepared=when) for when in (True, False))
+        assert every.cost - once.cost == pytest.approx(prod(g.weight_shape) * per_weight)
+        assert every.cost >= always.cost
     # The calls ask for the one and the other.
     layer = tconv.prepare(np.zeros(g.weight_shape, np.float32), stride=2, padding=1)
     asked = planned_call("conv_transpose", "f32", g.input_shape, g.weight_shape, Options(stride=2, padding=1))

@@ -18,7 +18,7 @@ CASES = 300
 
 def test_random_problems_agree_with_the_definitions() -> None:
     ran = {values.check(np.random.default_rng([7, case])) for case in range(CASES)}
-    assert {name.split()[1] for name in ran} == {"phases", "winograd", "dots", "reference"}
+    assert {name.split()[1] for name in ran} == {"phases", "winograd", "col2im", "dots", "reference"}
     assert {name.split()[0] for name in ran} >= {"f32", "f64", "f16", "bf16", "c64", "c128"}
 
 

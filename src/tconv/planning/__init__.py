@@ -76,9 +76,9 @@ def plan(
         TconvError: an unknown name, an algorithm that does not apply, an activation that the dtype lacks, or
             too little memory for the plan itself.
 
-    >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")
+    >>> plan(Geometry.parse("n1 c1>1 i3 k2"), algorithm="fft")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, winograd, dots would fit
+    tconv.errors.TconvError: algorithm='fft' is unknown; auto, reference, phases, ... would fit
     """
     asked = question(geometry, map, dtype, algorithm, activation, layout, isa, prepared)
     try:

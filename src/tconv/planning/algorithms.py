@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from tconv import _core
-from tconv.planning import dots, gradient, phases, winograd
+from tconv.planning import col2im, dots, gradient, phases, winograd
 from tconv.planning.cost import BYTES, Machine, machine
 from tconv.planning.plans import Candidate
 from tconv.planning.problem import Layout, MapName, real
@@ -94,6 +94,9 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
                 *("winograd", winograd.applies, winograd.candidates),
                 lambda machine: machine.record.pack_winograd,
                 local=False,
+            ),
+            Algorithm(
+                *("col2im", col2im.applies, col2im.candidates), lambda machine: machine.record.pack_col2im
             ),
             Algorithm("dots", dots.applies, _dots),
         )

@@ -108,5 +108,6 @@ def _columns(
         columns=columns,
         groups=1,
         pack_by_task=False,
+        steps=0,
         prefetch=0,
     )

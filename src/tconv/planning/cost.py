@@ -28,6 +28,8 @@ MOST_WORKSPACE = 8 << 20
 #: Bytes of partial gradients in addition to the gradient itself, of all threads together.
 MOST_PARTIAL = 16 << 20
 
+_LINE = 64  #: bytes of a cache line
+
 #: A run is split into at least so many tasks, if each is still large enough, so that threads of uneven speed
 #: finish together. A plan does not depend on the number of threads.
 MIN_TASKS = 12
@@ -42,20 +44,35 @@ class Machine(NamedTuple):
     dots: tuple[tuple[int, int], ...]  #: rows and columns of tiles of dot products
     matrices: tuple[tuple[int, int], ...]  #: (height, width) of tiles in matrix registers, if it has any
     record: Record
+    width: int  #: bytes of a vector
 
-    def tile_cycles(self, rows: int, vectors: int) -> float:
-        """Cycles of one step of a register tile."""
+    def tile_cycles(self, rows: int, vectors: int, far: float = 0.0) -> float:
+        """Cycles of one step of a register tile; `far`: the share of vectors in the second-level cache."""
         ports = self.record.ports
-        loads = (rows + ports.split * vectors) / ports.load
-        return max(rows * vectors / ports.multiply, loads, ports.latency)
+        loads = (rows + (1 + ports.split * self.width / _LINE) * vectors) / ports.load
+        near = max(rows * vectors / ports.multiply, loads, ports.latency)
+        return near + far * max(0.0, self._line_cycles(vectors) - near) if far else near
 
-    def tiles_cycles(self, rows: int, most_rows: int, columns: int, most_vectors: int) -> float:
+    def _line_cycles(self, vectors: int) -> float:
+        return (1 + vectors * self.width / _LINE) * self.record.ports.line
+
+    def near_steps(self, vectors: int) -> int:
+        """Steps whose vectors stay in the first-level cache from one tap to the next."""
+        return int(self.record.caches.first // (_LINE + vectors * self.width))
+
+    def waits(self, rows: int, vectors: int) -> bool:
+        """Whether the second-level cache limits a tile whose vectors are there."""
+        return rows * vectors / self.record.ports.multiply < self._line_cycles(vectors)
+
+    def tiles_cycles(
+        self, rows: int, most_rows: int, columns: int, most_vectors: int, far: float = 0.0
+    ) -> float:
         """Cycles of one step over `rows` x `columns` vectors, the last tiles smaller."""
         total = 0.0
         for r, r_count in ((most_rows, rows // most_rows), (rows % most_rows, 1)):
             for v, v_count in ((most_vectors, columns // most_vectors), (columns % most_vectors, 1)):
                 if r and v:
-                    total += self.tile_cycles(r, v) * r_count * v_count
+                    total += self.tile_cycles(r, v, far) * r_count * v_count
         return total
 
     def stream_cycles(self, packed: float, passes: float) -> float:
@@ -86,12 +103,14 @@ class Machine(NamedTuple):
 @cache
 def machine(isa: str, dtype: str) -> Machine:
     """What the kernels of `isa` offer for `dtype`."""
-    facts = _core.instruction_sets()[isa]["f64" if dtype == "f64" else "f32"]
+    of = _core.instruction_sets()[isa]
+    facts = of["f64" if dtype == "f64" else "f32"]
     most: dict[int, int] = {}
     for rows, vectors in facts["tiles"]:
         most[vectors] = max(rows, most.get(vectors, 0))
     rows = tuple(most[v] for v in sorted(most))
-    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], record_of(isa))
+    width = of["f32"]["lanes"] * BYTES["f32"]
+    return Machine(isa, facts["lanes"], rows, facts["dots"], facts["matrices"], record_of(isa), width)
 
 
 def split(extent: int, most: int) -> int:

@@ -1,7 +1,8 @@
 """Planning of `dots`: tiles of dot products, both of whose operands are read along the reduction.
 
 The weight gradient of few channels reduces over positions, the convolution with wide kernels over their
-elements. Neither transposes its operands, and the convolution reads weights unpacked.
+elements, the convolution of small maps over all channels and elements, which are gathered for each position.
+None transposes its operands, and the convolutions read weights unpacked.
 """
 
 from __future__ import annotations
@@ -22,19 +23,34 @@ _VECTOR = 64
 
 
 def applies(problem: Problem, map: MapName, dtype: str) -> bool:
-    """The weight gradient, or a convolution whose kernels' rows are whole vectors."""
+    """The weight gradient, or a convolution whose kernels' rows, or rows of weights, are whole vectors."""
     if dtype not in BYTES or problem.batch == 0:
         return False
     # The convolution reads weights in place; the weight gradient takes halves, too.
-    whole = dtype in ("f32", "f64") and problem.kernel[2] * BYTES[dtype] % _VECTOR == 0
-    whole = whole and problem.dilation[2] == 1
-    return map == "weight_gradient" or (map == "conv" and whole)
+    whole = _wide(problem, BYTES[dtype]) or _vectors(problem, BYTES[dtype])
+    return map == "weight_gradient" or (map == "conv" and dtype in ("f32", "f64") and whole)
+
+
+def _wide(problem: Problem, size: int) -> bool:
+    """Whether a kernel's row is whole vectors, adjacent in y."""
+    return problem.kernel[2] * size % _VECTOR == 0 and problem.dilation[2] == 1
+
+
+def _vectors(problem: Problem, size: int) -> bool:
+    """Whether the weights of a channel of x are whole vectors."""
+    return problem.out_channels * prod(problem.kernel) * size % _VECTOR == 0
 
 
 def candidates(problem: Problem, map: MapName, dtype: str, machine: Machine) -> Iterator[Candidate]:
     """All candidates."""
-    weigh = _gradient if map == "weight_gradient" else _conv
-    yield from weigh(problem, BYTES[dtype], machine)
+    size = BYTES[dtype]
+    if map == "weight_gradient":
+        yield from _gradient(problem, size, machine)
+        return
+    if _wide(problem, size):
+        yield from _conv(problem, size, machine)
+    if _vectors(problem, size):
+        yield from _gathered(problem, size, machine)
 
 
 def _tiles(machine: Machine) -> Iterator[tuple[int, int]]:
@@ -89,7 +105,9 @@ def _gradient(problem: Problem, size: int, machine: Machine) -> Iterator[Candida
             channels = min(-(-y_channels // pieces), chunk, most)
             cost = (cycles * alone + (segments - 1) * weights / size * own.segment) * own.measured
             macs = count * steps * machine.lanes * x_channels * y_channels * kernel * groups
-            part = DotsPlan(rows=rows, columns=columns, box=box, x_channels=0, y_channels=channels)
+            part = DotsPlan(
+                rows=rows, columns=columns, box=box, x_channels=0, y_channels=channels, gathered=False
+            )
             yield Candidate(part, macs, cost, segments)
 
 
@@ -126,7 +144,48 @@ def _conv(problem: Problem, size: int, machine: Machine) -> Iterator[Candidate]:
             macs = prod(extents) * x_channels * y_channels * kernel_bytes // size * groups
             cost = cycles + (pieces - 1) * boxes * groups * panel / size * y_channels * own.copy
             channels = -(-units // pieces) * rows
-            part = DotsPlan(rows=rows, columns=columns, box=box, x_channels=channels, y_channels=0)
+            part = DotsPlan(
+                rows=rows, columns=columns, box=box, x_channels=channels, y_channels=0, gathered=False
+            )
+            yield Candidate(part, macs, cost, sums)
+
+
+def _gathered(problem: Problem, size: int, machine: Machine) -> Iterator[Candidate]:
+    """The convolution with y copied for each position of x, in the order of the weights."""
+    x_channels, groups, own = problem.in_channels, problem.groups, machine.record.dots
+    kernel, extents = prod(problem.kernel), (problem.batch, *problem.input)
+    length = problem.out_channels * kernel  # of a sum
+    weights = x_channels * length * size
+    # Pieces of a sum whose rows of weights stay in the first-level cache.
+    sums = -(-length * size // machine.record.caches.kernels)
+    steps = -(-length // (machine.lanes * sums))
+    copied = length * own.copy + length / problem.kernel[2] * own.run  # of a position
+    seen = set()
+    for most in (12, 24, 48, 96):
+        box = _rows(extents, most)
+        if box in seen or prod(box) * (length + machine.lanes) * size > MOST_WORKSPACE:
+            continue
+        seen.add(box)
+        boxes = prod(-(-e // b) for e, b in zip(extents, box, strict=True))
+        for most_rows, most_columns in _tiles(machine):
+            rows, columns = split(x_channels, most_rows), split(prod(box), most_columns)
+            busy = _cycles(machine, steps, x_channels, rows, prod(box), columns) * sums
+            busy += prod(box) * copied + weights * own.weight + own.box
+            cycles = busy * boxes * groups
+            wanted = max(1, machine.wanted(cycles))
+            units = -(-x_channels // rows)
+            pieces = max(1, min(units, -(-wanted // (groups * boxes))))
+            # Each task of a box may have to copy y again.
+            cost = (cycles + (pieces - 1) * boxes * groups * prod(box) * copied * own.again) * own.gathered
+            part = DotsPlan(
+                rows=rows,
+                columns=columns,
+                box=box,
+                x_channels=-(-units // pieces) * rows,
+                y_channels=0,
+                gathered=True,
+            )
+            macs = prod(extents) * x_channels * length * groups
             yield Candidate(part, macs, cost, sums)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import gcd, prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from tconv._core import PhasesLanes, PhasesPlan, Problem
 from tconv.planning import columns
@@ -23,6 +23,9 @@ __all__ = ["PARTS", "candidates"]
 PARTS = {"f32": 3, "f16": 2, "bf16": 1}
 #: Bytes of a packed weight that is not split into parts.
 _STORED = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
+#: Channels of the target from which phases of different taps are not stacked: one phase then fills a tile of
+#: vectors so that loads do not limit it, or of matrix registers.
+_FEW, _FEW_IN_MATRICES = 4, 16
 #: Positions of the largest map for which im2col is tried: in larger ones gaps are a small part.
 _SMALL_MAP = 1024
 
@@ -38,25 +41,26 @@ def candidates(
     # Channels last: groups of few channels are packed and stored together, a run of memory at a time.
     together = min(problem.groups, -(-machine.record.phases.run // channels)) if last else 1
     kinds: list[dict[str, Any]] = [{"together": together}]
-    if problem.batch * prod(problem.input if map == "conv_transpose" else problem.output) <= _SMALL_MAP:
+    if prod(problem.input if map == "conv_transpose" else problem.output) <= _SMALL_MAP:
         kinds.append({"together": together, "im2col": True})
     if machine.matrices and dtype in PARTS:
         kinds.append({"parts": PARTS[dtype]})
     for kind in kinds:
         apart = Lattice(problem, map, False, size, **kind)
         yield from _lanes_of_positions(apart, PhasesLanes.positions, problem.groups, stored, machine, last)
-    axes = zip(problem.kernel, problem.stride, problem.dilation, strict=True)
-    # Phases can share a tile if all have the same taps.
-    if (
-        map == "conv_transpose"
-        and prod(problem.stride) > 1
-        and all(d == 1 and k % s == 0 for k, s, d in axes)
-    ):
-        for kind in kinds:
-            aligned = Lattice(problem, map, True, size, **kind)
+    axes = [*zip(problem.kernel, problem.stride, problem.dilation, strict=True)]
+    # Phases can share a tile if all have the same taps, or if zeros take the place of those that they lack.
+    several = map == "conv_transpose" and prod(problem.stride) > 1
+    even = several and all(d == 1 and k % s == 0 for k, s, d in axes)
+    uneven = several and not even and all(d == 1 or s == 1 for _, s, d in axes)
+    for kind in kinds:
+        few = channels < (_FEW_IN_MATRICES if "parts" in kind else _FEW)
+        if even or (uneven and few):
+            sharing = Lattice(problem, map, True, size, **kind)
             yield from _lanes_of_positions(
-                aligned, PhasesLanes.stacked, problem.groups, stored, machine, last
+                sharing, PhasesLanes.stacked, problem.groups, stored, machine, last
             )
+    if even:
         shared = Lattice(problem, map, True, size)
         if last:
             yield from columns.by_phase(shared, shared.phases, problem.groups, size, machine)
@@ -66,12 +70,21 @@ def candidates(
         yield from columns.by_phase(Lattice(problem, map, False, size), 1, problem.groups, size, machine)
 
 
-def _vector_cycles(machine: Machine, depth: int, rows: int, height: int, vectors: int, columns: int) -> float:
-    return machine.record.phases.fed * depth * machine.tiles_cycles(rows, height, columns, vectors)
+#: Rows, the most rows of a tile, and how many taps.
+_Strip: TypeAlias = tuple[int, int, int]
+
+
+def _vector_cycles(
+    machine: Machine, depth: int, strips: Sequence[_Strip], vectors: int, far: float, columns: int
+) -> float:
+    cycles = sum(
+        taps * machine.tiles_cycles(rows, height, columns, vectors, far) for rows, height, taps in strips
+    )
+    return machine.record.phases.fed * depth * cycles
 
 
 def _matrix_cycles(
-    machine: Machine, lattice: Lattice, rows: int, height: int, width: int, columns: int
+    machine: Machine, lattice: Lattice, rows: int, height: int, width: int, taps: int, columns: int
 ) -> float:
     """Cycles of blocks of channels over `rows` x `columns` matrix registers, the last tiles smaller."""
     total = 0.0
@@ -79,25 +92,53 @@ def _matrix_cycles(
         for w, w_count in ((width, columns // width), (columns % width, 1)):
             if h and w:
                 total += machine.matrix_cycles(h, w, lattice.parts) * h_count * w_count
-    return total * lattice.blocks
+    return total * lattice.blocks * taps
 
 
-#: Rows and vectors of a register tile, and its cycles for one tap and all channels as a function of columns.
-_Tile: TypeAlias = tuple[int, int, Callable[[int], float]]
+class _Tile(NamedTuple):
+    rows: int
+    vectors: int
+    cycles: Callable[[int], float]  #: for all taps and channels of a box, as a function of columns
+    products: int  #: of a channel and a position
+    calls: int  #: tiles, one after the other, that cover all rows of all phases
+    again: int = 0  #: rows that a tile adds to sums of an earlier one
+    checked: int = 0  #: rows whose sums may be NaN of an infinity times a zero
+    steps: int = 0  #: channels at a time
 
 
-def _tiles(lattice: Lattice, rows: int, machine: Machine) -> Iterator[_Tile]:
+def _tiles(lattice: Lattice, rows: int, stacked: int, machine: Machine) -> Iterator[_Tile]:
     """The tiles in which sums can be accumulated."""
+    taps, apart = lattice.taps // stacked, lattice.phases // stacked
     if lattice.parts:
         registers = -(-rows // 16)
         for height, width in machine.matrices:
             if height <= registers:
-                cycles = partial(_matrix_cycles, machine, lattice, registers, height, width)
-                yield height * 16, width, cycles
+                cycles = partial(_matrix_cycles, machine, lattice, registers, height, width, taps)
+                calls = -(-rows // (height * 16)) * apart
+                checked = rows if lattice.uneven else 0
+                yield _Tile(height * 16, width, cycles, rows * taps, calls, checked=checked)
         return
     for vectors, most_rows in enumerate(machine.rows, 1):
         height = split(rows, most_rows)
-        yield height, vectors, partial(_vector_cycles, machine, lattice.depth, rows, height, vectors)
+        blocks = -(-rows // height) * apart
+        strips, calls, again = [(rows, height, taps)], blocks, 0
+        if lattice.uneven and lattice.together == 1:
+            strips = [(some, some, count) for some, count in lattice.strips(height)]
+            calls, again = len(strips), sum(some for some, *_ in strips) - rows
+        depth, x = lattice.depth, lattice.axes[2]
+        most = machine.near_steps(vectors)
+        steps, lowest = depth, min(some for _, some, _ in strips)
+        # Taps along x read the same lines, unless each has a copy.
+        if depth > most and x.taps > x.phases and not lattice.copies and machine.waits(lowest, vectors):
+            steps = split(depth, most // 2)
+        far, passes = float(steps > most), -(-depth // steps)
+        if passes > 1:
+            far = x.phases / x.taps
+        again = max(0, again) + (passes - 1) * sum(some for some, *_ in strips)
+        cycles = partial(_vector_cycles, machine, depth, strips, vectors, far)
+        products = sum(some * count for some, _, count in strips)
+        checked = rows if lattice.uneven and products > lattice.target * lattice.own_taps else 0
+        yield _Tile(height, vectors, cycles, products, calls * passes, again, checked, steps)
 
 
 def _lanes_of_positions(
@@ -114,7 +155,8 @@ def _lanes_of_positions(
         store = own.turn
     padded = -(-total_rows // 16) * 16 if lattice.parts else total_rows
     seen = set()
-    for rows, vectors, cycles in _tiles(lattice, total_rows, machine):
+    for tile in _tiles(lattice, total_rows, stacked, machine):
+        rows, vectors = tile.rows, tile.vectors
         # Stacked rows are whole channels, stored together once a task has summed them.
         unit = rows // gcd(rows, stacked)
         kept = max(rows, min(unit, lattice.target) * stacked) if stacked > 1 else rows * lattice.phases
@@ -129,7 +171,8 @@ def _lanes_of_positions(
             positions, panel_bytes = lattice.extent(box)
             read = panel_bytes / size * own.read_last / lattice.rows / lattice.together**2 if last else 0.0
             columns = -(-positions // machine.lanes)
-            calls = -(-total_rows // rows) * -(-columns // vectors) * (lattice.phases // stacked) * own.call
+            calls = tile.calls * -(-columns // vectors) * own.call
+            calls += columns * (tile.again * own.again + tile.checked * own.check)
             # A block of weights that does not fit into the cache is loaded again for every column of tiles.
             block = rows * taps // (lattice.phases // stacked) * lattice.rows * size
             passes = float(-(-columns // vectors) if block > caches.panels[1] else 1)
@@ -141,7 +184,7 @@ def _lanes_of_positions(
                 lattice,
                 box,
                 groups,
-                cycles(columns) * taps,
+                tile.cycles(columns),
                 positions * lattice.phases * lattice.target * store + read,
                 calls,
                 packed * passes,
@@ -168,6 +211,7 @@ def _lanes_of_positions(
                 columns=0,
                 groups=together,
                 pack_by_task=lattice.parts > 0 and boxes == 1 and not last,
+                steps=tile.steps,
                 prefetch=caches.ahead if held > caches.near else 0,
             )
-            yield Candidate(part, positions * total_rows * taps * lattice.depth * boxes * groups, cost)
+            yield Candidate(part, positions * tile.products * lattice.depth * boxes * groups, cost)

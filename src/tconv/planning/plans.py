@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Part", "Plan", "algorithm_of"]
 
 #: How one algorithm computes a map; None: plain loops over the definition.
-Part: TypeAlias = _core.PhasesPlan | _core.WinogradPlan | _core.DotsPlan | _core.GradientPlan | None
+Part: TypeAlias = (
+    _core.PhasesPlan | _core.WinogradPlan | _core.Col2imPlan | _core.DotsPlan | _core.GradientPlan | None
+)
 
 
 class Candidate(NamedTuple):
@@ -40,7 +42,8 @@ def algorithm_of(part: Part) -> str:
     """The name in `ALGORITHMS`."""
     if part is None:
         return "reference"
-    return {"WinogradPlan": "winograd", "DotsPlan": "dots"}.get(type(part).__name__, "phases")
+    names = {"WinogradPlan": "winograd", "Col2imPlan": "col2im", "DotsPlan": "dots"}
+    return names.get(type(part).__name__, "phases")
 
 
 def tile_of(part: Part) -> tuple[int, int]:
@@ -52,7 +55,7 @@ def tile_of(part: Part) -> tuple[int, int]:
 
 def lanes_of(part: Part) -> str:
     """What the lanes of a tile run over."""
-    if isinstance(part, _core.PhasesPlan | _core.GradientPlan):
+    if isinstance(part, _core.PhasesPlan | _core.Col2imPlan | _core.GradientPlan):
         return part.lanes.name
     return "tiles" if isinstance(part, _core.WinogradPlan) else "the reduction"
 
@@ -64,6 +67,9 @@ def task_of(part: Part) -> str:
         return f"batch {n}, tiles {y}x{x}; {part.channels} channels per task"
     assert part is not None
     n, z, y, x = part.box
+    if isinstance(part, _core.Col2imPlan):
+        source = f"{part.positions} positions and {part.depth} channels at a time"
+        return f"batch {n}, rows {z}x{y}, cells {x}; {part.channels} channels per task; {source}"
     if isinstance(part, _core.PhasesPlan):
         apart = f", {part.groups} groups" if part.groups > 1 else ""
         units = f"{part.columns} columns" if part.columns else f"{part.channels} channels{apart}"
@@ -202,8 +208,13 @@ class Plan:
         own: tuple[object, ...] = tile_of(part)
         if isinstance(part, _core.PhasesPlan):
             own = (*own, part.lanes, part.parts)
+            if part.lanes == _core.PhasesLanes.stacked:  # where the zeros of uneven phases are
+                sizes = zip(core.problem.output, core.problem.stride, strict=True)
+                own = (*own, part.channels, core.problem.lo, *(o % s for o, s in sizes))
         elif isinstance(part, _core.WinogradPlan):
             own = (*own, part.channels)
+        elif isinstance(part, _core.Col2imPlan):
+            own = (*own, part.lanes, part.channels, part.depth)
         problem = core.problem
         return self.map, self.dtype, self.algorithm, self.isa, own, problem.stride, problem.kernel
 

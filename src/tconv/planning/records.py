@@ -22,6 +22,7 @@ class Caches:
 
     #: Sizes of a panel of input that are tried: for half of a second-level cache of 1 MiB, all of it, 2 MiB.
     panels: tuple[int, int, int] = (384 << 10, 768 << 10, 1536 << 10)
+    first: int = 48 << 10  #: of the first-level cache
     sums: int = 384 << 10  #: of sums that stay in the second-level cache together with a panel
     task_sums: int = 1 << 20  #: of sums of a weight gradient's task, in addition to its panels
     near: int = 1 << 20  #: of packed weights that stay near the core; more are prefetched
@@ -38,7 +39,8 @@ class Ports:
 
     multiply: float = 2.0  #: fused multiply-adds of vectors
     load: float = 2.0  #: vectors or broadcasts loaded
-    split: float = 1.5  #: loads that a vector counts as: half of them cross a cache line and count twice
+    split: float = 1.0  #: further loads for a vector that crosses a cache line, as those of a whole line do
+    line: float = 2.0  #: cycles to load a cache line from the second-level cache
     latency: float = 4.0  #: cycles from one multiply to the next on the same sums
 
 
@@ -79,6 +81,8 @@ class Phases:
     fed: float = 1.33  #: factor: operands of a tile are read from the second-level cache
     fed_by_weights: float = 1.46  #: ... and its vectors are weights, which are read once
     call: float = 12.0  #: to enter a tile
+    again: float = 1.0  #: to load and store a vector of sums again, for taps that some phases lack
+    check: float = 2.0  #: to look for NaN in a vector of sums
     row: float = 24.0  #: to begin a row of the target
     line: float = 40.0  #: to begin a line of the source
     pack: float = 0.7  #: to pack a number
@@ -119,6 +123,26 @@ class Winograd:
 
 
 @dataclass(frozen=True, slots=True)
+class Col2im:
+    """`col2im`: cycles, except for factors and bytes."""
+
+    fed: float = 1.1  #: factor on a tile whose vectors are the source
+    fed_by_weights: float = 1.2  #: ... and whose vectors are weights
+    block: int = 24 << 10  #: bytes of products that are added while they are in the first-level cache
+    block_taps: int = 128 << 10  #: ... in the second-level cache, where lanes are over taps
+    step: int = 32 << 10  #: bytes of the source that several tiles read from the first-level cache
+    sum: float = 1.5  #: to load and to store a vector of products, for each step of channels
+    read: float = 0.02  #: of a byte of the source, from the caches
+    read_far: float = 0.09  #: ... from memory
+    copy: float = 0.2  #: of a number of the source, where it is copied first
+    add: float = 1.5  #: to add a vector of products at its place
+    add_begin: float = 8.0  #: to begin a row of them
+    run_begin: float = 10.0  #: ... where lanes are over taps
+    share: float = 0.5  #: of a sum that several tasks share
+    measured: float = 1.4  #: factor: as measured, relative to the count
+
+
+@dataclass(frozen=True, slots=True)
 class Dots:
     """`dots`: cycles, except for factors."""
 
@@ -136,6 +160,9 @@ class Dots:
     copy: float = 0.3  #: of a number of y, copied in memory order
     weight: float = 0.03  #: of a byte of weights, from beyond the second-level cache
     box: float = 300.0  #: to begin a box
+    run: float = 8.0  #: to begin a row of a kernel, copied for one position
+    again: float = 0.1  #: share of the copies that each further task repeats
+    gathered: float = 1.5  #: factor: such a convolution as measured, relative to the count
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +205,13 @@ class Record:
     matrix: Matrix = field(default_factory=Matrix)
     phases: Phases = field(default_factory=Phases)
     winograd: Winograd = field(default_factory=Winograd)
+    col2im: Col2im = field(default_factory=Col2im)
     dots: Dots = field(default_factory=Dots)
     gradient: Gradient = field(default_factory=Gradient)
     correlate: Correlate = field(default_factory=Correlate)
     reference: float = 8.0  #: cycles of a product in plain loops
     pack_phases: float = 2.5  #: cycles to pack a weight, where that is done at every call
+    pack_col2im: float = 2.0  #: ... for `col2im`
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
@@ -199,7 +228,7 @@ KINDS: Mapping[tuple[str, str], Record] = MappingProxyType(
     {
         # Fitted to 2,200 plans of 155 layers on an EPYC, by `benchmarks/fit_costs.py`'s method.
         ("zen5", "avx512"): Record(
-            ports=Ports(split=2.9, latency=4.6),
+            ports=Ports(latency=4.6),
             stream=Stream(middle=0.075, far=0.09),
             phases=Phases(
                 fed_by_weights=1.32,
