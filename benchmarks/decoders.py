@@ -34,7 +34,10 @@ class _Residual(nn.Module):
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
         self.pairs = nn.ModuleList(
-            nn.ModuleList(nn.Conv1d(width, width, kernel, dilation=d, padding="same") for d in (dilation, 1))
+            nn.ModuleList(
+                nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel - 1) // 2)
+                for d in (dilation, 1)
+            )
             for dilation in (1, 3, 5)
         )
 

@@ -15,12 +15,24 @@ bool packed_alike(const Plan& a, const Plan& b) {
     return false;
   if (const auto* one = std::get_if<PhasesPlan>(&a.part)) {
     const auto& other = std::get<PhasesPlan>(b.part);
-    return one->rows == other.rows && one->vectors == other.vectors && one->lanes == other.lanes &&
-           one->parts == other.parts;
+    if (one->rows != other.rows || one->vectors != other.vectors || one->lanes != other.lanes ||
+        one->parts != other.parts)
+      return false;
+    if (one->lanes != PhasesLanes::stacked) return true;
+    // Where the zeros of uneven phases are.
+    for (size_t axis = 0; axis < 3; ++axis)
+      if (a.problem.output[axis] % a.problem.stride[axis] != b.problem.output[axis] % b.problem.stride[axis])
+        return false;
+    return one->channels == other.channels && a.problem.lo == b.problem.lo;
   }
   if (const auto* one = std::get_if<WinogradPlan>(&a.part)) {
     const auto& other = std::get<WinogradPlan>(b.part);
     return one->rows == other.rows && one->vectors == other.vectors && one->channels == other.channels;
+  }
+  if (const auto* one = std::get_if<Col2imPlan>(&a.part)) {
+    const auto& other = std::get<Col2imPlan>(b.part);
+    return one->rows == other.rows && one->vectors == other.vectors && one->lanes == other.lanes &&
+           one->channels == other.channels && one->depth == other.depth;
   }
   return std::holds_alternative<std::monostate>(a.part);
 }

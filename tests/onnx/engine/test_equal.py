@@ -123,6 +123,19 @@ def test_sizes_that_change() -> None:
         np.testing.assert_array_equal(ours.run(None, {"x": x})[0], expected)
 
 
+def test_plans_that_read_weights_in_other_orders() -> None:
+    """At these sizes plans have tiles of six kinds, for which weights are packed apart in as many bytes."""
+    weight, options = whole((64, 32, 4, 4)), {"strides": [2, 2], "pads": [1, 1, 1, 1]}
+    shape = ["n", 64, "h", "w"]
+    ours = opened(one_layer(weight, shape, **options))
+    theirs = onnxruntime.InferenceSession(
+        one_layer(weight, shape, engine=False, **options).SerializeToString()
+    )
+    for size in (1, 2, 3, 6, 10, 24, 4, 2):
+        x = whole((1, 64, size, size), size)
+        np.testing.assert_array_equal(ours.run(None, {"x": x})[0], theirs.run(None, {"x": x})[0])
+
+
 @pytest.mark.usefixtures("_planner")
 def test_weights_that_change() -> None:
     model = one_layer(whole((3, 4, 3, 3)), (1, 3, 5, 5), bias=whole((4,)), fixed=False, strides=[2, 2])
