@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import operator
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -120,6 +121,16 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], 
     _Body(module, function, tree, found, seen, bound).check()
 
 
+class _Unknown(Exception):
+    """A condition that is not evaluated."""
+
+
+_COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+
+
 class _Body:
     """One function whose source is read."""
 
@@ -146,11 +157,60 @@ class _Body:
         return _No(f"{self.function.__qualname__} has {what} (line {line}), of which a trace shows one way")
 
     def check(self) -> None:
-        inside = [node for statement in self.tree.body for node in ast.walk(statement)]
+        inside = [node for statement in self.tree.body for node in self.live(statement)]
         for node in inside:
             self.statement(node)
         for owner in _owners(inside):
             self.reference(owner)
+
+    def live(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The node and what is inside it, without the arms of branches that are not taken as long as this holds."""
+        yield node
+        children: list[ast.AST] = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If | ast.IfExp) and self.settled(node.test):
+            try:
+                taken = node.body if self.evaluated(node.test) else node.orelse
+            except _Unknown:
+                pass
+            else:
+                children = [node.test, *(taken if isinstance(taken, list) else [taken])]
+        for child in children:
+            yield from self.live(child)
+
+    def evaluated(self, test: ast.expr) -> Any:
+        """The value of a settled condition: of constants, numbers of the module, and `is None`.
+
+        What it reads is recorded by `reference`, as everywhere else.
+        """
+        if isinstance(test, ast.Constant):
+            return test.value
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return not self.evaluated(test.operand)
+        if isinstance(test, ast.BoolOp):
+            each = [bool(self.evaluated(value)) for value in test.values]
+            return all(each) if isinstance(test.op, ast.And) else any(each)
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            compare = _COMPARED.get(type(test.ops[0]))
+            right = test.comparators[0]
+            if isinstance(test.ops[0], ast.Is | ast.IsNot) and ast.unparse(right) == "None":
+                return (self.looked_up(test.left) is None) == isinstance(test.ops[0], ast.Is)
+            if compare is not None:
+                return compare(self.evaluated(test.left), self.evaluated(right))
+        value = self.looked_up(test)
+        if not _constant(value):
+            raise _Unknown
+        return value
+
+    def looked_up(self, node: ast.expr) -> Any:
+        """The object of an attribute of the module."""
+        if isinstance(node, ast.Name) and node.id == self.itself:
+            return self.module
+        if isinstance(node, ast.Attribute):
+            holder = self.looked_up(node.value)
+            if isinstance(getattr(type(holder), node.attr, None), property):
+                raise _Unknown  # it may compute anything
+            return getattr(holder, node.attr, None)
+        raise _Unknown
 
     def statement(self, node: ast.AST) -> None:
         for kinds, what in _REFUSED.items():

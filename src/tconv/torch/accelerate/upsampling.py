@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from tconv.geometry.normalize import Sides
 from tconv.torch.accelerate.activations import Call
+from tconv.torch.accelerate.functions import CalledLayer
 
 __all__ = ["CONVOLUTIONS", "conv_padding", "factor_of", "is_upsampling", "why_not_merged"]
 
@@ -76,6 +77,8 @@ def why_not_merged(part: Any) -> str | None:
 
 def label(part: Any) -> str:
     """The name of a part in the table."""
+    if isinstance(part, CalledLayer):
+        return f"{part.function.__name__}()"
     return f"{part.name}()" if isinstance(part, Call) else type(part).__name__
 
 
