@@ -85,8 +85,8 @@ SEEN: list[tuple[type[nn.Module], str, str]] = [
     (
         Function,
         "conv_transpose2d",
-        "its weight is computed, or the forward is not straight; tconv.torch.conv_transpose2d in its place would "
-        "compute the same",
+        "its weight is computed, or the forward is not straight; tconv.torch.conv_transpose2d in its "
+        "place would compute the same",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""accelerate: what an example has shown to follow is fused, and undone by itself where a call goes another way."""
+"""accelerate: what an example has shown to follow is fused, and undone where a call goes another way."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Ways(nn.Module):
 
     def usual(self, x: Tensor, y: Tensor) -> Any:
         assert y.shape == (x.shape[0], 6, 2 * x.shape[2], 2 * x.shape[3])
-        assert y.dim() == 4 and y.is_floating_point() and y.stride(3) in (1, 6) and len(y) == len(x)
+        assert (y.dim(), len(y), y.stride(3) in (1, 6)) == (4, len(x), True)
         return self.act(self.bn(y))
 
     def returned(self, x: Tensor, y: Tensor) -> Any:
@@ -235,7 +235,10 @@ def test_nothing_pending_leaves_the_model(twins: tuple[Any, Any]) -> None:
         assert "tensor(" in repr(inner)
 
 
-@pytest.mark.parametrize("change", ["slope", "norm", "training", "hook", "hook on the layer", "weights", "load"])
+CHANGES = ["slope", "norm", "training", "hook", "hook on the layer", "weights", "load"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_changes_after_the_example(twins: tuple[Any, Any], change: str) -> None:
     model, twin = twins
     accelerate(model, X, report=False, seconds=0)

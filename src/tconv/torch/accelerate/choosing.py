@@ -81,7 +81,9 @@ def _level(row: Row, inputs: Sequence[Tensor], seconds: float, budget: Budget) -
         row.note(row.why, "not reached by the example, so not timed")
         return most
     times = in_turns(
-        [(partial(row.set, level), partial(row.run, inputs)) for level in row.levels], seconds, clock=budget.clock
+        [(partial(row.set, level), partial(row.run, inputs)) for level in row.levels],
+        seconds,
+        clock=budget.clock,
     )
     of = dict(zip(row.levels, times, strict=True))
     known: dict[int, float] = {}

@@ -47,7 +47,7 @@ def extended(chain: Chain, line: Line) -> tuple[Following | None, list[Any], str
 
 
 def _fits(step: Step, has: dict[str, Any]) -> bool:
-    """Whether a chain that has these steps can compute one more: one of each, a BatchNorm before an activation."""
+    """Whether a chain with these steps can compute one more: one of each, an activation after a BatchNorm."""
     return has[step.kind] is None and not (step.kind == "norm" and has["activation"] is not None)
 
 
@@ -65,4 +65,6 @@ class _Cut:
 
     def __call__(self, x: Tensor) -> Tensor:
         sizes = x.shape[2:]
-        return x[(..., *(slice(lo, size - hi) for (lo, hi), size in zip(self.cut, sizes, strict=True)))]
+        index: Any = (..., *(slice(lo, size - hi) for (lo, hi), size in zip(self.cut, sizes, strict=True)))
+        part: Tensor = x[index]
+        return part

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import fx, nn
 
 from tconv.torch.accelerate import trace_safety
-from tconv.torch.accelerate.activations import Call, spelled
+from tconv.torch.accelerate.activations import spelled
 from tconv.torch.accelerate.chains import NORMS, Chain
 from tconv.torch.accelerate.functions import CalledLayer
 from tconv.torch.accelerate.opening import containers, is_idle, leaves, members
@@ -37,7 +37,11 @@ class Segment(NamedTuple):
 
 def starts(part: Any) -> bool:
     """Whether a segment may begin with `part`."""
-    return is_upsampling(part) or isinstance(part, CalledLayer) or (isinstance(part, nn.Module) and is_layer(part))
+    return (
+        is_upsampling(part)
+        or isinstance(part, CalledLayer)
+        or (isinstance(part, nn.Module) and is_layer(part))
+    )
 
 
 class InLine(NamedTuple):
@@ -91,7 +95,9 @@ def traced(module: nn.Module) -> Traced | str:
     found = graph_of(module)
     if isinstance(found, str):
         return found
-    called = [module.get_submodule(str(node.target)) for node in found.graph.nodes if node.op == "call_module"]
+    called = [
+        module.get_submodule(str(node.target)) for node in found.graph.nodes if node.op == "call_module"
+    ]
     opened = [each for one in dict.fromkeys(called) for each in containers(one) if _is_worth(one)]
     if opened:
         wider = graph_of(module, opened)

@@ -30,7 +30,9 @@ class CalledLayer:
     _forward_pre_hooks: ClassVar[dict[int, Any]] = {}
     _forward_hooks = _backward_hooks = _backward_pre_hooks = _forward_pre_hooks
 
-    def __init__(self, function: Any, holders: dict[str, tuple[nn.Module, str]], options: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Any, holders: dict[str, tuple[nn.Module, str]], options: dict[str, Any]
+    ) -> None:
         """`holders`: the module and the attribute of "weight" and "bias"."""
         self.function, self._holders, self._options = function, holders, options
         self._axes = FUNCTIONS[function]

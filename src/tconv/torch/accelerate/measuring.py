@@ -60,7 +60,9 @@ def calls_of(
         raise TconvError(
             f"examples is a {type(examples).__name__}; a list of tensors, tuples or dicts would fit"
         )
-    found = [(args, kwargs)] if kwargs or len(args) > 1 else [_call(each) for each in args if each is not None]
+    found = (
+        [(args, kwargs)] if kwargs or len(args) > 1 else [_call(each) for each in args if each is not None]
+    )
     return [*found, *([] if example is None else [_call(example)]), *map(_call, examples)]
 
 
@@ -93,7 +95,7 @@ class Example:
 
     def _answers(self, run: Callable[[], Any]) -> list[Tensor]:
         try:
-            found = list(_tensors(run(), set()))
+            found = list(tensors_of(run(), set()))
         except Exception as error:
             told = (str(error).strip().splitlines() or [""])[0][:120]
             raise TconvError(
@@ -119,6 +121,7 @@ class Example:
     ) -> tuple[list[Tensor], dict[Any, list[Tensor]], Watch]:
         """`answers`, the inputs of each layer with different shapes, and what followed it, from one run."""
         seen: dict[Any, list[Tensor]] = {}
+
         def note(layer: Any, x: Tensor) -> None:
             known = seen.setdefault(layer, [])
             if all(x.shape != other.shape for other in known) and len(known) < len(self._calls):
@@ -148,14 +151,14 @@ class Example:
             yield
 
 
-def _tensors(value: Any, within: set[int]) -> Iterator[Tensor]:
+def tensors_of(value: Any, within: set[int]) -> Iterator[Tensor]:
     """The tensors in an output, also in mappings and dataclasses that PyTorch does not know."""
     for leaf in pytree.tree_leaves(value):
         if isinstance(leaf, Tensor):
             yield leaf
         elif id(leaf) not in within and (isinstance(leaf, Mapping) or is_dataclass(leaf)):
             each = leaf.values() if isinstance(leaf, Mapping) else vars(leaf).values()
-            yield from _tensors(list(each), {*within, id(leaf)})
+            yield from tensors_of(list(each), {*within, id(leaf)})
 
 
 @contextmanager

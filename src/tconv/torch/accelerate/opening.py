@@ -1,4 +1,4 @@
-"""Containers that can be looked through: what they hold runs one after the other, and nothing else happens."""
+"""Containers that can be looked through: what they hold runs one after the other, and nothing else runs."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ class Opened:
         return (
             not any(GLOBAL_HOOKS if self.containers else ())
             and all(
-                list(each._modules.items()) == members and not hooked(each) for each, members in self.containers
+                list(each._modules.items()) == members and not hooked(each)
+                for each, members in self.containers
             )
             and all(reading.holds() for reading in self._readings)
         )

@@ -1,11 +1,11 @@
 """A layer's output that is not computed: what the program makes of it has been computed instead.
 
-On an example, `watching` sees which steps follow a layer: a BatchNorm, an activation, a slice. From then on a call
-computes the layer and these steps at once, and returns a `Pending` in place of the layer's output. It has its
-shape, strides and dtype. Each expected step, called with what was expected, takes it one step further, and
-the last one receives the tensor that is there already. Anything else that reads it makes it compute itself,
-from the same input and the same packed weights: it is then the layer's output. So the program may take any way,
-in any call; the expected one is fast.
+On an example, `watching` sees which steps follow a layer: a BatchNorm, an activation, a slice. From then on
+a call computes the layer and these steps at once, and returns a `Pending` in place of the layer's output. It
+has its shape, strides and dtype. Each expected step, called with what was expected, takes it one step
+further, and the last one receives the tensor that is there already. Anything else that reads it makes it
+compute itself, from the same input and the same packed weights: it is then the layer's output. So the program
+may take any way, in any call; the expected one is fast.
 
 The input is kept as a copy that PyTorch makes only if somebody writes to it (copy on write), the weights are
 packed. Nothing that happens between the call and a use changes what a use gives.
@@ -48,7 +48,7 @@ class Pending(Tensor):
     @staticmethod
     def of(origin: Origin, shape: Any, strides: Any, dtype: torch.dtype, taken: Any = ()) -> Pending:
         """One of this shape, strides and dtype."""
-        result: Pending = Tensor._make_wrapper_subclass(Pending, shape, strides=strides, dtype=dtype)  # type: ignore[attr-defined]
+        result: Pending = Tensor._make_wrapper_subclass(Pending, shape, strides=strides, dtype=dtype)
         result._origin, result._taken = origin, taken
         result._value = result._cut = result._parent = None
         return result
@@ -96,7 +96,13 @@ class Pending(Tensor):
         at = len(self._taken)
         expected = steps[at]
         key = expected.key
-        found = read(self, func, args, kwargs, lambda mean: key if expected.kind == "norm" and key.running_mean is mean else None)
+        found = read(
+            self,
+            func,
+            args,
+            kwargs,
+            lambda mean: key if expected.kind == "norm" and key.running_mean is mean else None,
+        )
         if found != expected or self._cut is not None:
             return None
         if self._parent is not None and self._parent._value is not None:  # and may have been written to
@@ -125,7 +131,7 @@ class Pending(Tensor):
         return origin.expected
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         """An operator that code outside Python calls, on the values."""
@@ -144,7 +150,7 @@ def settled(output: Any) -> Any:
 
 
 class Following:
-    """The steps after a layer, or after a chain that begins with it, which later calls are expected to take."""
+    """The steps after a layer, or after a chain that begins with it, which later calls should take."""
 
     def __init__(self, whole: Any, steps: Sequence[Step]) -> None:
         """`whole` is the chain that computes them, too."""

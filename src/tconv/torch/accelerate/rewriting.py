@@ -169,8 +169,10 @@ class InGraph(Rewriting):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The forward's output, unless a value that the trace has read has changed."""
-        if not self._opened.holds() or not all(reading.holds() for reading in self._readings) or any(
-            owner._modules.get(name) is not member for owner, name, member in self._members
+        if (
+            not self._opened.holds()
+            or not all(reading.holds() for reading in self._readings)
+            or any(owner._modules.get(name) is not member for owner, name, member in self._members)
         ):
             return None
         return self._traced(self.module, *args, **kwargs)

@@ -13,15 +13,15 @@ from tconv.models.module import places
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.calls import UPSAMPLING, called
 from tconv.torch.accelerate.chains import NORMS, Chain
-from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, starts, traced
 from tconv.torch.accelerate.extending import DONE, extended
+from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, starts, traced
 from tconv.torch.accelerate.functions import CalledLayer
 from tconv.torch.accelerate.opening import leaves
 from tconv.torch.accelerate.pending import Following
 from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
 from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, replaced, why_not
+from tconv.torch.accelerate.upsampling import CONVOLUTIONS, described, is_upsampling, label
 from tconv.torch.accelerate.watching import Line
-from tconv.torch.accelerate.upsampling import CONVOLUTIONS, is_upsampling, label
 
 __all__ = ["Row", "find"]
 
@@ -121,23 +121,6 @@ class Row:
             self.following.active = level == 2
 
 
-def _what(layer: Any) -> str:
-    """A layer in the spelling of problems."""
-    told = [label(layer).removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
-    for letter, values, usual in (
-        ("k", layer.kernel_size, None),
-        ("s", layer.stride, 1),
-        ("p", layer.padding, 0),
-        ("o", layer.output_padding, 0),
-        ("d", layer.dilation, 1),
-    ):
-        if isinstance(values, str):
-            told.append(f"{letter}={values}")
-        elif set(values) != {usual}:
-            told.append(letter + "x".join(map(str, values if len(set(values)) > 1 else values[:1])))
-    return " ".join([*told, *([f"g{layer.groups}"] if layer.groups > 1 else [])])
-
-
 def find(model: nn.Module) -> tuple[list[Row], list[Rewriting]]:
     """The rows of a table, and the forwards of modules that hold several parts; nothing is changed."""
     return _Search(model).rows_and_rewritings()
@@ -153,7 +136,7 @@ class _Search:
         self.placed: set[Any] = set()  #: layers and upsamplings that start a segment
         self.traced: set[nn.Module] = set()
         self.taken: set[tuple[nn.Module, Any]] = set()  #: modules whose forwards have rows for their calls
-        self.crossed: set[tuple[nn.Module, Any]] = set()  #: containers, and layers of them in chains that leave them
+        self.crossed: set[tuple[nn.Module, Any]] = set()  #: containers, and layers whose chains leave them
         self.unknown: dict[nn.Module, str] = {}  #: why nothing is known of a layer from a module's forward
 
     def name(self, module: nn.Module) -> str:
@@ -177,7 +160,7 @@ class _Search:
         return sorted(rows, key=lambda row: places.get(row.layer, len(places))), rewritings
 
     def layer(self, module: Any) -> Row:
-        row = Row(self.name(module), _what(module))
+        row = Row(self.name(module), described(module))
         refused = why_not(module)
         if refused:
             row.note(row.why, refused)
@@ -199,7 +182,7 @@ class _Search:
             found = {
                 at: chain
                 for at, each in line.chains.items()
-                if (module, each[0].parts[0]) not in self.crossed and (chain := self.chain(module, *each))
+                if not self.is_crossed(module, each[0]) and (chain := self.chain(module, *each))
             }
             return [InSequence(module, line, found)] if found else []
         if not self.holds_parts(module):
@@ -211,12 +194,21 @@ class _Search:
         self.unknown[module] = f"{type(module).__name__}.forward does not call it"
         self.traced.add(module)
         self.crossed |= {(inner, leaf) for inner in graph.opened for leaf, _ in leaves(inner) if starts(leaf)}
-        for line in graph.lines:
-            first = line.parts[0]
+        for segment in graph.lines:
+            first = segment.parts[0]
             if isinstance(first, Call | CalledLayer):
                 self.taken.add((module, first.function if isinstance(first, CalledLayer) else None))
-        lines = [(line, chain) for line in graph.lines if (chain := self.chain(module, line, *chain_of(line)))]
+        lines = [
+            (line, chain)
+            for line in graph.lines
+            if not self.is_crossed(module, line) and (chain := self.chain(module, line, *chain_of(line)))
+        ]
         return [InGraph(module, graph, lines)] if lines else []
+
+    def is_crossed(self, module: nn.Module, line: Segment) -> bool:
+        """Whether a chain of a module around this one computes the segment."""
+        first = line.parts[0]
+        return isinstance(first, nn.Module) and (module, first) in self.crossed
 
     def calls(self, module: nn.Module) -> None:
         """A row for a function that a forward calls, which stays as it is; one for all modules of a class."""
@@ -225,8 +217,8 @@ class _Search:
                 if (module, getattr(functional, function)) in self.taken:
                     continue
                 why = (
-                    f"its weight is computed, or the forward is not straight; tconv.torch.{function} in its place"
-                    " would compute the same"
+                    "its weight is computed, or the forward is not straight; "
+                    f"tconv.torch.{function} in its place would compute the same"
                 )
             elif (module, None) in self.taken:
                 continue
@@ -260,7 +252,7 @@ class _Search:
         if isinstance(first, Call | CalledLayer):
             key = line.nodes[0]
             inside = "" if where is self.model else f"{self.name(where)}."
-            what = _what(first) if isinstance(first, CalledLayer) else f"{label(first)} (nearest)"
+            what = described(first) if isinstance(first, CalledLayer) else f"{label(first)} (nearest)"
             self.rows[key] = Row(f"{inside}{line.nodes[0].name}", what)
         elif chain is not None and chain.factor is not None:  # one upsampling may serve many convolutions
             key = first, chain.layer
@@ -281,7 +273,7 @@ class _Search:
             row.note(row.done, "computed by tconv")
         if chain.factor is not None:
             times = "x".join(map(str, chain.factor if len(set(chain.factor)) > 1 else chain.factor[:1]))
-            row.what = f"nearest x{times}, {_what(chain.layer)}"
+            row.what = f"nearest x{times}, {described(chain.layer)}"
             row.name = f"{row.name} + {self.name(chain.layer)}"
             row.note(row.done, "merged into one layer")
         if chain.norm is not None:

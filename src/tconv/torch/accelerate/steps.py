@@ -1,6 +1,6 @@
 """What may follow a layer and become part of it, as calls of PyTorch's functions: one reading for both uses.
 
-`watching` reads the calls of a run to see what follows, `pending` those of later runs to see if it is the same.
+`watching` reads the calls of a run to see what follows, `pending` those of later runs to see if it is that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from tconv.torch.accelerate.activations import Call, spelled
@@ -26,19 +26,20 @@ class Step(NamedTuple):
 
 
 _PROPERTIES = (
-    "shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_nested", "is_quantized", "is_sparse", "is_cpu",
-    "is_meta", "is_leaf", "grad_fn", "requires_grad", "itemsize", "nbytes", "is_mkldnn", "is_mps", "is_xpu",
+    "shape", "dtype", "device", "ndim", "layout", "is_cuda", "is_nested", "is_quantized", "is_sparse",
+    "is_cpu", "is_meta", "is_leaf", "grad_fn", "requires_grad", "itemsize", "nbytes", "is_mkldnn", "is_mps",
+    "is_xpu",
 )  # fmt: skip
 _METHODS = (
-    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_contiguous", "is_floating_point", "is_complex",
-    "storage_offset", "element_size", "get_device", "is_inference", "is_signed", "__len__", "type",
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "is_contiguous", "is_floating_point",
+    "is_complex", "storage_offset", "element_size", "get_device", "is_inference", "is_signed", "__len__",
 )  # fmt: skip
 
 #: What tells about a tensor without its numbers.
 FREE = frozenset(
     (
         *(getattr(Tensor, name).__get__ for name in _PROPERTIES),
-        *(getattr(Tensor, name) for name in _METHODS if name != "type"),
+        *(getattr(Tensor, name) for name in _METHODS),
         torch.is_floating_point,
         torch.is_complex,
         torch.numel,
@@ -106,9 +107,7 @@ def read(
     return Step("activation", activation, f"{getattr(func, '__name__', func)}()")
 
 
-def _norm(
-    args: Sequence[Any], kwargs: Mapping[str, Any], norm_of: Callable[[Any], Any]
-) -> Step | None:
+def _norm(args: Sequence[Any], kwargs: Mapping[str, Any], norm_of: Callable[[Any], Any]) -> Step | None:
     given = {
         "weight": None, "bias": None, "training": False, "momentum": 0.1, "eps": 1e-5,
         **dict(zip(_NORM, args[1:], strict=False)), **kwargs,

@@ -43,9 +43,11 @@ def _kind(cls: type[Any]) -> type[nn.Module]:
 def replaced(module: nn.Module) -> str | None:
     """Why this module's forward is a replaced one, or None; the class's own from a pickle is not."""
     found = vars(module).get("forward")
+    if vars(module).get(KEY):
+        return "accelerated already"
     if found is None or getattr(found, "__func__", None) is type(module).forward:
         return None
-    return "accelerated already" if vars(module).get(KEY) else "its forward has been replaced"
+    return "its forward has been replaced"
 
 
 def has_own_forward(cls: type[Any]) -> bool:
@@ -89,7 +91,9 @@ def _of_parametrize(cls: type[Any]) -> bool:
 def _derived(cls: Any) -> type[Any]:
     """A version of the user's subclass that computes with tconv."""
     lazy = issubclass(cls, LazyModuleMixin)
-    made: Any = type(cls.__name__, (cls,) if lazy else (cls, _packing(_kind(cls))), {})
+    kind: Any = _kind(cls)
+    ours = _packing(kind) if has_own_forward(cls) else LAYERS[kind]
+    made: Any = type(cls.__name__, (cls,) if lazy else (cls, ours), {})
     if lazy:
         made.cls_to_become = ours_of(cls.cls_to_become)
     # pickle and copy find classes by name, and this name is that of the user's class.

@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import ast
 import inspect
-import operator
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from tconv.torch.accelerate.conditions import Unknown, evaluated, is_constant
 
 __all__ = ["Reading", "read"]
 
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
-_CONSTANTS = (bool, int, float, str, tuple, type(None), torch.dtype)
 _BUILTINS = frozenset(("enumerate", "float", "int", "len", "list", "range", "reversed", "tuple", "zip"))
 _REFUSED: dict[tuple[type[ast.AST], ...], str] = {
     (ast.With,): "a with block",
@@ -87,15 +86,9 @@ def read(module: nn.Module) -> Reading | str:
     return found
 
 
-def _constant(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_constant, value))
-    return isinstance(value, _CONSTANTS)
-
-
 def _same(now: Any, then: Any) -> bool:
     """Whether it is the same object, or a constant of the same type and value."""
-    return now is then or (type(now) is type(then) and _constant(then) and bool(now == then))
+    return now is then or (type(now) is type(then) and is_constant(then) and bool(now == then))
 
 
 def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], bound: bool) -> None:
@@ -119,16 +112,6 @@ def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], 
     if tree.args.vararg or tree.args.kwarg:
         raise _No(f"{function.__qualname__} takes any number of arguments")
     _Body(module, function, tree, found, seen, bound).check()
-
-
-class _Unknown(Exception):
-    """A condition that is not evaluated."""
-
-
-_COMPARED: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
 
 
 class _Body:
@@ -164,53 +147,18 @@ class _Body:
             self.reference(owner)
 
     def live(self, node: ast.AST) -> Iterator[ast.AST]:
-        """The node and what is inside it, without the arms of branches that are not taken as long as this holds."""
+        """The node and what is inside it, without arms that are not taken as long as the reading holds."""
         yield node
         children: list[ast.AST] = list(ast.iter_child_nodes(node))
         if isinstance(node, ast.If | ast.IfExp) and self.settled(node.test):
             try:
-                taken = node.body if self.evaluated(node.test) else node.orelse
-            except _Unknown:
+                taken = node.body if evaluated(node.test, self.module, self.itself) else node.orelse
+            except Unknown:
                 pass
             else:
                 children = [node.test, *(taken if isinstance(taken, list) else [taken])]
         for child in children:
             yield from self.live(child)
-
-    def evaluated(self, test: ast.expr) -> Any:
-        """The value of a settled condition: of constants, numbers of the module, and `is None`.
-
-        What it reads is recorded by `reference`, as everywhere else.
-        """
-        if isinstance(test, ast.Constant):
-            return test.value
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            return not self.evaluated(test.operand)
-        if isinstance(test, ast.BoolOp):
-            each = [bool(self.evaluated(value)) for value in test.values]
-            return all(each) if isinstance(test.op, ast.And) else any(each)
-        if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            compare = _COMPARED.get(type(test.ops[0]))
-            right = test.comparators[0]
-            if isinstance(test.ops[0], ast.Is | ast.IsNot) and ast.unparse(right) == "None":
-                return (self.looked_up(test.left) is None) == isinstance(test.ops[0], ast.Is)
-            if compare is not None:
-                return compare(self.evaluated(test.left), self.evaluated(right))
-        value = self.looked_up(test)
-        if not _constant(value):
-            raise _Unknown
-        return value
-
-    def looked_up(self, node: ast.expr) -> Any:
-        """The object of an attribute of the module."""
-        if isinstance(node, ast.Name) and node.id == self.itself:
-            return self.module
-        if isinstance(node, ast.Attribute):
-            holder = self.looked_up(node.value)
-            if isinstance(getattr(type(holder), node.attr, None), property):
-                raise _Unknown  # it may compute anything
-            return getattr(holder, node.attr, None)
-        raise _Unknown
 
     def statement(self, node: ast.AST) -> None:
         for kinds, what in _REFUSED.items():
@@ -272,14 +220,14 @@ class _Body:
             if isinstance(value, Tensor):
                 raise self.no(node, f"a tensor, {at.id}, that is not a buffer")
             self.found.globals.append((names, at.id, value))
-            if not _constant(value):
+            if not is_constant(value):
                 self.follow(node, value, parts, self.found.outside)
 
     def follow(self, node: ast.AST, value: Any, parts: list[str], noted: list[tuple[Any, str, Any]]) -> None:
         """Follow `parts` from `value`; what may change until the next call is recorded."""
         for left, part in enumerate(parts, 1 - len(parts)):
             holder, value = value, getattr(value, part, None)
-            if _constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
+            if is_constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
                 noted.append((holder, part, value))
             if isinstance(value, _CONTAINERS):  # a trace has unrolled loops over them
                 inner = (each for each in value.modules() if isinstance(each, _CONTAINERS))
@@ -288,7 +236,7 @@ class _Body:
                 if part in vars(holder):  # neither parameter nor buffer: a trace makes it a constant
                     raise self.no(node, f"a tensor, {part}, that is not a buffer")
                 return
-            if _constant(value):
+            if is_constant(value):
                 return
             if isinstance(holder, _CONTAINERS) and callable(value):
                 return  # .items() and the like
@@ -296,7 +244,7 @@ class _Body:
             _function(self.module, value.__func__, self.found, self.seen, bound=True)
         elif isinstance(value, FunctionType) and not _of_torch(value):
             _function(self.module, value, self.found, self.seen, bound=False)
-        elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or _constant(value)):
+        elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or is_constant(value)):
             raise self.no(node, f"{'.'.join(parts) or type(value).__name__} in it")
 
 

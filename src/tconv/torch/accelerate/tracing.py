@@ -60,7 +60,9 @@ def graph_of(module: nn.Module, opened: Container[nn.Module] = ()) -> Graph | st
     try:
         readings = [trace_safety.read(module)]
         inner = [each for each in module.modules() if each in opened and each is not module]
-        readings += [trace_safety.read(each) for each in inner if type(each).forward is not nn.Sequential.forward]
+        readings += [
+            trace_safety.read(each) for each in inner if type(each).forward is not nn.Sequential.forward
+        ]
         for reading in readings:
             if isinstance(reading, str):
                 return reading
@@ -89,5 +91,3 @@ def part_of(module: nn.Module, node: fx.Node) -> Any:
     if node.op in ("call_function", "call_method"):
         return Call(node.target, tuple(node.args[1:]), dict(node.kwargs))
     return None
-
-

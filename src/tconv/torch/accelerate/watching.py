@@ -1,4 +1,4 @@
-"""What a run of a model makes of its layers' outputs: which functions read them, and whether anything keeps them."""
+"""What a run of a model makes of its layers' outputs: which functions read them, and what keeps them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 from tconv.models.module import places
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.functions import FUNCTIONS, CalledLayer
-from tconv.torch.accelerate.swapping import has_own_forward, is_layer
 from tconv.torch.accelerate.steps import FREE, Step, is_in_place, is_unchanged, read
+from tconv.torch.accelerate.swapping import has_own_forward, is_layer
 
 __all__ = ["Line", "Watch"]
 
@@ -124,7 +124,7 @@ class Watch(TorchFunctionMode):
             seen.read_by.append(self._name(seen, func))
         if step is not None and first is not None and isinstance(made, Tensor):
             if is_in_place(func, args, kwargs) or step.kind == "crop":
-                # The same memory as another object, whose uses count separately, and which keeps no other alive.
+                # The same memory as another object: its uses count separately, and it keeps no other alive.
                 made = made.detach()
             first.step, first.next = step, _Seen(made, tuple(self._around))
             if layer not in self._layers or layer not in first.around:
@@ -141,14 +141,14 @@ class Watch(TorchFunctionMode):
         return _OPERATORS.get(name, f"{name}()")
 
     def settle(self) -> None:
-        """Take down what a run has shown, while its output exists: whatever is alive now is returned or kept."""
+        """Note what a run has shown, while its output exists: whatever is alive now is returned or kept."""
         for layer, calls in self._calls.items():
             self._lines.setdefault(layer, []).extend(map(_line, calls))
         self._calls.clear()
         self._known.clear()
 
     def follows(self, layer: Any) -> Line | None:
-        """The steps that follow every call of a layer, and why there are no more; None if it was not called."""
+        """The steps that follow every call of a layer, and why no more; None if it was not called."""
         lines = self._lines.get(layer)
         if lines is None:
             return None
@@ -165,7 +165,8 @@ class Watch(TorchFunctionMode):
 
 
 def _is_call_of(layer: CalledLayer, func: Any, args: Sequence[Any]) -> bool:
-    return func is layer.function and len(args) > 1 and args[1] is layer.weight and isinstance(args[0], Tensor)
+    same = func is layer.function and len(args) > 1 and args[1] is layer.weight
+    return same and isinstance(args[0], Tensor)
 
 
 #: What is written as an operator.
