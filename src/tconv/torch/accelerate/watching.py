@@ -188,6 +188,8 @@ def _follows(name: str) -> str:
 def _line(seen: _Seen) -> Line:
     steps: list[tuple[Step, Any]] = []
     while True:
+        if seen.uses > 1 and len(set(seen.read_by)) == 1 and seen.read_by[0].isidentifier():
+            return steps, _follows(seen.read_by[0])  # one module, which reads it several times
         if seen.uses > 1:
             several = ", ".join(dict.fromkeys(seen.read_by))
             return steps, (
