@@ -163,3 +163,10 @@ def test_cache_sizes_scale_what_depends_on_them() -> None:
     half = costs.caches_of(record, lambda level: {2: 1 << 20, 3: 0}[level])
     assert half.panels == tuple(panel // 2 for panel in record.caches.panels)
     assert half.far == record.caches.far
+
+
+@NO_TORCH
+def test_clients_need_none_of_their_packages_to_start() -> None:
+    made = run("clients", "no such model", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["models"] == []
