@@ -162,3 +162,10 @@ def test_measured_costs_are_printed_as_source() -> None:
     text = f"Record({', '.join(costs.differing(made, usual))})"
     assert text == "Record(ports=Ports(load=3), reference=9.25)"
     assert eval(text, {**vars(sys.modules["tconv.planning.records"])}) == made
+
+
+@NO_TORCH
+def test_clients_need_none_of_their_packages_to_start() -> None:
+    made = run("clients", "no such model", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["models"] == []

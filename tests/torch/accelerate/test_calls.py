@@ -67,7 +67,7 @@ class Function(nn.Module):
         self.weight = nn.Parameter(torch.ones(3, 3, 2, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, stride=2)
+        return F.conv_transpose2d(x, self.weight * 2, stride=2)
 
 
 ONE_WAY = "of which a trace shows one way"
@@ -85,7 +85,8 @@ SEEN: list[tuple[type[nn.Module], str, str]] = [
     (
         Function,
         "conv_transpose2d",
-        "it is a function, not a layer; tconv.torch.conv_transpose2d would compute the same",
+        "its weight is computed, or the forward is not straight; tconv.torch.conv_transpose2d in its "
+        "place would compute the same",
     ),
 ]
 

@@ -12,7 +12,7 @@ layer  what                          done
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -22,7 +22,7 @@ from tconv.documents import terminal
 from tconv.errors import TconvError
 from tconv.geometry.normalize import flag
 from tconv.torch.accelerate.choosing import measured
-from tconv.torch.accelerate.measuring import SECONDS, Budget, Example
+from tconv.torch.accelerate.measuring import SECONDS, Budget, Example, calls_of
 from tconv.torch.accelerate.rows import find
 from tconv.torch.accelerate.table import Accelerated
 
@@ -30,7 +30,13 @@ __all__ = ["Accelerated", "accelerate"]
 
 
 def accelerate(
-    model: nn.Module, example: Any = None, report: bool = True, *, seconds: float = SECONDS
+    model: nn.Module,
+    *args: Any,
+    example: Any = None,
+    examples: Iterable[Any] = (),
+    report: bool = True,
+    seconds: float = SECONDS,
+    **kwargs: Any,
 ) -> Accelerated:
     """Let tconv compute a model's transposed convolutions, and what belongs to them, in place.
 
@@ -49,8 +55,15 @@ def accelerate(
 
     Args:
         model: any module; it is changed in place.
-        example: a tensor, a tuple of arguments or a dict of keywords for the model. With it, outputs are
-            compared, layers and the whole model are timed, and what is slower is undone.
+        args: arguments of the model, as in a call of it; a tuple or dict alone stands for arguments or
+            keywords. With them, what follows each layer is seen in any forward, outputs are compared, layers
+            and the whole model are timed, and what is slower is undone.
+        kwargs: keywords of the model. Those that are called like one of these options go into a dict, or into
+            a tuple of arguments and a dict.
+        example: the same as one object: a tensor, a tuple of arguments, a dict of keywords, or a tuple of
+            both, ((x, y), {"mask": m}).
+        examples: several such objects, of other shapes or keywords; outputs of all are compared, and times
+            are for all of them.
         report: print the table, and on a terminal show a bar while the example is timed.
         seconds: for timing. The example is run twice in any case. Where the time does not suffice, or the
             machine is too noisy to tell, the cost model decides; with 0 nothing is timed. The table says
@@ -79,11 +92,12 @@ def accelerate(
         raise TconvError(f"model is a {type(model).__name__}; a torch.nn.Module would fit")
     budget = Budget(seconds)
     flag("report", report)
-    if example is None:
+    calls = calls_of(args, kwargs, example, examples)
+    if calls:
+        done = measured(Example(model, calls), budget, report)
+    else:
         done = Accelerated(model, *find(model))
         done.do()
-    else:
-        done = measured(Example(model, example), budget, report)
     if any("_orig_mod" in module._modules for module in model.modules()):
         done.notes.append("compiled parts run one by one: Inductor fuses them")
     done.notes += _notes(model, bool(done.rows))

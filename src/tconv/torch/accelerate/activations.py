@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tconv.planning import Activation
 
-__all__ = ["Call", "spelled"]
+__all__ = ["Call", "Fixed", "spelled"]
 
 
 class Call(NamedTuple):
@@ -31,6 +31,12 @@ class Call(NamedTuple):
     def name(self) -> str:
         """The name in the table."""
         return self.target if isinstance(self.target, str) else self.target.__name__
+
+
+class Fixed(NamedTuple):
+    """An activation that was read already."""
+
+    value: Activation
 
 
 #: Exact types; read at each use, since a slope may be changed.
@@ -82,6 +88,8 @@ def spelled(part: Any) -> Activation:
     >>> spelled(nn.LeakyReLU(0.2)), spelled(nn.GELU()), spelled(Call(torch.relu, (), {}))
     (('leaky_relu', 0.2), None, 'relu')
     """
+    if isinstance(part, Fixed):
+        return part.value
     if isinstance(part, Call):
         read = _CALLS.get(part.target)
         try:

@@ -12,25 +12,28 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as modules
 from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv.planning import Activation, Plan
 from tconv.torch import functional
 from tconv.torch.accelerate.activations import spelled
-from tconv.torch.accelerate.packed import Packed, is_plain, sources
+from tconv.torch.accelerate.functions import CalledLayer
+from tconv.torch.accelerate.opening import GLOBAL_HOOKS, hooked, is_idle
+from tconv.torch.accelerate.packed import Job, Packed, computed, is_plain, sources
+from tconv.torch.accelerate.pending import Following
 from tconv.torch.call_cache import channels_last
 from tconv.torch.fast_path import plain, recorded, transformed
 
 __all__ = ["NORMS", "Chain"]
 
-#: With the number of axes of each.
-NORMS: dict[type[nn.Module], int] = {nn.BatchNorm1d: 1, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}
+#: With the numbers of axes that each takes.
+NORMS: dict[type[nn.Module], tuple[int, ...]] = {
+    nn.BatchNorm1d: (1,),
+    nn.BatchNorm2d: (2,),
+    nn.BatchNorm3d: (3,),
+    nn.SyncBatchNorm: (1, 2, 3),
+}
 
-_GLOBAL_HOOKS = tuple(
-    getattr(modules, f"_global_{name}")
-    for name in ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks")
-)
 _DTYPES = (torch.float32, torch.float64, torch.float16)  #: that NumPy has, too
 _FUNCTIONS = functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d
 
@@ -45,14 +48,20 @@ class Chain:
         norm: Any = None,
         activation: Any = None,
         factor: tuple[int, ...] | None = None,
+        crop: tuple[tuple[int, int], ...] | None = None,
     ) -> None:
-        """`layer`, `norm` and `activation` are parts; `factor` is that of upsampling before a convolution."""
+        """`layer`, `norm` and `activation` are parts; `factor` is that of upsampling before a convolution.
+
+        `crop` is cut at both ends of each axis.
+        """
         self.parts, self.layer, self.norm, self.activation = tuple(parts), layer, norm, activation
-        self.factor = factor
+        self.factor, self.crop = factor, crop
+        self.following: Following | None = None  #: what an example has shown to follow
         self.active = True  #: if False, the parts are run
         self.axes = len(layer.kernel_size)
         #: The hooks of a single layer have already been called when its forward runs.
         self._watched = [part for part in parts if isinstance(part, nn.Module)] if len(parts) > 1 else []
+        self._idle = [part for part in parts if is_idle(part)]  #: as long as they are in evaluation
         self.packed = Packed()
 
     def __call__(self, x: Any) -> Any:
@@ -72,11 +81,13 @@ class Chain:
             or not plain(x, x, None)
             or x.dim() != self.axes + 2
             or any(map(_watched, self._watched))
-            or (self._watched and any(_GLOBAL_HOOKS))
+            or (self._watched and any(GLOBAL_HOOKS))
         ):
             return None
         if self.layer.training:
-            self.packed.clear()
+            self.clear()
+        if any(part.training for part in self._idle if not isinstance(part, nn.Identity)):
+            return None
         norm = self.norm
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
@@ -85,15 +96,31 @@ class Chain:
             return self._differentiable(x, activation)
         if self.layer.training or x.dtype not in _DTYPES or not x.numel() or transformed():
             return None
-        return self.packed.run(self, tensors, x, activation, channels_last(x))
+        last = channels_last(x)
+        if self.following is not None:
+            made = self.following.begin(self, x, last)
+            if made is not None:
+                return made
+        found = self.packed.ready(self, tensors, x, activation, last)
+        return None if found is None else computed(found, x)
+
+    def job(self, x: Tensor, last: bool) -> Job | None:
+        """The call for a plain `x`; None if weights cannot be packed."""
+        return self.packed.ready(self, sources(self.layer, self.norm), x, self._fused(), last)
+
+    def clear(self) -> None:
+        """Release the packed weights."""
+        self.packed.clear()
+        if self.following is not None:
+            self.following.whole.packed.clear()
 
     def plan_for(self, x: Tensor) -> Plan | None:
         """The plan by which `x` is computed in evaluation, with packed weights; None if the parts run."""
         if x.dtype not in _DTYPES or not x.numel() or not plain(x, x, None):
             return None
-        tensors = sources(self.layer, self.norm)
-        found = self.packed.ready(self, tensors, x, self._fused(), channels_last(x))
-        return None if found is None else found[0].plan
+        whole = self if self.following is None else self.following.whole
+        found = whole.job(x, channels_last(x))
+        return None if found is None else found.call.plan
 
     def _fused(self) -> Activation:
         """The activation in the epilogue."""
@@ -103,8 +130,9 @@ class Chain:
     def _differentiable(self, x: Tensor, activation: Activation) -> Tensor | None:
         """The layer with its activation fused, for autograd to record."""
         layer = self.layer
-        alone = self.norm is None and self.factor is None and self.activation is not None
-        if not alone or _hooks(layer) or not is_plain(layer):
+        fused = self.activation is not None or isinstance(layer, CalledLayer)
+        alone = self.norm is None and self.factor is None and fused
+        if not alone or hooked(layer) or not is_plain(layer):
             return None
         return _FUNCTIONS[self.axes - 1](
             x, layer.weight, layer.bias, layer.stride, layer.padding, layer.output_padding, layer.groups,
@@ -112,18 +140,9 @@ class Chain:
         )  # fmt: skip
 
 
-def _hooks(module: Any) -> bool:
-    return bool(
-        module._forward_pre_hooks
-        or module._forward_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-
-
 def _watched(module: Any) -> bool:
     """Whether calls of `module` are observed; a weight_norm that is a hook only uses weights."""
     before = module._forward_pre_hooks
     if before and all(type(hook) is WeightNorm for hook in before.values()):
         return bool(module._forward_hooks or module._backward_hooks or module._backward_pre_hooks)
-    return _hooks(module)
+    return hooked(module)

@@ -75,7 +75,7 @@ def check(
     done: Accelerated,
     levels: Sequence[int],
     expected: Sequence[Tensor],
-    inputs: Mapping[Any, Tensor],
+    inputs: Mapping[Any, Sequence[Tensor]],
 ) -> None:
     """Compare the accelerated model, which has these levels, with the outputs `expected`; note the result.
 
@@ -93,8 +93,8 @@ def check(
         rounded = example.answers()
     done.do(levels)
     for row, level in zip(done.rows, levels, strict=True):
-        if level and row.layer in inputs:
-            _check_row(row, level, inputs[row.layer])
+        for x in inputs.get(row.layer, []) if level else []:
+            _check_row(row, level, x)
     if off > most:
         done.apart = None
         done.notes.append("outputs: not compared, since two runs of the model itself differ")

@@ -36,7 +36,11 @@ def measured(example: Example, budget: Budget, bar: bool = False) -> Accelerated
             step("running")
             began = budget.left
             layers = [layer for row in done.rows if (layer := row.layer) is not None]
-            expected, inputs = example.answers_and_inputs(layers)
+            expected, inputs, watch = example.answers_and_inputs(layers)
+            for row in done.rows:
+                if row.layer is not None:
+                    row.follow(watch.follows(row.layer))
+            done.settle()
             once = began - budget.left
             try:
                 done.do()
@@ -45,7 +49,7 @@ def measured(example: Example, budget: Budget, bar: bool = False) -> Accelerated
                     step(row.name)
                     # Of what comparing leaves, a half is for the whole model.
                     spare = (budget.left - once) / 2 / (len(done.rows) - number)
-                    levels.append(_level(row, inputs.get(row.layer), spare, budget))
+                    levels.append(_level(row, inputs.get(row.layer, []), spare, budget))
                 done.do(levels)
                 step("comparing")
                 began = budget.left
@@ -68,21 +72,23 @@ def _unready(module: nn.Module) -> bool:
     return isinstance(module, LazyModuleMixin) and module.has_uninitialized_params()
 
 
-def _level(row: Row, x: Tensor | None, seconds: float, budget: Budget) -> int:
+def _level(row: Row, inputs: Sequence[Tensor], seconds: float, budget: Budget) -> int:
     """How far to go with a row: by timing, and where that does not tell, by estimate; with the reason."""
     *others, most = row.levels
     if not others:
         return most
-    if x is None:
+    if not inputs:
         row.note(row.why, "not reached by the example, so not timed")
         return most
     times = in_turns(
-        [(partial(row.set, level), partial(row.call, x)) for level in row.levels], seconds, clock=budget.clock
+        [(partial(row.set, level), partial(row.run, inputs)) for level in row.levels],
+        seconds,
+        clock=budget.clock,
     )
     of = dict(zip(row.levels, times, strict=True))
     known: dict[int, float] = {}
     if not times[0] or any(Paired(of[level], of[most]).verdict() == NOISY for level in others):
-        known = estimate.cycles(row, x)
+        known = estimate.cycles(row, inputs[0])
     chosen = most
     for level in reversed(others):
         verdict = Paired(of[level], of[chosen]).verdict()

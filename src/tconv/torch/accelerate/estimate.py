@@ -35,11 +35,12 @@ def cycles(row: Row, x: Tensor) -> dict[int, float]:
     if plan is None or row.chain is None:
         return {}
     chain = row.chain
+    whole = chain if chain.following is None else chain.following.whole
     numbers = prod(plan.geometry.output_shape)
-    apart = 2 * numbers * _MOVED * sum(part is not None for part in (chain.norm, chain.activation))
+    apart = 2 * numbers * _MOVED * sum(part is not None for part in (whole.norm, whole.activation))
     return {
         0: _theirs(row, chain, plan) + apart,
-        **({1: plan.cost + apart} if row.alone and row.chains else {}),
+        **({1: plan.cost + apart} if row.alone and len(row.levels) > 2 else {}),
         most: plan.cost,
     }
 

@@ -18,15 +18,16 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv import algebra
 from tconv.errors import TconvError
+from tconv.geometry.normalize import padding_pairs
 from tconv.ops.call_cache import moved_last
 from tconv.ops.execute import execute
 from tconv.ops.layer import Layer, prepare
 from tconv.planning import Activation
 from tconv.torch.accelerate.upsampling import conv_padding, factor_of, is_upsampling, why_not_merged
-from tconv.torch.call_cache import TensorCall, memory_format, tensor_call
+from tconv.torch.call_cache import TensorCall, tensor_call
 from tconv.torch.eager import empty
 
-__all__ = ["Packed", "is_plain", "sources"]
+__all__ = ["Job", "Packed", "computed", "is_plain", "of_norm", "sources", "versions"]
 
 #: Parametrisations that depend only on their tensors when the layer is not in training.
 _PURE = (
@@ -44,10 +45,13 @@ def sources(layer: Any, norm: Any = None) -> list[Tensor]:
     if "parametrizations" in layer._modules:
         kept = layer._modules["parametrizations"]
         found += [*kept.parameters(), *kept.buffers()]
-    if norm is not None:
-        every = (*norm._parameters.values(), norm.running_mean, norm.running_var)
-        found += [tensor for tensor in every if tensor is not None]
-    return found
+    return found if norm is None else [*found, *of_norm(norm)]
+
+
+def of_norm(norm: Any) -> list[Tensor]:
+    """The tensors of a BatchNorm."""
+    every = (*norm._parameters.values(), norm.running_mean, norm.running_var)
+    return [tensor for tensor in every if tensor is not None]
 
 
 def is_plain(layer: Any) -> bool:
@@ -80,6 +84,21 @@ def _array(tensor: Tensor | None) -> Any:
     return None if tensor is None else tensor.detach().numpy()
 
 
+class Job(NamedTuple):
+    """A call with weights: everything that a run needs except its input."""
+
+    call: TensorCall
+    weight: Any
+    bias: Any
+
+
+def computed(job: Job, x: Tensor) -> Tensor:
+    """The job's output for `x`."""
+    source, target = x.detach().contiguous(memory_format=job.call.formats[0]), empty(job.call)
+    execute(job.call.plan, source.data_ptr(), job.weight, job.bias, target.data_ptr())
+    return target
+
+
 class _State(NamedTuple):
     """What was packed, and from which tensors; they are held so that no other gets their memory address."""
 
@@ -88,7 +107,7 @@ class _State(NamedTuple):
     samples: list[tuple[Tensor, Tensor]]  #: of each tensor: a view of it, and a copy
     settings: Any
     layer: Layer
-    jobs: dict[tuple[int, ...], tuple[TensorCall, Any, Any]]  #: by the input's shape
+    jobs: dict[tuple[int, ...], Job]  #: by the input's shape
 
     def holds(self, tensors: list[Tensor], settings: Any) -> bool:
         """Whether packing again would give the same."""
@@ -96,11 +115,11 @@ class _State(NamedTuple):
             self.settings == settings
             and len(self.tensors) == len(tensors)
             and all(a is b for a, b in zip(self.tensors, tensors, strict=True))
-            and self.versions == _versions(tensors)
+            and self.versions == versions(tensors)
             and all(torch.equal(now, then) for now, then in self.samples)
         )
 
-    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> tuple[TensorCall, Any, Any]:
+    def ready(self, shape: tuple[int, ...], dtype: torch.dtype, last: bool) -> Job:
         """The call for an input of `shape`: its job, packed weights and bias."""
         found = self.jobs.get(shape)
         if found is None:
@@ -108,7 +127,7 @@ class _State(NamedTuple):
             made, weight, bias = self.layer.ready(moved_last(tuple(shape), axes) if last else tuple(shape))
             if len(self.jobs) >= _MOST_SHAPES:
                 self.jobs.clear()
-            found = self.jobs[shape] = tensor_call(made, dtype, axes), weight, bias
+            found = self.jobs[shape] = Job(tensor_call(made, dtype, axes), weight, bias)
         return found
 
 
@@ -127,7 +146,8 @@ def _sample(tensor: Tensor) -> Tensor:
     return seen
 
 
-def _versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+def versions(tensors: Sequence[Tensor]) -> tuple[tuple[int, int], ...]:
+    """What changes with every write that PyTorch counts."""
     return tuple((tensor._version, tensor.data_ptr()) for tensor in tensors)
 
 
@@ -146,29 +166,17 @@ class Packed:
         """Release the memory."""
         self._states.clear()
 
-    def run(
-        self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
-    ) -> Tensor | None:
-        """The chain's output for `x`, or None if its weights cannot be packed."""
-        found = self.ready(chain, tensors, x, activation, last)
-        if found is None:
-            return None
-        job, packed, bias = found
-        source, target = x.detach().contiguous(memory_format=memory_format(x.dim(), last)), empty(job)
-        execute(job.plan, source.data_ptr(), packed, bias, target.data_ptr())
-        return target
-
     def ready(
         self, chain: Any, tensors: list[Tensor], x: Tensor, activation: Activation, last: bool
-    ) -> tuple[TensorCall, Any, Any] | None:
-        """The call for `x`: its job, packed weights and bias; None if weights cannot be packed."""
+    ) -> Job | None:
+        """The call for `x`; None if weights cannot be packed."""
         layer, norm = chain.layer, chain.norm
         if not tensors or x.dtype is not tensors[0].dtype or x.shape[1] != layer.in_channels:
             return None
         if any(tensor.is_inference() for tensor in tensors):  # their changes are not counted
             return None
         settings = activation, getattr(norm, "eps", None), *(getattr(layer, name) for name in _OPTIONS)
-        settings = *settings, vars(layer).get("output_size")
+        settings = *settings, vars(layer).get("output_size"), chain.crop
         head = chain.parts[0]
         if isinstance(head, nn.Upsample):
             settings = *settings, head.size, head.scale_factor, head.mode
@@ -187,8 +195,8 @@ class Packed:
             if not (usual and is_plain(chain.layer) and _is_pure(chain.layer) and _merges(chain)):
                 return None
             samples = [(seen, seen.clone()) for seen in map(_sample, tensors)]
-            versions, made = _versions(tensors), _packed(chain, activation, last)
-            state = _State(tuple(tensors), versions, samples, settings, made, {})
+            made = _packed(chain, activation, last)
+            state = _State(tuple(tensors), versions(tensors), samples, settings, made, {})
             self._states[last] = state
         return state
 
@@ -215,13 +223,22 @@ def _packed(chain: Any, activation: Activation, last: bool) -> Layer:
     if chain.factor is not None:
         padding = conv_padding(layer)
         merged = algebra.merge_nearest(weight, chain.factor, padding, layer.dilation, layer.groups)
-        return prepare(merged.weight, bias, stride=merged.stride, padding=merged.padding, **options)
+        padding = _cropped(merged.padding, chain.crop)
+        return prepare(merged.weight, bias, stride=merged.stride, padding=padding, **options)
     return prepare(
         weight,
         bias,
         stride=layer.stride,
-        padding=layer.padding,
+        padding=_cropped(layer.padding, chain.crop),
         output_padding=layer.output_padding,
         dilation=layer.dilation,
         **options,
     )
+
+
+def _cropped(padding: Any, crop: Any) -> Any:
+    """`padding` with more cut at the ends of each axis."""
+    if crop is None:
+        return padding
+    sides = padding_pairs(padding, *((1,) * len(crop),) * 3)
+    return tuple((lo + a, hi + b) for (lo, hi), (a, b) in zip(sides, crop, strict=True))

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from tconv.torch.accelerate.chains import Chain
-from tconv.torch.accelerate.finding import Segment, Traced
-from tconv.torch.accelerate.swapping import KEY
+from tconv.torch.accelerate.finding import InLine, Segment, Traced
+from tconv.torch.accelerate.opening import Opened
+from tconv.torch.accelerate.pending import settled
+from tconv.torch.accelerate.swapping import KEY, has_own_forward
 from tconv.torch.errors import TensorError
 
-__all__ = ["Alone", "InGraph", "InSequence", "Rewriting"]
+__all__ = ["Alone", "InGraph", "InSequence", "Outermost", "Rewriting"]
 
 
 #: What torch.jit.script calls, if a module has it. Not a method: a pickle would look for it in the class.
@@ -31,11 +33,13 @@ _HOOK = "__prepare_scriptable__"
 # A pickle finds this function by its name; an unpickled module then runs its own forward.
 def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The forward of a module that has a rewriting."""
-    if not torch.compiler.is_compiling():
-        made = vars(self)[KEY].run(*args, **kwargs)
-        if made is not None:
-            return made
-    return type(self).forward(self, *args, **kwargs)
+    if torch.compiler.is_compiling():
+        return type(self).forward(self, *args, **kwargs)
+    rewriting = vars(self)[KEY]
+    made = rewriting.run(*args, **kwargs)
+    if made is None:
+        made = type(self).forward(self, *args, **kwargs)
+    return settled(made) if rewriting.is_outermost else made
 
 
 def _scriptable(module: nn.Module) -> nn.Module:
@@ -58,6 +62,7 @@ class Rewriting(ABC):
     def __init__(self, module: nn.Module) -> None:
         """This changes nothing yet."""
         self.module = module
+        self.is_outermost = False  #: whether its output is the model's, in which nothing is pending
 
     def do(self) -> None:
         """Install the forward."""
@@ -88,6 +93,13 @@ class Rewriting(ABC):
         """The output, or None if the module's own forward has to run."""
 
 
+class Outermost(Rewriting):
+    """A model whose own forward runs, and whose output is what it would be."""
+
+    def run(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the model's own forward runs."""
+
+
 class Alone(Rewriting):
     """A layer whose weights are packed once."""
 
@@ -95,6 +107,14 @@ class Alone(Rewriting):
         """This changes nothing yet."""
         super().__init__(layer)
         self.chain = Chain([layer], layer)
+        self._is_inside = has_own_forward(type(layer))
+
+    def do(self) -> None:
+        """Install it: where the layer's class has its own forward, for the super().forward that it calls."""
+        if self._is_inside:
+            vars(self.module)[KEY] = self
+        else:
+            super().do()
 
     def run(self, *args: Any, **kwargs: Any) -> Tensor | None:
         """The layer's output, if no output size is given."""
@@ -102,18 +122,21 @@ class Alone(Rewriting):
 
 
 class InSequence(Rewriting):
-    """An nn.Sequential with chains in the places of their parts."""
+    """An nn.Sequential with chains in the places of their parts, which may be in containers inside it."""
 
-    def __init__(self, sequence: nn.Sequential, chains: dict[int, Chain]) -> None:
-        """`chains`: by the index of their first part."""
+    def __init__(self, sequence: nn.Sequential, line: InLine, chains: dict[int, Chain]) -> None:
+        """`chains`: by the step of `line` at which each begins."""
         super().__init__(sequence)
-        self._parts = list(sequence)
+        _, *inside = line.opened
+        self._opened, self._members = Opened(inside), list(sequence._modules.items())
         covered = {at + k for at, chain in chains.items() for k in range(1, len(chain.parts))}
-        self._steps = [chains.get(at, part) for at, part in enumerate(self._parts) if at not in covered]
+        self._steps = [chains.get(at, step) for at, step in enumerate(line.steps) if at not in covered]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The sequence's output, unless its members have changed."""
-        if kwargs or len(args) != 1 or list(self.module._modules.values()) != self._parts:
+        if kwargs or len(args) != 1 or list(self.module._modules.items()) != self._members:
+            return None
+        if not self._opened.holds():
             return None
         (made,) = args
         for step in self._steps:
@@ -127,7 +150,7 @@ class InGraph(Rewriting):
     def __init__(self, module: nn.Module, found: Traced, chains: list[tuple[Segment, Chain]]) -> None:
         """`chains`: with the segments of `found` whose first parts they are."""
         super().__init__(module)
-        self._reading = found.reading
+        self._readings, self._opened = found.readings, Opened(found.opened)
         paths = [str(node.target) for node in found.graph.nodes if node.op == "call_module"]
         self._members = list(dict.fromkeys(step for path in paths for step in _steps(module, path)))
         for number, (line, chain) in enumerate(chains):
@@ -135,7 +158,7 @@ class InGraph(Rewriting):
             setattr(self, name, chain)
             nodes = list(line.nodes[: len(chain.parts)])
             with found.graph.inserting_before(nodes[0]):
-                call = found.graph.create_node("call_module", f"{KEY}.{name}", (nodes[0].args[0],))
+                call = found.graph.create_node("call_module", f"{KEY}.{name}", (nodes[0].all_input_nodes[0],))
             nodes[-1].replace_all_uses_with(call)
             for node in reversed(nodes):
                 found.graph.erase_node(node)
@@ -146,8 +169,10 @@ class InGraph(Rewriting):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The forward's output, unless a value that the trace has read has changed."""
-        if not self._reading.holds() or any(
-            owner._modules.get(name) is not member for owner, name, member in self._members
+        if (
+            not self._opened.holds()
+            or not all(reading.holds() for reading in self._readings)
+            or any(owner._modules.get(name) is not member for owner, name, member in self._members)
         ):
             return None
         return self._traced(self.module, *args, **kwargs)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tconv.models.module import places
 from tconv.torch.accelerate.activations import Call
 from tconv.torch.accelerate.calls import UPSAMPLING, called
 from tconv.torch.accelerate.chains import NORMS, Chain
-from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, traced
+from tconv.torch.accelerate.extending import DONE, extended
+from tconv.torch.accelerate.finding import Segment, Traced, chain_of, in_sequence, starts, traced
+from tconv.torch.accelerate.functions import CalledLayer
+from tconv.torch.accelerate.opening import leaves
+from tconv.torch.accelerate.pending import Following
 from tconv.torch.accelerate.rewriting import Alone, InGraph, InSequence, Rewriting
 from tconv.torch.accelerate.swapping import LAYERS, Swap, is_layer, replaced, why_not
-from tconv.torch.accelerate.upsampling import CONVOLUTIONS, is_upsampling, label
+from tconv.torch.accelerate.upsampling import CONVOLUTIONS, described, is_upsampling, label
+from tconv.torch.accelerate.watching import Line
 
 __all__ = ["Row", "find"]
 
@@ -35,6 +42,8 @@ class Row:
     swap: Swap | None = None
     alone: Alone | None = None
     chains: list[Chain] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)  #: those of `why` that are about what follows
+    rest: list[Any] = field(default_factory=list)  #: what computes the steps that an example has shown
 
     @staticmethod
     def note(notes: list[str], text: str) -> None:
@@ -45,7 +54,7 @@ class Row:
     @property
     def levels(self) -> list[int]:
         """How far this row can go: 0 unchanged, 1 the layer is tconv's, 2 fused with its neighbours."""
-        return [0, *([1] if self.alone else []), *([2] if self.chains else [])]
+        return [0, *([1] if self.alone else []), *([2] if self.chains or self.following else [])]
 
     @property
     def layer(self) -> Any:
@@ -57,9 +66,37 @@ class Row:
         """What computes the row if it goes as far as it can."""
         return self.chains[0] if self.chains else None if self.alone is None else self.alone.chain
 
+    @property
+    def following(self) -> Following | None:
+        """What an example has shown to follow, if it is fused."""
+        return None if self.chain is None else self.chain.following
+
     def call(self, x: Tensor) -> Any:
         """The output of the row's parts for their layer's input."""
-        return self.chains[0](self.given(x)) if self.chains else self.layer(x)
+        made = self.chains[0](self.given(x)) if self.chains else self.layer(x)
+        for part in self.rest:
+            made = part(made)
+        return made
+
+    def run(self, inputs: Sequence[Tensor]) -> None:
+        """`call` for each of the inputs."""
+        for x in inputs:
+            self.call(x)
+
+    def follow(self, line: Line | None) -> None:
+        """Fuse what a run has shown to follow, too, and note why no more."""
+        chain = self.chain
+        if line is None or chain is None or len(self.chains) > 1:
+            return
+        found = extended(chain, line)
+        if found is None:
+            return
+        following, self.rest, why = found
+        chain.following = following
+        self.why = [each for each in self.why if each not in self.ends]
+        self.note(self.why, why)
+        for step in () if following is None else following.steps:
+            self.note(self.done, DONE[step.kind].format(step.name))
 
     def given(self, x: Tensor) -> Tensor:
         """The input of the row's first part, from that of its layer."""
@@ -80,23 +117,8 @@ class Row:
                 (part.do if level else part.undo)()
         for chain in self.chains:
             chain.active = level == 2
-
-
-def _what(layer: Any) -> str:
-    """A layer in the spelling of problems."""
-    told = [type(layer).__name__.removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
-    for letter, values, usual in (
-        ("k", layer.kernel_size, None),
-        ("s", layer.stride, 1),
-        ("p", layer.padding, 0),
-        ("o", layer.output_padding, 0),
-        ("d", layer.dilation, 1),
-    ):
-        if isinstance(values, str):
-            told.append(f"{letter}={values}")
-        elif set(values) != {usual}:
-            told.append(letter + "x".join(map(str, values if len(set(values)) > 1 else values[:1])))
-    return " ".join([*told, *([f"g{layer.groups}"] if layer.groups > 1 else [])])
+        if self.following is not None:
+            self.following.active = level == 2
 
 
 def find(model: nn.Module) -> tuple[list[Row], list[Rewriting]]:
@@ -113,7 +135,8 @@ class _Search:
         self.rows: dict[Any, Row] = {}
         self.placed: set[Any] = set()  #: layers and upsamplings that start a segment
         self.traced: set[nn.Module] = set()
-        self.taken: set[nn.Module] = set()  #: modules whose forwards have rows for their calls
+        self.taken: set[tuple[nn.Module, Any]] = set()  #: modules whose forwards have rows for their calls
+        self.crossed: set[tuple[nn.Module, Any]] = set()  #: containers, and layers whose chains leave them
         self.unknown: dict[nn.Module, str] = {}  #: why nothing is known of a layer from a module's forward
 
     def name(self, module: nn.Module) -> str:
@@ -130,13 +153,14 @@ class _Search:
             self.calls(module)
         for module, row in self.rows.items():
             if isinstance(module, nn.Module) and module not in self.placed and module is not self.model:
-                row.why = row.why or [self.why_unknown(module)]
+                row.ends = [self.why_unknown(module)]
+                row.why = row.why or list(row.ends)
         rows = [row for key, row in self.rows.items() if row.done or row.why or is_layer(key)]
         places = {module: at for at, module in enumerate(self.names)}
         return sorted(rows, key=lambda row: places.get(row.layer, len(places))), rewritings
 
     def layer(self, module: Any) -> Row:
-        row = Row(self.name(module), _what(module))
+        row = Row(self.name(module), described(module))
         refused = why_not(module)
         if refused:
             row.note(row.why, refused)
@@ -152,8 +176,15 @@ class _Search:
             self.unknown[module] = f"what follows is not known: {other}"
             return []
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-            found = {at: chain for at, line in in_sequence(module) if (chain := self.chain(line, module))}
-            return [InSequence(module, found)] if found else []
+            line = in_sequence(module)
+            crossed = {segment.parts[0] for segment, chain, _ in line.chains.values() if chain}
+            self.crossed |= {(inner, leaf) for inner in line.opened[1:] for leaf in crossed}
+            found = {
+                at: chain
+                for at, each in line.chains.items()
+                if not self.is_crossed(module, each[0]) and (chain := self.chain(module, *each))
+            }
+            return [InSequence(module, line, found)] if found else []
         if not self.holds_parts(module):
             return []
         graph = traced(module)
@@ -162,17 +193,34 @@ class _Search:
             return []
         self.unknown[module] = f"{type(module).__name__}.forward does not call it"
         self.traced.add(module)
-        if any(isinstance(line.parts[0], Call) for line in graph.lines):
-            self.taken.add(module)
-        lines = [(line, chain) for line in graph.lines if (chain := self.chain(line, module))]
+        self.crossed |= {(inner, leaf) for inner in graph.opened for leaf, _ in leaves(inner) if starts(leaf)}
+        for segment in graph.lines:
+            first = segment.parts[0]
+            if isinstance(first, Call | CalledLayer):
+                self.taken.add((module, first.function if isinstance(first, CalledLayer) else None))
+        lines = [
+            (line, chain)
+            for line in graph.lines
+            if not self.is_crossed(module, line) and (chain := self.chain(module, line, *chain_of(line)))
+        ]
         return [InGraph(module, graph, lines)] if lines else []
+
+    def is_crossed(self, module: nn.Module, line: Segment) -> bool:
+        """Whether a chain of a module around this one computes the segment."""
+        first = line.parts[0]
+        return isinstance(first, nn.Module) and (module, first) in self.crossed
 
     def calls(self, module: nn.Module) -> None:
         """A row for a function that a forward calls, which stays as it is; one for all modules of a class."""
         for function in called(module):
             if function not in UPSAMPLING:
-                why = f"it is a function, not a layer; tconv.torch.{function} would compute the same"
-            elif module in self.taken:
+                if (module, getattr(functional, function)) in self.taken:
+                    continue
+                why = (
+                    "its weight is computed, or the forward is not straight; "
+                    f"tconv.torch.{function} in its place would compute the same"
+                )
+            elif (module, None) in self.taken:
                 continue
             elif module in self.traced:
                 why = "its size is computed from tensors; scale_factor= with a whole number would fit"
@@ -191,41 +239,47 @@ class _Search:
         if type(module).__module__.startswith("torch.nn.") or is_layer(module):
             return False
         parts = (part for part in module.modules() if part is not module)
-        return any(is_layer(part) or type(part) in CONVOLUTIONS for part in parts)
+        if any(is_layer(part) or type(part) in CONVOLUTIONS for part in parts):
+            return True
+        return any(function not in UPSAMPLING for function in called(module))
 
-    def chain(self, line: Segment, where: nn.Module) -> Chain | None:
+    def chain(self, where: nn.Module, line: Segment, chain: Chain | None, why: str) -> Chain | None:
         """The chain of a segment, noted in its row."""
         first = line.parts[0]
-        chain, why = chain_of(line)
         if why == line.end and line.returned and where is self.model:
             why = ""  # nothing follows
         key = first
-        if isinstance(first, Call):
+        if isinstance(first, Call | CalledLayer):
             key = line.nodes[0]
             inside = "" if where is self.model else f"{self.name(where)}."
-            self.rows[key] = Row(f"{inside}{line.nodes[0].name}", f"{label(first)} (nearest)")
+            what = described(first) if isinstance(first, CalledLayer) else f"{label(first)} (nearest)"
+            self.rows[key] = Row(f"{inside}{line.nodes[0].name}", what)
         elif chain is not None and chain.factor is not None:  # one upsampling may serve many convolutions
             key = first, chain.layer
             self.rows[key] = Row(self.name(first), "")
         self.placed.add(first if isinstance(first, nn.Module) else key)
         row = self.rows[key]
-        if is_layer(first) and row.alone is None:
+        is_transposed = isinstance(first, CalledLayer) or is_layer(first)
+        if is_transposed and not isinstance(first, CalledLayer) and row.alone is None:
             return None
-        if type(line.before) in NORMS and is_layer(first):
+        if type(line.before) in NORMS and is_transposed:
             row.note(row.why, f"{label(line.before)} before it: beyond the border is zero, not its shift")
         row.note(row.why, why)
+        row.note(row.ends, why)
         if chain is None:
             return None
         row.chains.append(chain)
+        if isinstance(first, CalledLayer):
+            row.note(row.done, "computed by tconv")
         if chain.factor is not None:
             times = "x".join(map(str, chain.factor if len(set(chain.factor)) > 1 else chain.factor[:1]))
-            row.what = f"nearest x{times}, {_what(chain.layer)}"
+            row.what = f"nearest x{times}, {described(chain.layer)}"
             row.name = f"{row.name} + {self.name(chain.layer)}"
             row.note(row.done, "merged into one layer")
         if chain.norm is not None:
-            row.note(row.done, f"{label(chain.norm)} folded")
+            row.note(row.done, DONE["norm"].format(label(chain.norm)))
         if chain.activation is not None:
-            row.note(row.done, f"{label(chain.activation)} fused")
+            row.note(row.done, DONE["activation"].format(label(chain.activation)))
         return chain
 
     def why_unknown(self, module: nn.Module) -> str:

@@ -6,6 +6,7 @@ and shared use of the layer remains valid, and restoring the class restores the 
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.nn.utils import parametrize
 from tconv.torch.call_cache import DTYPES
 from tconv.torch.modules import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 
-__all__ = ["KEY", "LAYERS", "Swap", "is_layer", "replaced", "why_not"]
+__all__ = ["KEY", "LAYERS", "Swap", "has_own_forward", "is_layer", "replaced", "why_not"]
 
 #: PyTorch's classes -> tconv's.
 LAYERS: dict[type[nn.Module], type[nn.Module]] = {
@@ -42,16 +43,29 @@ def _kind(cls: type[Any]) -> type[nn.Module]:
 def replaced(module: nn.Module) -> str | None:
     """Why this module's forward is a replaced one, or None; the class's own from a pickle is not."""
     found = vars(module).get("forward")
+    if vars(module).get(KEY):
+        return "accelerated already"
     if found is None or getattr(found, "__func__", None) is type(module).forward:
         return None
-    return "accelerated already" if vars(module).get(KEY) else "its forward has been replaced"
+    return "its forward has been replaced"
+
+
+def has_own_forward(cls: type[Any]) -> bool:
+    """Whether a layer's class computes something else than PyTorch's: more, after or before it."""
+    theirs = _kind(cls)
+    return cls.forward not in (theirs.forward, LAYERS[theirs].forward)
+
+
+def _calls_super(forward: Any) -> bool:
+    code = getattr(inspect.unwrap(forward), "__code__", None)
+    return code is not None and {"super", "forward"} <= set(code.co_names)
 
 
 def why_not(module: nn.Module) -> str | None:
     """Why the class of this layer cannot be replaced, or None."""
-    theirs = _kind(type(module))
-    if type(module).forward not in (theirs.forward, LAYERS[theirs].forward):
-        return f"{type(module).__name__} has its own forward"
+    if has_own_forward(type(module)) and not _calls_super(type(module).forward):
+        name = type(module).__name__
+        return f"{name} has its own forward; with super().forward(...) in it the layer would be computed here"
     if replaced(module):
         return replaced(module)
     # Uninitialised parameters have a device and a dtype, too.
@@ -77,7 +91,9 @@ def _of_parametrize(cls: type[Any]) -> bool:
 def _derived(cls: Any) -> type[Any]:
     """A version of the user's subclass that computes with tconv."""
     lazy = issubclass(cls, LazyModuleMixin)
-    made: Any = type(cls.__name__, (cls,) if lazy else (cls, LAYERS[_kind(cls)]), {})
+    kind: Any = _kind(cls)
+    ours = _packing(kind) if has_own_forward(cls) else LAYERS[kind]
+    made: Any = type(cls.__name__, (cls,) if lazy else (cls, ours), {})
     if lazy:
         made.cls_to_become = ours_of(cls.cls_to_become)
     # pickle and copy find classes by name, and this name is that of the user's class.
@@ -85,6 +101,20 @@ def _derived(cls: Any) -> type[Any]:
     made.__module__, made.__qualname__, made.__doc__ = cls.__module__, cls.__qualname__, cls.__doc__
     made.accelerated_from = cls
     found: type[Any] = made
+    return found
+
+
+@lru_cache(maxsize=8)
+def _packing(theirs: Any) -> type[Any]:
+    """tconv's layer, whose packed weights a forward of a subclass uses when it calls super().forward."""
+    ours: Any = LAYERS[theirs]
+
+    def forward(self: Any, input: Any, output_size: Any = None) -> Any:
+        packed = None if torch.compiler.is_compiling() else vars(self).get(KEY)
+        made = None if packed is None or output_size is not None else packed.run(input)
+        return ours.forward(self, input, output_size) if made is None else made
+
+    found: type[Any] = type(ours.__name__, (ours,), {"forward": forward, "__module__": ours.__module__})
     return found
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from tconv.documents import Document, Line, Section, Table, text
 from tconv.timing import Paired
-from tconv.torch.accelerate.rewriting import Rewriting
+from tconv.torch.accelerate.rewriting import Outermost, Rewriting
 from tconv.torch.accelerate.rows import Row
 
 __all__ = ["Accelerated"]
@@ -45,6 +45,16 @@ class Accelerated:
         for row, level in zip(self.rows, levels or [row.levels[-1] for row in self.rows], strict=True):
             row.set(level)
 
+    def settle(self) -> None:
+        """Let the model's output be plain tensors, whatever way a call goes."""
+        if any(row.following for row in self.rows):
+            found = [each for each in self._rewritings if each.module is self.model]
+            if not found:
+                found = [Outermost(self.model)]
+                self._rewritings += found
+            for rewriting in found:
+                rewriting.is_outermost = True
+
     def put_back(self) -> None:
         """Undo, but keep packed weights for the next `do`."""
         for row in self.rows:
@@ -66,7 +76,7 @@ class Accelerated:
         """
         for row in self.rows:
             for chain in (*row.chains, *([row.alone.chain] if row.alone else [])):
-                chain.packed.clear()
+                chain.clear()
 
     def __enter__(self) -> Accelerated:
         """The model stays accelerated until the block ends."""
@@ -121,6 +131,8 @@ class Accelerated:
             foot.append(
                 "estimates: the plan's cost, against products at a third of the CPU's peak in PyTorch"
             )
+        if any(row.following for row in self.rows):
+            foot.append("fused as seen on the example; a call that goes another way runs the parts")
         if self.apart is not None:
             foot.append(f"outputs: differ by {self.apart:.1e} of the largest; {self.tolerance:.0e} allowed")
         return [*foot, *self.notes]

@@ -20,13 +20,13 @@ from copy import deepcopy
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from tconv.torch.accelerate.conditions import Unknown, evaluated, is_constant
 
 __all__ = ["Reading", "read"]
 
 _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
-_CONSTANTS = (bool, int, float, str, tuple, type(None), torch.dtype)
 _BUILTINS = frozenset(("enumerate", "float", "int", "len", "list", "range", "reversed", "tuple", "zip"))
 _REFUSED: dict[tuple[type[ast.AST], ...], str] = {
     (ast.With,): "a with block",
@@ -86,15 +86,9 @@ def read(module: nn.Module) -> Reading | str:
     return found
 
 
-def _constant(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_constant, value))
-    return isinstance(value, _CONSTANTS)
-
-
 def _same(now: Any, then: Any) -> bool:
     """Whether it is the same object, or a constant of the same type and value."""
-    return now is then or (type(now) is type(then) and _constant(then) and bool(now == then))
+    return now is then or (type(now) is type(then) and is_constant(then) and bool(now == then))
 
 
 def _function(module: nn.Module, function: Any, found: Reading, seen: set[Any], bound: bool) -> None:
@@ -146,11 +140,25 @@ class _Body:
         return _No(f"{self.function.__qualname__} has {what} (line {line}), of which a trace shows one way")
 
     def check(self) -> None:
-        inside = [node for statement in self.tree.body for node in ast.walk(statement)]
+        inside = [node for statement in self.tree.body for node in self.live(statement)]
         for node in inside:
             self.statement(node)
         for owner in _owners(inside):
             self.reference(owner)
+
+    def live(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The node and what is inside it, without arms that are not taken as long as the reading holds."""
+        yield node
+        children: list[ast.AST] = list(ast.iter_child_nodes(node))
+        if isinstance(node, ast.If | ast.IfExp) and self.settled(node.test):
+            try:
+                taken = node.body if evaluated(node.test, self.module, self.itself) else node.orelse
+            except Unknown:
+                pass
+            else:
+                children = [node.test, *(taken if isinstance(taken, list) else [taken])]
+        for child in children:
+            yield from self.live(child)
 
     def statement(self, node: ast.AST) -> None:
         for kinds, what in _REFUSED.items():
@@ -212,14 +220,14 @@ class _Body:
             if isinstance(value, Tensor):
                 raise self.no(node, f"a tensor, {at.id}, that is not a buffer")
             self.found.globals.append((names, at.id, value))
-            if not _constant(value):
+            if not is_constant(value):
                 self.follow(node, value, parts, self.found.outside)
 
     def follow(self, node: ast.AST, value: Any, parts: list[str], noted: list[tuple[Any, str, Any]]) -> None:
         """Follow `parts` from `value`; what may change until the next call is recorded."""
         for left, part in enumerate(parts, 1 - len(parts)):
             holder, value = value, getattr(value, part, None)
-            if _constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
+            if is_constant(value) or isinstance(value, nn.Module) or (left and not _of_torch(value)):
                 noted.append((holder, part, value))
             if isinstance(value, _CONTAINERS):  # a trace has unrolled loops over them
                 inner = (each for each in value.modules() if isinstance(each, _CONTAINERS))
@@ -228,7 +236,7 @@ class _Body:
                 if part in vars(holder):  # neither parameter nor buffer: a trace makes it a constant
                     raise self.no(node, f"a tensor, {part}, that is not a buffer")
                 return
-            if _constant(value):
+            if is_constant(value):
                 return
             if isinstance(holder, _CONTAINERS) and callable(value):
                 return  # .items() and the like
@@ -236,7 +244,7 @@ class _Body:
             _function(self.module, value.__func__, self.found, self.seen, bound=True)
         elif isinstance(value, FunctionType) and not _of_torch(value):
             _function(self.module, value, self.found, self.seen, bound=False)
-        elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or _constant(value)):
+        elif not (isinstance(value, nn.Module | ModuleType) or _of_torch(value) or is_constant(value)):
             raise self.no(node, f"{'.'.join(parts) or type(value).__name__} in it")
 
 

@@ -10,8 +10,17 @@ from torch.nn import functional
 
 from tconv.geometry.normalize import Sides
 from tconv.torch.accelerate.activations import Call
+from tconv.torch.accelerate.functions import CalledLayer
 
-__all__ = ["CONVOLUTIONS", "conv_padding", "factor_of", "is_upsampling", "why_not_merged"]
+__all__ = [
+    "CONVOLUTIONS",
+    "conv_padding",
+    "described",
+    "factor_of",
+    "is_upsampling",
+    "label",
+    "why_not_merged",
+]
 
 CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 
@@ -76,7 +85,26 @@ def why_not_merged(part: Any) -> str | None:
 
 def label(part: Any) -> str:
     """The name of a part in the table."""
+    if isinstance(part, CalledLayer):
+        return f"{part.function.__name__}()"
     return f"{part.name}()" if isinstance(part, Call) else type(part).__name__
+
+
+def described(layer: Any) -> str:
+    """A layer in the spelling of problems."""
+    told = [label(layer).removeprefix("Parametrized"), f"{layer.in_channels}>{layer.out_channels}"]
+    for letter, values, usual in (
+        ("k", layer.kernel_size, None),
+        ("s", layer.stride, 1),
+        ("p", layer.padding, 0),
+        ("o", layer.output_padding, 0),
+        ("d", layer.dilation, 1),
+    ):
+        if isinstance(values, str):
+            told.append(f"{letter}={values}")
+        elif set(values) != {usual}:
+            told.append(letter + "x".join(map(str, values if len(set(values)) > 1 else values[:1])))
+    return " ".join([*told, *([f"g{layer.groups}"] if layer.groups > 1 else [])])
 
 
 def conv_padding(conv: Any) -> Sides:
