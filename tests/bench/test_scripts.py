@@ -148,7 +148,7 @@ def test_models_are_measured_and_unknown_ones_refused() -> None:
         ("fcn8s-small", "forward"),
         ("fcn8s-small", "step"),
     ]
-    assert all(set(m["seconds"]) == {"tconv", "torch"} for m in measured)
+    assert all(set(m["seconds"]) == {"tconv", "torch", "free"} for m in measured)
     done = run("models", "--models", "resnet")
     assert done.returncode == 2
     assert "--models 'resnet' is unknown" in done.stderr

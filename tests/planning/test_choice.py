@@ -120,7 +120,8 @@ TEXTS = """
 n1 c64>32 i9x9 k4 s2 p1;  n1 c6>5 i40x41 k5 s3 p1;  n2 c48>40 i7x200 k3 s3;  n1 c1024>1024 i16x16 k5 s2
 n1 c8>3 i300 k64 s16;  n1 c512>512 i9x9 k4 s2 p1;  n64 c4>4 i20x20 k2 s2 g2;  n1 c3>200 i160x160 k3 p1
 n1 c1>1 i4 k2;  n8 c96>96 i28x28 k4 s4;  n1 c21>21 i70x70 k64 s32;  n1 c40>900 i60x60 k12 s12
-n1 c40>40 i7x5 k3 s3;  n1 c128>192 i9x9 k4 s2 p1;  n1 c64>1 i20x20 k9;  n1 c512>1 i9000 k3;  n1 c512>2 i20x20 k3 s2
+n1 c40>40 i7x5 k3 s3;  n1 c128>192 i9x9 k4 s2 p1;  n1 c64>1 i20x20 k9;  n1 c512>1 i9000 k3
+n1 c512>2 i20x20 k3 s2
 """.replace("\n", ";").split(";")
 
 
