@@ -26,6 +26,10 @@ _STORED = {"f32": 4, "f64": 8, "f16": 2, "bf16": 2}
 #: Channels of the target from which phases of different taps are not stacked: one phase then fills a tile of
 #: vectors so that loads do not limit it, or of matrix registers.
 _FEW, _FEW_IN_MATRICES = 4, 16
+
+#: The largest stride of phases that differ in their taps and share a tile.
+_MOST_UNEVEN = 64
+
 #: Positions of the largest map for which im2col is tried: in larger ones gaps are a small part.
 _SMALL_MAP = 1024
 
@@ -52,7 +56,9 @@ def candidates(
     # Phases can share a tile if all have the same taps, or if zeros take the place of those that they lack.
     several = map == "conv_transpose" and prod(problem.stride) > 1
     even = several and all(d == 1 and k % s == 0 for k, s, d in axes)
+    # The zeros are up to as many as the stride; those of a large one cost more than they save.
     uneven = several and not even and all(d == 1 or s == 1 for _, s, d in axes)
+    uneven = uneven and max(problem.stride) <= _MOST_UNEVEN
     for kind in kinds:
         few = channels < (_FEW_IN_MATRICES if "parts" in kind else _FEW)
         if even or (uneven and few):

@@ -65,7 +65,13 @@ def test_a_hard_swish_that_would_lose_digits_is_left(dtype: type[np.generic]) ->
     assert step.reason == f"it is in {dtype.__name__}, and the numbers of HardSigmoid are float32"
 
 
-@pytest.mark.parametrize("rule", [name for name in RULES if "ConvTranspose" in RULES[name].op_types])
+#: The engine's operator has the attributes of every opset, and needs no other operators.
+ANY_OPSET = ("to-engine",)
+
+
+@pytest.mark.parametrize(
+    "rule", [name for name in RULES if "ConvTranspose" in RULES[name].op_types and name not in ANY_OPSET]
+)
 @pytest.mark.parametrize("opset", [1, 4, 6])
 def test_no_rule_fires_before_opset_7(rule: str, opset: int) -> None:
     # There Add does not broadcast, Mul takes no integers, Reshape and Split have their numbers elsewhere.
