@@ -122,7 +122,7 @@ DEMOS: dict[str, Demo] = {
         Demo(
             "units",
             "what units of trained classifiers see, and where they look",
-            3,
+            5,
             "pictures; weights (pip)",
             "tconv.demos.units",
             ("weights",),
