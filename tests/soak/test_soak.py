@@ -13,7 +13,7 @@ from tests import ROOT
 from tests.core import helpers
 from tests.soak import values
 
-CASES = 300
+CASES = 400
 
 
 def test_random_problems_agree_with_the_definitions() -> None:
