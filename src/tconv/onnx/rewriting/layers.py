@@ -67,14 +67,16 @@ def timed(
 
 
 def _replaced(layer: ir.Node, left: Mapping[str, str]) -> list[str]:
-    """The names of a layer and of the nodes in a row after it that are not `left` in the other model."""
-    names, node = [str(layer.name)], layer
-    while len(users := {use.node for use in node.outputs[0].uses()}) == 1:
-        (node,) = users
-        if str(node.name) in left or len(node.outputs) != 1:
-            break
-        names.append(str(node.name))
-    return names
+    """The names of a layer and of the nodes after it that are not `left` in the other model."""
+    gone = {str(layer.name): layer}
+    reached = [layer]
+    while reached:
+        for use in reached.pop().outputs[0].uses():
+            name = str(use.node.name)
+            if name not in left and name not in gone:
+                gone[name] = use.node
+                reached.append(use.node)
+    return list(gone)
 
 
 def _trial(
