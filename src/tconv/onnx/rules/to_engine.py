@@ -1,8 +1,10 @@
 """A transposed convolution becomes a node `tconv::ConvTranspose`, which tconv's engine computes.
 
-Inputs and attributes stay as they are. An activation that alone reads the output becomes two attributes,
-named as in ONNX Runtime's own fused operators: `activation`, the name of ONNX's operator, and
-`activation_params`, its numbers. The engine applies it to the sums before it rounds and stores them.
+Inputs and attributes stay as they are, but for quantized weights and biases. They become the numbers that
+ONNX Runtime would dequantize at each run, since the engine packs constants once per session. An activation
+that alone reads the output becomes two attributes, named as in ONNX Runtime's own fused operators:
+`activation`, the name of ONNX's operator, and `activation_params`, its numbers. The engine applies it to the
+sums before it rounds and stores them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tconv.algebra.arrays import Array
 from tconv.models.onnx import options
-from tconv.models.onnx.nodes import constant_tensor
+from tconv.models.onnx.constants import constant, held, is_linear
+from tconv.models.onnx.nodes import ENGINE_DOMAIN
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Rule
@@ -22,9 +26,7 @@ from tconv.onnx.rules.rule import Rule
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["DOMAIN", "RULE"]
-
-DOMAIN = "tconv"
+__all__ = ["RULE"]
 
 
 class Found(NamedTuple):
@@ -33,19 +35,50 @@ class Found(NamedTuple):
     node: ir.Node
     activation: ir.Node | None
     numbers: tuple[float, ...]
+    spread: Spread | None = None
+
+
+class Spread(NamedTuple):
+    """The scale of a quantized input, and perhaps its zero point, once for each channel."""
+
+    node: ir.Node  #: DequantizeLinear
+    parts: tuple[Array, ...]
 
 
 def match(node: ir.Node, context: Context) -> Found | str:
     if not 2 <= len(node.inputs) <= 3 or None in node.inputs[:2] or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
     options.read(node, context.sizes(node.inputs[1]), None)  # says which attributes are none
-    weight = constant_tensor(node.inputs[1])
-    dtype = context.dtype(node.inputs[0]) if weight is None else np.dtype(weight.dtype.numpy())
+    if isinstance(spread := _spread(node, context), str):
+        return spread
+    weight = held(node.inputs[1])
+    dtype = context.dtype(node.inputs[0]) if weight is None else weight.dtype
     follower = context.user(node.outputs[0], *_NUMBERS)
     if isinstance(follower, str) or follower.inputs[0] is not node.outputs[0]:
-        return Found(node, None, ())
+        return Found(node, None, (), spread)
     numbers = _NUMBERS[follower.op_type](follower, context, dtype)
-    return Found(node, None, ()) if numbers is None else Found(node, follower, numbers)
+    return Found(node, None, (), spread) if numbers is None else Found(node, follower, numbers, spread)
+
+
+def _spread(node: ir.Node, context: Context) -> Spread | str | None:
+    """What dequantizes the input per tensor, per channel instead; None if nothing does; or why not.
+
+    Behind a DequantizeLinear of one scale, ONNX Runtime quantizes constant weights and biases of every node
+    whose type is ConvTranspose, in any domain, and fails, or computes other numbers. With a scale for each
+    channel, all equal, it does not.
+    """
+    assert node.inputs[0] is not None
+    before = node.inputs[0].producer()
+    if before is None or not is_linear(before, "DequantizeLinear") or len(before.inputs) < 2:
+        return None
+    shapes = [context.sizes(value) for value in before.inputs[1:] if value is not None]
+    if shapes[0] not in ((), (1,)):
+        return None
+    channels = next(iter(context.sizes(node.inputs[1])), None)
+    parts = [context.constant(value) for value in before.inputs[1:] if value is not None]
+    if channels is None or channels < 2 or context.opset(node) < 13 or any(part is None for part in parts):
+        return "its input is quantized, and ONNX Runtime would quantize the engine's weights"
+    return Spread(before, tuple(np.repeat(part.reshape(1), channels) for part in parts if part is not None))
 
 
 def _none(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...]:
@@ -85,7 +118,7 @@ _NUMBERS: Mapping[str, Callable[[ir.Node, Context, np.dtype[Any] | None], tuple[
 
 
 def apply(found: Found, context: Context) -> None:
-    node, activation, numbers = found
+    node, activation, numbers, spread = found
     make = Maker(node, context)
     attributes: dict[str, Any] = dict(node.attributes)
     if activation is not None:
@@ -94,10 +127,27 @@ def apply(found: Found, context: Context) -> None:
             attributes["activation_params"] = list(numbers)
     output = node.outputs[0] if activation is None else activation.outputs[0]
     kept = context.shape(output), output.type or context.type(node.outputs[0])
-    out = make.renew(node.inputs, attributes, domain=DOMAIN)
+    inputs = [_plain(value, make, what) for value, what in zip(node.inputs, _INPUTS, strict=False)]
+    if spread is not None:
+        held_ = [
+            make.constant(part, what, exact=True)
+            for part, what in zip(spread.parts, ("scale", "zero"), strict=False)
+        ]
+        inputs[0] = make.add("DequantizeLinear", [spread.node.inputs[0], *held_], spread.node.domain, axis=1)
+    out = make.renew(inputs, attributes, domain=ENGINE_DOMAIN)
     _describe(out, *kept)
-    context.use_domain(node, DOMAIN)
+    context.use_domain(node, ENGINE_DOMAIN)
     make.replace(node, *(() if activation is None else (activation,)))
+
+
+_INPUTS = ("x", "weight", "bias")
+
+
+def _plain(value: ir.Value | None, make: Maker, what: str) -> ir.Value | None:
+    """A quantized constant as plain numbers; any other value as it is."""
+    found = held(value)
+    array = constant(value) if found is not None and found.quantized else None
+    return value if array is None else make.constant(array, what)
 
 
 def _describe(value: ir.Value, shape: Any, kind: Any) -> None:
