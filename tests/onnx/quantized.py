@@ -47,10 +47,10 @@ class Quantized:
         self.arrays[f"{name}_scale"] = scale
         return self.add("DequantizeLinear", [name, f"{name}_scale"], f"{name}_d", axis=0)
 
-    def proto(self, output: str, channels: int = 16) -> onnx.ModelProto:
+    def proto(self, output: str, channels: int = 16, opset: int = 17) -> onnx.ModelProto:
         self.add("Identity", [output], "y")
         shape = [1, channels, SIZE, SIZE]
-        return model_proto(self.nodes, {"x": shape}, weights=self.arrays, opset=17)
+        return model_proto(self.nodes, {"x": shape}, weights=self.arrays, opset=opset)
 
 
 def network(*, maps: bool = True, bias: bool = True) -> onnx.ModelProto:
@@ -89,6 +89,14 @@ def weights_alone() -> onnx.ModelProto:
     x = net.add("ConvTranspose", ["x", net.weight("w", (16, 8, 4, 4), 1)], "layer", strides=[2, 2])
     net.arrays["gain"] = net.rng.uniform(0.5, 2, (1, 8, 1, 1)).astype(np.float32)
     return net.proto(net.add("Mul", [x, "gain"], "scaled"))
+
+
+def maps_alone(channels: int = 16, opset: int = 12) -> onnx.ModelProto:
+    """A layer of plain weights between quantized maps; before opset 13 all scales are per tensor."""
+    net = Quantized()
+    net.arrays["w"] = net.rng.normal(size=(channels, 8, 4, 4)).astype(np.float32) / 10
+    x = net.add("ConvTranspose", [net.between("x", 128), "w"], "layer", strides=[2, 2])
+    return net.proto(net.between(x, 128), channels, opset)
 
 
 def feeds(seed: int = 1, channels: int = 16) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from tconv.cli import main
 from tconv.diagnosis import diagnose
 from tconv.models.onnx.reader import read
 from tests.onnx.helpers import run, saved
-from tests.onnx.quantized import feeds, network, weights_alone
+from tests.onnx.quantized import feeds, maps_alone, network, weights_alone
 
 
 def operators(path: Path) -> list[str]:
@@ -73,6 +73,23 @@ def test_float_weights_behind_a_quantized_map(tmp_path: Path) -> None:
     assert not report.notes
     (before,), (after,) = (run(file, feeds(), optimised=o) for file, o in ((path, False), (out, True)))
     assert np.abs(before - after).max() < 0.05
+
+
+@pytest.mark.parametrize("opset", [10, 12, 13, 21])
+def test_every_opset(opset: int, tmp_path: Path) -> None:
+    path, out = saved(maps_alone(opset=opset), tmp_path), tmp_path / "out.onnx"
+    tconv.onnx.rewrite(path, out, goal="engine", seconds=0, check=False)
+    assert fused(out, tmp_path).count("tconv::ConvTranspose") == 1
+    (before,), (after,) = (run(file, feeds(), optimised=o) for file, o in ((path, False), (out, True)))
+    assert np.abs(before - after).max() < 0.03
+    assert tconv.onnx.inspect(out).layers[0].layer.operator == "tconv::ConvTranspose"
+
+
+def test_one_channel_cannot_have_a_scale_for_each(tmp_path: Path) -> None:
+    path = saved(maps_alone(channels=1, opset=17), tmp_path)
+    report = tconv.onnx.rewrite(path, goal="engine", seconds=0)
+    (step,) = [step for step in report.steps if step.rule == "to-engine"]
+    assert step.reason == "its input is quantized, and ONNX Runtime would quantize the engine's weights"
 
 
 def test_other_rules_leave_a_layer_between_quantized_maps(tmp_path: Path) -> None:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["RULE"]
 
 
+_MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
+
+
 class Found(NamedTuple):
     """A layer; the activation that becomes part of it, if any, and its numbers."""
 
@@ -76,7 +80,7 @@ def _spread(node: ir.Node, context: Context) -> Spread | str | None:
         return None
     channels = next(iter(context.sizes(node.inputs[1])), None)
     parts = [context.constant(value) for value in before.inputs[1:] if value is not None]
-    if channels is None or channels < 2 or context.opset(node) < 13 or any(part is None for part in parts):
+    if channels is None or channels < 2 or any(part is None for part in parts):
         return "its input is quantized, and ONNX Runtime would quantize the engine's weights"
     return Spread(before, tuple(np.repeat(part.reshape(1), channels) for part in parts if part is not None))
 
@@ -133,7 +137,13 @@ def apply(found: Found, context: Context) -> None:
             make.constant(part, what, exact=True)
             for part, what in zip(spread.parts, ("scale", "zero"), strict=False)
         ]
-        inputs[0] = make.add("DequantizeLinear", [spread.node.inputs[0], *held_], spread.node.domain, axis=1)
+        # Before opset 13 ONNX's own has one scale only.
+        other = spread.node.domain == _MICROSOFT or context.opset(node) < 13
+        inputs[0] = make.add(
+            "DequantizeLinear", [spread.node.inputs[0], *held_], _MICROSOFT if other else "", axis=1
+        )
+        if other:
+            context.use_domain(node, _MICROSOFT)
     out = make.renew(inputs, attributes, domain=ENGINE_DOMAIN)
     _describe(out, *kept)
     context.use_domain(node, ENGINE_DOMAIN)
