@@ -32,8 +32,8 @@ __all__ = [
     "project",
 ]
 
-NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
-BACKBONES = ("small", "vgg16")
+NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce", "fcn4s")
+BACKBONES = ("small", "vgg16", "efficientnet-lite0")
 UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
