@@ -64,7 +64,6 @@ def test_any_file_name_survives(weights: str) -> None:
     ("scales = [2, 1]", "scales=[2, 1]: [SMALLEST, LARGEST] from 0.1 to 10 would fit"),
     ("scales = 1.0", "scales=1.0: [SMALLEST, LARGEST]"),
     ("weights = 3", "weights=3; a file or 'auto' would fit"),
-    ("precision = 'float16'", "precision='float16' is unknown; did you mean 'bfloat16'?"),
     ("net = ", "not TOML: Invalid value (at end of document)"),
     ("a = " + "[" * 5000, "not TOML"),
     ("#" * 70_000, "more than 64 KiB"),

@@ -114,7 +114,8 @@ class LiteFeatures(nn.Module):
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
         self.stem = _FoldingLayer(in_channels, STEM, 3, stride=2)
-        blocks, channels = [], STEM
+        blocks: list[nn.Module] = []
+        channels = STEM
         self.grids: dict[int, Grid] = {}
         grid = Grid().convolved(window(3, stride=2, padding=1))
         for kernel, stride, expansion, out, count in STAGES:

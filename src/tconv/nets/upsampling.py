@@ -104,12 +104,20 @@ class FixedBilinear(nn.Module):
     def __init__(self, channels: int, factor: int, *, corners: bool = False) -> None:
         super().__init__()
         self.options = _options(factor, corners)
-        kernel = self.options.pop("kernel")
+        kernel = self.options["kernel"]
         self.register_buffer("weight", _bilinear(torch.empty(channels, 1, kernel, kernel), factor))
 
     def forward(self, x: Tensor) -> Tensor:
         edged = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        return conv_transpose2d(edged, self.weight, groups=x.shape[1], **self.options)
+        options = self.options
+        return conv_transpose2d(
+            edged,
+            self.weight,
+            stride=options["stride"],
+            padding=options["padding"],
+            output_padding=options["output_padding"],
+            groups=x.shape[1],
+        )
 
 
 def _learned(
@@ -119,10 +127,12 @@ def _learned(
     up = ConvTranspose2d(
         channels,
         channels,
-        options.pop("kernel"),
+        options["kernel"],
+        stride=options["stride"],
+        padding=options["padding"],
+        output_padding=options["output_padding"],
         groups=1 if dense else channels,
         bias=False,
-        **options,
     )
     with torch.no_grad():
         _bilinear(up.weight, factor)
@@ -158,7 +168,7 @@ def _options(factor: int, corners: bool) -> dict[str, int]:
             "output_padding": factor - 1,
         }
     options = filters.options("bilinear", factor)
-    return {**options, "padding": options["padding"] + factor}
+    return {**options, "padding": options["padding"] + factor, "output_padding": 0}
 
 
 def _axis(options: dict[str, int]) -> Geometry:

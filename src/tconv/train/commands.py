@@ -51,7 +51,6 @@ recipes:
     class_weights    "none", "median" (median frequency balancing) or "root" (its square root)
     freeze_norm      true: the backbone's batch norms keep the statistics of their weights
     ema              decay of a moving average of the weights, which is validated and kept; 0: none
-    precision        "float32" or "bfloat16" (mixed)
     scales           [0.75, 1.5]: range of the random scale of --augment
     light, saturation  largest random change of --augment
     weights          "auto" or a file, as --weights
@@ -191,6 +190,7 @@ def add_predict(subparsers: Any) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     recipe = read_recipe(args.recipe) if args.recipe is not None else Recipe({}, None)
+    from tconv.runs.memory import keep_memory
     from tconv.train.log import without
     from tconv.train.profiling import Profiler
     from tconv.train.run import fit
@@ -200,6 +200,7 @@ def _train(args: argparse.Namespace) -> int:
     weights = recipe.weights if args.weights is None and not args.resume else args.weights
     if args.recipe is not None and is_first():
         print(written(settings, weights), file=sys.stderr)
+    keep_memory()
     profiler = Profiler() if args.profile else None
     run = fit(
         args.data,

@@ -192,7 +192,7 @@ class Kept:
     def __getitem__(self, index: int, /) -> tuple[Picture, Label]:
         if index in self._kept:
             held, label = self._kept[index]
-            return held / np.float32(255), label
+            return np.divide(held, np.float32(255), dtype=np.float32), label
         picture, label = self.split[index]
         if picture.size + label.size <= self.left:
             held = np.rint(picture * 255).astype(np.uint8)

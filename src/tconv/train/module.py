@@ -68,7 +68,6 @@ class Segmenter(lightning.LightningModule):
         class_weights: str = "none",
         freeze_norm: bool = False,
         ema: float = 0.0,
-        precision: str = "float32",
         scales: list[float] | None = None,
         light: float = 0.1,
         saturation: float = 0.0,
@@ -179,10 +178,10 @@ class Segmenter(lightning.LightningModule):
 
     def _validated(self, pictures: Tensor) -> Tensor:
         """The scores; with `flips` the logarithm of the probabilities of a picture and its mirror image."""
-        scores = _wide(self(pictures))
+        scores: Tensor = self(pictures)
         if not self.flips:
             return scores
-        mirrored = _wide(self(pictures.flip(3))).flip(3)
+        mirrored = self(pictures.flip(3)).flip(3)
         return torch.stack([scores, mirrored]).log_softmax(2).logsumexp(0)
 
     def on_validation_epoch_start(self) -> None:
@@ -215,14 +214,9 @@ class Segmenter(lightning.LightningModule):
 
 def _pixel_loss(scores: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
     """Cross-entropy averaged over the pixels that are not ignored, and their number; 0 if there are none."""
-    scores, labels = _wide(scores), labels.long()
+    labels = labels.long()
     counted = int((labels != IGNORED).sum())
     if weight is not None and counted:
         return cross_entropy(scores, labels, weight, ignore_index=IGNORED), counted
     total = cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
     return total / max(1, counted), counted
-
-
-def _wide(scores: Tensor) -> Tensor:
-    """Scores of half precision as float32, others unchanged."""
-    return scores.float() if scores.dtype.itemsize < 4 else scores

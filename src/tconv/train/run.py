@@ -96,9 +96,9 @@ def fit(
             told_of(split)
         kept = {name: Kept(split) for name, split in splits.items()}
         if done is None:
-            settings = checked(given, ranks)
-            _check_start(settings, init_from, weights)
-            segmenter = _fresh(data, splits["train"], settings, init_from, weights)
+            chosen = checked(given, ranks)
+            _check_start(chosen, init_from, weights)
+            segmenter = _fresh(data, splits["train"], chosen, init_from, weights)
         else:
             if init_from is not None or weights is not None:
                 raise TconvError(
@@ -128,7 +128,7 @@ def fit(
             _goes_on(out, resume=False)  # another run may have made it meanwhile
         normal = segmenter.normalisation
         if done is None:
-            _keep_recipe(out, settings, weights)
+            _keep_recipe(out, dict(settings), weights)
         segmenter.weigh(shares.weights(settings["class_weights"]))
         training = TrainingPictures.of(kept["train"], normal, settings)
         batches = Batches(training, WholePictures(kept["val"], normal), batch=settings["batch"])
@@ -139,7 +139,6 @@ def fit(
             num_nodes=nodes,
             strategy=_strategy(ranks),
             max_epochs=settings["epochs"],
-            precision="bf16-mixed" if settings["precision"] == "bfloat16" else "32-true",
             callbacks=[*averaging, log, *progress_bar(), *callbacks, *_checkpoints(out)],
             plugins=[WholeFiles()],
             logger=False,

@@ -28,7 +28,6 @@ class Settings(TypedDict, total=False):
     class_weights: str
     freeze_norm: bool
     ema: float
-    precision: str
     crop: int | list[int] | None
     augment: bool
     scales: list[float]
@@ -54,7 +53,6 @@ DEFAULTS: Settings = {
     "class_weights": "none",
     "freeze_norm": False,
     "ema": 0.0,
-    "precision": "float32",
     "crop": None,
     "augment": False,
     "scales": [0.75, 1.5],
@@ -67,7 +65,6 @@ DEFAULTS: Settings = {
 CHOICES = {
     "decay": ("cosine", "poly"),
     "class_weights": ("none", "root", "median"),
-    "precision": ("float32", "bfloat16"),
 }
 
 _WHOLE = {
