@@ -16,7 +16,7 @@ from tconv.nets.fcn import FCN  # noqa: E402
 from tconv.nets.upsampling import upsampler  # noqa: E402
 
 PUBLISHED = ("fcn32s", "fcn16s", "fcn8s", "fcn4s")
-INTERPOLATING = ("learned", "fixed", "stack", "bilinear")
+INTERPOLATING = ("learned", "fixed", "stack", "subpixel", "bilinear")
 
 
 def tiny(net: str = "fcn8s", upsampling: str = "learned", **options: Any) -> FCN:
@@ -89,7 +89,7 @@ def test_a_ramp_comes_back_unmoved(net: str, upsampling: str, size: tuple[int, i
 
 
 @pytest.mark.parametrize("backbone", BACKBONES_BY_PLACE)
-@pytest.mark.parametrize("upsampling", ["learned", "fixed"])
+@pytest.mark.parametrize("upsampling", ["learned", "fixed", "subpixel"])
 @pytest.mark.parametrize("net", PUBLISHED)
 @torch.no_grad()
 def test_transposed_convolution_starts_as_bilinear_interpolation(
@@ -221,7 +221,7 @@ def test_what_is_learned() -> None:
     assert tiny(dense=False).get_parameter("upsample.s8to1.up.weight").shape == (3, 1, 16, 16)
 
 
-@pytest.mark.parametrize("upsampling", ["learned", "stack", "fixed"])
+@pytest.mark.parametrize("upsampling", ["learned", "stack", "subpixel", "fixed"])
 @pytest.mark.parametrize("dense", [True, False])
 def test_every_parameter_learns(upsampling: str, dense: bool) -> None:
     model = scored(tiny("fcn8s", upsampling, dense=dense)).train()

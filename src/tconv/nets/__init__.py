@@ -34,7 +34,7 @@ __all__ = [
 
 NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce", "fcn4s")
 BACKBONES = ("small", "vgg16", "efficientnet-lite0")
-UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
+UPSAMPLINGS = ("learned", "fixed", "stack", "subpixel", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
     "DeconvNet": "deconvolutional",

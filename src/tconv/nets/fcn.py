@@ -73,7 +73,8 @@ class FCN(nn.Module):
     `net`: how many pooling stages are fused: fcn32s, fcn16s, fcn8s, fcn4s, or fcn8s-atonce (skips scaled, so
     that the whole net can be trained in one go; a backbone with norms needs no scales: there it is fcn8s).
     `backbone`: small, vgg16, or efficientnet-lite0.  `upsampling`: learned (starts bilinear; over all pairs
-    of classes if `dense`, as published, else class by class), fixed, stack, nearest, bilinear, bicubic.
+    of classes if `dense`, as published, else class by class), fixed, stack, subpixel, nearest, bilinear,
+    bicubic.
     `width` replaces the backbone's base width (small 16, vgg16 64).  `head`: channels of a 3x3 convolution
     with norm and ReLU between the features of a stride and their scores; 0 for none, as published.  An
     unknown name, or a picture that does not fit, raises `TconvError`.

@@ -38,7 +38,8 @@ def upsampler(
     learned: one transposed convolution that starts bilinear, over all pairs of channels (`dense`, as
     published) or channel by channel.  fixed: the same filter, channel by channel, as a buffer.  stack:
     learned 2x layers with PReLUs between them, whose slopes start at 1, so that the stack starts linear.
-    nearest, bilinear, bicubic: interpolation.
+    subpixel: a 3x3 convolution to factor^2 times the channels, whose cells are then placed side by side (Shi
+    et al. 2016); it starts bilinear, too.  nearest, bilinear, bicubic: interpolation.
     """
     if kind in INTERPOLATIONS:
         if corners:
@@ -46,6 +47,8 @@ def upsampler(
         return nn.Upsample(scale_factor=factor, mode=kind, align_corners=None if kind == "nearest" else False)
     if kind == "fixed":
         return FixedBilinear(channels, factor, corners=corners)
+    if kind == "subpixel":
+        return SubPixel(channels, factor, dense=dense, corners=corners)
     if kind == "learned":
         return nn.Sequential(_learned("", channels, factor, dense, corners))
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -60,6 +63,8 @@ def grid_after(kind: str, factor: int, grid: Grid, *, corners: bool = False) -> 
     """The grid after `upsampler(kind, channels, factor)`."""
     if kind in INTERPOLATIONS:  # an interpolation is the transposed convolution with its filter
         return grid.transposed(_axis(_REACH[kind](factor) if corners else filters.options(kind, factor)))
+    if kind == "subpixel":  # a transposed convolution of three cells' width
+        return grid.transposed(_axis(_REACH[kind](factor) if corners else _three(factor)))
     for each in _twos(factor) if kind == "stack" else (factor,):
         options = _options(each, corners)
         grid = grid.padded(1).transposed(_axis({name: options[name] for name in _ALONG}))
@@ -69,12 +74,49 @@ def grid_after(kind: str, factor: int, grid: Grid, *, corners: bool = False) -> 
 #: What a grid follows; the far end is cropped anyway.
 _ALONG = ("kernel", "stride", "padding")
 
-#: Interpolation -> the window that one cell reaches, with `corners`.  Between two cells "nearest" has a tie.
+#: Upsampling -> a window of what one cell reaches, with `corners`.  Between two cells "nearest" has a tie.
 _REACH = {
     "nearest": lambda f: {"kernel": f // 2 * 2 + 1, "stride": f, "padding": f // 2},
     "bilinear": lambda f: {"kernel": 2 * f - 1, "stride": f, "padding": f - 1},
     "bicubic": lambda f: {"kernel": 4 * f - 1, "stride": f, "padding": 2 * f - 1},
+    "subpixel": lambda f: {"kernel": 4 * f - 1, "stride": f, "padding": 2 * f - 1},
 }
+
+
+def _three(factor: int) -> dict[str, int]:
+    return {"kernel": 3 * factor, "stride": factor, "padding": factor}
+
+
+class SubPixel(nn.Module):
+    """Sub-pixel convolution: the scores of a cell's factor^2 pixels are channels of a 3x3 convolution."""
+
+    def __init__(self, channels: int, factor: int, *, dense: bool, corners: bool) -> None:
+        super().__init__()
+        groups = 1 if dense else channels
+        self.conv = nn.Conv2d(
+            channels,
+            channels * factor**2,
+            3,
+            padding=1,
+            padding_mode="replicate",
+            groups=groups,
+            bias=False,
+        )
+        self.shuffle = nn.PixelShuffle(factor)
+        # Pixel r of cell i lies at i + at[r] among the cells; neighbour t has a triangle's share of it.
+        pixels = torch.arange(factor, dtype=torch.float64)
+        at = pixels / factor if corners else (pixels + 0.5) / factor - 0.5
+        line = (1 - (at[:, None] - torch.tensor([-1.0, 0.0, 1.0])).abs()).clamp(min=0)
+        square = torch.einsum("yu,xv->yxuv", line, line).reshape(factor**2, 3, 3)
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            for channel in range(channels):
+                own = slice(channel * factor**2, (channel + 1) * factor**2)
+                self.conv.weight[own, channel if dense else 0] = square.to(self.conv.weight.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        larger: Tensor = self.shuffle(self.conv(x))
+        return larger
 
 
 class FromCorners(nn.Module):
