@@ -71,17 +71,19 @@ def timed(
 def _replaced(layer: ir.Node, left: Mapping[str, str]) -> list[str]:
     """The names of a layer, and of nodes around it that are not `left` in the other model.
 
-    Those are conversions of its weights, and nodes in a row after it.
+    Those are conversions of its weights, and the nodes after it.
     """
-    names, node = [str(layer.name)], layer
+    gone = [str(layer.name)]
     for value in layer.inputs[1:]:  # ONNX Runtime dequantizes weights at each run
-        names += [name for step in root_of(value)[1] if (name := str(step.name)) not in left]
-    while len(users := {use.node for use in node.outputs[0].uses()}) == 1:
-        (node,) = users
-        if str(node.name) in left or len(node.outputs) != 1:
-            break
-        names.append(str(node.name))
-    return names
+        gone += [name for step in root_of(value)[1] if (name := str(step.name)) not in left]
+    reached = [layer]
+    while reached:
+        for use in reached.pop().outputs[0].uses():
+            name = str(use.node.name)
+            if name not in left and name not in gone:
+                gone.append(name)
+                reached.append(use.node)
+    return gone
 
 
 def _trial(

@@ -3,14 +3,13 @@
 Inputs and attributes stay as they are, but for quantized weights and biases. They become the numbers that
 ONNX Runtime would dequantize at each run, since the engine packs constants once per session. An activation
 that alone reads the output becomes two attributes, named as in ONNX Runtime's own fused operators:
-`activation`, the name of ONNX's operator, and `activation_params`, its numbers. The engine applies it to the
-sums before it rounds and stores them.
+`activation`, the name of ONNX's operator ("Silu" for x Sigmoid(x), "GeluTanh" for Gelu with
+approximate="tanh"), and `activation_params`, its numbers. The engine applies it to the sums before it rounds
+and stores them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from tconv.algebra.arrays import Array
 from tconv.models.onnx import options
 from tconv.models.onnx.constants import constant, held, is_linear
 from tconv.models.onnx.nodes import ENGINE_DOMAIN
+from tconv.onnx.rules.activations import Applied, applied_to
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 from tconv.onnx.rules.rule import Rule
@@ -34,11 +34,10 @@ _MICROSOFT = "com.microsoft"
 
 
 class Found(NamedTuple):
-    """A layer; the activation that becomes part of it, if any, and its numbers."""
+    """A layer, and the activation that becomes part of it, if any."""
 
     node: ir.Node
-    activation: ir.Node | None
-    numbers: tuple[float, ...]
+    activation: Applied | None
     spread: Spread | None = None
 
 
@@ -57,11 +56,7 @@ def match(node: ir.Node, context: Context) -> Found | str:
         return spread
     weight = held(node.inputs[1])
     dtype = context.dtype(node.inputs[0]) if weight is None else weight.dtype
-    follower = context.user(node.outputs[0], *_NUMBERS)
-    if isinstance(follower, str) or follower.inputs[0] is not node.outputs[0]:
-        return Found(node, None, (), spread)
-    numbers = _NUMBERS[follower.op_type](follower, context, dtype)
-    return Found(node, None, (), spread) if numbers is None else Found(node, follower, numbers, spread)
+    return Found(node, applied_to(node, context, dtype), spread)
 
 
 def _spread(node: ir.Node, context: Context) -> Spread | str | None:
@@ -88,51 +83,15 @@ def _spread(node: ir.Node, context: Context) -> Spread | str | None:
     return Spread(before, tuple(np.repeat(part.reshape(1), channels) for part in parts if part is not None))
 
 
-def _none(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...]:
-    return ()
-
-
-def _slope(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...]:
-    return (node.attributes.get_float("alpha", 0.01),)
-
-
-def _bounds(node: ir.Node, context: Context, dtype: np.dtype[Any] | None) -> tuple[float, ...] | None:
-    """Both bounds, if they are constants, in order, and numbers that an attribute can hold."""
-    import onnx_ir as ir
-
-    if dtype is None:
-        return None
-    # Without a bound, the dtype's own.
-    most = float(ir.DataType.from_numpy(dtype).max)
-    bounds = [-most, most]
-    for i, name in enumerate(("min", "max")):
-        if context.opset(node) < 11:
-            bounds[i] = node.attributes.get_float(name, bounds[i])
-        elif len(node.inputs) > i + 1 and node.inputs[i + 1] is not None:
-            held = context.constant(node.inputs[i + 1])
-            if held is None or held.size != 1:
-                return None
-            bounds[i] = float(held.reshape(-1)[0])
-    with np.errstate(over="ignore"):
-        exact = all(float(np.float32(bound)) == bound for bound in bounds)
-    return tuple(bounds) if exact and bounds[0] <= bounds[1] else None
-
-
-#: Activations by ONNX's name -> their numbers, or None where they are not known or not exact.
-_NUMBERS: Mapping[str, Callable[[ir.Node, Context, np.dtype[Any] | None], tuple[float, ...] | None]] = (
-    MappingProxyType({"Relu": _none, "LeakyRelu": _slope, "Clip": _bounds, "Tanh": _none, "Sigmoid": _none})
-)
-
-
 def apply(found: Found, context: Context) -> None:
-    node, activation, numbers, spread = found
+    node, activation, spread = found
     make = Maker(node, context)
     attributes: dict[str, Any] = dict(node.attributes)
     if activation is not None:
-        attributes["activation"] = activation.op_type
-        if numbers:
-            attributes["activation_params"] = list(numbers)
-    output = node.outputs[0] if activation is None else activation.outputs[0]
+        attributes["activation"] = activation.name
+        if activation.numbers:
+            attributes["activation_params"] = list(activation.numbers)
+    output = (node if activation is None else activation.nodes[-1]).outputs[0]
     kept = context.shape(output), output.type or context.type(node.outputs[0])
     inputs = [_plain(value, make, what) for value, what in zip(node.inputs, _INPUTS, strict=False)]
     if spread is not None:
@@ -150,7 +109,7 @@ def apply(found: Found, context: Context) -> None:
     out = make.renew(inputs, attributes, domain=ENGINE_DOMAIN)
     _describe(out, *kept)
     context.use_domain(node, ENGINE_DOMAIN)
-    make.replace(node, *(() if activation is None else (activation,)))
+    make.replace(node, *(() if activation is None else activation.nodes))
 
 
 _INPUTS = ("x", "weight", "bias")
