@@ -85,44 +85,42 @@ template <class T> struct Exponential {
 
 template <class T> using VectorOf = typename Simd<T>::Vector;
 template <class T> VectorOf<T> magnitude(VectorOf<T> x) { return x < 0 ? -x : x; }
+// Numbers above `most` become it. NaN stays NaN.
+template <class T> VectorOf<T> at_most(VectorOf<T> x, T most) { return x > most ? most + VectorOf<T>{} : x; }
 
-// exp(-(x + rest)) for x >= 0, as a product of two numbers, since a result may be normal where this is not.
-// `rest` is small, or absent. Past kMost it is the value there.
+// exp(-(x + rest)) for x >= 0, as a product of two numbers, since a result may be normal where this is not:
+// exp(r) 2^-kShift, and 2^(n + kShift), of which the latter is normal up to kMost. `rest` is small, or absent.
 template <class T> struct Decay {
   using Vector = VectorOf<T>;
   static constexpr bool single = sizeof(T) == 4;
-  static constexpr T kMost = single ? T(110) : T(760);  // kMost exp(-kMost) rounds to 0
-  Vector most, rest;
+  static constexpr T kMost = single ? T(109) : T(760);  // kMost exp(-kMost) rounds to 0, or to the least number
+  Vector mantissa, power;
 
   explicit Decay(Vector x) {
     Vector shifted;
-    const Vector r = Exponential<T>::reduced(-(x > kMost ? kMost + Vector{} : x), shifted);
+    const Vector r = Exponential<T>::reduced(-at_most<T>(x, kMost), shifted);
     set(r, shifted);
   }
-  Decay(Vector x, Vector small) {
+  Decay(Vector x, Vector rest) {
     Vector shifted;
     const Vector r = Exponential<T>::reduced(-x, shifted);
-    set(r - small, shifted);
+    set(r - rest, shifted);
   }
-  Vector value() const { return most * rest; }
-  Vector times(Vector x) const { return x * most * rest; }
+  Vector value() const { return mantissa * power; }
+  // In this order, so that a small number keeps its digits.
+  Vector times(Vector x) const { return x * power * mantissa; }
 
  private:
-  typedef uint64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-  typedef uint32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  static constexpr int kShift = single ? 32 : 80;
 
   void set(Vector r, Vector shifted) {
-    most = Exponential<T>::series(r) + T(1);
-    // The halves of n as exponents. What is subtracted are the bits of 1.5 * 2^23 (2^52).
-    if constexpr (single) {
-      const Short n = reinterpret_cast<Short>(shifted) - 0x4b400000u + 256u, half = n >> 1;
-      most *= reinterpret_cast<Vector>((half - 1u) << 23);
-      rest = reinterpret_cast<Vector>((n - half - 1u) << 23);
-    } else {
-      const Long n = reinterpret_cast<Long>(shifted) - 0x4338000000000000u + 2048u, half = n >> 1;
-      most *= reinterpret_cast<Vector>((half - 1u) << 52);
-      rest = reinterpret_cast<Vector>((n - half - 1u) << 52);
-    }
+    constexpr T scale = single ? T(0x1p-32) : T(0x1p-80);
+    mantissa = Exponential<T>::series(r) * scale + scale;
+    if constexpr (single)
+      power = reinterpret_cast<Vector>((reinterpret_cast<Short>(shifted) + (127 + kShift)) << 23);
+    else power = reinterpret_cast<Vector>((reinterpret_cast<Long>(shifted) + (1023 + kShift)) << 52);
   }
 };
 
@@ -157,16 +155,22 @@ template <class T> VectorOf<T> elu(VectorOf<T> x, T alpha) {
   return x >= 0 ? x : alpha * (e.power * e.p + (e.power - T(1)));
 }
 
-// x / (1 + exp(-w)); w has the sign of x. Minus infinity times 0 is NaN, as in the definition.
-template <class T> VectorOf<T> gated(VectorOf<T> x, VectorOf<T> w) {
+// x from 0 on, and 0 below; minus infinity times 0 is NaN, as it is where a gate multiplies x.
+template <class T> VectorOf<T> upper(VectorOf<T> x) { return x < 0 ? x * T(0) : x; }
+
+// x / (1 + exp(-w)) as max(x, 0) - |x| t / (1 + t), t = exp(-|w|); w has the sign of x, and |w| is at least
+// Decay's kMost where |x| is `most`.
+template <class T> VectorOf<T> gated(VectorOf<T> x, VectorOf<T> w, T most) {
   const Decay<T> t(magnitude<T>(w));
-  const VectorOf<T> y = (x < 0 ? t.times(x) : x) / (T(1) + t.value());
-  return w < -Decay<T>::kMost ? x * T(0) : y;
+  return upper<T>(x) - t.times(at_most<T>(magnitude<T>(x), most)) / (T(1) + t.value());
 }
+
+template <class T> VectorOf<T> silu(VectorOf<T> x) { return gated<T>(x, x, Decay<T>::kMost); }
 
 // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 template <class T> VectorOf<T> gelu_tanh(VectorOf<T> x) {
-  return gated<T>(x, x * (T(1.59576912160573071176) + T(0.0713548162726002453) * (x * x)));
+  const VectorOf<T> w = x * (T(1.59576912160573071176) + T(0.0713548162726002453) * (x * x));
+  return gated<T>(x, w, T(sizeof(T) == 4 ? 11 : 22));
 }
 
 template <class T> struct Normal;  // of P below: the highest coefficient first; the largest |x|
@@ -189,25 +193,22 @@ template <> struct Normal<double> {
   static constexpr uint64_t kHigh = 0xfffffffff8000000u;
 };
 
-// x Phi(x), Phi the distribution function of the normal distribution. Phi(-|x|) = exp(-x^2 / 2) t P(t - 1/2),
-// t = 1 / (1 + |x| / 4), where P interpolates Phi / (exp t) in the zeros of a Chebyshev polynomial. The square
-// is a sum of two numbers: its rounding would be as large as its last digit times the exponent.
+// x Phi(x) = max(x, 0) - |x| Phi(-|x|), Phi the distribution function of the normal distribution. Phi(-|x|) =
+// exp(-x^2 / 2) t P(t - 1/2), t = 1 / (1 + |x| / 4), where P interpolates Phi / (exp t) in the zeros of a
+// Chebyshev polynomial. The square is a sum of two numbers: its rounding would be as large as its last digit
+// times the exponent.
 template <class T> VectorOf<T> gelu(VectorOf<T> x) {
   using Vector = VectorOf<T>;
   typedef decltype(Normal<T>::kHigh + 0) Bits;
   typedef Bits Word __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-  constexpr T kMost = Normal<T>::kMost;
-  Vector a = magnitude<T>(x);
-  a = a > kMost ? kMost + Vector{} : a;
+  const Vector a = at_most<T>(magnitude<T>(x), Normal<T>::kMost);
   const Vector high = reinterpret_cast<Vector>(reinterpret_cast<Word>(a) & Normal<T>::kHigh);
   const Decay<T> e(high * high * T(0.5), (a + high) * (a - high) * T(0.5));
   const Vector t = T(1) / (T(1) + a * T(0.25)), u = t - T(0.5);
   Vector p = Vector{} + Normal<T>::kSeries[0];
 #pragma GCC unroll 22
   for (unsigned k = 1; k < sizeof Normal<T>::kSeries / sizeof(T); ++k) p = p * u + Normal<T>::kSeries[k];
-  p *= t;
-  const Vector y = x < 0 ? e.times(x * p) : x * (T(1) - e.times(p));
-  return x < -kMost ? x * T(0) : y;
+  return upper<T>(x) - e.times(a * (p * t));
 }
 
 // log(1 + t) = 2 atanh(s), s = t / (2 + t), for t in [0, 1], as t times a number that is 1 at 0.
@@ -286,7 +287,7 @@ template <class T> void activate(T* row, int64_t count, const ActivationOf<T>& l
     case Activation::sigmoid: return each_vector(row, count, [](auto x) { return logistic<T>(x); });
     case Activation::gelu: return each_vector(row, count, [](auto x) { return gelu<T>(x); });
     case Activation::gelu_tanh: return each_vector(row, count, [](auto x) { return gelu_tanh<T>(x); });
-    case Activation::silu: return each_vector(row, count, [](auto x) { return gated<T>(x, x); });
+    case Activation::silu: return each_vector(row, count, [](auto x) { return silu<T>(x); });
     case Activation::elu: return each_vector(row, count, [=](auto x) { return elu<T>(x, a); });
     case Activation::softplus:
       return each_vector(row, count, [=](auto x) { return softplus<T>(x, a, b); });
