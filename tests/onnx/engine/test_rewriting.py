@@ -280,6 +280,10 @@ def test_only_layers_that_win_are_the_engines() -> None:
     plain = dict(zip(names, (5.0, 1.0, 5.0, 3.0), strict=True))
     runner = _Stub({"as it is": plain, "engine": {names[0]: 6.5, names[2]: 6.5}})
     slow, fast = timed(model, runner, Feeds("x", {}), seconds=1)
+    even = timed(
+        model, _Stub({"as it is": plain, "engine": {names[0]: 6.0, names[2]: 7.7}}), Feeds("x", {}), seconds=1
+    )
+    assert [trial.kept for trial in even] == [False, False]  # 8 ms against 7.7 is too little to tell
     assert (str(slow.moves[0]), slow.kept, slow.timed and slow.timed.before) == (
         "engine at slow",
         False,
