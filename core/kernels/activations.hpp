@@ -190,12 +190,12 @@ template <> struct Normal<float> {
 template <> struct Normal<double> {
   static constexpr double kMost = 39;
   static constexpr double kSeries[] = {
-      -0.0010122350213441524, -3.811335460107945e-05,  0.003650099345752512,   -0.0019108453871827628,
-      -0.005005693454575502,  0.005054896713489146,    0.004320173846758625,   -0.008354241346056333,
-      -0.0025605410981800673, 0.012121892314651108,    0.0007321657302237285,  -0.01799382075277362,
-      -0.0004884138321053076, 0.029580136744880154,    0.008534032257219144,   -0.05218619014049151,
-      -0.05567507779588053,   0.060321511724744474,    0.24158629956279787,    0.37304371591938834,
-      0.38713740074221886,    0.3039483209859459,      0.18882128260393788};
+      -0.0010122350213441524, -3.811335460107945e-05, 0.003650099345752512,  -0.0019108453871827628,
+      -0.005005693454575502,  0.005054896713489146,   0.004320173846758625,  -0.008354241346056333,
+      -0.0025605410981800673, 0.012121892314651108,   0.0007321657302237285, -0.01799382075277362,
+      -0.0004884138321053076, 0.029580136744880154,   0.008534032257219144,  -0.05218619014049151,
+      -0.05567507779588053,   0.060321511724744474,   0.24158629956279787,   0.37304371591938834,
+      0.38713740074221886,    0.3039483209859459,     0.18882128260393788};
   static constexpr uint64_t kHigh = 0xfffffffff8000000u;
 };
 
@@ -295,8 +295,7 @@ template <class T> void activate(T* row, int64_t count, const ActivationOf<T>& l
     case Activation::gelu_tanh: return each_vector(row, count, [](auto x) { return gelu_tanh<T>(x); });
     case Activation::silu: return each_vector(row, count, [](auto x) { return silu<T>(x); });
     case Activation::elu: return each_vector(row, count, [=](auto x) { return elu<T>(x, a); });
-    case Activation::softplus:
-      return each_vector(row, count, [=](auto x) { return softplus<T>(x, a, b); });
+    case Activation::softplus: return each_vector(row, count, [=](auto x) { return softplus<T>(x, a, b); });
     case Activation::mish: return each_vector(row, count, [](auto x) { return mish<T>(x); });
     case Activation::prelu:  // a row of channels
       for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? row[i] * T(last.slopes[i]) : row[i];
