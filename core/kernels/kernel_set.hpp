@@ -58,8 +58,8 @@ template <class T> struct MatrixArgs {
 // The activation after the layer, with parameters of the type in which the layer is computed.
 template <class T> struct ActivationOf {
   Activation what = Activation::none;
-  T first = 0, second = 0;           // its numbers, as `Activation` lists them
-  const double* slopes = nullptr;    // of prelu, by channel
+  T first = 0, second = 0;         // its numbers, as `Activation` lists them
+  const double* slopes = nullptr;  // of prelu, by channel
 
   // For a row of one channel of the target, counted over all groups.
   ActivationOf of(int64_t channel) const {
