@@ -12,7 +12,7 @@ RUFF   := $(BIN)/ruff
 CLANG  := $(BIN)/clang-format
 CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp core/ort/*.?pp)
 
-.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage wheels check-wheels test-arm clean
+.PHONY: demo test soak test-frameworks lint format bench docs stubs sanitize coverage wheels check-wheels check-sdist test-arm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -89,6 +89,12 @@ check-wheels:
 		case $$($$python -c 'import sys; print(sys.version_info[1])') in 11) tag=cp311;; *) tag=abi3;; esac; \
 		$$python wheels/check.py dist/tconv-*-$$tag-manylinux*_$$(uname -m).whl; \
 	done
+
+# The source distribution, unpacked into an empty folder and installed from there into an empty environment.
+check-sdist: $(VENV)/.dev
+	rm -rf build/sdist
+	$(BIN)/python -m build --sdist --outdir build/sdist .
+	$(PYTHON) wheels/check.py build/sdist/tconv-*.tar.gz tests/core/test_cpu.py
 
 # The tests of core, planning and ops with the ARM wheel, in emulation; ARM=--part takes minutes.
 ARM ?=

@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
 
 #include "plan.hpp"
 
@@ -119,7 +120,15 @@ void bind_plan(nb::module_& m) {
                      {"leaky_relu", Activation::leaky_relu},
                      {"clamp", Activation::clamp},
                      {"tanh", Activation::tanh},
-                     {"sigmoid", Activation::sigmoid}});
+                     {"sigmoid", Activation::sigmoid},
+                     {"gelu", Activation::gelu},
+                     {"gelu_tanh", Activation::gelu_tanh},
+                     {"silu", Activation::silu},
+                     {"elu", Activation::elu},
+                     {"prelu", Activation::prelu},
+                     {"hardswish", Activation::hardswish},
+                     {"softplus", Activation::softplus},
+                     {"mish", Activation::mish}});
   words<Scale>(
       m, "Scale", "What sums are multiplied by; no kernel has one yet.",
       {{"none", Scale::none}, {"per_tensor", Scale::per_tensor}, {"per_channel", Scale::per_channel}});
@@ -156,9 +165,7 @@ void bind_plan(nb::module_& m) {
          Field{"scale", &Epilogue::scale, "What sums are multiplied by."},
          Field{"bias", &Epilogue::bias, "Type of the bias, where a run is given one."},
          Field{"activation", &Epilogue::activation, "What follows."},
-         Field{"slope", &Epilogue::slope, "Of leaky_relu."},
-         Field{"clamp_lo", &Epilogue::clamp_lo, "Lower bound of clamp."},
-         Field{"clamp_hi", &Epilogue::clamp_hi, "Upper bound of clamp."},
+         Field{"numbers", &Epilogue::numbers, "Of the activation: slopes, bounds."},
          Field{"rounding", &Epilogue::rounding, "How a sum becomes a number of the target."});
   const char* parts = "Of a number in matrix registers, 1 to 3; 0: the tile is made of vectors.";
   record(m, "PhasesPlan", "conv_transpose and conv as an implicit matrix product per phase.",

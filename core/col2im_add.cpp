@@ -112,7 +112,7 @@ void store_rows(const Col2imRun<S>& run, const Col2imTask<S>& task,
                 InterleaveArgs<typename Storage<S>::T> args, int64_t length, S* to, int64_t row_step,
                 typename Storage<S>::T bias) {
   using T = typename Storage<S>::T;
-  args.skip = 0, args.length = length, args.bias = bias, args.activation = run.activation;
+  args.skip = 0, args.length = length, args.bias = bias;
   if constexpr (std::is_same_v<S, T>) {  // all at once: rows are often short
     args.out = to, args.out_step = row_step;
     run.kernels.interleave(args);
@@ -154,14 +154,15 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
   S* out = run.target + (task.batch + item) * at.target.batch + task.group * at.target.group +
            task.first * at.target.channel +
            ((z * p.output[1] + y) * p.output[2] + task.cell * stride) * at.target.position;
-  const T* bias = run.bias ? run.bias + task.group * p.out_channels + task.first : nullptr;
+  const int64_t first = task.group * p.out_channels + task.first;
+  const T* bias = run.bias ? run.bias + first : nullptr;
   const auto bias_of = [&](int64_t c) { return bias ? bias[c] : T(0); };
   if (!taps && !last) {
     for (int64_t c = 0; c < channels; ++c) {
       InterleaveArgs<T> args{};
       args.sums = sums + c * stride * run.part.box[3], args.phase_stride = run.part.box[3];
       args.phases = stride, args.cells = task.cells;
-      args.rows = rows, args.sums_step = at.row;
+      args.rows = rows, args.sums_step = at.row, args.activation = run.activation.of(first + c);
       store_rows(run, task, args, length, out + c * at.target.channel, row_step, bias_of(c));
     }
     return;
@@ -172,7 +173,7 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
       for (int64_t c = 0; c < channels; ++c) {
         InterleaveArgs<T> args{};
         args.sums = channels > 1 ? task.turn + c * length : sums;
-        args.phases = 1, args.cells = length;
+        args.phases = 1, args.cells = length, args.activation = run.activation.of(first + c);
         store_rows(run, task, args, length, out + c * at.target.channel, 0, bias_of(c));
       }
       continue;
@@ -190,8 +191,8 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
       run.kernels.transpose(task.turn, length, 1, length, channels, turned, channels);
       cells = turned;
     }
-    run.storage.finish_cells(run.kernels, run.activation, cells, channels, length, channels, bias, out,
-                             at.target.position, task.line, at.line);
+    run.storage.finish_cells(run.kernels, run.activation.from(first), cells, channels, length, channels, bias,
+                             out, at.target.position, task.line, at.line);
   }
 }
 

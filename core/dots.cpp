@@ -169,8 +169,9 @@ template <class T> void convolve(const Setup& setup, const T* y, const T* weight
         run_tiles(part, kernels, dots, count, static_cast<int64_t>(columns.size()));
       }
     }
-    finish_positions(setup, kernels, activation, bias ? bias + group * at.target_channels + first : nullptr,
-                     count, places, box.size[3], target);
+    const int64_t channel = group * at.target_channels + first;
+    finish_positions(setup, kernels, activation.from(channel), bias ? bias + channel : nullptr, count, places,
+                     box.size[3], target);
   });
 }
 

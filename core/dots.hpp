@@ -23,7 +23,7 @@ void run_tiles(const DotsPlan& part, const KernelSet<T>& kernels, DotArgs<T> arg
     }
 }
 
-// Adds the bias of `count` channels, which may be null, and applies the activation to their sums at `places`,
+// Adds the bias of `count` channels, which may be null, and applies their activation to their sums at `places`,
 // rows of `row` adjacent positions.
 template <class T>
 void finish_positions(const Setup& setup, const KernelSet<T>& kernels, const ActivationOf<T>& activation,
@@ -43,7 +43,7 @@ void finish_positions(const Setup& setup, const KernelSet<T>& kernels, const Act
     for (size_t i = 0; i < places.size(); i += static_cast<size_t>(row)) {
       T* out = target + c * side.channel + places[i];
       for (int64_t k = 0; bias && k < row; ++k) out[k] += bias[c];
-      if (activation.what != Activation::none) kernels.activate(out, row, activation);
+      if (activation.what != Activation::none) kernels.activate(out, row, activation.of(c));
     }
 }
 

@@ -14,7 +14,24 @@ enum class Map : int { conv_transpose, conv, weight_gradient };
 // [batch][z][y][x][channel].
 enum class ArrayLayout : int { channels_first, channels_last };
 
-enum class Activation : int { none, relu, leaky_relu, clamp, tanh, sigmoid };
+// The activation after a layer. Some have numbers: leaky_relu a slope, prelu a slope for each channel of the
+// target, clamp the bounds, elu its alpha, softplus its beta and its threshold.
+enum class Activation : int {
+  none,
+  relu,
+  leaky_relu,
+  clamp,
+  tanh,
+  sigmoid,
+  gelu,
+  gelu_tanh,
+  silu,
+  elu,
+  prelu,
+  hardswish,
+  softplus,
+  mish
+};
 
 // What sums are multiplied by before a bias is added. No kernel has one yet.
 enum class Scale : int { none, per_tensor, per_channel };

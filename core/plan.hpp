@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "enums.hpp"
 #include "integers.hpp"
@@ -36,8 +37,7 @@ struct Epilogue {
   Scale scale;
   DType bias;  // dtype of the bias, where a run has one
   Activation activation;
-  double slope;               // of leaky_relu
-  double clamp_lo, clamp_hi;  // bounds of clamp
+  std::vector<double> numbers;  // of the activation
   Rounding rounding;
 };
 

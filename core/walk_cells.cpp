@@ -21,10 +21,14 @@ template <class S> void lay_cells(const Walk<S>& walk, const Task<S>& task) {
     target.each_row_of_cells(
         q, task.box, [&](int64_t cell, int64_t position, int64_t count, int64_t from, int64_t to) {
           from = std::max(from * channels, begin), to = std::min(to * channels, end);
-          if (from < to)
-            walk.storage.finish_cells(walk.kernels, walk.activation, sums + position * at.sums_pitch + from,
-                                      at.sums_pitch, count, to - from, walk.bias ? biases + from : nullptr,
+          // Slopes of channels are not repeated for each phase, as biases are.
+          for (int64_t next = to; from < to; from = next, next = to) {
+            if (walk.activation.slopes) next = std::min(to, (from / channels + 1) * channels);
+            walk.storage.finish_cells(walk.kernels, walk.activation.from(from % channels),
+                                      sums + position * at.sums_pitch + from, at.sums_pitch, count,
+                                      next - from, walk.bias ? biases + from : nullptr,
                                       walk.target + cell * channels + from, columns, task.line, at.line);
+          }
         });
   }
 }

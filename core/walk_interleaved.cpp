@@ -23,7 +23,8 @@ void store_channels(const Walk<S>& walk, const Task<S>& task, int64_t c, int64_t
         for (int64_t i = 0; i < end - c; ++i) {
           S* to = out + (c + i) * at.target_plane;
           const T* from = task.sums + (phase * phase_pitch + i * channel_pitch) * at.sums_pitch + position;
-          const T bias = walk.bias ? walk.bias[task.group * at.target_channels + c + i] : T(0);
+          const int64_t channel = task.group * at.target_channels + c + i;
+          const T bias = walk.bias ? walk.bias[channel] : T(0);
           InterleaveArgs<T> rows{from,
                                  phase_pitch * at.sums_pitch,
                                  at.axis[2].target_stride,
@@ -32,7 +33,7 @@ void store_channels(const Walk<S>& walk, const Task<S>& task, int64_t c, int64_t
                                  span.length,
                                  bias,
                                  nullptr,
-                                 walk.activation,
+                                 walk.activation.of(channel),
                                  1,
                                  at.panel.pitch[2],
                                  row_step};

@@ -18,14 +18,14 @@ template <class S> void walk_runs(const Walk<S>& walk, const Task<S>& task) {
                       const int64_t y = i % count, c = i / count;
                       const T* from = task.sums + (position + y * at.panel.pitch[2]) * at.sums_pitch +
                                       c * at.stacked + phase;
-                      const T bias =
-                          walk.bias ? walk.bias[task.group * at.target_channels + task.begin + c] : T(0);
+                      const int64_t channel = task.group * at.target_channels + task.begin + c;
+                      const T bias = walk.bias ? walk.bias[channel] : T(0);
                       S* to = out + (task.begin + c) * at.target_plane + y * target.row_step();
                       T* row = walk.storage.row(to, task.line);
                       walk.kernels.runs({from, at.sums_pitch, at.axis[2].target_stride, box.size[3],
                                          span.skip, span.length, bias, row});
                       if (walk.activation.what != Activation::none)
-                        walk.kernels.activate(row, span.length, walk.activation);
+                        walk.kernels.activate(row, span.length, walk.activation.of(channel));
                       walk.storage.store(row, span.length, to);
                     }
                   });

@@ -274,7 +274,7 @@ void run(const Setup& setup, const S* source, const void* packed, const S* given
             const int64_t begin = std::max<int64_t>(0, -floor_div(left + x, wide));
             const int64_t end = std::min(width, floor_div(p.output[2] - 1 - left - x, wide) + 1);
             if (begin < end)
-              storage.finish_cells(kernels, activation,
+              storage.finish_cells(kernels, activation.from(channel),
                                    turned + (x * at.pitch + row * width + begin) * channels, channels,
                                    end - begin, channels, bias ? bias + channel : nullptr,
                                    out + (left + x + begin * wide) * at.target.position,
@@ -291,7 +291,8 @@ void run(const Setup& setup, const S* source, const void* packed, const S* given
             S* out = plane + oy * p.output[2] + left + skip;
             T* row = storage.row(out, made);
             kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width,
-                                skip, length, bias ? bias[channel] : T(0), row, activation});
+                                skip, length, bias ? bias[channel] : T(0), row,
+                                activation.of(channel)});
             storage.store(row, length, out);
           }
       }

@@ -225,7 +225,7 @@ def test_a_full_disk_is_one_line_and_promises_nothing(folder: Path, tmp_path: Pa
     found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     said = f"tconv train: cannot write {out / 'last.ckpt'}: File too large\n"
     assert (found.returncode, found.stdout, after_shares(found.stderr)) == (2, "", said)
-    assert os.listdir(out) == []
+    assert os.listdir(out) == ["recipe.toml"]
 
 
 def test_ctrl_c_before_an_epoch_promises_none(folder: Path, tmp_path: Path) -> None:
@@ -257,4 +257,4 @@ def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(folder: Path, tmp_path: P
     assert (
         notes.splitlines()[-1] == f"stopped; the finished epochs are in {out}, --resume continues from them"
     )
-    assert sorted(os.listdir(out)) == ["best.ckpt", "last.ckpt", "log.csv"]
+    assert sorted(os.listdir(out)) == ["best.ckpt", "last.ckpt", "log.csv", "recipe.toml"]

@@ -58,7 +58,17 @@ template <class T> struct MatrixArgs {
 // The activation after the layer, with parameters of the type in which the layer is computed.
 template <class T> struct ActivationOf {
   Activation what = Activation::none;
-  T slope = 0, lo = 0, hi = 0;
+  T first = 0, second = 0;           // its numbers, as `Activation` lists them
+  const double* slopes = nullptr;    // of prelu, by channel
+
+  // For a row of one channel of the target, counted over all groups.
+  ActivationOf of(int64_t channel) const {
+    return slopes ? ActivationOf{Activation::leaky_relu, static_cast<T>(slopes[channel])} : *this;
+  }
+  // For rows of channels that begin with this one.
+  ActivationOf from(int64_t channel) const {
+    return slopes ? ActivationOf{what, first, second, slopes + channel} : *this;
+  }
 };
 
 // c[places[j] + i] (+)= sum over blocks k of 32 positions and p < 32 of a[row i][k][p] * b[k][p][column j]

@@ -5,6 +5,7 @@
 // instruction set can be shared by the linker with another.
 #include <cstdint>
 
+#include "activations.hpp"
 #include "kernel_set.hpp"
 #include "simd.hpp"
 
@@ -102,25 +103,6 @@ template <int size> struct BitsOf {
 };
 template <> struct BitsOf<8> {
   typedef uint64_t Type;
-};
-
-// The activation in the epilogue; T is a number or a vector of them. NaN stays NaN.
-struct Same {
-  static constexpr bool changes = false;
-  template <class T> T operator()(T x) const { return x; }
-};
-template <class Number> struct Clamp {  // also relu
-  static constexpr bool changes = true;
-  Number lo, hi;
-  template <class T> T operator()(T x) const {
-    x = x < lo ? T{} + lo : x;
-    return x > hi ? T{} + hi : x;
-  }
-};
-template <class Number> struct Leaky {
-  static constexpr bool changes = true;
-  Number slope;
-  template <class T> T operator()(T x) const { return x < 0 ? x * slope : x; }
 };
 
 // Interleaves two rows, in vectors that shrink towards the end: rows of a few cells are common.
@@ -312,107 +294,11 @@ void transpose(const T* __restrict from, int64_t from_stride, int64_t step, int6
   }
 }
 
-// exp(x) - 1 as 2^n p + (2^n - 1), with x = n log 2 + r and p the series of exp(r) - 1, |r| <= log(2) / 2.
-// Past the bounds of x the result is the value at the bound, and NaN stays NaN.
-template <class T> struct Exponential {
-  using Vector = typename Simd<T>::Vector;
-  static constexpr bool single = sizeof(T) == 4;
-  static constexpr T kLeast = single ? T(-87) : T(-708),
-                     kMost = single ? T(88.9) : T(710);  // 2^n is infinite at the latter
-  Vector power, p;                                       // 2^n; exp(r) - 1
-
-  explicit Exponential(Vector x) {
-    typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-    typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-    // log 2 as a sum of two numbers, of which n times the first is exact.
-    const T high = single ? T(0.693145751953125) : T(0.69314718036912381649017333984375);
-    const T low = single ? T(1.428606765330187045e-06) : T(1.908214929270587700e-10),
-            one_by_log2 = T(1.44269504088896340736);
-    x = x < kLeast ? kLeast + Vector{} : x;
-    x = x > kMost ? kMost + Vector{} : x;
-    // Adding and subtracting 1.5 * 2^23 (2^52) rounds; the low bits of the sum are the integer.
-    const T magic = single ? T(12582912) : T(6755399441055744);
-    const Vector shifted = x * one_by_log2 + magic, n = shifted - magic;
-    const Vector r = (x - n * high) - n * low;
-    p = Vector{} + T(1) / T(single ? 5040 : 6227020800);
-    T factorial = single ? T(5040) : T(6227020800);
-#pragma GCC unroll 13
-    for (int k = single ? 7 : 13; k > 1; --k) {
-      factorial /= T(k);
-      p = p * r + 1 / factorial;
-    }
-    p *= r;
-    if constexpr (single) power = reinterpret_cast<Vector>((reinterpret_cast<Short>(shifted) + 127) << 23);
-    else power = reinterpret_cast<Vector>((reinterpret_cast<Long>(shifted) + 1023) << 52);
-  }
-};
-
-template <class T> typename Simd<T>::Vector logistic(typename Simd<T>::Vector x) {
-  const Exponential<T> e(-x);
-  return T(1) / (T(1) + e.power * (T(1) + e.p));
-}
-
-// f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0, too. f32:
-// x P(x^2) / Q(x^2), fitted to the least maximal relative error up to 9.02, past which tanh rounds to 1:
-// 2^-25.5 before rounding.
-template <class T> typename Simd<T>::Vector hyperbolic_tangent(typename Simd<T>::Vector x) {
-  using Vector = typename Simd<T>::Vector;
-  if constexpr (sizeof(T) == 4) {
-    const Vector u = x * x;
-    const Vector p = (((1.3319070e-8f * u + 2.0583480e-5f) * u + 3.4940345e-3f) * u + 0.13379718f) * u + 1.0f;
-    const Vector q = (((7.7620189e-7f * u + 3.2830925e-4f) * u + 2.5871072e-2f) * u + 0.46713033f) * u + 1.0f;
-    Vector y = x * p / q;
-    y = y > 1 || x > 9.02f ? Vector{} + 1 : y;
-    return y < -1 || x < -9.02f ? Vector{} - 1 : y;
-  } else {
-    const Exponential<T> e(x < 0 ? x + x : -(x + x));
-    const auto m = e.power * e.p + (e.power - T(1));
-    const auto y = m / (T(2) + m);
-    return x < 0 ? y : x == 0 ? x : -y;
-  }
-}
-
-// The last vector overlaps the previous one: it is read before that one is written.
-template <class T, class Function> void each_vector(T* row, int64_t count, const Function& function) {
-  constexpr int lanes = Simd<T>::lanes;
-  if (count >= lanes) {
-    const auto last = function(Simd<T>::load(row + count - lanes));
-    for (int64_t i = 0; i + lanes < count; i += lanes)
-      Simd<T>::store(row + i, function(Simd<T>::load(row + i)));
-    Simd<T>::store(row + count - lanes, last);
-  } else {
-    T some[lanes] = {};
-    for (int64_t i = 0; i < count; ++i) some[i] = row[i];
-    Simd<T>::store(some, function(Simd<T>::load(some)));
-    for (int64_t i = 0; i < count; ++i) row[i] = some[i];
-  }
-}
-
-template <class T> void activate(T* row, int64_t count, const ActivationOf<T>& last) {
-  const auto each = [&](auto function) {
-    for (int64_t i = 0; i < count; ++i) row[i] = function(row[i]);
-  };
-  switch (last.what) {
-    case Activation::none: return;
-    case Activation::relu: return each(Clamp<T>{T(0), static_cast<T>(__builtin_inf())});
-    case Activation::leaky_relu: return each(Leaky<T>{last.slope});
-    case Activation::clamp: return each(Clamp<T>{last.lo, last.hi});
-    case Activation::tanh: return each_vector(row, count, [](auto x) { return hyperbolic_tangent<T>(x); });
-    case Activation::sigmoid: return each_vector(row, count, [](auto x) { return logistic<T>(x); });
-  }
-}
-
 template <class T> void interleave(const InterleaveArgs<T>& args) {
-  const ActivationOf<T>& last = args.activation;
-  switch (last.what) {
-    case Activation::none: return interleave_rows(args, Same{});
-    case Activation::relu: return interleave_rows(args, Clamp<T>{T(0), static_cast<T>(__builtin_inf())});
-    case Activation::clamp: return interleave_rows(args, Clamp<T>{last.lo, last.hi});
-    case Activation::leaky_relu: return interleave_rows(args, Leaky<T>{last.slope});
-    default:  // long enough to be a separate pass
-      interleave_rows(args, Same{});
-      for (int64_t y = 0; y < args.rows; ++y) activate(args.out + y * args.out_step, args.length, last);
-  }
+  if (with_simple(args.activation, [&](auto last) { interleave_rows(args, last); })) return;
+  interleave_rows(args, Same{});  // the others take long enough to be a separate pass
+  for (int64_t y = 0; y < args.rows; ++y)
+    activate(args.out + y * args.out_step, args.length, args.activation);
 }
 
 // Sums, a row of columns and one broadcast must fit into the register file, which has 4 registers more than

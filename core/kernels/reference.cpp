@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <complex>
+#include <numbers>
 #include <numeric>
 #include <type_traits>
 #include <vector>
@@ -42,17 +43,43 @@ template <> struct Arithmetic<Brain> {
   static Sum product(Sum x, Sum y) { return x * y; }
 };
 
-template <class Sum> Sum apply(const Plan& plan, Sum x) {
+// The curves, with more digits than a sum has.
+long double curve(Activation what, long double x, const std::vector<double>& numbers) {
+  const auto gate = [](long double w) { return 1 / (1 + std::exp(-w)); };
+  switch (what) {
+    case Activation::gelu: return x * std::erfc(-x / std::numbers::sqrt2_v<long double>) / 2;
+    case Activation::gelu_tanh: {
+      const long double k = std::sqrt(2 / std::numbers::pi_v<long double>);
+      return x * gate(2 * k * (x + 0.044715L * x * x * x));
+    }
+    case Activation::silu: return x * gate(x);
+    case Activation::elu: return x >= 0 ? x : numbers[0] * std::expm1(x);
+    case Activation::hardswish: return x * std::clamp<long double>(x + 3, 0, 6) / 6;
+    case Activation::softplus: {
+      const long double w = numbers[0] * x;
+      return w > numbers[1] ? x : (std::max(w, 0.0L) + std::log1p(std::exp(-std::abs(w)))) / numbers[0];
+    }
+    case Activation::mish: {
+      const long double e = std::exp(std::min(x, 100.0L)), n = e * (e + 2);
+      return x * (n / (n + 2));
+    }
+    default: return x;
+  }
+}
+
+template <class Sum> Sum apply(const Plan& plan, Sum x, int64_t channel) {
   if constexpr (std::is_floating_point_v<Sum>) {
     const Epilogue& e = plan.epilogue;
+    const auto number = [&](size_t i) { return static_cast<Sum>(e.numbers[i]); };
     switch (e.activation) {
       case Activation::none: return x;
       case Activation::relu: return x < 0 ? Sum(0) : x;
-      case Activation::leaky_relu: return x < 0 ? x * Sum(e.slope) : x;
-      case Activation::clamp:
-        return x < Sum(e.clamp_lo) ? Sum(e.clamp_lo) : x > Sum(e.clamp_hi) ? Sum(e.clamp_hi) : x;
+      case Activation::leaky_relu: return x < 0 ? x * number(0) : x;
+      case Activation::prelu: return x < 0 ? x * number(static_cast<size_t>(channel)) : x;
+      case Activation::clamp: return x < number(0) ? number(0) : x > number(1) ? number(1) : x;
       case Activation::tanh: return std::tanh(x);
       case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+      default: return x != x ? x : static_cast<Sum>(curve(e.activation, x, e.numbers));
     }
   }
   return x;  // tconv.planning refuses activations of integers and complex numbers
@@ -201,7 +228,7 @@ void layer_channel(const Plan& plan, const AllTerms& terms, int64_t task, const 
             continue;
         Sum sum = sum_of(static_cast<size_t>(tz), static_cast<size_t>(ty), static_cast<size_t>(tx));
         if (bias) sum += A::load(bias[c]);
-        cell = A::store(apply(plan, sum));
+        cell = A::store(apply(plan, sum, c));
       }
 }
 

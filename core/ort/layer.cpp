@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace tconv::ort {
 namespace {
@@ -45,26 +46,55 @@ AutoPad read_auto_pad(const Attributes& attributes) {
   refuse("auto_pad is unknown; NOTSET, SAME_UPPER, SAME_LOWER or VALID would fit");
 }
 
+// A layer may have so many channels that a slope for each fits into an attribute.
+constexpr size_t kMostSlopes = size_t{1} << 20;
+
+struct Named {
+  const char* name;  // as ONNX calls the operator
+  Activation activation;
+  size_t least, most;  // numbers
+};
+constexpr Named kActivations[] = {
+    {"Relu", Activation::relu, 0, 0},
+    {"LeakyRelu", Activation::leaky_relu, 1, 1},
+    {"PRelu", Activation::prelu, 1, kMostSlopes},
+    {"Clip", Activation::clamp, 2, 2},
+    {"Tanh", Activation::tanh, 0, 0},
+    {"Sigmoid", Activation::sigmoid, 0, 0},
+    {"Gelu", Activation::gelu, 0, 0},
+    {"GeluTanh", Activation::gelu_tanh, 0, 0},
+    {"Silu", Activation::silu, 0, 0},
+    {"Elu", Activation::elu, 1, 1},
+    {"HardSwish", Activation::hardswish, 0, 0},
+    {"Softplus", Activation::softplus, 0, 0},
+    {"Mish", Activation::mish, 0, 0},
+};
+
 void read_activation(const Attributes& attributes, Layer& layer) {
   const auto said = expected(attributes, "activation", attributes.text("activation"));
   const auto numbers = expected(attributes, "activation_params", attributes.numbers("activation_params"));
-  const std::vector<double> given = numbers.value_or(std::vector<double>{});
-  size_t wanted = 0;
-  if (!said || said->empty()) layer.activation = Activation::none;
-  else if (*said == "Relu") layer.activation = Activation::relu;
-  else if (*said == "Tanh") layer.activation = Activation::tanh;
-  else if (*said == "Sigmoid") layer.activation = Activation::sigmoid;
-  else if (*said == "LeakyRelu") layer.activation = Activation::leaky_relu, wanted = 1;
-  else if (*said == "Clip") layer.activation = Activation::clamp, wanted = 2;
-  else refuse("activation is unknown; Relu, LeakyRelu, Clip, Tanh or Sigmoid would fit");
-  if (given.size() != wanted)
-    refuse("activation_params has " + std::to_string(given.size()) + " numbers; " + std::to_string(wanted) +
-           " would fit");
-  if (layer.activation == Activation::leaky_relu) layer.slope = given[0];
-  if (layer.activation == Activation::clamp) {
-    if (!(given[0] <= given[1])) refuse("activation_params: the lower bound must not exceed the upper one");
-    layer.clamp_lo = given[0], layer.clamp_hi = given[1];
+  layer.numbers = numbers.value_or(std::vector<double>{});
+  const size_t count = layer.numbers.size();
+  Named found{"", Activation::none, 0, 0};
+  if (said && !said->empty()) {
+    std::string known;
+    for (const Named& each : kActivations) {
+      if (*said == each.name) found = each;
+      known += (known.empty() ? "" : ", ") + std::string(each.name);
+    }
+    if (found.activation == Activation::none) refuse("activation is unknown; one of " + known + " would fit");
   }
+  if (count < found.least || count > found.most)
+    refuse("activation_params has " + std::to_string(count) + " numbers; " + std::to_string(found.least) +
+           (found.least < found.most ? " or more would fit" : " would fit"));
+  layer.activation = found.activation;
+  const std::vector<double>& given = layer.numbers;
+  if (layer.activation == Activation::clamp && !(given[0] <= given[1]))
+    refuse("activation_params: the lower bound must not exceed the upper one");
+  if (layer.activation == Activation::softplus)
+    layer.numbers = {1, std::numeric_limits<double>::infinity()};
+  // One slope for all channels.
+  if (layer.activation == Activation::prelu && count == 1) layer.activation = Activation::leaky_relu;
 }
 
 // What `axis` of a list says, or a default where the list was not written.
@@ -145,6 +175,10 @@ Sized sized(const Layer& layer, const Sizes& x, const Sizes& weight) {
             {},
             {}};
   if (weight[1] > kMostSize / layer.groups) refuse("too many channels");
+  if (layer.activation == Activation::prelu &&
+      static_cast<int64_t>(layer.numbers.size()) != out.out_channels)
+    refuse("activation_params has " + std::to_string(layer.numbers.size()) +
+           " numbers; 1, or one for each channel of the output, would fit");
   int64_t all = std::max<int64_t>(out.batch, 1) * out.out_channels;
   if (all > kMostSize) refuse("too large an output");
   for (size_t a = 0; a < axes; ++a) {

@@ -60,7 +60,7 @@ struct Layer {
   int64_t groups = 1;
   AutoPad auto_pad = AutoPad::notset;
   Activation activation = Activation::none;
-  double slope = 0, clamp_lo = 0, clamp_hi = 0;
+  std::vector<double> numbers;  // of the activation
 };
 
 Layer read_layer(const Attributes& attributes);

@@ -85,8 +85,7 @@ Plan plain_plan(const Layer& layer, const Sized& sized, DType dtype) {
   plan.map = Map::conv_transpose;
   plan.layout = ArrayLayout::channels_first;
   plan.operands = {dtype, dtype, dtype == DType::f64 ? DType::f64 : DType::f32, dtype};
-  plan.epilogue = {Scale::none,    dtype,          layer.activation,      layer.slope,
-                   layer.clamp_lo, layer.clamp_hi, Rounding::nearest_even};
+  plan.epilogue = {Scale::none, dtype, layer.activation, layer.numbers, Rounding::nearest_even};
   plan.isa = isa_kernels().front().isa;
   plan.segments = 1;
   plan.most_threads = 1;

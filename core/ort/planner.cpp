@@ -31,9 +31,8 @@ Plan plan_for(const Layer& layer, const Sized& sized, DType dtype, bool prepared
                     sized.dilation,
                     sized.lo,
                     sized.hi,
-                    layer.slope,
-                    layer.clamp_lo,
-                    layer.clamp_hi,
+                    layer.numbers.data(),
+                    static_cast<int64_t>(layer.numbers.size()),
                     {}};
   std::optional<Plan> slot;
   const int refused = ask(&question, &slot);

@@ -9,7 +9,8 @@ namespace tconv::ort {
 struct Question {
   int64_t dtype, activation, prepared, axes, batch, groups, in_channels, out_channels;
   Triple input, output, kernel, stride, dilation, lo, hi;
-  double slope, clamp_lo, clamp_hi;
+  const double* numbers;  // of the activation
+  int64_t count;          // of them
   char refusal[512];  // an answer: why there is no plan
 };
 

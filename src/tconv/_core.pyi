@@ -2,6 +2,7 @@
 Loops that obey a plan. Nothing here decides or checks: see tconv.planning and tconv.ops.
 """
 
+from collections.abc import Sequence
 import enum
 from typing import Any
 
@@ -78,6 +79,22 @@ class Activation(enum.Enum):
     tanh = 4
 
     sigmoid = 5
+
+    gelu = 6
+
+    gelu_tanh = 7
+
+    silu = 8
+
+    elu = 9
+
+    prelu = 10
+
+    hardswish = 11
+
+    softplus = 12
+
+    mish = 13
 
 class Scale(enum.Enum):
     """What sums are multiplied by; no kernel has one yet."""
@@ -207,7 +224,7 @@ class Epilogue:
     What happens to a sum on its way to the target: scale, bias, activation, rounding.
     """
 
-    def __init__(self, *, scale: Scale, bias: DType, activation: Activation, slope: float, clamp_lo: float, clamp_hi: float, rounding: Rounding) -> None: ...
+    def __init__(self, *, scale: Scale, bias: DType, activation: Activation, numbers: Sequence[float], rounding: Rounding) -> None: ...
 
     @property
     def scale(self) -> Scale:
@@ -222,16 +239,8 @@ class Epilogue:
         """What follows."""
 
     @property
-    def slope(self) -> float:
-        """Of leaky_relu."""
-
-    @property
-    def clamp_lo(self) -> float:
-        """Lower bound of clamp."""
-
-    @property
-    def clamp_hi(self) -> float:
-        """Upper bound of clamp."""
+    def numbers(self) -> list[float]:
+        """Of the activation: slopes, bounds."""
 
     @property
     def rounding(self) -> Rounding:

@@ -18,7 +18,7 @@ from tconv.cli import main  # noqa: E402
 from tconv.demos.units import networks as weights  # noqa: E402
 from tconv.demos.units import occlusion, patches, study  # noqa: E402
 from tconv.demos.units.networks import Layer, Network, networks  # noqa: E402
-from tconv.nets import project  # noqa: E402
+from tconv.nets import project, published  # noqa: E402
 from tconv.nets.backbones import Backbone, Plan  # noqa: E402
 from tconv.nets.efficientnet_lite import EfficientNetLite0  # noqa: E402
 from tests.helpers import refused_in_one_line  # noqa: E402
@@ -143,7 +143,7 @@ def package(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> No
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    monkeypatch.setattr(published, "find_spec", lambda name: None)
 
 
 def test_without_weights_it_says_what_to_install(nothing_installed: None) -> None:

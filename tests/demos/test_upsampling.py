@@ -236,7 +236,7 @@ def test_timing_leaves_the_networks_alone() -> None:
     network = FCN(3, in_channels=1, width=2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     training = TrainingPictures(
-        Discs().split("train"), Normalisation((0.3,), (0.3,)), crop=None, augment=False, seed=0
+        Discs().split("train"), Normalisation((0.3,), (0.3,)), crop=None, augment=None, seed=0
     )
     times = step_times(
         {"learned": network, "nearest": FCN(3, upsampling="nearest", in_channels=1)}, training, 2, 1

@@ -96,7 +96,9 @@ def test_64_bits_are_32_unless_asked() -> None:
 
 @pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
 @pytest.mark.parametrize(
-    "activation", [None, "relu", "tanh", "sigmoid", ("leaky_relu", 0.5), ("clamp", -3, 4.5)], ids=str
+    "activation",
+    [None, "relu", "tanh", "sigmoid", ("leaky_relu", 0.5), ("clamp", -3, 4.5), "gelu", ("softplus", 2, 20)],
+    ids=str,
 )
 def test_bias_activation_and_layout_are_the_engine_s(activation: Any, layout: Any) -> None:
     for geometry in MIXED[:3]:
@@ -110,7 +112,10 @@ def test_bias_activation_and_layout_are_the_engine_s(activation: Any, layout: An
             ("conv", y, before, {"input_size": geometry.input, **shared_options(geometry)}),
         ):
             made = jax.jit(partial(getattr(ours, name), **options, **told))
-            assert_same(made(source, weight, b), getattr(tconv, name)(source, weight, b, **options, **told))
+            expected = getattr(tconv, name)(source, weight, b, **options, **told)
+            # XLA's threads take subnormal numbers for zero.
+            normal = np.abs(expected) >= np.finfo(np.float32).tiny
+            assert_same(np.where(normal, made(source, weight, b), 0), np.where(normal, expected, 0))
 
 
 def test_words_and_sizes() -> None:
@@ -176,7 +181,7 @@ def test_kernels_of_lax() -> None:
         ({"stride": 2.0}, "stride=2.0 is a float; it must be an int"),
         ({"padding": "SAME"}, 'padding=\'SAME\' is unknown; "same" or "valid" would fit'),
         ({"output_size": 40}, "output size 40 on axis 0 cannot be reached from input size 4; 5 can"),
-        ({"activation": "gelu"}, "activation='gelu' is unknown; None, \"relu\""),
+        ({"activation": "selu"}, "activation='selu' is unknown; None, \"relu\""),
         ({"layout": "NHWC"}, "layout='NHWC' is unknown; channels_first, channels_last would fit"),
         ({"groups": 2}, "n1 c1>2 i4 k2 g2: 1 input channels do not divide into 2 groups"),
     ],

@@ -12,7 +12,6 @@ jax = pytest.importorskip("jax", reason="JAX is not installed")
 import jax.numpy as jnp  # noqa: E402
 
 import tconv.jax as ours  # noqa: E402
-from tconv.errors import TconvError  # noqa: E402
 from tconv.geometry import Geometry  # noqa: E402
 from tconv.testing import assert_same  # noqa: E402
 from tests.jax.helpers import MIXED, arrays, lax_conv, lax_conv_transpose  # noqa: E402
@@ -72,6 +71,10 @@ def test_complex_gradients_are_in_jax_s_convention() -> None:
     assert made.item() == (3 - 1j) + 2j
 
 
+#: Of the channels of the first geometry.
+_SLOPES = tuple(0.25 * (c - 1) for c in range(MIXED[0].out_channels))
+
+
 @pytest.mark.parametrize(
     ("activation", "layout"),
     [
@@ -81,6 +84,16 @@ def test_complex_gradients_are_in_jax_s_convention() -> None:
         ("sigmoid", "channels_first"),
         (("leaky_relu", 0.25), "channels_first"),
         (("clamp", -2, 3), "channels_first"),
+        ("gelu", "channels_first"),
+        ("gelu_tanh", "channels_last"),
+        ("silu", "channels_first"),
+        ("hardswish", "channels_last"),
+        ("mish", "channels_first"),
+        (("elu", 0.5), "channels_first"),
+        (("softplus", 2.0, 30.0), "channels_last"),
+        (("leaky_relu", -0.5), "channels_first"),
+        (("prelu", *_SLOPES), "channels_first"),
+        (("prelu", *_SLOPES), "channels_last"),
     ],
     ids=str,
 )
@@ -90,8 +103,16 @@ def test_gradients_with_bias_and_activation(activation: Any, layout: Any, x64: N
         "relu": jax.nn.relu,
         "tanh": jnp.tanh,
         "sigmoid": jax.nn.sigmoid,
-        "leaky_relu": lambda z: jax.nn.leaky_relu(z, 0.25),
+        "leaky_relu": lambda z: jnp.where(z > 0, z, z * activation[1]),
         "clamp": lambda z: jnp.clip(z, -2, 3),
+        "gelu": lambda z: z * (1 + jax.scipy.special.erf(z / 2**0.5)) / 2,
+        "gelu_tanh": lambda z: z * (1 + jnp.tanh((2 / jnp.pi) ** 0.5 * (z + 0.044715 * z**3))) / 2,
+        "silu": lambda z: z / (1 + jnp.exp(-z)),
+        "hardswish": lambda z: z * jnp.clip(z + 3, 0, 6) / 6,
+        "mish": lambda z: z * jnp.tanh(jnp.log1p(jnp.exp(z))),
+        "elu": lambda z: jnp.where(z > 0, z, 0.5 * jnp.expm1(jnp.minimum(z, 0))),
+        "softplus": lambda z: jnp.log1p(jnp.exp(2 * z)) / 2,
+        "prelu": lambda z: jnp.where(z > 0, z, z * jnp.array(_SLOPES)[:, None, None]),
     }
     step = steps[activation[0] if isinstance(activation, tuple) else activation]
     g = MIXED[0]
@@ -123,11 +144,13 @@ def test_gradients_with_bias_and_activation(activation: Any, layout: Any, x64: N
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_a_negative_slope_has_no_gradient() -> None:
-    x = jnp.ones((1, 1, 3))
-    assert ours.conv_transpose(-x, x, activation=("leaky_relu", -1.0)).min() == 1
-    with pytest.raises(TconvError, match=r"cannot be computed from its output; a slope of at least 0"):
-        jax.grad(lambda x: ours.conv_transpose(x, x, activation=("leaky_relu", -1.0)).sum())(x)
+def test_slopes_of_channels_in_batches_of_weights() -> None:
+    x, weight, bias, _ = arrays(MIXED[0])
+    call = forward(MIXED[0], activation=("prelu", *_SLOPES))
+    many = jnp.stack([weight, -weight, 2 * weight])
+    made = jax.vmap(call, in_axes=(None, 0, None))(x, many, bias)
+    for each, one in zip(many, made, strict=True):
+        np.testing.assert_allclose(one, call(x, each, bias), rtol=1e-6)
 
 
 def test_only_wanted_gradients_are_computed() -> None:

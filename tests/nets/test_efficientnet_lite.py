@@ -17,6 +17,8 @@ from torch import Tensor  # noqa: E402
 from tconv.nets import project  # noqa: E402
 from tconv.nets.efficientnet_lite import (  # noqa: E402
     EfficientNetLite0,
+    LiteFeatures,
+    features_from,
     normalized,
     read_efficientnet_lite0,
 )
@@ -28,21 +30,25 @@ ESPRESSO = 967
 
 
 @pytest.fixture(scope="module")
-def trained(request: pytest.FixtureRequest) -> EfficientNetLite0:
+def file(request: pytest.FixtureRequest) -> Path:
     assert request.config.cache is not None
-    folder = Path(request.config.cache.mkdir("real-models"))
-    return read_efficientnet_lite0(fetch("efficientnet_lite0", folder))
+    return fetch("efficientnet_lite0", Path(request.config.cache.mkdir("real-models")))
 
 
-def seen(name: str) -> Tensor:
-    """The middle square of a picture of scikit-image, 224x224."""
+@pytest.fixture(scope="module")
+def trained(file: Path) -> EfficientNetLite0:
+    return read_efficientnet_lite0(file)
+
+
+def seen(name: str, size: int = 224) -> Tensor:
+    """The middle square of a picture of scikit-image."""
     data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
     from PIL import Image
 
     picture = Image.fromarray(getattr(data, name)())
     side = min(picture.size)
-    left, top = ((size - side) // 2 for size in picture.size)
-    square = picture.resize((224, 224), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    left, top = ((edge - side) // 2 for edge in picture.size)
+    square = picture.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
     return normalized(torch.from_numpy(np.array(square)).permute(2, 0, 1))
 
 
@@ -77,6 +83,92 @@ def test_features_of_every_size(size: tuple[int, int]) -> None:
     for stride, channels in net.channels.items():
         assert features[stride].shape == (1, channels, -(-size[0] // stride), -(-size[1] // stride))
     assert list(features) == list(net.channels)
+
+
+class Backbone(torch.nn.Module):
+    """A backbone with the classifier's own end behind it."""
+
+    def __init__(self, features: LiteFeatures, whole: EfficientNetLite0) -> None:
+        super().__init__()
+        self.features, self.whole = features, whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = self.whole
+        scores: Tensor = whole.fc(whole.pool(whole.head(self.features(x)[32])).flatten(1))
+        return scores
+
+
+@pytest.mark.parametrize("side", [224, 225, 480])
+def test_the_backbone_still_knows_what_it_sees(trained: EfficientNetLite0, file: Path, side: int) -> None:
+    """Its padding moves cells by a pixel, where sizes are even; the classes stay."""
+    features = LiteFeatures()
+    features.load_state_dict(features_from(file))
+    net = Backbone(features, trained).eval()
+    with torch.no_grad():
+        assert int(net(seen("coffee", side)[None]).argmax()) == ESPRESSO
+        assert set(net(seen("chelsea", side)[None])[0].topk(2).indices.tolist()) <= CATS
+
+
+def lively(in_channels: int = 3) -> tuple[EfficientNetLite0, LiteFeatures]:
+    """A classifier with norms that have seen something, and the backbone with its weights."""
+    torch.manual_seed(0)
+    net = EfficientNetLite0()
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor in (module.running_var, module.weight):
+                torch.nn.init.uniform_(tensor, 0.5, 2)
+            for tensor in (module.running_mean, module.bias):
+                torch.nn.init.normal_(tensor)
+    features = LiteFeatures(in_channels)
+    if in_channels == 3:
+        features.load_state_dict({k: v for k, v in net.state_dict().items() if k in features.state_dict()})
+    return net.eval(), features.eval()
+
+
+def test_where_sizes_are_odd_backbone_and_classifier_compute_the_same() -> None:
+    net, features = (part.double() for part in lively())
+    picture = torch.randn(1, 3, 225, 97, dtype=torch.float64)
+    with torch.no_grad():
+        for stride, found in features(picture).items():
+            torch.testing.assert_close(found, net.features(picture)[stride], rtol=0, atol=1e-9)
+
+
+def test_a_frozen_norm_is_the_norm_and_its_gradients() -> None:
+    """Against PyTorch's own batch norm in evaluation mode."""
+    _, features = lively()
+    layer = features.blocks[1].expand.double()
+    x = torch.randn(2, 16, 5, 6, dtype=torch.float64, requires_grad=True)
+    theirs = layer.relu(layer.norm(layer.conv(x.detach().requires_grad_())))
+    tensors = [layer.conv.weight, layer.norm.weight, layer.norm.bias]
+    wanted = torch.autograd.grad(theirs.square().sum(), tensors)
+    found = torch.autograd.grad(layer(x).square().sum(), [*tensors, x])
+    for one, two in zip(found, wanted, strict=False):
+        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-9)
+    assert found[-1].any()
+
+
+def test_frozen_norms_stay_in_evaluation_mode() -> None:
+    _, features = lively()
+    features.train()
+    assert features.stem.norm.training
+    features.frozen = True
+    features.train()
+    norms = [module for module in features.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == 49 - 1  # the classifier's head has one more
+    assert features.training
+    assert not any(norm.training for norm in norms)
+
+
+def test_gray_is_rgb_of_three_equal_values(tmp_path: Path) -> None:
+    net, rgb = lively()
+    torch.save(net.state_dict(), tmp_path / "own.pt")
+    gray = LiteFeatures(1).eval()
+    gray.load_state_dict(features_from(tmp_path / "own.pt", 1))
+    picture = torch.randn(1, 1, 40, 40)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            gray(picture)[8], rgb(picture.expand(1, 3, 40, 40))[8], rtol=1e-3, atol=1e-3
+        )
 
 
 def test_padding_is_that_of_tensorflow() -> None:

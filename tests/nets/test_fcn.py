@@ -13,8 +13,10 @@ from torch import Tensor, nn  # noqa: E402
 from tconv.errors import TconvError  # noqa: E402
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS  # noqa: E402
 from tconv.nets.fcn import FCN  # noqa: E402
+from tconv.nets.upsampling import upsampler  # noqa: E402
 
-INTERPOLATING = ("learned", "fixed", "stack", "bilinear")
+PUBLISHED = ("fcn32s", "fcn16s", "fcn8s", "fcn4s")
+INTERPOLATING = ("learned", "fixed", "stack", "subpixel", "bilinear")
 
 
 def tiny(net: str = "fcn8s", upsampling: str = "learned", **options: Any) -> FCN:
@@ -42,16 +44,26 @@ class Places(nn.Module):
     """Stand-in features: at every stride the mean of the pixels that a cell pools."""
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        return {stride: self.pooled(x, stride) for stride in (8, 16, 32)}
+        return {stride: self.pooled(x, stride) for stride in (4, 8, 16, 32)}
 
     def pooled(self, x: Tensor, stride: int) -> Tensor:
         return nn.functional.avg_pool2d(x, stride, ceil_mode=True, count_include_pad=False)
 
 
-def with_places(net: str, upsampling: str) -> FCN:
+class Corners(Places):
+    """The same where cell i of stride s lies at pixel s * i."""
+
+    def pooled(self, x: Tensor, stride: int) -> Tensor:
+        return x[..., ::stride, ::stride]
+
+
+BACKBONES_BY_PLACE = {"small": Places, "efficientnet-lite0": Corners}
+
+
+def with_places(net: str, upsampling: str, backbone: str = "small") -> FCN:
     """An FCN whose two scores are the two channels of its picture, carried through pooling and back."""
-    model = FCN(2, net=net, upsampling=upsampling, in_channels=2, width=1).double()
-    model.backbone = Places()
+    model = FCN(2, net=net, upsampling=upsampling, in_channels=2, backbone=backbone).double()
+    model.backbone = BACKBONES_BY_PLACE[backbone]()
     for name, score in model.score.items():
         score = nn.Conv2d(2, 2, 1, bias=False, dtype=torch.float64)
         nn.init.dirac_(score.weight)
@@ -59,29 +71,33 @@ def with_places(net: str, upsampling: str) -> FCN:
     return model
 
 
+@pytest.mark.parametrize("backbone", BACKBONES_BY_PLACE)
 @pytest.mark.parametrize("upsampling", INTERPOLATING)
-@pytest.mark.parametrize("net", NETS[:3])
+@pytest.mark.parametrize("net", PUBLISHED)
 @pytest.mark.parametrize("size", [(256, 320), (257, 263), (319, 290)])
 @torch.no_grad()
-def test_a_ramp_comes_back_unmoved(net: str, upsampling: str, size: tuple[int, int]) -> None:
+def test_a_ramp_comes_back_unmoved(net: str, upsampling: str, size: tuple[int, int], backbone: str) -> None:
     """Each fused stream rebuilds the ramp exactly: a shift of half a pixel anywhere would show as 0.5."""
     height, width = size
     rows = torch.arange(height, dtype=torch.float64).view(-1, 1).expand(size)
     columns = torch.arange(width, dtype=torch.float64).expand(size)
     ramp = torch.stack([rows, columns])[None]
-    scores = with_places(net, upsampling)(ramp)
-    streams = {"fcn32s": 1, "fcn16s": 2, "fcn8s": 3}[net]
+    scores = with_places(net, upsampling, backbone)(ramp)
+    streams = {"fcn32s": 1, "fcn16s": 2, "fcn8s": 3, "fcn4s": 4}[net]
     inner = (..., slice(64, height - 96), slice(64, width - 96))
     assert torch.equal(scores[inner], streams * ramp[inner])
 
 
-@pytest.mark.parametrize("upsampling", ["learned", "fixed"])
-@pytest.mark.parametrize("net", NETS[:3])
+@pytest.mark.parametrize("backbone", BACKBONES_BY_PLACE)
+@pytest.mark.parametrize("upsampling", ["learned", "fixed", "subpixel"])
+@pytest.mark.parametrize("net", PUBLISHED)
 @torch.no_grad()
-def test_transposed_convolution_starts_as_bilinear_interpolation(net: str, upsampling: str) -> None:
+def test_transposed_convolution_starts_as_bilinear_interpolation(
+    net: str, upsampling: str, backbone: str
+) -> None:
     """Up to the border, and exactly: on integers every product and sum is a multiple of 2^-22."""
     picture = torch.randint(-8, 9, (2, 2, 96, 160), generator=torch.Generator().manual_seed(0)).double()
-    ours, theirs = (with_places(net, kind)(picture) for kind in (upsampling, "bilinear"))
+    ours, theirs = (with_places(net, kind, backbone)(picture) for kind in (upsampling, "bilinear"))
     assert torch.equal(ours, theirs)
 
 
@@ -109,6 +125,47 @@ def test_no_score_sees_farther_than_the_receptive_field(upsampling: str) -> None
         seen = gradient.abs().sum((0, 1, 3)).nonzero()[:, 0]
         assert row - margin <= int(seen.min())
         assert int(seen.max()) <= row + margin
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@torch.no_grad()
+def test_nearest_from_corners_takes_the_nearest_cell(factor: int) -> None:
+    """Cell i lies at factor * i; halfway between two cells the later one counts."""
+    cells = torch.arange(5.0).view(1, 1, 1, 5)
+    found = upsampler("nearest", 1, factor, corners=True)(cells)[0, 0, 0]
+    assert found.tolist() == [min(4, int(j / factor + 0.5)) for j in range(5 * factor)]
+
+
+def test_a_head_is_part_of_the_receptive_field() -> None:
+    plain, headed = (tiny("fcn8s", "fixed", head=head) for head in (0, 3))
+    assert headed.receptive_field == plain.receptive_field + 32
+    assert headed(torch.rand(2, 1, 33, 20)).shape == (2, 3, 33, 20)
+    names = {name for name, _ in headed.score.s8.named_parameters()}
+    assert names == {"conv.weight", "norm.weight", "norm.bias", "score.weight", "score.bias"}
+
+
+def test_width_is_no_option_of_efficientnet() -> None:
+    with pytest.raises(TconvError, match="width=8 does not fit efficientnet-lite0"):
+        FCN(2, backbone="efficientnet-lite0", width=8)
+    with pytest.raises(TconvError, match="head=-1 does not fit"):
+        FCN(2, head=-1)
+
+
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@torch.no_grad()
+def test_efficientnet_answers_a_tile_as_the_whole(upsampling: str) -> None:
+    """With exactly its margin, and not with one cell less."""
+    torch.manual_seed(0)
+    model = FCN(3, net="fcn4s", backbone="efficientnet-lite0", upsampling=upsampling, head=2).double().eval()
+    for score in model.score.values():
+        nn.init.normal_(score.score.weight)
+    stride = model.total_stride
+    margin = -(-model.receptive_field // stride) * stride
+    picture = torch.randn(1, 3, margin + 3 * stride, 40, dtype=torch.float64)
+    whole, tile = model(picture), model(picture[..., stride:, :])
+    torch.testing.assert_close(tile[..., margin:, :], whole[..., stride + margin :, :], rtol=0, atol=1e-9)
+    near = slice(stride, 2 * stride)
+    assert not torch.allclose(tile[..., :stride, :], whole[..., near, :], rtol=0, atol=1e-6)
 
 
 @torch.no_grad()
@@ -164,7 +221,7 @@ def test_what_is_learned() -> None:
     assert tiny(dense=False).get_parameter("upsample.s8to1.up.weight").shape == (3, 1, 16, 16)
 
 
-@pytest.mark.parametrize("upsampling", ["learned", "stack", "fixed"])
+@pytest.mark.parametrize("upsampling", ["learned", "stack", "subpixel", "fixed"])
 @pytest.mark.parametrize("dense", [True, False])
 def test_every_parameter_learns(upsampling: str, dense: bool) -> None:
     model = scored(tiny("fcn8s", upsampling, dense=dense)).train()

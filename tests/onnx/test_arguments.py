@@ -40,7 +40,7 @@ def cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Ca
             tconv.onnx.rewrite,
             {
                 "source": path, "to": None, "goal": "no-groups", "check": False, "inputs": (), "shapes": None,
-                "threads": 1, "seconds": 1.0, "tell": len,
+                "pixels": "", "threads": 1, "seconds": 1.0, "tell": len,
             },
         ),
         "register": (tconv.onnx.register, {"session_options": onnxruntime.SessionOptions()}),

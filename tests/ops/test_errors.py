@@ -115,10 +115,18 @@ REFUSED: dict[str, tuple[Callable[[], object], list[str]]] = {
     "objects": (lambda: tconv.conv_transpose(X.astype(object), W), ["dtype object", "float32"]),
     "a list": (lambda: tconv.conv_transpose([[[[1.0]]]], W), ["input is a list", "NumPy array"]),
     "no weight": (lambda: tconv.conv_transpose(X, None), ["weight is a NoneType", "NumPy array"]),
-    "activation": (lambda: tconv.conv_transpose(X, W, activation="gelu"), ["'gelu'", '"relu"']),
+    "activation": (lambda: tconv.conv_transpose(X, W, activation="selu"), ["'selu'", '"gelu"']),
     "leaky without slope": (
         lambda: tconv.conv_transpose(X, W, activation="leaky_relu"),
         ["'leaky_relu'", "slope"],
+    ),
+    "slopes of other channels": (
+        lambda: tconv.conv_transpose(X, W, activation=("prelu", 1, 2)),
+        ["2 slopes", "1, or 3"],
+    ),
+    "softplus without a beta": (
+        lambda: tconv.conv_transpose(X, W, activation=("softplus", 0, 20)),
+        ["('softplus', 0, 20)", "beta above 0"],
     ),
     "clamp the wrong way round": (
         lambda: tconv.conv_transpose(X, W, activation=("clamp", 2, 1)),

@@ -49,7 +49,7 @@ def test_operands_and_epilogue_are_those_of_the_call() -> None:
     assert (core.operands.source, core.operands.weight) == (kinds.bf16, kinds.bf16)
     assert (core.operands.sums, core.operands.target) == (kinds.f32, kinds.bf16)
     assert core.epilogue.activation == _core.Activation.clamp
-    assert (core.epilogue.clamp_lo, core.epilogue.clamp_hi) == (-1.0, 6.0)
+    assert core.epilogue.numbers == [-1.0, 6.0]
     assert plan(GEOMETRY, dtype="c64").core.operands.sums == kinds.c64
 
 

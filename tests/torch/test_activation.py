@@ -33,8 +33,41 @@ ACTIVATIONS: dict[Any, Callable[[Tensor], Tensor]] = {
     ("leaky_relu", -0.5): lambda z: functional.leaky_relu(z, -0.5),
     ("clamp", 0, 6): functional.relu6,
     ("clamp", -2.0, float("inf")): lambda z: functional.hardtanh(z, -2.0, float("inf")),
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda z: functional.gelu(z, approximate="tanh"),
+    "silu": functional.silu,
+    "hardswish": functional.hardswish,
+    "mish": functional.mish,
+    "elu": functional.elu,
+    ("elu", 0.5): lambda z: functional.elu(z, 0.5),
+    ("elu", -0.5): lambda z: functional.elu(z, -0.5),
+    "softplus": functional.softplus,
+    ("softplus", 2.0, 5.0): lambda z: functional.softplus(z, 2.0, 5.0),
+    ("prelu", -0.5): lambda z: functional.prelu(z, z.new_tensor([-0.5])),
+    ("prelu", 0.5, -2.0, 0.25): lambda z: _per_channel(z, (0.5, -2.0, 0.25)),
 }
-WHOLE = [each for each in ACTIVATIONS if each not in ("tanh", "sigmoid")]  # exact on whole numbers
+
+
+def _per_channel(z: Tensor, slopes: tuple[float, ...]) -> Tensor:
+    """Three slopes, repeated where a layer has fewer or more channels."""
+    return functional.prelu(z, z.new_tensor((slopes * 9)[: z.shape[1]]))
+
+
+def of(activation: Any, g: Geometry) -> Any:
+    """The activation with a slope for each channel of the output."""
+    if activation[0] != "prelu" or len(activation) == 2:
+        return activation
+    return "prelu", *(activation[1:] * 9)[: g.out_channels]
+
+
+#: Exact on whole numbers.
+WHOLE = [each for each in ACTIVATIONS if each[0] in ("leaky_relu", "clamp", "prelu") or each == "relu"]
+#: Those whose gradients need more than the output.
+APART = {
+    each
+    for each in ACTIVATIONS
+    if each not in ("relu", "tanh", "sigmoid") and each[0] not in ("clamp", "leaky_relu")
+} | {("leaky_relu", -0.5)}
 PROBLEMS = [Geometry.parse("n2 c4>3 i5 k4 s2 p1"), MIXED, Geometry.parse("n1 c2>2 i2x3x2 k3 s2 o1")]
 
 
@@ -51,7 +84,8 @@ def answers(call: Callable[..., Tensor], g: Geometry, given: Any, grad: Tensor) 
 @pytest.mark.parametrize("g", PROBLEMS, ids=str)
 def test_whole_numbers_are_pytorchs(g: Geometry, activation: Any) -> None:
     x, weight, bias, y = tensors(g, torch.float64)
-    made = answers(lambda *t, **o: OURS[g.axes](*t, **o, activation=activation), g, (x, weight, bias), y)
+    own = of(activation, g)
+    made = answers(lambda *t, **o: OURS[g.axes](*t, **o, activation=own), g, (x, weight, bias), y)
     theirs = answers(
         lambda *t, **o: ACTIVATIONS[activation](THEIRS[g.axes](*t, **o)), g, (x, weight, bias), y
     )
@@ -64,7 +98,10 @@ def test_whole_numbers_are_pytorchs(g: Geometry, activation: Any) -> None:
 def test_real_numbers_are_pytorchs(activation: Any, dtype: torch.dtype) -> None:
     x, weight, bias, y = randoms(MIXED, dtype)
     made = answers(
-        lambda *t, **o: conv_transpose2d(*t, **o, activation=activation), MIXED, (x, weight, bias), y
+        lambda *t, **o: conv_transpose2d(*t, **o, activation=of(activation, MIXED)),
+        MIXED,
+        (x, weight, bias),
+        y,
     )
     theirs = answers(
         lambda *t, **o: ACTIVATIONS[activation](functional.conv_transpose2d(*t, **o)),
@@ -81,7 +118,7 @@ def test_gradients_of_every_mode(activation: Any) -> None:
     inputs = [t.requires_grad_() for t in randoms(g, seed=3)[:3]]
 
     def call(*given: Tensor) -> Tensor:
-        return tconv.torch.conv_transpose1d(*given, **options(g), activation=activation)
+        return tconv.torch.conv_transpose1d(*given, **options(g), activation=of(activation, g))
 
     assert gradcheck(
         call, inputs, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True
@@ -93,11 +130,14 @@ def test_the_step_is_fused_where_it_can_be() -> None:
     """No pass of PyTorch's in eager calls; one where the road or the gradient asks for it."""
     x, weight, _, _ = tensors(MIXED)
     seen: list[Any] = []
-    with mock.patch("tconv.torch.functional.activate", side_effect=lambda a, z: seen.append(a) or z):
+    with mock.patch("tconv.torch.functional.activate", side_effect=lambda a, z, axes: seen.append(a) or z):
         for activation in ACTIVATIONS:
-            conv_transpose2d(x, weight, **options(MIXED), activation=activation)
-            conv_transpose2d(x, weight.clone().requires_grad_(), **options(MIXED), activation=activation)
-        assert set(seen) == {("leaky_relu", -0.5)}
+            own = of(activation, MIXED)
+            conv_transpose2d(x, weight, **options(MIXED), activation=own)
+            assert not seen
+            conv_transpose2d(x, weight.clone().requires_grad_(), **options(MIXED), activation=own)
+            assert seen == ([own] if activation in APART else [])
+            seen.clear()
         with torch.autocast("cpu"):
             conv_transpose2d(x, weight, **options(MIXED), activation="relu")
         assert seen[-1] == "relu"
@@ -121,8 +161,10 @@ def test_what_is_kept_for_the_gradient() -> None:
 def test_nan_and_infinity_pass_as_in_pytorch(activation: Any) -> None:
     for value in (float("nan"), float("inf"), float("-inf")):
         x = torch.full((1, 1, 40), value)
-        made = tconv.torch.conv_transpose1d(x, torch.ones(1, 1, 1), activation=activation)
-        assert torch.equal(made.nan_to_num(9), ACTIVATIONS[activation](x).nan_to_num(9))
+        one = Geometry.parse("n1 c1>1 i40 k1")
+        made = tconv.torch.conv_transpose1d(x, torch.ones(1, 1, 1), activation=of(activation, one))
+        theirs = x if activation == "gelu" and value > 0 else ACTIVATIONS[activation](x)  # PyTorch's is NaN
+        assert torch.equal(made.nan_to_num(9), theirs.nan_to_num(9))
 
 
 def test_under_autocast_and_func() -> None:
@@ -186,8 +228,10 @@ def test_layers_carry_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "activation", ["gelu", ("clamp", 1), ("clamp", 2, 1), "leaky_relu", ("relu", "x"), 3]
-)
+    "activation",
+    ["selu", ("clamp", 1), ("clamp", 2, 1), "leaky_relu", "prelu", ("relu", "x"), ("elu", 1, 2), 3,
+     ("softplus", 0, 20)],
+)  # fmt: skip
 def test_unknown_ones_are_refused(activation: Any) -> None:
     for call in (
         lambda: ConvTranspose2d(1, 1, 1, activation=activation),
@@ -202,3 +246,38 @@ def test_integers_and_complex_numbers_have_none() -> None:
         x = torch.ones(1, 1, 1, 1, dtype=dtype)
         with pytest.raises(TconvError, match="has no meaning"):
             conv_transpose2d(x, x, activation="relu")
+
+
+def test_slopes_as_a_tensor_have_gradients() -> None:
+    """As PyTorch computes them; a slope for each channel, or one, also for an input without a batch axis."""
+    x, weight, bias, y = randoms(MIXED)
+    for count in (1, MIXED.out_channels):
+        slopes = torch.linspace(-0.5, 0.7, count, dtype=x.dtype)
+        found = []
+        for call in (
+            lambda *t: conv_transpose2d(*t[:3], **options(MIXED), activation=("prelu", t[3])),
+            lambda *t: functional.prelu(functional.conv_transpose2d(*t[:3], **options(MIXED)), t[3]),
+        ):
+            inputs = [t.detach().clone().requires_grad_() for t in (x, weight, bias, slopes)]
+            made = call(*inputs)
+            found.append([made, *torch.autograd.grad(made, inputs, y)])
+        for actual, expected in zip(*found, strict=True):
+            torch.testing.assert_close(actual, expected)
+        with torch.no_grad(), mock.patch("tconv.torch.functional.activate", side_effect=AssertionError):
+            fused = conv_transpose2d(x, weight, bias, **options(MIXED), activation=("prelu", slopes))
+        torch.testing.assert_close(fused, found[0][0])
+        for learned in (False, True):
+            slopes.requires_grad_(learned)
+            one = conv_transpose2d(x[0], weight, bias, **options(MIXED), activation=("prelu", slopes))
+            torch.testing.assert_close(one, found[0][0][0])
+    with pytest.raises(TconvError, match="1, or 6, one for each channel") as refused:
+        conv_transpose2d(x, weight, bias, **options(MIXED), activation=("prelu", 0.1, 0.2))
+    assert str(MIXED) in str(refused.value)
+    with pytest.raises(TconvError, match="needs numbers"):
+        ConvTranspose2d(1, 1, 1, activation=("prelu", slopes))  # it would not be a parameter of the layer
+
+
+def test_layers_with_borders_have_slopes_of_channels() -> None:
+    layer = ConvTranspose2d(2, 3, 4, 2, 1, padding_mode="circular", activation=("prelu", 0.1, 0.2, 0.3))
+    x = torch.randn(1, 2, 4, 5)
+    torch.testing.assert_close(layer(x[0]), layer(x)[0])

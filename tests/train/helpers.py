@@ -6,10 +6,14 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from tconv.train.run import Run
 
 CLASSES = ("ground", "disc", "bar")
 SIZES = ((48, 40), (40, 56), (33, 47))
@@ -57,6 +61,35 @@ def after_shares(notes: str) -> str:
     assert lines[0].startswith("share of pixels")
     assert lines[len(CLASSES) + 2].startswith("(ignored)")
     return "".join(lines[len(CLASSES) + 3 :])
+
+
+def equal(one: Any, two: Any) -> bool:
+    """Whether two nested values are the same to the last bit."""
+    import torch
+
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(equal, one, two))
+    return bool(one == two)
+
+
+def assert_same_end(run: Run, other: Run) -> None:
+    """Whether two runs ended with the same weights, and had the same rows."""
+    from tconv.train.checkpoint import read_checkpoint
+
+    always = ("state_dict", "hyper_parameters", "epoch", "global_step")
+    for name, parts in {
+        "best.ckpt": always,
+        "last.ckpt": (*always, "optimizer_states", "lr_schedulers"),
+    }.items():
+        one, two = (read_checkpoint(r.folder / name) for r in (run, other))
+        for part in parts:
+            assert equal(one[part], two[part]), (name, part)
+    timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.rows] for r in (run, other)]
+    assert timeless[0] == timeless[1]
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, at: int) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tconv.train.batches import (
+    Augmentation,
     EpochOrder,
     Normalisation,
     TrainingPictures,
@@ -85,7 +86,7 @@ def test_normalisation() -> None:
 
 
 def test_a_crop_is_a_window_of_the_picture() -> None:
-    pictures = TrainingPictures(Stripes(), AS_IS, crop=16, augment=False, seed=0)
+    pictures = TrainingPictures(Stripes(), AS_IS, crop=16, augment=None, seed=0)
     places = set()
     for epoch in range(12):
         x, y = pictures[epoch, 0]
@@ -96,7 +97,7 @@ def test_a_crop_is_a_window_of_the_picture() -> None:
 
 
 def test_a_crop_larger_than_the_picture_is_filled_with_what_does_not_count() -> None:
-    x, y = TrainingPictures(Stripes(), AS_IS, crop=32, augment=False, seed=0)[0, 0]
+    x, y = TrainingPictures(Stripes(), AS_IS, crop=32, augment=None, seed=0)[0, 0]
     assert x.shape == (1, 32, 32)
     assert (y[20:] == IGNORED).all()
     assert (y[:, 30:] == IGNORED).all()
@@ -104,7 +105,7 @@ def test_a_crop_larger_than_the_picture_is_filled_with_what_does_not_count() -> 
 
 
 def test_augmentation_keeps_picture_and_label_together() -> None:
-    pictures = TrainingPictures(Stripes(), AS_IS, crop=None, augment=True, seed=0)
+    pictures = TrainingPictures(Stripes(), AS_IS, crop=None, augment=Augmentation(), seed=0)
     shapes, left = set(), set()
     for epoch in range(16):
         x, y = pictures[epoch, 1]
@@ -121,8 +122,39 @@ def test_augmentation_keeps_picture_and_label_together() -> None:
     assert round(21 * 0.75) <= low < 21 < high <= round(21 * 1.5)
 
 
+def test_a_crop_may_be_higher_than_wide() -> None:
+    x, y = TrainingPictures(Stripes(), AS_IS, crop=[18, 7], augment=None, seed=0)[3, 1]
+    assert x.shape == (1, 18, 7)
+    assert torch.equal(x[0], y.float())
+
+
+def test_settings_of_a_run_reach_the_augmentation() -> None:
+    settings = {"crop": 9, "augment": True, "scales": [0.5, 0.5], "light": 0.0, "saturation": 0.3, "seed": 4}
+    pictures = TrainingPictures.of(Stripes(), AS_IS, settings)
+    assert (pictures.crop, pictures.seed) == (9, 4)
+    assert pictures.augment == Augmentation((0.5, 0.5), 0.0, 0.3)
+    assert TrainingPictures.of(Stripes(), AS_IS, {**settings, "augment": False}).augment is None
+    _, y = TrainingPictures.of(Stripes(), AS_IS, {**settings, "crop": None})[0, 0]
+    assert y.shape == (10, 15)
+
+
+def test_saturation_moves_colours_and_keeps_gray() -> None:
+    change = Augmentation((1.0, 1.0), 0.0, 0.5)
+    gray, red = torch.full((3, 4, 4), 0.5), torch.zeros(3, 4, 4)
+    red[0] = 1.0
+    label = torch.zeros(4, 4, dtype=torch.uint8)
+    reds = set()
+    for seed in range(5):
+        assert torch.allclose(change(gray, label, np.random.default_rng(seed))[0], gray)
+        x, _ = change(red, label, np.random.default_rng(seed))
+        torch.testing.assert_close(x.mean(0), red.mean(0))
+        reds.add(round(float(x[0, 0, 0] - x[1, 0, 0]), 4))
+    assert len(reds) == 5
+    assert all(0.5 <= value <= 1.5 for value in reds)
+
+
 def test_a_picture_of_an_epoch_is_the_same_whatever_was_read_before() -> None:
-    one, two = (TrainingPictures(Stripes(), AS_IS, crop=16, augment=True, seed=5) for _ in range(2))
+    one, two = (TrainingPictures(Stripes(), AS_IS, crop=16, augment=Augmentation(), seed=5) for _ in range(2))
     for epoch in range(3):
         one[epoch, 2]
     for drawn, again in zip(one[7, 1], two[7, 1], strict=True):

@@ -47,7 +47,8 @@ ODD: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("name", [
     "net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation", "epochs", "batch", "lr",
-    "crop", "augment", "seed",
+    "crop", "augment", "seed", "head", "backbone_lr", "weight_decay", "warmup", "decay", "class_weights",
+    "freeze_norm", "ema", "scales", "light", "saturation",
 ])  # fmt: skip
 def test_a_setting_of_another_kind_is_refused_in_one_line(
     name: str, content: dict[str, Any], tmp_path: Path

@@ -134,3 +134,18 @@ def test_a_checkpoint_of_another_net(
     with pytest.raises(TconvError, match=message) as caught:
         load_segmenter(tmp_path / "x.ckpt")
     assert "\n" not in str(caught.value)
+
+
+def test_with_flips_probabilities_are_averaged(trained: Path, folder: Path) -> None:
+    segmenter, split = load_segmenter(trained), open_data(folder).split("val")
+    expected = np.zeros((3, 3), np.int64)
+    for index in range(len(split)):
+        picture, label = split[index]
+        x = segmenter.normalisation(picture)[None]
+        with torch.inference_mode():
+            both = segmenter(x).softmax(1) + segmenter(x.flip(3)).softmax(1).flip(3)
+        counted = label != IGNORED
+        np.add.at(expected, (label[counted], both[0].argmax(0).numpy()[counted]), 1)
+    found = evaluate(segmenter, folder, split="val", flips=True)
+    np.testing.assert_array_equal(found.confusion, expected)
+    assert not np.array_equal(expected, evaluate(segmenter, folder, split="val").confusion)

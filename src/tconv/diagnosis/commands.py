@@ -112,6 +112,11 @@ def _diagnose(args: argparse.Namespace) -> int:
         found.write(args.fix, made)
         written = sorted(made)
         print(printable(f"wrote {args.fix}: {', '.join(written)}"), file=sys.stderr)
+        for entry in found.layers:
+            held = entry.layer.quantized.get("weights")
+            if held and entry.layer.name in made:
+                said = f"{entry.layer.name}: weights of {entry.layer.dtype} in place of {held}"
+                print(printable(f"{said}; quantize the file again"), file=sys.stderr)
     if args.html:
         page = found.html()
         with write_aside(args.html) as file:

@@ -19,7 +19,7 @@ from tconv.diagnosis.findings import Finding, in_order
 from tconv.diagnosis.fixes import FIXES, before_reading, fixed
 from tconv.diagnosis.measures import measure
 from tconv.diagnosis.report import document
-from tconv.documents import Document, html, text
+from tconv.documents import Document, html, text, together
 from tconv.errors import TconvError, clean, said, unknown
 from tconv.files import write_aside
 from tconv.geometry import Geometry
@@ -158,10 +158,18 @@ def examine(
         source=what,
         layers=tuple(entry for entry in examined if not entry.layer.conv),
         findings=in_order(found),
-        notes=(*model.notes, *_unknown(model)),
+        notes=(*_told(model), *model.notes, *_unknown(model)),
         tolerance=tolerance,
         _read=model,
     )
+
+
+def _told(model: Model) -> Iterator[str]:
+    """The layers that are the engine's, or of which something is quantized."""
+    layers = [layer for layer in model.layers if not layer.conv and layer.geometry]
+    for names, told in together(layers, lambda layer: layer.name, lambda layer: layer.told):
+        if told:
+            yield f"{names}: {told}"
 
 
 def _unknown(model: Model) -> Iterator[str]:

@@ -32,14 +32,14 @@ def _joins(graph: Graph, node: Node) -> Iterator[Finding]:
     while (user := graph.only_user(at)) is not None and user.name not in passed:
         passed.add(user.name)
         if user.kind == "join":
-            partners = [graph.maker(name) for name in user.inputs if name not in at.outputs]
+            partners = [graph.source(name) for name in user.inputs if name not in at.outputs]
             cut = [p for p in partners if p is not None and p.kind in ("crop", "pad")]
             if changed is not None or cut:
                 yield _meets(layer, changed, cut, user)
             return
         if user.kind in ("crop", "pad"):
             changed = user
-        elif user.kind not in ("pointwise", "norm"):
+        elif user.kind not in ("pointwise", "norm", "quantized"):
             return
         at = user
 
@@ -85,8 +85,8 @@ def _norm(graph: Graph, node: Node) -> Iterator[Finding]:
 
 
 def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
-    """Nearest upsampling that only convolutions of stride 1 read."""
-    after = graph.only_user(node)
+    """Nearest upsampling that only convolutions of stride 1 read, quantized between them or not."""
+    after = graph.next(node)  # each value is repeated, so it may as well be rounded before
     if after is None or after.kind != "conv":
         return
     layer = after.options["layer"]

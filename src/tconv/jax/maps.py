@@ -15,7 +15,7 @@ from tconv.ops.arrays import CODES
 from tconv.ops.call_cache import Options, geometry_of, moved_first
 from tconv.ops.execute import check_layout
 from tconv.planning import Activation, Layout, MapName
-from tconv.planning.problem import parse_activation
+from tconv.planning.activations import parse_activation
 
 __all__ = ["conv", "conv_transpose"]
 
@@ -51,8 +51,8 @@ def conv_transpose(
         output_padding: cells added at the far end.
         groups: the number of groups of channels that do not mix.
         output_size: the spatial sizes of the output; determines `output_padding`.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
-            epilogue. At a kink its derivative is that of the flatter side.
+        activation: as in `tconv.conv_transpose`, applied in the epilogue. The derivative of "relu", "clamp"
+            and "leaky_relu" at a kink is that of the flatter side.
         layout: "channels_first" or "channels_last", of x and of the output.
 
     Returns:

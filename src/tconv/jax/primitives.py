@@ -7,9 +7,11 @@ conjugates, as JAX requires. `layer` is conv_transpose or conv with the engine's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -86,15 +88,21 @@ def _transpose(which: int, cotangent: Any, first: Any, second: Any, *, job: MapC
 ad.defbilinear(bilinear, partial(_transpose, 0), partial(_transpose, 1))  # type: ignore[no-untyped-call]
 
 
+def _parts(activation: Any) -> tuple[str, tuple[float, ...]]:
+    name, *numbers = activation if isinstance(activation, tuple) else (activation,)
+    return name, tuple(numbers)
+
+
+def _from_output(activation: Any) -> bool:
+    """Whether the derivative of an activation is computed from its output."""
+    name, numbers = _parts(activation)
+    return name in ("relu", "tanh", "sigmoid", "clamp") or (name == "leaky_relu" and numbers[0] >= 0)
+
+
 def _slope(answer: Any, activation: Any) -> Any:
     """The derivative of an activation, computed from its output."""
-    name, *numbers = activation if isinstance(activation, tuple) else (activation,)
+    name, numbers = _parts(activation)
     if name == "leaky_relu":
-        if numbers[0] < 0:
-            raise TconvError(
-                f"the gradient of activation={activation!r} cannot be computed from its output; "
-                "a slope of at least 0 would fit"
-            )
         return jnp.where(answer > 0, 1, numbers[0]).astype(answer.dtype)
     if name == "clamp":
         return ((answer > numbers[0]) & (answer < numbers[1])).astype(answer.dtype)
@@ -103,9 +111,35 @@ def _slope(answer: Any, activation: Any) -> Any:
     return 1 - answer * answer if name == "tanh" else answer * (1 - answer)
 
 
+def _softplus(z: Any, beta: float = 1.0, threshold: float = inf) -> Any:
+    return jnp.where(z * beta > threshold, z, jnp.logaddexp(z * beta, 0) / beta)
+
+
+#: The other activations, from the layer's output and their numbers.
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType({
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+    "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
+    "hardswish": jax.nn.hard_swish,
+    "softplus": _softplus,
+    "mish": jax.nn.mish,
+})  # fmt: skip
+
+
+def _activated(z: Any, *, job: MapCall) -> Any:
+    """The activation of `job` as operators of JAX."""
+    name, numbers = _parts(job.activation)
+    if name in ("leaky_relu", "prelu"):
+        slopes = jnp.asarray(numbers, z.dtype)
+        return jnp.where(z > 0, z, z * (slopes if len(numbers) == 1 else _along_channels(slopes, job)))
+    return _FUNCTIONS[name](z, *numbers)
+
+
 def _layer_jvp(primals: Any, tangents: Any, *, job: MapCall) -> Any:
-    answer = layer.bind(*primals, job=job)
     linear = job._replace(activation=None)
+    later = job.activation is not None and not _from_output(job.activation)
+    answer = apply(linear if later else job, *primals)
     (first, second), (first_dot, second_dot, *bias_dot) = primals[:2], tangents
     terms = []
     if type(first_dot) is not ad.Zero:
@@ -116,6 +150,8 @@ def _layer_jvp(primals: Any, tangents: Any, *, job: MapCall) -> Any:
         if type(each) is not ad.Zero:
             terms.append(jnp.broadcast_to(_along_channels(each, job), answer.shape))
     tangent = sum(terms[1:], terms[0])
+    if later:
+        return jax.jvp(partial(_activated, job=job), (answer,), (tangent,))
     return answer, tangent if job.activation is None else tangent * _slope(answer, job.activation)
 
 
@@ -166,13 +202,17 @@ def _batch(operands: Any, dims: Any, *, job: MapCall) -> Any:
         longer = job._replace(geometry=replace(g, batch=g.batch * count))
         result = apply(longer, first.reshape(-1, *first.shape[2:]), *operands[1:])
         return result.reshape(count, -1, *result.shape[1:]), 0
+    activation = job.activation
+    if isinstance(activation, tuple) and activation[0] == "prelu" and len(activation) > 2:
+        activation = (activation[0], *activation[1:] * count)
     wider = job._replace(
+        activation=activation,
         geometry=replace(
             g,
             in_channels=g.in_channels * count,
             out_channels=g.out_channels * count,
             groups=g.groups * count,
-        )
+        ),
     )
     first, second, *bias = (leading(which) for which in range(len(operands)))
     first = _into_groups(first, count, job)

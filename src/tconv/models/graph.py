@@ -25,6 +25,7 @@ KINDS = MappingProxyType(
         "crop": "a slice of spatial axes",
         "pad": "padding or cropping of spatial axes",
         "join": "addition, product or concatenation of two computed maps",
+        "quantized": "QuantizeLinear or DequantizeLinear of a computed map",
         "pointwise": "a function of each value, or the addition of a constant: sizes stay",
         "other": "anything else",
     }
@@ -62,6 +63,13 @@ class Graph:
         """The node that computes a value; None for inputs and constants."""
         return self._made.get(name)
 
+    def source(self, name: str) -> Node | None:
+        """As `maker`, before any quantization of the value."""
+        node, passed = self.maker(name), 0
+        while node is not None and node.kind == "quantized" and passed < len(self.nodes):
+            node, passed = self.maker(node.inputs[0]), passed + 1
+        return node
+
     def users(self, node: Node) -> list[Node]:
         """The nodes that read the first output of `node`."""
         return self._users[node.outputs[0]]
@@ -70,6 +78,13 @@ class Graph:
         """The one node that reads the output of `node`; None if others read it or it is a model output."""
         users = self.users(node)
         return users[0] if len(users) == 1 and node.outputs[0] not in self.outputs else None
+
+    def next(self, node: Node) -> Node | None:
+        """As `only_user`, past quantization of the output."""
+        user, passed = self.only_user(node), 0
+        while user is not None and user.kind == "quantized" and passed < len(self.nodes):
+            user, passed = self.only_user(user), passed + 1  # a broken file may hold a cycle
+        return user
 
     def layers(self) -> Iterator[ModelLayer]:
         """The layers, in the graph's order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -50,6 +51,9 @@ class ModelLayer:
     channels: tuple[int, int] | None = None  #: in and out, if the shape of the weights is known
     dtype: str = ""  #: NumPy's name, or bfloat16; "" if neither weights nor input have one
     origin: Origin = field(default_factory=Origin)
+    operator: str = ""  #: ONNX's; the engine's is tconv::ConvTranspose, "with Relu" if that is part of it
+    quantized: Mapping[str, str] = field(default_factory=dict)
+    """Of "weights", "bias", "input" and "output" those that are integers in the file, and their scales."""
     node: Any = None  #: of onnx-ir, in the model with inferred sizes
 
     def geometry_at(self, sizes: tuple[int, ...], batch: int = 1) -> Geometry:
@@ -85,6 +89,13 @@ class ModelLayer:
             hint = "; its first two axes are swapped, as in a convolution" if swapped else ""
             raise TconvError(f"{self.name}: weight has shape {found} and {g} needs {wanted}{hint}")
         return replace(self, weight=weight)
+
+    @property
+    def told(self) -> str:
+        """What a report says of its node beside the problem: the engine's operator, and what is quantized."""
+        held = "; ".join(f"{part} {what}" for part, what in self.quantized.items())
+        said = [f"{self.operator}, tconv's engine"] if "::" in self.operator else []
+        return "; ".join([*said, *([f"quantized: {held}"] if held else [])])
 
     @property
     def known(self) -> Geometry:

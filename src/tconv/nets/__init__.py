@@ -32,9 +32,9 @@ __all__ = [
     "project",
 ]
 
-NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce")
-BACKBONES = ("small", "vgg16")
-UPSAMPLINGS = ("learned", "fixed", "stack", "nearest", "bilinear", "bicubic")
+NETS = ("fcn32s", "fcn16s", "fcn8s", "fcn8s-atonce", "fcn4s")
+BACKBONES = ("small", "vgg16", "efficientnet-lite0")
+UPSAMPLINGS = ("learned", "fixed", "stack", "subpixel", "nearest", "bilinear", "bicubic")
 
 NETWORKS = {
     "DeconvNet": "deconvolutional",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tconv.geometry import Geometry
 from tconv.nets.grid import Grid
 
-__all__ = ["PLANS", "Backbone", "Plan"]
+__all__ = ["PLANS", "Backbone", "ChannelNorm", "Plan", "window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Backbone(nn.Module):
     Pooling rounds sizes up, so that a picture of any size, even 1x1, has a map at every stride.
     """
 
+    #: Whether norms keep their statistics; these norms have none.
+    frozen = True
+    #: A pooling puts the centre of its cell between those of the cells it pools.
+    corners = False
+
     def __init__(self, plan: Plan, in_channels: int = 3, width: int | None = None) -> None:
         super().__init__()
         width = plan.width if width is None else width
@@ -68,8 +73,8 @@ class Backbone(nn.Module):
             )
             channels = width * multiple
             for _ in range(convs):
-                grid = grid.convolved(_window(3, padding=1))
-            grid = grid.convolved(_window(2, stride=2))
+                grid = grid.convolved(window(3, padding=1))
+            grid = grid.convolved(window(2, stride=2))
             self.channels[2**number], self.grids[2**number] = channels, grid
         fc = width * plan.fc
         self.fc6 = nn.Conv2d(channels, fc, plan.fc_kernel, padding=plan.fc_kernel // 2)
@@ -78,7 +83,7 @@ class Backbone(nn.Module):
         self.norm7 = ChannelNorm(fc) if plan.norm else nn.Identity()
         self.dropout = nn.Dropout2d(plan.dropout)
         self.channels[32] = fc
-        self.grids[32] = grid.convolved(_window(plan.fc_kernel, padding=plan.fc_kernel // 2))
+        self.grids[32] = grid.convolved(window(plan.fc_kernel, padding=plan.fc_kernel // 2))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -122,7 +127,7 @@ def _stage(in_channels: int, out_channels: int, convs: int, norm: bool, *, first
     return nn.Sequential(layers)
 
 
-def _window(kernel: int, stride: int = 1, padding: int = 0) -> Geometry:
+def window(kernel: int, stride: int = 1, padding: int = 0) -> Geometry:
     """A convolution or pooling along one axis, as the Geometry whose transpose it is."""
     return Geometry.make(
         in_channels=1, out_channels=1, input=1, kernel=kernel, stride=stride, padding=padding

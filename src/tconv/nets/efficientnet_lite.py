@@ -1,8 +1,9 @@
 """EfficientNet-Lite0 (Tan & Le 2019, in the variant of 2020 for small devices): a classifier for ImageNet.
 
 Inverted residuals without squeeze-excitation, ReLU6 instead of swish.  The picture is RGB,
-(values of 0..255 - 127) / 128.  Every layer pads as TensorFlow's "same" does, because the published weights
-were trained with it: an odd cell of padding is at the far end.
+(values of 0..255 - 127) / 128.  Every layer of the classifier pads as TensorFlow's "same" does, because the
+published weights were trained with it: an odd cell of padding is at the far end.  `LiteFeatures`, an FCN's
+backbone, pads both ends alike, because the position of a cell must not depend on the size of the picture.
 """
 
 from __future__ import annotations
@@ -18,8 +19,21 @@ from torch import Tensor, nn
 from tconv.errors import TconvError, clean
 from tconv.files import check_file
 from tconv.models.state import load_plain
+from tconv.nets.backbones import window
+from tconv.nets.grid import Grid
 
-__all__ = ["EfficientNetLite0", "normalized", "read_efficientnet_lite0"]
+__all__ = [
+    "DEVIATION",
+    "MEAN",
+    "EfficientNetLite0",
+    "LiteFeatures",
+    "features_from",
+    "normalized",
+    "read_efficientnet_lite0",
+]
+
+#: The normalisation of values of 0..1 that the published weights were trained with.
+MEAN, DEVIATION = 127 / 255, 128 / 255
 
 #: One row per stage: kernel, stride, expansion, channels, blocks.
 STAGES = (
@@ -82,13 +96,59 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """Stride -> features (n, channels[stride], ceil(h / stride), ceil(w / stride)), for a decoder."""
-        x = self.stem(x)
-        found = {}
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in ENDS:
-                found[ENDS[number]] = x
-        return found
+        return _features(self.stem, self.blocks, x)
+
+
+class LiteFeatures(nn.Module):
+    """The classifier without its head, as the backbone of an FCN: a picture to stride -> features.
+
+    Cell i of a map of stride s has its centre at pixel s * i, whatever the picture's size.  (The classifier's
+    does where all sizes are odd, such as 225, 113, 57, 29 and 15; there both compute the same.)  Norms in
+    evaluation mode, which `frozen` keeps them in, are multiplied into the weights: that spares passes.
+    """
+
+    channels: ClassVar[dict[int, int]] = EfficientNetLite0.channels
+    #: Centres are at the corners of cells: upsampling must keep cell i at pixel s * i.
+    corners = True
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.stem = _FoldingLayer(in_channels, STEM, 3, stride=2)
+        blocks: list[nn.Module] = []
+        channels = STEM
+        self.grids: dict[int, Grid] = {}
+        grid = Grid().convolved(window(3, stride=2, padding=1))
+        for kernel, stride, expansion, out, count in STAGES:
+            for number in range(count):
+                step = 1 if number else stride
+                grid = grid.convolved(window(kernel, step, kernel // 2))
+                if len(blocks) in ENDS:
+                    self.grids[ENDS[len(blocks)]] = grid
+                blocks.append(_Block(channels, out, kernel, step, expansion, _FoldingLayer))
+                channels = out
+        self.blocks = nn.ModuleList(blocks)
+        self.frozen = False
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        return _features(self.stem, self.blocks, x.contiguous(memory_format=torch.channels_last))
+
+    def train(self, mode: bool = True) -> LiteFeatures:
+        super().train(mode)
+        if self.frozen:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+def _features(stem: nn.Module, blocks: nn.ModuleList, x: Tensor) -> dict[int, Tensor]:
+    x = stem(x)
+    found = {}
+    for number, block in enumerate(blocks):
+        x = block(x)
+        if number in ENDS:
+            found[ENDS[number]] = x
+    return found
 
 
 class _Layer(nn.Module):
@@ -109,15 +169,42 @@ class _Layer(nn.Module):
         return y
 
 
+class _FoldingLayer(_Layer):
+    """The same with padding of both ends alike; a norm in evaluation mode becomes part of the weights."""
+
+    def __init__(
+        self, channels: int, out: int, kernel: int, *, stride: int = 1, groups: int = 1, relu: bool = True
+    ) -> None:
+        super().__init__(channels, out, kernel, stride=stride, groups=groups, relu=relu)
+        self.conv.padding = (kernel // 2, kernel // 2)
+        self.relu = nn.ReLU6(inplace=True) if relu else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm = self.conv, self.norm
+        if norm.training:
+            y: Tensor = self.relu(norm(conv(x)))
+            return y
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight, bias = conv.weight * scale.view(-1, 1, 1, 1), norm.bias - norm.running_mean * scale
+        folded: Tensor = self.relu(
+            nn.functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        )
+        return folded
+
+
 class _Block(nn.Module):
     """Expand by a 1x1 convolution, filter each channel, project; add the input where the shapes allow it."""
 
-    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, expansion: int, layer: type[_Layer] = _Layer
+    ) -> None:
         super().__init__()
         inner = channels * expansion
-        self.expand = _Layer(channels, inner, 1) if expansion > 1 else None
-        self.depthwise = _Layer(inner, inner, kernel, stride=stride, groups=inner)
-        self.project = _Layer(inner, out, 1, relu=False)
+        self.expand = layer(channels, inner, 1) if expansion > 1 else None
+        self.depthwise = layer(inner, inner, kernel, stride=stride, groups=inner)
+        self.project = layer(inner, out, 1, relu=False)
         self.residual = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,6 +243,21 @@ def read_efficientnet_lite0(path: str | Path) -> EfficientNetLite0:
     state = model.state_dict()
     model.load_state_dict({name: _tensor(path, content, name, own) for name, own in state.items()})
     return model
+
+
+def features_from(path: str | Path, in_channels: int = 3) -> dict[str, Tensor]:
+    """The tensors of a classifier's file that `LiteFeatures` has, by its names.
+
+    Gray pictures (`in_channels` = 1) are taken as RGB of three equal values.
+
+    Raises:
+        TconvError: as in `read_efficientnet_lite0`.
+    """
+    state = read_efficientnet_lite0(path).state_dict()
+    weights = {name: value for name, value in state.items() if name.startswith(("stem.", "blocks."))}
+    if in_channels == 1:
+        weights["stem.conv.weight"] = weights["stem.conv.weight"].sum(1, keepdim=True)
+    return weights
 
 
 def _tensor(path: Path, content: Any, name: str, own: Tensor) -> Tensor:

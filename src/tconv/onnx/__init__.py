@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from tconv.arguments import checked
 from tconv.models.onnx import reader
+from tconv.models.onnx.constants import constant
 from tconv.models.onnx.file import write
 from tconv.models.onnx.layers import transposed
-from tconv.models.onnx.nodes import constant
 from tconv.onnx.engine import library, register
 from tconv.onnx.engine.sessions import session
 from tconv.onnx.inspection import Inspection, inspect

@@ -43,13 +43,17 @@ class Work:
 
 def count(model: ir.Model, layers: Iterable[ModelLayer]) -> tuple[Work, ...]:
     """The work of a model by operator, largest first; `layers` are its transposed convolutions."""
-    exact = {layer.node: layer.known.macs_exact if layer.sized else None for layer in layers}
+    exact = {
+        layer.node: (layer.operator.partition(" ")[0], layer.known.macs_exact if layer.sized else None)
+        for layer in layers
+    }
     found: dict[str, list[int | None]] = {}
     unknown: dict[str, int] = {}
     for node, _ in walk(model):
         name = f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
         if node in exact:
-            found.setdefault(name, []).append(exact[node])
+            operator, products = exact[node]
+            found.setdefault(operator, []).append(products)
         elif name in _COUNTS:
             found.setdefault(name, []).append(_COUNTS[name](node))
         elif name in _UNCOUNTED or node.domain not in ("", "ai.onnx", "ai.onnx.ml"):

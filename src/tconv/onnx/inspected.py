@@ -107,7 +107,9 @@ class Inspected:
     def runtimes(self) -> dict[str, str]:
         """Runtime -> how it computes this layer."""
         g = self.layer.geometry
-        return {} if g is None else runtimes.of_layer(g, self.dtype, self.layer.sized)
+        if g is None:
+            return {}
+        return runtimes.of_layer(g, self.dtype, self.layer.sized, engine="::" in self.layer.operator)
 
     @property
     def fires(self) -> tuple[str, ...]:

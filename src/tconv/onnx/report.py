@@ -66,9 +66,10 @@ def _layers(found: InspectionData, page: bool) -> Iterator[Item]:
         yield Line(total(found))
         if page:
             yield Entries(TERMS, terms=True)
-    for names, why in together(found.layers, lambda layer: layer.name, lambda layer: layer.why):
-        if why:
-            yield Line(f"{names}: {why}")
+    for said in (lambda layer: layer.layer.told, lambda layer: layer.why):
+        for names, why in together(found.layers, lambda layer: layer.name, said):
+            if why:
+                yield Line(f"{names}: {why}")
     yield from map(Line, found.notes)
 
 
@@ -190,6 +191,8 @@ def as_dict(found: InspectionData) -> dict[str, Any]:
                 "weights": layer.weights,
                 "layout": "(in, out/groups, *kernel)",
                 "dtype": layer.dtype,
+                "operator": layer.layer.operator,
+                "quantized": dict(layer.layer.quantized),
                 "multiplications": layer.multiplications,
                 "share": found.share(layer),
                 "bytes": None if layer.memory is None else asdict(layer.memory),

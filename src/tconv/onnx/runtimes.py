@@ -104,9 +104,16 @@ RUNTIMES: Mapping[str, Callable[[Geometry, str, bool], str]] = MappingProxyType(
 )
 
 
-def of_layer(geometry: Geometry, dtype: str, sized: bool) -> dict[str, str]:
-    """How every runtime computes a layer; `dtype` is NumPy's name."""
+_ENGINE = MappingProxyType({"ONNX Runtime": "tconv's engine, after tconv.onnx.register(options)"})
+_UNKNOWN = "has no operator tconv::ConvTranspose"
+
+
+def of_layer(geometry: Geometry, dtype: str, sized: bool, *, engine: bool = False) -> dict[str, str]:
+    """How every runtime computes a layer, or the engine's node of it; `dtype` is NumPy's name."""
     code = _CODES.get(dtype, dtype)
     if code not in DTYPES:
         return {}
+    if engine:
+        own = _tconv(geometry, code, sized)
+        return {name: own if name == "tconv" else _ENGINE.get(name, _UNKNOWN) for name in RUNTIMES}
     return {name: told(geometry, code, sized) for name, told in RUNTIMES.items()}

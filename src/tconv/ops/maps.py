@@ -76,8 +76,11 @@ def conv_transpose(
             to the same input size.
         groups: the number of groups of channels that do not mix.
         output_size: the spatial sizes of the output; determines `output_padding`.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), applied in the
-            epilogue.
+        activation: "relu", "tanh", "sigmoid", "gelu", "gelu_tanh", "silu", "hardswish", "mish", "elu",
+            ("elu", alpha), "softplus", ("softplus", beta, threshold), ("leaky_relu", slope),
+            ("prelu", slope, ...) with one slope or one for each channel of the output, or
+            ("clamp", lo, hi), applied in the epilogue. They are named and defined as in PyTorch;
+            past the threshold softplus is the identity, and there is none unless it is given.
         layout: "channels_first" or "channels_last", of x and of the output.
         algorithm: "auto", or a name in `tconv.planning.ALGORITHMS`. Only `winograd` spreads the rounding
             error of a large number over its neighbours; "auto" chooses it only if TCONV_WINOGRAD=1 is in the

@@ -47,8 +47,7 @@ def plan(
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
         algorithm: "auto", which chooses from `tconv.planning.automatic(dtype)`, or a name in
             `tconv.planning.ALGORITHMS`.
-        activation: the activation after the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
-            ("clamp", lo, hi).
+        activation: what follows the layer, as in `tconv.conv_transpose`.
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `tconv.planning.isas()`; the best one by default.
         prepared: whether weights are packed once, as by `prepare`, or at every call.

@@ -17,11 +17,12 @@ from typing import Any
 
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
+from tconv.planning.activations import Activation
 from tconv.planning.algorithms import ALGORITHMS, Algorithm
 from tconv.planning.choice import Question, automatic, isas, plans, question, winograd_allowed
 from tconv.planning.cost import machine
 from tconv.planning.plans import Candidate, Plan
-from tconv.planning.problem import LAYOUTS, Activation, Layout, MapName
+from tconv.planning.problem import LAYOUTS, Layout, MapName
 from tconv.planning.records import default_record
 from tconv.planning.tuning_file import Key, record_of, tuned
 
@@ -66,8 +67,7 @@ def plan(
         map: "conv_transpose", "conv" or "weight_gradient".
         dtype: "f32", "f64", "f16", "bf16", "c64", "c128", or "i8" to "u64".
         algorithm: "auto", which chooses from `automatic(dtype)`, or a name in `ALGORITHMS`.
-        activation: what follows the layer: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or
-            ("clamp", lo, hi).
+        activation: what follows the layer, as in `tconv.conv_transpose`.
         layout: "channels_first" or "channels_last", of source and target; of x and y for the weight gradient.
         isa: an instruction set of `isas()`; the best one by default.
         prepared: whether weights are packed once, as `prepare` does, or at every call.

@@ -13,6 +13,7 @@ from tconv import _core
 from tconv.errors import TconvError, unknown
 from tconv.geometry import Geometry
 from tconv.geometry.normalize import flag, shown
+from tconv.planning.activations import Activation, parse_activation
 from tconv.planning.algorithms import ALGORITHMS
 from tconv.planning.cost import MOST_WORKSPACE, machine
 from tconv.planning.plans import Candidate, Plan
@@ -20,10 +21,8 @@ from tconv.planning.problem import (
     DTYPES,
     LAYOUTS,
     MAPS,
-    Activation,
     Layout,
     MapName,
-    parse_activation,
     problem_of,
     real,
 )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from tconv import _core
 from tconv.errors import TconvError
+from tconv.planning.activations import Activation, numbers_fit
 from tconv.planning.problem import (
-    Activation,
     Layout,
     MapName,
     epilogue_of,
@@ -84,7 +84,8 @@ def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
     """`core`, if there are kernels for its dtypes and its epilogue.
 
     Raises:
-        TconvError: dtypes that differ, a scale, or a rounding that no kernel has.
+        TconvError: dtypes that differ, a scale, or a rounding that no kernel has; numbers that an activation
+            lacks.
     """
     operands, epilogue = core.operands, core.epilogue
     one, sums = operands.source, operands.source
@@ -101,6 +102,9 @@ def checked(what: Geometry, core: _core.Plan) -> _core.Plan:
         raise TconvError(f"{what}: no kernel scales its sums ({epilogue.scale.name}); none would fit")
     if epilogue.rounding != _core.Rounding.nearest_even:
         raise TconvError(f"{what}: no kernel rounds {epilogue.rounding.name}; nearest_even would fit")
+    channels = what.out_channels if core.map == _core.Map.conv_transpose else what.in_channels
+    if fault := numbers_fit(epilogue, channels):
+        raise TconvError(f"{what}: {fault}")
     return core
 
 

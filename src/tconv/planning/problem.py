@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from tconv import _core
-from tconv.errors import TconvError
-from tconv.geometry.normalize import shown
+from tconv.planning.activations import Activation, parse_activation
 
 if TYPE_CHECKING:
     from tconv.geometry import Geometry
@@ -17,71 +15,31 @@ __all__ = [
     "DTYPES",
     "LAYOUTS",
     "MAPS",
-    "Activation",
     "Layout",
     "MapName",
     "epilogue_of",
     "operands_of",
-    "parse_activation",
     "problem_of",
     "real",
 ]
 
 MapName: TypeAlias = Literal["conv_transpose", "conv", "weight_gradient"]
 Layout: TypeAlias = Literal["channels_first", "channels_last"]
-Activation: TypeAlias = str | tuple[str | float, ...] | None
 
 MAPS: tuple[MapName, ...] = get_args(MapName)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 DTYPES = tuple(dtype.name for dtype in _core.DType)
 
 
-def parse_activation(activation: Activation) -> tuple[_core.Activation, float, float, float]:
-    """(kind, slope, lo, hi) of an activation as users spell it.
-
-    Raises:
-        TconvError: an unknown activation, or wrong numbers after its name.
-
-    >>> parse_activation(("leaky_relu", 0.2))
-    (Activation.leaky_relu, 0.2, 0.0, 0.0)
-    """
-    if activation is None:
-        return _core.Activation.none, 0.0, 0.0, 0.0
-    parts = activation if isinstance(activation, tuple | list) and len(activation) else (activation,)
-    name, numbers = parts[0], parts[1:]
-    known = isinstance(name, str) and name != "none" and name in _core.Activation.__members__
-    expected = {"leaky_relu": 1, "clamp": 2}.get(str(name), 0)
-    if not known or len(numbers) != expected:
-        raise TconvError(
-            f"activation={shown(activation)} is unknown; "
-            'None, "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi) would fit'
-        )
-    if not all(isinstance(number, Real) for number in numbers):
-        raise TconvError(f"activation={shown(activation)} needs numbers after the name")
-    try:
-        values = [float(number) for number in numbers]
-    except OverflowError:
-        raise TconvError(f"activation={shown(activation)}: numbers that a float can hold would fit") from None
-    if name == "leaky_relu":
-        return _core.Activation.leaky_relu, values[0], 0.0, 0.0
-    if name == "clamp":
-        if not values[0] <= values[1]:
-            raise TconvError(f"activation={shown(activation)}: the lower bound must not exceed the upper one")
-        return _core.Activation.clamp, 0.0, values[0], values[1]
-    return _core.Activation[str(name)], 0.0, 0.0, 0.0
-
-
 @lru_cache(maxsize=256)
 def epilogue_of(activation: Activation, dtype: str) -> _core.Epilogue:
     """The epilogue of a layer of one dtype."""
-    kind, slope, lo, hi = parse_activation(activation)
+    kind, numbers = parse_activation(activation)
     return _core.Epilogue(
         scale=_core.Scale.none,
         bias=_core.DType[dtype],
         activation=kind,
-        slope=slope,
-        clamp_lo=lo,
-        clamp_hi=hi,
+        numbers=numbers,
         rounding=_core.Rounding.nearest_even,
     )
 

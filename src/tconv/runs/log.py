@@ -28,11 +28,12 @@ __all__ = ["EpochLog", "Row", "note", "progress_bar", "quiet", "tell"]
 Row = dict[str, float]
 
 # Advice that does not apply here: the loaders are reproducible on purpose, a run's folder is resumed
-# on purpose, and Lightning's logs between epochs are not used.
+# on purpose, Lightning's logs between epochs are not used, and norms may be frozen.
 _NOISE = (
     "does not have many workers",
     "Checkpoint directory .* exists and is not empty",
     "is smaller than the logging interval",
+    "module.s. in eval mode at the start of training",
     "isinstance.treespec, LeafSpec.. is deprecated",
 )
 _LEVELS = {

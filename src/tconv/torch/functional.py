@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -12,11 +11,12 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from tconv.errors import TconvError
 from tconv.planning import Activation
-from tconv.torch.activations import activate, checked, fusible
+from tconv.torch import eager
+from tconv.torch.activations import activate, checked, from_output, slopes_of
 from tconv.torch.call_cache import DTYPES, options, spelled_out
 from tconv.torch.composed import composed
 from tconv.torch.errors import raising_runtime_errors
-from tconv.torch.fast_path import plain, transformed
+from tconv.torch.fast_path import plain, recorded, transformed
 from tconv.torch.maps import Activated, ConvTranspose
 from tconv.torch.padding import in_numbers
 
@@ -75,10 +75,11 @@ def conv_transpose2d(
             pair per axis, "valid" for 0, or "same" for an output of input * stride, where an odd cell is
             cropped at the far end. Negative values extend.
         output_padding: cells added at the far end.
-        activation: "relu", "tanh", "sigmoid", ("leaky_relu", slope) or ("clamp", lo, hi), computed in the
-            epilogue and not in a separate pass. Gradients are those of torch.nn.functional's relu, tanh,
-            sigmoid, leaky_relu and hardtanh, and need only the output. Under compilers, autocast and
-            transforms the activation is a separate operator of PyTorch.
+        activation: as in `tconv.conv_transpose`, or ("prelu", tensor of slopes); computed in the epilogue
+            and not in a separate pass. Gradients are those of PyTorch's functions ("clamp": hardtanh). For
+            "relu", "tanh", "sigmoid", "leaky_relu" and "clamp" they need only the output. Where others need
+            gradients, and under compilers, autocast and transforms, the activation is a separate operator of
+            PyTorch.
 
     Returns:
         (n, c_out, ...) with (i-1)*stride - lo - hi + dilation*(k-1) + 1 + output_padding on each axis, of the
@@ -139,7 +140,7 @@ def _conv_transpose(
 ) -> Tensor:
     call: Callable[..., Tensor] = ConvTranspose.direct
     spelled: Callable[..., Any] = options
-    after = activation if activation is None else checked(activation)
+    after = activation if activation is None or slopes_of(activation) is not None else checked(activation)
     if not plain(x, weight, bias) or x.dtype not in DTYPES:
         given = (stride, padding, output_padding, groups, dilation)
         tensors = (x, weight) if bias is None else (x, weight, bias)
@@ -157,8 +158,10 @@ def _conv_transpose(
                 call = torch.ops.tconv.conv_transpose
         if torch.compiler.is_compiling():
             spelled = spelled_out
-    elif after is not None and fusible(after) and not transformed():
-        call, after = partial(_activated, after), None
+    elif after is not None and not transformed():
+        fused = _fused(after, x, weight, bias)
+        if fused is not None:
+            call, after = fused, None
     if isinstance(padding, str):  # a weight of another rank is refused below
         padding = in_numbers(padding, weight.shape[2:], stride, dilation) if weight.dim() == axes + 2 else 0
     try:
@@ -169,11 +172,21 @@ def _conv_transpose(
         result = call(x.unsqueeze(0), weight, bias, *each).squeeze(0)
     else:
         result = call(x, weight, bias, *each)
-    return result if after is None else activate(after, result)
+    return result if after is None else activate(after, result, axes)
 
 
-def _activated(activation: Activation, *args: Any) -> Tensor:
-    return Activated.direct(*args, activation)
+def _fused(activation: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Callable[..., Tensor] | None:
+    """The call with the activation in the epilogue; None if its gradient needs it as a separate operator."""
+    slopes = slopes_of(activation)
+    if slopes is None and from_output(activation):
+        return lambda *args: Activated.direct(*args, activation)
+    if recorded(x, weight, bias):
+        return None
+    if slopes is not None:
+        if not plain(slopes, slopes, None) or recorded(slopes, slopes, None):
+            return None
+        activation = checked(("prelu", *slopes.reshape(-1).tolist()))
+    return lambda *args: eager.conv_transpose(*args, activation)
 
 
 def _taken(tensors: tuple[Any, ...]) -> bool:

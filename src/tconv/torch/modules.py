@@ -115,7 +115,7 @@ class _Layer:
             result = result.clone()  # without memory for the borders
         else:  # autocast would have cast it
             result = result + self.bias.to(result.dtype).reshape(-1, *(1,) * axes)
-        return activate(self.activation, result)
+        return activate(self.activation, result, axes)
 
     def __prepare_scriptable__(self: Any) -> Any:
         """Refuse torch.jit.script, which calls this on every module of a model."""

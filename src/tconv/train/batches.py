@@ -5,8 +5,9 @@ Nothing depends on earlier draws, so epoch 7 is the same whether epochs 0 to 6 r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as lightning
@@ -18,13 +19,46 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tconv.train.data import Split
 from tconv.train.pictures import IGNORED, Picture
 
-__all__ = ["Batches", "Normalisation", "TrainingPictures", "WholePictures", "collate", "whole_pictures"]
+__all__ = [
+    "Augmentation",
+    "Batches",
+    "Normalisation",
+    "TrainingPictures",
+    "WholePictures",
+    "collate",
+    "whole_pictures",
+]
 
 Pair = tuple[Tensor, Tensor]
 Key = tuple[int, int]
 
-SCALES = (0.75, 1.5)
-LIGHT = 0.1
+Crop = int | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a picture: left-right flips, a scale from ``scales`` (log-uniform), contrast and
+    brightness by up to ``light``, and saturation by up to ``saturation``."""
+
+    scales: tuple[float, float] = (0.75, 1.5)
+    light: float = 0.1
+    saturation: float = 0.0
+
+    def __call__(self, x: Tensor, y: Tensor, draw: np.random.Generator) -> Pair:
+        if draw.random() < 0.5:
+            x, y = x.flip(2), y.flip(1)
+        scale = float(np.exp(draw.uniform(*np.log(self.scales))))
+        size = [max(1, round(edge * scale)) for edge in y.shape]
+        x = interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+        y = interpolate(y[None, None].float(), size, mode="nearest-exact")[0, 0].to(y.dtype)
+        contrast, light = 1 + self._drawn(draw), self._drawn(draw)
+        if self.saturation:
+            gray = x.mean(0, keepdim=True)
+            x = gray + (x - gray) * (1 + float(draw.uniform(-self.saturation, self.saturation)))
+        return x * contrast + light, y
+
+    def _drawn(self, draw: np.random.Generator) -> float:
+        return float(draw.uniform(-self.light, self.light))
 
 
 @dataclass(frozen=True)
@@ -42,20 +76,33 @@ class Normalisation:
 
 class TrainingPictures(Dataset[Pair]):
     """Pictures for training, indexed by (epoch, index); each is augmented, then cropped to ``crop`` x
-    ``crop``."""
+    ``crop``, or to the height and width in ``crop``."""
 
     def __init__(
-        self, split: Split, normal: Normalisation, *, crop: int | None, augment: bool, seed: int
+        self,
+        split: Split,
+        normal: Normalisation,
+        *,
+        crop: Crop | None,
+        augment: Augmentation | None,
+        seed: int,
     ) -> None:
         self.split, self.normal, self.crop, self.augment, self.seed = split, normal, crop, augment, seed
+
+    @classmethod
+    def of(cls, split: Split, normal: Normalisation, settings: Mapping[str, Any]) -> TrainingPictures:
+        """As the settings of a run say."""
+        augment = Augmentation(tuple(settings["scales"]), settings["light"], settings["saturation"])
+        chosen = augment if settings["augment"] else None
+        return cls(split, normal, crop=settings["crop"], augment=chosen, seed=settings["seed"])
 
     def __getitem__(self, key: Key) -> Pair:
         epoch, index = key
         draw = np.random.default_rng([self.seed, epoch, index])
         picture, label = self.split[index]
         x, y = self.normal(picture), torch.from_numpy(np.ascontiguousarray(label))
-        if self.augment:
-            x, y = _augmented(x, y, draw)
+        if self.augment is not None:
+            x, y = self.augment(x, y, draw)
         return _cropped(x, y, self.crop, draw) if self.crop else (x, y)
 
 
@@ -155,19 +202,10 @@ def _filled(x: Tensor, y: Tensor, height: int, width: int) -> Pair:
     return pad(x, fill), pad(y, fill, value=IGNORED)
 
 
-def _cropped(x: Tensor, y: Tensor, size: int, draw: np.random.Generator) -> Pair:
-    x, y = _filled(x, y, size, size)
-    top, left = (int(draw.integers(0, y.shape[axis] - size + 1)) for axis in (0, 1))
-    return x[:, top : top + size, left : left + size], y[top : top + size, left : left + size]
-
-
-def _augmented(x: Tensor, y: Tensor, draw: np.random.Generator) -> Pair:
-    """Left-right flip, scaling by 0.75 to 1.5 (log-uniform), brightness and contrast by up to a tenth."""
-    if draw.random() < 0.5:
-        x, y = x.flip(2), y.flip(1)
-    scale = float(np.exp(draw.uniform(*np.log(SCALES))))
-    size = [max(1, round(edge * scale)) for edge in y.shape]
-    x = interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
-    y = interpolate(y[None, None].float(), size, mode="nearest-exact")[0, 0].to(y.dtype)
-    contrast, light = 1 + float(draw.uniform(-LIGHT, LIGHT)), float(draw.uniform(-LIGHT, LIGHT))
-    return x * contrast + light, y
+def _cropped(x: Tensor, y: Tensor, crop: Crop, draw: np.random.Generator) -> Pair:
+    height, width = (crop, crop) if isinstance(crop, int) else crop
+    x, y = _filled(x, y, height, width)
+    top, left = (
+        int(draw.integers(0, has - size + 1)) for has, size in zip(y.shape, (height, width), strict=True)
+    )
+    return x[:, top : top + height, left : left + width], y[top : top + height, left : left + width]

@@ -13,12 +13,15 @@ from tconv.files import check_file
 from tconv.geometry.normalize import shown
 from tconv.models.state import load_plain
 from tconv.train.module import Segmenter
-from tconv.train.settings import Settings, checked
+from tconv.train.settings import DEFAULTS, Settings, checked
 
 __all__ = ["load_segmenter", "read_checkpoint"]
 
 DESCRIPTION = ("net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation")
 """The hyperparameters that describe the net of a checkpoint; the others describe its training."""
+
+_ALWAYS = ("net", "backbone", "upsampling", "epochs", "batch", "lr", "crop", "augment", "seed")
+"""The settings of every run, from the first version on."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -43,8 +46,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     settings, weights = whole.get("hyper_parameters"), whole.get("state_dict")
     wanted = (*DESCRIPTION, *(name for name in Settings.__annotations__ if name not in DESCRIPTION))
     if isinstance(settings, dict):
-        settings.setdefault("ignore", None)  # runs of older versions had no choice
-        settings.setdefault("colours", None)
+        for name, value in {**DEFAULTS, "colours": None}.items():
+            if name not in _ALWAYS:  # runs of older versions had no choice
+                settings.setdefault(name, value)
     missing = [key for key in wanted if not isinstance(settings, dict) or key not in settings]
     if "state_dict" not in whole:
         missing.append("state_dict")
@@ -80,8 +84,6 @@ def _check(settings: dict[str, Any]) -> None:
         numbers = isinstance(values, list) and all(type(v) is float and math.isfinite(v) for v in values)
         if not numbers or len(values) != channels:
             raise TconvError(f"{name}={shown(values)}; a list of {channels} numbers would fit")
-    if not isinstance(settings["augment"], bool):
-        raise TconvError(f"augment={shown(settings['augment'])}; True or False would fit")
     checked({name: settings[name] for name in Settings.__annotations__}, ranks=1)  # type: ignore[arg-type]
 
 

@@ -120,13 +120,7 @@ def compare(
     note("evaluating, and timing training steps")
     first = next(iter(trained.values()))
     used = {name: value for name, value in first.hparams.items() if name in Settings.__annotations__}
-    training = TrainingPictures(
-        data.split("train"),
-        first.normalisation,
-        crop=used["crop"],
-        augment=used["augment"],
-        seed=used["seed"],
-    )
+    training = TrainingPictures.of(data.split("train"), first.normalisation, used)
     times = step_times({name: s.network for name, s in trained.items()}, training, used["batch"], rounds)
     variants = tuple(
         Variant(

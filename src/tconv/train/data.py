@@ -14,7 +14,7 @@ from tconv.errors import TconvError, unknown
 from tconv.train.labels import read_classes
 from tconv.train.pictures import IGNORED, Label, Picture, read_picture, size_of, to_channels
 
-__all__ = ["BUILT_IN", "Data", "Split", "open_data", "statistics"]
+__all__ = ["BUILT_IN", "Data", "Kept", "Split", "open_data", "statistics"]
 
 BUILT_IN = ("brain",)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg")
@@ -170,6 +170,36 @@ class FolderSplit:
     def __getitem__(self, index: int) -> tuple[Picture, Label]:
         picture = to_channels(read_picture(self.images[index]), self.channels)
         return picture, self.labelling.read(self.labels[index])
+
+
+class Kept:
+    """A split whose pictures are decoded once and then kept in memory, in bytes, up to `most` of these.
+
+    What does not fit in bytes, such as 16-bit pictures, is read again each time.
+    """
+
+    def __init__(self, split: Split, most: int = 2**30) -> None:
+        self.split, self.left = split, most
+        self._kept: dict[int, tuple[Label, Label]] = {}
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.split.names
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int, /) -> tuple[Picture, Label]:
+        if index in self._kept:
+            held, label = self._kept[index]
+            return np.divide(held, np.float32(255), dtype=np.float32), label
+        picture, label = self.split[index]
+        if picture.size + label.size <= self.left:
+            held = np.rint(picture * 255).astype(np.uint8)
+            if np.array_equal(held / np.float32(255), picture):
+                self._kept[index] = held, label
+                self.left -= held.size + label.size
+        return picture, label
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -114,10 +114,12 @@ def evaluate(
     *,
     split: str = "test",
     ignore: int | None = None,
+    flips: bool = False,
 ) -> Evaluation:
     """Evaluate a checkpoint (or a network in memory) on one split, each picture whole and separately.
 
-    ``ignore``: see `open_data`; None means what the checkpoint's run ignored.
+    ``ignore``: see `open_data`; None means what the checkpoint's run ignored. With ``flips`` the
+    probabilities of a picture and of its mirror image are averaged.
 
     Raises:
         TconvError: the checkpoint, the data or the split does not fit; see `read_checkpoint` and `open_data`.
@@ -144,7 +146,11 @@ def evaluate(
             enable_model_summary=False,
         )
         batches = whole_pictures(WholePictures(pictures, segmenter.normalisation))
-        trainer.test(segmenter, batches, verbose=False)
+        segmenter.flips = flips
+        try:
+            trainer.test(segmenter, batches, verbose=False)
+        finally:
+            segmenter.flips = False
         confusion = segmenter.confusion.compute().numpy()
     return Evaluation(split, len(pictures), segmenter.classes, confusion)
 

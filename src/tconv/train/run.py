@@ -13,16 +13,19 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 
 from tconv.errors import TconvError
-from tconv.files import alone, make_folder
+from tconv.files import alone, make_folder, write_aside
+from tconv.nets.efficientnet_lite import DEVIATION, MEAN
 from tconv.runs import processes
 from tconv.runs.checkpoints import Movable, WholeFiles
 from tconv.runs.ending import one_line
 from tconv.runs.log import Row, note, progress_bar, quiet, tell
+from tconv.train.averaging import Averaging
 from tconv.train.batches import Batches, TrainingPictures, WholePictures
 from tconv.train.checkpoint import read_checkpoint
-from tconv.train.data import Data, Split, open_data, statistics
+from tconv.train.data import Data, Kept, Split, open_data, statistics
 from tconv.train.log import SegmentationLog, told_of
 from tconv.train.module import Segmenter
+from tconv.train.recipe import written
 from tconv.train.settings import Settings, checked
 from tconv.train.shares import check_shares, count
 
@@ -73,7 +76,8 @@ def fit(
     ``resume`` continues after the last finished epoch with the run's own settings (only ``epochs`` may be
     raised) and ends, with the same number of threads, with the weights of an uninterrupted run. ``init_from``
     starts with the matching tensors of another checkpoint (a 32s for a 16s, a 16s for an 8s), ``weights``
-    with a classifier's (VGG16). ``devices`` processes train on each of ``nodes`` machines, which are
+    with a classifier's ("auto": of an installed package). The settings are kept in recipe.toml. ``devices``
+    processes train on each of ``nodes`` machines, which are
     started by torchrun, see ``tconv train --help``. ``batch`` counts over all of them.
 
     Raises:
@@ -90,8 +94,11 @@ def fit(
         splits = {name: data.split(name) for name in ("train", "val")}
         for split in splits.values():
             told_of(split)
+        kept = {name: Kept(split) for name, split in splits.items()}
         if done is None:
-            segmenter = _fresh(data, splits["train"], checked(given, ranks), init_from, weights)
+            chosen = checked(given, ranks)
+            _check_start(chosen, init_from, weights)
+            segmenter = _fresh(data, splits["train"], chosen, init_from, weights)
         else:
             if init_from is not None or weights is not None:
                 raise TconvError(
@@ -112,7 +119,7 @@ def fit(
         if len(log.rows) >= settings["epochs"]:
             note(f"{out} has finished its {len(log.rows)} epochs already")
             return Run(out, tuple(log.rows), log.absent)
-        shares = count(splits, data.classes)
+        shares = count(kept, data.classes)
         tell(shares.document())
         check_shares(shares, data, splits, settings["ignore"])
         make_folder(out)
@@ -120,17 +127,19 @@ def fit(
             _enter(out, held)
             _goes_on(out, resume=False)  # another run may have made it meanwhile
         normal = segmenter.normalisation
-        training = TrainingPictures(
-            splits["train"], normal, crop=settings["crop"], augment=settings["augment"], seed=settings["seed"]
-        )
-        batches = Batches(training, WholePictures(splits["val"], normal), batch=settings["batch"])
+        if done is None:
+            _keep_recipe(out, dict(settings), weights)
+        segmenter.weigh(shares.weights(settings["class_weights"]))
+        training = TrainingPictures.of(kept["train"], normal, settings)
+        batches = Batches(training, WholePictures(kept["val"], normal), batch=settings["batch"])
+        averaging = [Averaging(settings["ema"])] if settings["ema"] else []
         trainer = lightning.Trainer(
             accelerator="cpu",
             devices=devices,
             num_nodes=nodes,
             strategy=_strategy(ranks),
             max_epochs=settings["epochs"],
-            callbacks=[log, *progress_bar(), *callbacks, *_checkpoints(out)],
+            callbacks=[*averaging, log, *progress_bar(), *callbacks, *_checkpoints(out)],
             plugins=[WholeFiles()],
             logger=False,
             enable_progress_bar=bool(progress_bar()),
@@ -167,7 +176,10 @@ def _fresh(
     init_from: str | Path | None,
     weights: str | Path | None,
 ) -> Segmenter:
-    mean, deviation = statistics(training)
+    if settings["backbone"] == "efficientnet-lite0":
+        mean, deviation = [MEAN] * data.channels, [DEVIATION] * data.channels
+    else:
+        mean, deviation = statistics(training)
     described: dict[str, Any] = {
         "classes": list(data.classes),
         "in_channels": data.channels,
@@ -198,6 +210,20 @@ def _again(data: Data, done: dict[str, Any], given: Settings, ranks: int, out: P
     settings = {name: old[name] for name in old if name in Settings.__annotations__}
     described = {name: old[name] for name in old if name not in settings}
     return Segmenter(**described, **checked({**settings, **given}, ranks))
+
+
+def _check_start(settings: dict[str, Any], *sources: str | Path | None) -> None:
+    if settings["freeze_norm"] and all(source is None for source in sources):
+        raise TconvError(
+            "freeze_norm=True: norms of random weights have no statistics to keep; with --weights or "
+            "--init-from it would fit"
+        )
+
+
+def _keep_recipe(out: Path, settings: dict[str, Any], weights: str | Path | None) -> None:
+    if processes.is_first():
+        with write_aside(out / "recipe.toml") as file:
+            file.write(f"{written(settings, None if weights is None else str(weights))}\n".encode())
 
 
 def _goes_on(out: Path, resume: bool) -> bool:

@@ -20,10 +20,30 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shares:
-    """Pixels of each class in each split: ``counts[split][i]`` of class i, and last the ignored ones."""
+    """Pixels of each class in each split: ``counts[split][i]`` of class i, and last the ignored ones.
+
+    ``around[split][i]``: the labelled pixels of the pictures that show class i.
+    """
 
     classes: tuple[str, ...]
     counts: Mapping[str, Counts]
+    around: Mapping[str, Counts]
+
+    def weights(self, kind: str) -> list[float] | None:
+        """Weights of the classes in a loss: median frequency balancing of ``train``.
+
+        A class's frequency is its share of the pixels of the pictures that show it, and its weight the median
+        of the frequencies by its own (Eigen, Fergus 2015, section 6.3.2). "root": the square roots of these;
+        "none": None. A class without pixels has weight 1.
+        """
+        if kind == "none":
+            return None
+        pixels, around = self.counts["train"][: len(self.classes)], self.around["train"]
+        there = pixels > 0
+        frequency = pixels[there] / around[there]
+        weights = np.ones(len(self.classes))
+        weights[there] = (np.median(frequency) / frequency) ** (0.5 if kind == "root" else 1.0)
+        return [float(weight) for weight in weights]
 
     def document(self) -> Document:
         """A table of the classes' shares of all pixels, one column per split."""
@@ -42,13 +62,16 @@ class Shares:
 
 def count(splits: Mapping[str, Split], classes: tuple[str, ...]) -> Shares:
     """Read every picture and label once, so that a wrong one is reported now and not during the training."""
-    counts = {}
+    counts, around = {}, {}
     for name, split in splits.items():
-        bins = np.zeros(IGNORED + 1, np.int64)
+        bins, shown = np.zeros(IGNORED + 1, np.int64), np.zeros(len(classes), np.int64)
         for index in range(len(split)):
-            bins += np.bincount(split[index][1].ravel(), minlength=IGNORED + 1)
+            found = np.bincount(split[index][1].ravel(), minlength=IGNORED + 1)
+            bins += found
+            shown += np.where(found[: len(classes)] > 0, found[: len(classes)].sum(), 0)
         counts[name] = np.append(bins[: len(classes)], bins[IGNORED])
-    return Shares(classes, counts)
+        around[name] = shown
+    return Shares(classes, counts, around)
 
 
 def check_shares(shares: Shares, data: Data, splits: Mapping[str, Split], ignore: int | None) -> None:

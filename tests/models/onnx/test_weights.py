@@ -64,6 +64,17 @@ def behind(way: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
             [node("DequantizeLinear", ["v", "s", "z"], ["w"], axis=-4)],
             {"v": WHOLE.astype(np.int8), "s": scales, "z": zeros.astype(np.int8)},
         ),
+        "in blocks": (
+            [node("DequantizeLinear", ["v", "s"], ["w"], axis=0, block_size=3)],
+            {"v": WHOLE.astype(np.int8), "s": RANDOM.uniform(0.01, 0.1, (2, 3, 4, 4)).astype(np.float32)},
+        ),
+        "quantized floats": (
+            [
+                node("QuantizeLinear", ["v", "s", "z"], ["q"]),
+                node("DequantizeLinear", ["q", "s", "z"], ["w"]),
+            ],
+            {"v": WEIGHT, "s": np.float32(0.03), "z": np.int8(0)},
+        ),
         "per channel of axis 1": (
             [node("DequantizeLinear", ["v", "s", "z"], ["w"])],
             {"v": WHOLE.astype(np.int8), "s": scales[:3], "z": zeros[:3].astype(np.int8)},
@@ -72,15 +83,15 @@ def behind(way: str) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
 
 
 WAYS = ("initializer", "Constant", "Identity", "Cast", "Cast of Cast", "per tensor", "without zero point",
-        "per channel", "per channel of axis 1")  # fmt: skip
+        "per channel", "per channel of axis 1", "in blocks", "quantized floats")  # fmt: skip
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_weights_are_what_onnx_runtime_computes(way: str, tmp_path: Path) -> None:
     nodes, arrays = behind(way)
-    path = saved(model_proto([*nodes, up()], {"x": X.shape}, weights=arrays), tmp_path)
+    path = saved(model_proto([*nodes, up()], {"x": X.shape}, weights=arrays, opset=21), tmp_path)
     (layer,) = read(path).layers
-    held = model_proto([*nodes, helper.make_node("Neg", ["w"], ["y"])], {}, weights=arrays)
+    held = model_proto([*nodes, helper.make_node("Neg", ["w"], ["y"])], {}, weights=arrays, opset=21)
     np.testing.assert_array_equal(layer.weight, -run(held.SerializeToString(), {})[0])
     (entry,) = diagnose(path).layers
     assert entry.measures.weights is not None
@@ -89,7 +100,7 @@ def test_weights_are_what_onnx_runtime_computes(way: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("way", WAYS)
 def test_other_weights_are_what_the_layer_then_reads(way: str, tmp_path: Path) -> None:
     nodes, arrays = behind(way)
-    path = saved(model_proto([*nodes, up()], {"x": X.shape}, weights=arrays), tmp_path)
+    path = saved(model_proto([*nodes, up()], {"x": X.shape}, weights=arrays, opset=21), tmp_path)
     found, out = read(path), tmp_path / "out.onnx"
     before = path.read_bytes()
     assert found.save is not None
@@ -100,6 +111,9 @@ def test_other_weights_are_what_the_layer_then_reads(way: str, tmp_path: Path) -
     assert path.read_bytes() == before
     assert found.layers[0].weight is not None
     assert not np.array_equal(found.layers[0].weight, NEW)
+    left = {node.op_type for node in onnx.load(out).graph.node}
+    assert left <= {"ConvTranspose", "Constant", "Identity"}  # nothing that only computed the old ones
+    assert len(onnx.load(out).graph.initializer) <= 1
 
 
 def rewritten(proto: onnx.ModelProto, weights: dict[str, np.ndarray], folder: Path) -> Path:
@@ -176,10 +190,10 @@ def test_old_models_and_data_outside(tmp_path: Path) -> None:
 
 
 def test_what_is_not_dequantized_here_is_computed(tmp_path: Path) -> None:
-    """Scales of another length, blocks, and a constant that a caller may replace."""
+    """Scales of another length, and of other blocks."""
     for options, scale in (
         ({}, np.float32([1, 2])),
-        ({"block_size": 2, "axis": 0}, np.ones((2, 3, 4, 4), np.float32)),
+        ({"block_size": 3, "axis": 0}, np.ones((1, 3, 4, 4), np.float32)),
     ):
         nodes = [helper.make_node("DequantizeLinear", ["v", "s"], ["w"], **options), up()]
         proto = model_proto(nodes, {"x": X.shape}, weights={"v": WHOLE.astype(np.int8), "s": scale}, opset=21)

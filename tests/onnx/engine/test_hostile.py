@@ -39,6 +39,8 @@ HUGE = 1 << 62
         ({"auto_pad": 3}, "auto_pad is an attribute of another kind"),
         ({"activation": "Softmax"}, "activation is unknown"),
         ({"activation": "Relu", "activation_params": [1.0]}, "activation_params has 1 numbers; 0 would fit"),
+        ({"activation": "PRelu"}, "activation_params has 0 numbers; 1 or more would fit"),
+        ({"activation": "PRelu", "activation_params": [1.0] * 9}, "9 numbers; 1, or one for each channel"),
         ({"activation": "LeakyRelu"}, "activation_params has 0 numbers; 1 would fit"),
         ({"activation": "Clip", "activation_params": [2.0, 1.0]}, "lower bound must not exceed"),
         ({"activation": "Clip", "activation_params": [float("nan"), 1.0]}, "lower bound must not exceed"),

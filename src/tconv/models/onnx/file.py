@@ -12,8 +12,9 @@ from tconv.arguments import checked
 from tconv.errors import TconvError, said
 from tconv.files import write_aside
 from tconv.models.onnx import guards, pair
+from tconv.models.onnx.constants import FIXED
 from tconv.models.onnx.guards import LARGEST
-from tconv.models.onnx.nodes import FIXED, quiet, tensors, tensors_of, walk
+from tconv.models.onnx.nodes import quiet, tensors, tensors_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir

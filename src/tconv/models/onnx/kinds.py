@@ -10,7 +10,8 @@ import numpy as np
 
 from tconv.models.graph import Graph, Node
 from tconv.models.layer import ModelLayer
-from tconv.models.onnx.nodes import constant, is_own, name_of, opset_at, sizes_of
+from tconv.models.onnx.constants import constant, held, is_linear
+from tconv.models.onnx.nodes import is_own, name_of, opset_at, sizes_of
 from tconv.models.onnx.resize import read_resize, repeats
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ _Kind: TypeAlias = tuple[str, dict[str, Any]]
 def graph_of(model: ir.Model, layers: Iterable[ModelLayer]) -> Graph:
     """The nodes of the main graph, and those of them that are `layers`."""
     by_node = {layer.node: layer for layer in layers}
-    held = {str(name) for name in model.graph.initializers}
-    held |= {str(node.outputs[0].name) for node in model.graph if is_own(node, "Constant")}
+    constants = {str(name) for name in model.graph.initializers}
+    constants |= {
+        str(value.name)
+        for node in model.graph
+        for value in node.outputs[:1]
+        if is_own(node, "Constant") or (is_linear(node) and held(value, replaceable=True) is not None)
+    }
     nodes, opset = [], opset_at(model, "graph")
     for node in model.graph:
-        kind, options = _layer(by_node[node]) if node in by_node else _kind(node, held, opset)
+        kind, options = _layer(by_node[node]) if node in by_node else _kind(node, constants, opset)
         nodes.append(
             Node(
                 kind=kind,
@@ -46,7 +52,7 @@ def graph_of(model: ir.Model, layers: Iterable[ModelLayer]) -> Graph:
                 options=options,
             )
         )
-    return Graph(nodes, held, (str(value.name) for value in model.graph.outputs))
+    return Graph(nodes, constants, (str(value.name) for value in model.graph.outputs))
 
 
 def _layer(layer: ModelLayer) -> _Kind:
@@ -59,13 +65,15 @@ def _layer(layer: ModelLayer) -> _Kind:
     return "conv", {"layer": layer, "stride": told.stride, "padding": told.pads, "dilation": told.dilation}
 
 
-def _kind(node: ir.Node, held: set[str], opset: int) -> _Kind:
+def _kind(node: ir.Node, constants: set[str], opset: int) -> _Kind:
+    if is_linear(node) and node.inputs and node.inputs[0] is not None:
+        return ("other" if node.outputs[0].name in constants else "quantized"), {}
     known = is_own(node, node.op_type) and not any(a.is_ref() for a in node.attributes.values())
     read_kind = _KINDS.get(node.op_type) if known else None
     found = read_kind(node, opset) if read_kind else None
     if found is not None or not known:
         return found or ("other", {})
-    computed = [value for value in node.inputs if value is not None and value.name not in held]
+    computed = [value for value in node.inputs if value is not None and value.name not in constants]
     axis = node.attributes.get_int("axis", 1)
     joins = node.op_type in _JOINS and axis % _rank(node) == 1  # along other axes sizes need not match
     if node.op_type in _POINTWISE or (joins and len(computed) == 1):

@@ -14,8 +14,11 @@ from tconv.errors import TconvError, clean
 from tconv.models.convolutions import conv_layer
 from tconv.models.layer import ModelLayer, Origin, stand_in
 from tconv.models.onnx import options as options_
-from tconv.models.onnx.nodes import constant, is_own, name_of, sizes_of, tensors, walk, weights_of
+from tconv.models.onnx.constants import constant, weights_of
+from tconv.models.onnx.engine_nodes import operator
+from tconv.models.onnx.nodes import is_layer, name_of, sizes_of, tensors, walk
 from tconv.models.onnx.options import shown
+from tconv.models.onnx.quantized_parts import quantized_parts
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,7 +36,9 @@ ORIGIN = "tconv.origin"
 
 @checked
 def transposed(model: ir.Model) -> list[ModelLayer]:
-    """Every ConvTranspose of a model: in its graph, in subgraphs and in functions, in the file's order.
+    """Every ConvTranspose of a model, in the file's order: in its graph, in subgraphs and in functions.
+
+    The engine's are among them.
 
     Raises:
         TconvError: weights, attributes and shapes that contradict each other.
@@ -53,7 +58,7 @@ def convolutions(model: ir.Model) -> list[ModelLayer]:
     """Every ConvTranspose as `transposed` has it, and every Conv whose weights are constants."""
     layers, claimed, most = [], 0, _SHARED * sum(tensor.nbytes for tensor in tensors(model)) + _SMALL
     for node, where in walk(model):
-        layer = _read(node, where) if is_own(node, "ConvTranspose", "Conv") else None
+        layer = _read(node, where) if is_layer(node) else None
         if layer is not None:
             claimed += 0 if layer.weight is None else layer.weight.nbytes
             if claimed > most:  # each is examined separately, though many may be the same
@@ -120,7 +125,8 @@ def _layer(node: ir.Node, name: str, where: str) -> ModelLayer | None:
         sized=bool(sizes) and geometry is not None,
         why=_why(referred, options, channels, weight, x), where=where, input=x, options=options,
         channels=channels, dtype=_dtype(node, weight),
-        origin=node.meta.get(ORIGIN, Origin(where, name)), node=node,
+        origin=node.meta.get(ORIGIN, Origin(where, name)), operator=operator(node),
+        quantized=quantized_parts(node), node=node,
     )  # fmt: skip
 
 
@@ -154,7 +160,8 @@ def _ordinary(
     return replace(
         layer, bias=bias, where=where, input=x, options=options, dtype=str(weight.dtype),
         channels=(weight.shape[1] * options.groups, weight.shape[0]),
-        origin=node.meta.get(ORIGIN, Origin(where, name)), node=node,
+        origin=node.meta.get(ORIGIN, Origin(where, name)), operator=operator(node),
+        quantized=quantized_parts(node), node=node,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tconv.conventions.onnx_options import ConvOptions
 from tconv.errors import TconvError, clean
+from tconv.models.onnx.nodes import ENGINE_DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,7 +39,7 @@ def read(node: ir.Node, shape: tuple[Any, ...], sizes: tuple[int, ...] | None) -
     given = {
         name: _plain(name, attribute, kinds)
         for name, attribute in node.attributes.items()
-        if name in kinds or node.op_type in ("Conv", "ConvTranspose")
+        if name in kinds or (node.op_type in ("Conv", "ConvTranspose") and not _of_engine(node, name))
     }
     if shape and not 3 <= len(shape) <= 5:
         order = "in, out/groups" if transposed else "out, in/groups"
@@ -82,6 +83,11 @@ def read(node: ir.Node, shape: tuple[Any, ...], sizes: tuple[int, ...] | None) -
     if transposed and (sizes is not None or not told.sized):  # whether the numbers are a valid layer
         told.geometry((told.groups, told.groups), sizes or told.enough)
     return told.resolved(sizes)
+
+
+def _of_engine(node: ir.Node, name: str) -> bool:
+    """Whether an attribute is one that the engine's layers have besides ONNX's."""
+    return node.domain == ENGINE_DOMAIN and name in ("activation", "activation_params")
 
 
 def _plain(name: str, attribute: Any, kinds: MappingProxyType[str, str]) -> Any:

@@ -12,9 +12,10 @@ from tconv.errors import TconvError, clean, said
 from tconv.models.layer import Origin
 from tconv.models.model import Model
 from tconv.models.onnx import file
+from tconv.models.onnx.engine_nodes import as_onnx
 from tconv.models.onnx.kinds import graph_of
 from tconv.models.onnx.layers import ORIGIN, convolutions
-from tconv.models.onnx.nodes import name_of, quiet, walk
+from tconv.models.onnx.nodes import is_layer, name_of, quiet, walk
 from tconv.models.onnx.shapes import infer, set_sizes
 from tconv.models.onnx.weights import put
 
@@ -56,9 +57,10 @@ def of_ir(
             node.meta[ORIGIN] = Origin(where, name_of(node), index)
         set_sizes(sized, sizes or {}, input or {})
         sized, notes = _inlined(sized)
-        count = sum(node.op_type in ("Conv", "ConvTranspose") for node, _ in walk(sized))
+        count = sum(is_layer(node) for node, _ in walk(sized))
         if count > _MOST:
             raise TconvError(f"{clean(source, 300)}: {count:,} convolutions; up to {_MOST:,} can be examined")
+        as_onnx(sized)
         infer(sized)
         layers = tuple(convolutions(sized))
         graph = graph_of(sized, layers)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.models.onnx.nodes import constant
+from tconv.models.onnx.constants import constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir

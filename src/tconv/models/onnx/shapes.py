@@ -15,7 +15,8 @@ import numpy as np
 
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean, unknown
-from tconv.models.onnx.nodes import constant, constant_tensor, name_of, opset_at, quiet, sizes_of, walk
+from tconv.models.onnx.constants import constant, held
+from tconv.models.onnx.nodes import name_of, opset_at, quiet, sizes_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -104,7 +105,7 @@ def _check_ranges(model: ir.Model) -> None:
         if node.op_type != "Range" or node.domain:
             continue
         ends = [
-            None if getattr(constant_tensor(value), "size", 0) != 1 else constant(value)
+            None if (found := held(value)) is None or prod(found.shape) != 1 else constant(value)
             for value in node.inputs
         ]
         if len(ends) != 3 or any(end is None for end in ends):
@@ -154,11 +155,9 @@ def _read(node: ir.Node) -> Iterator[Array | None]:
     for value in node.inputs:
         if value is None:
             continue
-        tensor = value.const_value
-        if tensor is not None and tensor.size > _FEW:
-            yield None  # not read: it may be large
-        else:
-            yield constant(value)
+        found = held(value)
+        few = found is not None and prod(found.shape) <= _FEW  # others are not read: they may be large
+        yield constant(value) if few else None
 
 
 def _computed(node: ir.Node, version: int, read: list[Array]) -> Array | None:

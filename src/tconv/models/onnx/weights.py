@@ -11,7 +11,8 @@ import numpy as np
 from tconv.algebra.arrays import Array
 from tconv.errors import TconvError, clean
 from tconv.models.layer import ModelLayer
-from tconv.models.onnx.nodes import root_of, walk
+from tconv.models.onnx.constants import root_of
+from tconv.models.onnx.nodes import walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -106,4 +107,21 @@ def _own(model: ir.Model, node: ir.Node, layer: ModelLayer, array: Array, name: 
     made.outputs[0].name = name
     first = next(iter(model.graph))
     model.graph.insert_before(first, made)
+    before = node.inputs[1]
     node.replace_input_with(1, made.outputs[0])
+    _drop(before)
+
+
+def _drop(value: ir.Value | None) -> None:
+    """Remove what computes a value, if nothing reads it any more: an initializer, conversions."""
+    if value is None or value.uses() or value.is_graph_output() or value.is_graph_input():
+        return
+    node = value.producer()
+    if node is None:
+        if value.graph is not None:
+            value.graph.initializers.pop(str(value.name), None)
+    elif len(node.outputs) == 1 and node.graph is not None:
+        inputs = tuple(node.inputs)
+        node.graph.remove(node, safe=True)
+        for read in inputs:
+            _drop(read)

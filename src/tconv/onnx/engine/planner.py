@@ -32,7 +32,8 @@ class _Question(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("dtype", "activation", "prepared", "axes")),
         *((name, ctypes.c_int64) for name in ("batch", "groups", "in_channels", "out_channels")),
         *((name, _Triple) for name in ("input", "output", "kernel", "stride", "dilation", "lo", "hi")),
-        *((name, ctypes.c_double) for name in ("slope", "clamp_lo", "clamp_hi")),
+        ("numbers", ctypes.POINTER(ctypes.c_double)),
+        ("count", ctypes.c_int64),
         ("refusal", ctypes.c_char * 512),
     )
 
@@ -42,11 +43,7 @@ _Planner = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Question), ctypes.c_vo
 
 def _activation(question: Any) -> Activation:
     name = _core.Activation(question.activation).name
-    if name == "leaky_relu":
-        return name, question.slope
-    if name == "clamp":
-        return name, question.clamp_lo, question.clamp_hi
-    return None if name == "none" else name
+    return None if name == "none" else (name, *question.numbers[: question.count])
 
 
 def _planned(question: Any) -> _core.Plan:

@@ -30,6 +30,7 @@ MORE = """\
 more examples:
   tconv rewrite model.onnx faster.onnx --for speed --input x=1x3x640x640 --threads 1 --seconds 30
   tconv rewrite model.onnx faster.onnx --for speed --input feeds.npz --json
+  tconv rewrite det.onnx faster.onnx --for engine --feeds street.jpg --feeds door.png --pixels imagenet
   tconv rewrite model.onnx plain.onnx --for opencv"""
 
 
@@ -68,6 +69,22 @@ def add_parser(subparsers: Any) -> None:
         help="inputs to check and time with: arrays by name, or a shape such as x=1x3x640x640; repeatable",
     )
     parser.add_argument(
+        "--feeds",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="inputs to check and time with: arrays by name (.npz), a picture (.png, .jpg) or a sound (.wav) "
+        "for the model's only input, in its shape and type; open sizes are the file's, rounded as the model "
+        "needs; repeatable",
+    )
+    parser.add_argument(
+        "--pixels",
+        default="",
+        metavar="RANGE|MEANS/DEVIATIONS",
+        help="the numbers of a picture: 0..1, the default for floats; 0..255, that for integers; "
+        "--pixels=-1..1; imagenet; or for each channel, such as 0.5,0.5,0.5/0.2,0.2,0.2",
+    )
+    parser.add_argument(
         "--threads",
         dest="workers",
         type=int,
@@ -98,6 +115,7 @@ def _rewrite(args: argparse.Namespace) -> int:
     if not 0 <= args.seconds < 1e6 or (args.seconds == 0 and args.goal != ENGINE):
         raise TconvError(f"--seconds {args.seconds}: a number above 0 would fit, or 0 for the engine")
     files = [entry for entry in args.input if entry.endswith(".npz")]
+    files += [_feeds(entry) for entry in args.feeds]
     said = [_shape(entry) for entry in args.input if not entry.endswith(".npz")]
     model = read(args.model)
     names = [str(value.name) for value in needed(model.onnx)] if said else []
@@ -109,6 +127,7 @@ def _rewrite(args: argparse.Namespace) -> int:
                 goal=args.goal,
                 check=args.check,
                 inputs=files,
+                pixels=args.pixels,
                 shapes=dict(_named(name, shape, names) for name, shape in said),
                 threads=args.workers,
                 seconds=args.seconds,
@@ -124,6 +143,12 @@ def _rewrite(args: argparse.Namespace) -> int:
     same = "" if report.done else ", the same model"
     print(printable(f"wrote {args.out}{same}"), file=sys.stderr)
     return 0
+
+
+def _feeds(entry: str) -> str | dict[str, str]:
+    """A file, or the file by the name before the equals sign, unless a file is so named."""
+    name, equals, path = entry.partition("=")
+    return {name: path} if equals and name and not Path(entry).exists() else entry
 
 
 def _shape(entry: str) -> tuple[str, tuple[int, ...]]:

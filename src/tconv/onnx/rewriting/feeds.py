@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ import numpy as np
 
 from tconv.errors import TconvError, clean
 from tconv.files import check_file
+from tconv.onnx.rewriting import media
 from tconv.onnx.rewriting.runner import Arrays, Runner, Trouble
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["Feeds", "read_feeds", "static", "taken"]
+__all__ = ["Feeds", "feeds_of", "static", "taken"]
 
 Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -37,9 +39,57 @@ class Feeds:
 
     name: str
     arrays: Arrays
+    media: bool = False  #: a picture or a sound, and the name says what was assumed about it
 
 
-def read_feeds(path: Path, model: ir.Model) -> Feeds:
+def feeds_of(
+    entry: str | PathLike[str] | Mapping[str, Any], number: int, model: ir.Model, pixels: str
+) -> Iterable[Feeds]:
+    """One given set of inputs, for which there may be several choices, the first the best.
+
+    Args:
+        entry: a .npz file; a picture or a sound; or a dictionary by the names of inputs, of arrays, or with
+            one picture or sound.
+        number: of the entry among all, for its name.
+        pixels: how a picture becomes numbers, as in `tconv.onnx.rewriting.media.Pixels`.
+
+    Raises:
+        TconvError: a file that is missing, broken or of no such kind; inputs that are not the model's.
+    """
+    if not isinstance(entry, Mapping):
+        path = Path(entry)
+        if path.suffix.lower() == ".npz":
+            return [_read_npz(path, model)]
+        names = [str(value.name) for value in needed(model)]
+        if path.suffix.lower() not in media.SUFFIXES:
+            raise TconvError(f"{path}: .npz, {', '.join(media.SUFFIXES)} would fit")
+        if len(names) != 1:
+            raise TconvError(
+                f"{path}: the model's inputs are {', '.join(map(clean, names))}; a .npz with all would fit"
+            )
+        entry = {names[0]: path}
+    files = {name: Path(held) for name, held in entry.items() if isinstance(held, str | PathLike)}
+    if not files:
+        arrays = {str(name): np.asarray(array) for name, array in entry.items()}
+        return [checked(Feeds(f"inputs[{number}]", arrays), model)]
+    wanted = {str(value.name): value for value in needed(model)}
+    ((name, path),) = files.items() if len(entry) == 1 else [("", Path())]
+    if not name or len(wanted) != 1:
+        raise TconvError(
+            f"inputs[{number}]: a picture or sound is all that a model takes with it; this one's inputs are "
+            f"{', '.join(map(clean, wanted))}; a .npz with all would fit"
+        )
+    if name not in wanted:
+        raise TconvError(
+            f"{path.name}: the model has no input {name!r}; it has {', '.join(map(clean, wanted))}"
+        )
+    if path.suffix.lower() not in media.SUFFIXES:
+        raise TconvError(f"{path}: {', '.join(media.SUFFIXES)} would fit")
+    made = (Feeds(said, {name: array}, True) for said, array in media.candidates(path, wanted[name], pixels))
+    return itertools.chain([next(made)], made)  # what is wrong with the file is said now
+
+
+def _read_npz(path: Path, model: ir.Model) -> Feeds:
     """The inputs in a .npz file, checked against the model's.
 
     Raises:
@@ -84,10 +134,13 @@ def needed(model: ir.Model) -> list[ir.Value]:
     return [value for value in model.graph.inputs if value.name not in model.graph.initializers]
 
 
-def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Sequence[Feeds]) -> list[Feeds]:
+def taken(
+    model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Sequence[Iterable[Feeds]]
+) -> list[Feeds]:
     """The given feeds, and generated ones of several shapes that the model `name` of the runner accepts.
 
     Args:
+        given: for each set of inputs its choices, of which the first that the model accepts is taken.
         shapes: of inputs by name, as given by the user; the others are chosen here.
 
     Raises:
@@ -97,12 +150,7 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
     for input in shapes:
         if input not in names:
             raise TconvError(f"a shape for {input!r}: the model's inputs are {', '.join(names)}")
-    for feeds in given:
-        try:
-            runner.run(name, feeds.arrays)
-        except Trouble as trouble:
-            raise TconvError(f"the model does not accept {feeds.name}: {trouble}") from None
-    found = list(given)
+    found = [_accepted(runner, name, choices) for choices in given]
     seen: set[tuple[Any, ...]] = set()
     reason = "it has an input that cannot be generated"
     for feeds in _made(model, shapes):
@@ -125,6 +173,21 @@ def taken(model: ir.Model, runner: Runner, name: str, shapes: Shapes, given: Seq
             f"no input could be generated that the model accepts ({reason}); --input x.npz would fit"
         )
     return found
+
+
+def _accepted(runner: Runner, name: str, choices: Iterable[Feeds]) -> Feeds:
+    """The first of the choices that the model accepts."""
+    first = ""
+    for feeds in choices:
+        try:
+            runner.run(name, feeds.arrays)
+        except Trouble as trouble:
+            first = first or f"the model does not accept {feeds.name}: {trouble}"
+            if "crashed" in str(trouble):
+                break
+        else:
+            return feeds
+    raise TconvError(first)
 
 
 def static(model: ir.Model, shapes: Shapes) -> bool:

@@ -147,7 +147,7 @@ _MEANT = (
 )
 _LAYERS = (
     "Lines `engine at` are times of that layer, with the nodes that become part of it, by ONNX Runtime's "
-    "profiler in the whole model; a layer that the engine computes in less time is the engine's."
+    "profiler in the whole model; a layer becomes the engine's where the median gain is more than 5 %."
 )
 _NOISY = (
     "the machine is too noisy to tell whether the model would be faster; on an idle machine, or with more "

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tconv import arguments
 from tconv.errors import TconvError, clean
 from tconv.models import Model
+from tconv.models.onnx.constants import held
 from tconv.models.onnx.file import files_beside, write
-from tconv.models.onnx.nodes import name_of
+from tconv.models.onnx.nodes import name_of, walk
 from tconv.models.onnx.reader import read
 from tconv.onnx.rewriting.checking import Compared, answers_of, compare, reference, seeded
-from tconv.onnx.rewriting.feeds import Feeds, checked, read_feeds, static, taken
+from tconv.onnx.rewriting.feeds import Feeds, feeds_of, static, taken
 from tconv.onnx.rewriting.goals import ENGINE, target
 from tconv.onnx.rewriting.layers import estimated
 from tconv.onnx.rewriting.layers import timed as layers_timed
@@ -51,6 +51,7 @@ def rewrite(
     check: bool = True,
     inputs: Sequence[str | PathLike[str] | Mapping[str, Any]] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
+    pixels: str = "",
     threads: int = 0,
     seconds: float = SECONDS,
     tell: Callable[[str], None] = lambda _: None,
@@ -64,8 +65,11 @@ def rewrite(
             several with commas between.
         check: run both models in ONNX Runtime and refuse if outputs differ; the tolerance is defined in
             `tconv.onnx.rewriting.checking`.
-        inputs: .npz files, or arrays by input name, to check with and to time.
+        inputs: .npz files, pictures (PNG, JPEG), sounds (WAV), or dictionaries by input name of arrays or of
+            one picture or sound; to check with, and the first to time.
         shapes: of generated inputs, where the model leaves them open.
+        pixels: the numbers of a picture: a range such as "0..1", the default for floats, or "0..255"; or
+            means and deviations, "imagenet" or "0.5,0.5,0.5/0.2,0.2,0.2".
         threads: of ONNX Runtime; 0 leaves the choice to it.
         seconds: approximate time for measuring, for speed and for the engine. 0 chooses the layers of the
             engine by estimate; with `check=False` nothing is run then.
@@ -97,7 +101,7 @@ def rewrite(
     read_ = source if isinstance(source, Model) else read(source)
     path, out, model = Path(read_.source), None if to is None else Path(to), read_.onnx
     _check_apart(model, path, out)
-    given = [_given(entry, i, model) for i, entry in enumerate(inputs)]
+    given = [feeds_of(entry, i, model, pixels) for i, entry in enumerate(inputs)]
     sizes = {name: tuple(int(size) for size in shape) for name, shape in (shapes or {}).items()}
     made = model.clone()
     with Runner(threads) if check or timing else nullcontext() as runner:
@@ -124,7 +128,7 @@ def rewrite(
             report = Report(ENGINE, tuple(step for move in estimated(made) for step in move.apply(made)))
         else:
             assert runner is not None
-            timed = given[0] if given else max(feeds, key=_volume)
+            timed = feeds[0] if given else max(feeds, key=_volume)
             plain, first = seeded(model)[0], tuple[Trial, ...]()
             if goal == ENGINE:
                 first = layers_timed(plain, runner, timed, seconds=seconds / 3, tell=tell)
@@ -145,9 +149,30 @@ def rewrite(
             assert runner is not None
             tell("checking the outputs")
             report = _checked(model, made, report, runner, feeds)
+    held = [f"Inputs: {clean(one.name, 300)}." for one in feeds if one.media]
+    report = replace(report, notes=(*report.notes, *held, *_unquantized(model, made)))
     if out is not None:
         write(made, out)
     return report
+
+
+def _unquantized(model: ir.Model, made: ir.Model) -> list[str]:
+    """A sentence about weights that were quantized in `model` and are not in `made`."""
+    before, after = (
+        {
+            str(node.outputs[0].name): prod(constant.shape) * constant.dtype.itemsize - constant.tensor.nbytes
+            for node, _ in walk(one)
+            if node.op_type == "DequantizeLinear" and (constant := held(node.outputs[0])) is not None
+        }
+        for one in (model, made)
+    )
+    gone = [more for name, more in before.items() if name not in after]
+    if not gone:
+        return []
+    what = "1 quantized constant" if len(gone) == 1 else f"{len(gone)} quantized constants"
+    return [
+        f"Dequantized in the file, so that nothing is computed at each run: {what}, {sum(gone):,} bytes more."
+    ]
 
 
 MADE_UP = (
@@ -184,13 +209,6 @@ def _check_apart(model: ir.Model, path: Path, out: Path | None) -> None:
     held = {path, *files_beside(model)}
     if out.exists() and any(file.exists() and out.samefile(file) for file in held):
         raise TconvError(f"cannot write {out}: it is the model that is read; another name would fit")
-
-
-def _given(entry: str | PathLike[str] | Mapping[str, Any], number: int, model: ir.Model) -> Feeds:
-    if isinstance(entry, Mapping):
-        arrays = {str(name): np.asarray(array) for name, array in entry.items()}
-        return checked(Feeds(f"inputs[{number}]", arrays), model)
-    return read_feeds(Path(entry), model)
 
 
 def _volume(feeds: Feeds) -> int:

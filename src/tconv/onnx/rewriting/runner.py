@@ -17,7 +17,7 @@ import numpy as np
 
 from tconv.errors import TconvError
 from tconv.models.onnx.file import write
-from tconv.onnx.rules.to_engine import DOMAIN
+from tconv.models.onnx.nodes import ENGINE_DOMAIN
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -77,7 +77,7 @@ class Runner:
         folder.mkdir(exist_ok=True)
         path = folder / "model.onnx"
         write(model, path)
-        how = {"optimised": optimised, "profiled": profiled, "engine": DOMAIN in model.opset_imports}
+        how = {"optimised": optimised, "profiled": profiled, "engine": ENGINE_DOMAIN in model.opset_imports}
         self._ask(do="load", name=name, path=str(path), threads=self.threads, **how)
         self._outputs[name] = [str(value.name) for value in model.graph.outputs]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tconv.models.onnx.nodes import constant, constant_tensor, opset_of, walk
+from tconv.models.onnx.constants import constant, held
+from tconv.models.onnx.nodes import opset_of, walk
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -48,7 +49,7 @@ class Context:
         return None if node.graph is None else self._functions.get(node.graph)
 
     def constant(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
-        """The array of an initializer or of a Constant node, also through Identity; else None."""
+        """The array of an initializer or of a Constant node, also behind conversions; else None."""
         return constant(value)
 
     def numbers(self, value: ir.Value | None) -> np.ndarray[Any, Any]:
@@ -59,8 +60,8 @@ class Context:
 
     def constant_shape(self, value: ir.Value | None) -> tuple[int, ...] | None:
         """The shape of a constant, without reading its numbers; None if the value is not a constant."""
-        tensor = constant_tensor(value)
-        return None if tensor is None else tuple(tensor.shape.numpy())
+        found = held(value)
+        return None if found is None else found.shape
 
     def sizes(self, value: ir.Value | None) -> tuple[int | None, ...]:
         """The shape of a value, constant or not, None for each open size; () if nothing is known."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tconv.algebra.arrays import Array
-from tconv.models.onnx.nodes import constant, constant_tensor
+from tconv.models.onnx.constants import constant, held, is_linear
 from tconv.onnx.rules.context import Context
 from tconv.onnx.rules.maker import Maker
 
@@ -72,15 +72,18 @@ def read_layer(node: ir.Node, context: Context) -> LayerNode | str:
     """The layer at a node, or the reason why its weights are not known."""
     if not 2 <= len(node.inputs) <= 3 or node.inputs[0] is None or len(node.outputs) != 1:
         return f"it has {len(node.inputs)} inputs and {len(node.outputs)} outputs"
-    weight = constant_tensor(node.inputs[1])
+    weight = held(node.inputs[1])
     if weight is None:
         return "its weights are computed"
-    dtype, shape = np.dtype(weight.dtype.numpy()), tuple(weight.shape.numpy())
+    dtype, shape = weight.dtype, weight.shape
     if dtype.kind not in "fV":  # V: bfloat16, which NumPy lacks
         return f"its weights are {dtype}"
     groups = node.attributes.get_int("group", 1)
     if not 3 <= len(shape) <= 5 or 0 in shape or groups < 1 or shape[0] % groups:
         return f"its weights have shape {shape} and {groups} groups"
+    before = node.inputs[0].producer()
+    if before is not None and is_linear(before, "DequantizeLinear"):
+        return "its input is quantized, and ONNX Runtime would round new weights to int8"
     layer = LayerNode(node, shape, dtype, groups)
     bias = context.constant_shape(node.inputs[2]) if layer.biased else None
     if layer.biased and bias is None:

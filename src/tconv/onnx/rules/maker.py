@@ -24,9 +24,11 @@ class Maker:
         self.opset = context.opset(node)
         self.nodes: list[ir.Node] = []
 
-    def add(self, op_type: str, inputs: Sequence[ir.Value | None], **attributes: object) -> ir.Value:
+    def add(
+        self, op_type: str, inputs: Sequence[ir.Value | None], domain: str = "", /, **attributes: object
+    ) -> ir.Value:
         """The output of a new node."""
-        return self._add(op_type, inputs, attributes, f"{self.like}_{op_type}").outputs[0]
+        return self._add(op_type, inputs, attributes, f"{self.like}_{op_type}", domain).outputs[0]
 
     def renew(
         self,
@@ -56,8 +58,8 @@ class Maker:
         self.nodes.append(made)
         return made
 
-    def constant(self, array: np.typing.ArrayLike, what: str) -> ir.Value:
-        """An array as a value for the new nodes; integers are int64, as operators take sizes.
+    def constant(self, array: np.typing.ArrayLike, what: str, *, exact: bool = False) -> ir.Value:
+        """An array as a value for the new nodes; integers are int64, as operators take sizes, unless `exact`.
 
         It is an initializer, or a Constant node in a function and where initializers are also inputs.
         """
@@ -65,7 +67,7 @@ class Maker:
 
         held = np.asarray(array)
         name = self.context.name(f"{self.like}_{what}")
-        kept = np.ascontiguousarray(held.astype(np.int64) if held.dtype.kind == "i" else held)
+        kept = np.ascontiguousarray(held.astype(np.int64) if held.dtype.kind == "i" and not exact else held)
         tensor = ir.tensor(kept, name=name)
         value = ir.Value(name=name, shape=ir.Shape(held.shape), type=ir.TensorType(tensor.dtype))
         graph = self.node.graph

@@ -16,7 +16,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from tconv.planning import Activation, Plan
 from tconv.torch import functional
-from tconv.torch.accelerate.activations import spelled
+from tconv.torch.accelerate.activations import slopes, spelled
 from tconv.torch.accelerate.functions import CalledLayer
 from tconv.torch.accelerate.opening import GLOBAL_HOOKS, hooked, is_idle
 from tconv.torch.accelerate.packed import Job, Packed, computed, is_plain, sources
@@ -92,8 +92,11 @@ class Chain:
         if norm is not None and (norm.training or norm.running_mean is None):
             return None
         activation, tensors = self._fused(), sources(self.layer, norm)
-        if recorded(x, x, None) or any(recorded(tensor, x, None) for tensor in tensors):
-            return self._differentiable(x, activation)
+        if self.activation is not None and activation is None:  # its numbers do not fit any more
+            return None
+        learned = slopes(self.activation)
+        if recorded(x, x, learned) or any(recorded(tensor, x, None) for tensor in tensors):
+            return self._differentiable(x, activation if learned is None else ("prelu", learned))
         if self.layer.training or x.dtype not in _DTYPES or not x.numel() or transformed():
             return None
         last = channels_last(x)
@@ -106,7 +109,10 @@ class Chain:
 
     def job(self, x: Tensor, last: bool) -> Job | None:
         """The call for a plain `x`; None if weights cannot be packed."""
-        return self.packed.ready(self, sources(self.layer, self.norm), x, self._fused(), last)
+        activation = self._fused()
+        if self.activation is not None and activation is None:
+            return None
+        return self.packed.ready(self, sources(self.layer, self.norm), x, activation, last)
 
     def clear(self) -> None:
         """Release the packed weights."""
@@ -127,8 +133,8 @@ class Chain:
         own: Activation = vars(self.layer).get("activation")  # which tconv's layers may have
         return spelled(self.activation) if own is None else own
 
-    def _differentiable(self, x: Tensor, activation: Activation) -> Tensor | None:
-        """The layer with its activation fused, for autograd to record."""
+    def _differentiable(self, x: Tensor, activation: Any) -> Tensor | None:
+        """The layer and its activation, fused where `conv_transpose2d` does, for autograd to record."""
         layer = self.layer
         fused = self.activation is not None or isinstance(layer, CalledLayer)
         alone = self.norm is None and self.factor is None and fused

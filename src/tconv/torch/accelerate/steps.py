@@ -80,6 +80,7 @@ def is_in_place(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bo
 _INPLACE = {
     functional.relu: 1, functional.leaky_relu: 2, functional.relu6: 1, functional.hardtanh: 3,
     functional.elu: 2, functional.silu: 1, functional.hardswish: 1,
+    functional.mish: 1,
 }  # fmt: skip
 
 _NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
