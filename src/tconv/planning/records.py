@@ -140,6 +140,7 @@ class Col2im:
     collect: float = 1.0  #: to add a vector of products in short rows
     term: float = 2.0  #: ... and to find its place, for up to four channels
     run_begin: float = 10.0  #: ... where lanes are over taps
+    far: float = 1.6  #: factor: weights from memory, where lanes are over taps, have no prefetch
     share: float = 0.5  #: of a sum that several tasks share
     measured: float = 1.42  #: factor: as measured, relative to the count
 
