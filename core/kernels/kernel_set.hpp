@@ -58,8 +58,8 @@ template <class T> struct MatrixArgs {
 // The activation after the layer, with parameters of the type in which the layer is computed.
 template <class T> struct ActivationOf {
   Activation what = Activation::none;
-  T first = 0, second = 0;           // its numbers, as `Activation` lists them
-  const double* slopes = nullptr;    // of prelu, by channel
+  T first = 0, second = 0;         // its numbers, as `Activation` lists them
+  const double* slopes = nullptr;  // of prelu, by channel
 
   // For a row of one channel of the target, counted over all groups.
   ActivationOf of(int64_t channel) const {
@@ -114,8 +114,8 @@ template <class T> struct AddArgs {
   int64_t to_step;
 };
 
-// Vectors of sums, each with its terms in order: to[v.to + lane] += from[term.from + lane], where the term's mask
-// is not zero, for each channel. Numbers that are masked are read, so there must be some.
+// Vectors of sums, each with its terms in order: to[v.to + lane] += from[term.from + lane], where the term's
+// mask is not zero, for each channel. Numbers that are masked are read, so there must be some.
 struct CollectVector {
   int64_t to;
   int32_t begin, end;  // its terms
