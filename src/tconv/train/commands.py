@@ -224,7 +224,7 @@ def _train(args: argparse.Namespace) -> int:
     }
     result["val_mean_iou"] = best["val_mean_iou"]
     result["val_classes_without_pixels"] = list(run.absent)
-    if profiler is not None:
+    if profiler is not None and profiler.times.steps:  # with several processes it is theirs
         result["profile"] = profiler.times.as_dict()
     if args.json:
         print(json.dumps(result))
