@@ -10,20 +10,22 @@ void add_positions(const Col2imRun<S>& run, const Col2imTask<S>& task, const Pie
                    const typename Storage<S>::T* products, typename Storage<S>::T* sums) {
   const Col2im& at = run.at;
   const Problem& p = run.plan.problem;
-  each_kernel_row(p, piece, task.out_z, task.out_y, at.rows_y, [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
-    for (int64_t k = 0; k < p.kernel[2]; ++k) {
-      const int64_t cell = piece.x + at.shift[static_cast<size_t>(k)] - task.cell;
-      const Range own = within(cell, 1, piece.width, task.cells);
-      if (own.begin == own.end) continue;
-      for (int64_t c = 0; c < task.channels; ++c) {
-        const auto* from =
-            products + (c * at.kernel + element + k) * at.columns + row * piece.width + own.begin;
-        auto* to = sums + place * at.row +
-                   (c * p.stride[2] + at.phase[static_cast<size_t>(k)]) * at.pitch + cell + own.begin;
-        run.kernels.add({from, piece.width, rows, own.end - own.begin, to, p.stride[1] * at.row});
-      }
-    }
-  });
+  each_kernel_row(
+      p, piece, task.out_z, task.out_y, at.rows_y,
+      [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
+        for (int64_t k = 0; k < p.kernel[2]; ++k) {
+          const int64_t cell = piece.x + at.shift[static_cast<size_t>(k)] - task.cell;
+          const Range own = within(cell, 1, piece.width, task.cells);
+          if (own.begin == own.end) continue;
+          for (int64_t c = 0; c < task.channels; ++c) {
+            const auto* from =
+                products + (c * at.kernel + element + k) * at.columns + row * piece.width + own.begin;
+            auto* to = sums + place * at.row +
+                       (c * p.stride[2] + at.phase[static_cast<size_t>(k)]) * at.pitch + cell + own.begin;
+            run.kernels.add({from, piece.width, rows, own.end - own.begin, to, p.stride[1] * at.row});
+          }
+        }
+      });
 }
 
 template <class S>
@@ -47,34 +49,36 @@ void add_taps(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& p
   // Adjacent elements of a kernel's row reach adjacent outputs.
   const bool joined = p.dilation[2] == 1;
   const int64_t length = joined ? p.kernel[2] : 1, apart = ceil_div(length, stride);
-  each_kernel_row(p, piece, task.out_z, task.out_y, at.rows_y, [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
-    for (int64_t y = 0; y < rows; ++y) {
-      const auto* from = products + ((row + y) * piece.width) * at.columns;
-      auto* to = sums + (place + y * p.stride[1]) * at.row;
-      for (int64_t k = 0; k < p.kernel[2]; k += length) {
-        const int64_t first = piece.x * stride + k * p.dilation[2] - p.lo[2] - task.cell * stride;
-        const auto* own = from + (element + k) * channels;
-        // Positions all of whose elements are outputs of this box, and the others beside them.
-        const Range some = within(first + length - 1, stride, piece.width, outputs + length - 1),
-                    whole = within(first, stride, piece.width, outputs - length + 1);
-        const auto clipped = [&](int64_t x) {
-          const int64_t at_x = first + x * stride, begin = std::max<int64_t>(0, -at_x),
-                        end = std::min(length, outputs - at_x);
-          run.kernels.add({own + x * at.columns + begin * channels, 0, 1, (end - begin) * channels,
-                           to + (at_x + begin) * channels, 0});
-        };
-        const int64_t begin = std::clamp(whole.begin, some.begin, some.end),
-                      end = std::clamp(whole.end, begin, some.end);
-        for (int64_t x = some.begin; x < begin; ++x) clipped(x);
-        for (int64_t x = end; x < some.end; ++x) clipped(x);
-        // Positions that reach no common output are added together.
-        for (int64_t x = begin; x < std::min(begin + apart, end); ++x)
-          run.kernels.add({own + x * at.columns, apart * at.columns, ceil_div(end - x, apart),
-                           length * channels, to + (first + x * stride) * channels,
-                           apart * stride * channels});
-      }
-    }
-  });
+  each_kernel_row(
+      p, piece, task.out_z, task.out_y, at.rows_y,
+      [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
+        for (int64_t y = 0; y < rows; ++y) {
+          const auto* from = products + ((row + y) * piece.width) * at.columns;
+          auto* to = sums + (place + y * p.stride[1]) * at.row;
+          for (int64_t k = 0; k < p.kernel[2]; k += length) {
+            const int64_t first = piece.x * stride + k * p.dilation[2] - p.lo[2] - task.cell * stride;
+            const auto* own = from + (element + k) * channels;
+            // Positions all of whose elements are outputs of this box, and the others beside them.
+            const Range some = within(first + length - 1, stride, piece.width, outputs + length - 1),
+                        whole = within(first, stride, piece.width, outputs - length + 1);
+            const auto clipped = [&](int64_t x) {
+              const int64_t at_x = first + x * stride, begin = std::max<int64_t>(0, -at_x),
+                            end = std::min(length, outputs - at_x);
+              run.kernels.add({own + x * at.columns + begin * channels, 0, 1, (end - begin) * channels,
+                               to + (at_x + begin) * channels, 0});
+            };
+            const int64_t begin = std::clamp(whole.begin, some.begin, some.end),
+                          end = std::clamp(whole.end, begin, some.end);
+            for (int64_t x = some.begin; x < begin; ++x) clipped(x);
+            for (int64_t x = end; x < some.end; ++x) clipped(x);
+            // Positions that reach no common output are added together.
+            for (int64_t x = begin; x < std::min(begin + apart, end); ++x)
+              run.kernels.add({own + x * at.columns, apart * at.columns, ceil_div(end - x, apart),
+                               length * channels, to + (first + x * stride) * channels,
+                               apart * stride * channels});
+          }
+        }
+      });
 }
 
 // The number of outputs of a row that the task's cells hold.

@@ -1,5 +1,5 @@
-// Products of `col2im`, added at their places. This file is compiled once per instruction set; kernels/phases.cpp
-// states the rules for that.
+// Products of `col2im`, added at their places. This file is compiled once per instruction set;
+// kernels/phases.cpp states the rules for that.
 #include <cstdint>
 
 #include "kernel_set.hpp"

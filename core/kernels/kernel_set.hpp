@@ -114,8 +114,8 @@ template <class T> struct AddArgs {
   int64_t to_step;
 };
 
-// Vectors of sums, each with its terms in order: to[v.to + lane] += from[term.from + lane], where the term's mask
-// is not zero, for each channel. Numbers that are masked are read, so there must be some.
+// Vectors of sums, each with its terms in order: to[v.to + lane] += from[term.from + lane], where the term's
+// mask is not zero, for each channel. Numbers that are masked are read, so there must be some.
 struct CollectVector {
   int64_t to;
   int32_t begin, end;  // its terms

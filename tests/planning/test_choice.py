@@ -14,8 +14,9 @@ from tconv.geometry import Geometry
 from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan, records
 from tconv.planning.cost import Machine, machine
 from tconv.planning.hardware import Cpu, kind_of
+from tconv.planning.kinds import KINDS, RECORDS, default_record
 from tconv.planning.problem import MAPS, problem_of
-from tconv.planning.records import KINDS, RECORDS, Record, default_record
+from tconv.planning.records import Record
 from tconv.testing import integer_arrays
 from tests.core.helpers import candidates, run
 

@@ -225,6 +225,8 @@ class _Layer:
         if part.lanes == Col2imLanes.positions:
             passes *= box[0]
         cycles = self.machine.stream_cycles(self.held, 1) * packed / self.held
+        if part.lanes == Col2imLanes.taps and self.held > self.machine.record.caches.far:
+            cycles *= own.far
         cycles += self.machine.stream_cycles(packed, max(0, passes - 1))
         cycles += busy * pieces * box[0] + rows * channels * (phases.row + row * store)
         if self.shares(box):
