@@ -1,11 +1,12 @@
-"""A head of 0.5 mm, four times as fine along each axis, in little memory and on two machines that are not there.
+"""A head of 0.5 mm, four times as fine along each axis: in little memory, and on two machines.
 
-    python benchmarks/volumes.py whole FOLDER       under RLIMIT_AS of 2 GB: 9 GB of float32, checked by blocks
-    python benchmarks/volumes.py grow FOLDER        a quarter, a half, three quarters and all of the slices
-    sudo python benchmarks/volumes.py machines FOLDER   two workers in network namespaces, one killed half-way
+    python benchmarks/volumes.py whole FOLDER       9 GB of float32 under RLIMIT_AS of 2 GB
+    python benchmarks/volumes.py check FOLDER       compares them by blocks
+    python benchmarks/volumes.py grow FOLDER        a quarter, a half, three quarters, all of the slices
+    python benchmarks/volumes.py machines FOLDER    as root: workers in network namespaces, one killed
 
-The head is Colin27 (Debian's mricron-data, fetched by apt-get and checked by its hash). Numbers are multiples of
-1/512 below 256, so that sums are exact in float32 and answers are compared for equality.
+The head is Colin27 (Debian's mricron-data, fetched by apt-get and checked by its hash). All numbers are
+multiples of 1/512 below 256: sums are exact in float32, and answers are compared for equality.
 """
 
 from __future__ import annotations

@@ -203,7 +203,9 @@ def _there(work: _Work, wanted: Iterator[Index], scheduler: str) -> Iterator[tup
             return client.submit(_task, work, [index], pure=False)
 
         # A few for each thread, so that none waits, and the list stays short.
-        running = as_completed([submit(index) for index in islice(wanted, 3 * max(1, threads))], loop=client.loop)
+        running = as_completed(
+            [submit(index) for index in islice(wanted, 3 * max(1, threads))], loop=client.loop
+        )
         for future in running:
             if future.status != "finished":
                 fault = future.exception()
