@@ -137,7 +137,9 @@ def _map(map: MapName, x: Any, weight: Any, bias: Any, options: Options) -> da.A
         chunks[at] = tuple(len(one.result) for one in cut)
     graph = _graph(out, x, map, (kernel, added), call, dict(zip(space, along, strict=True)))
     whole = HighLevelGraph.from_collections(out, graph, dependencies=[x])
-    return da.Array(whole, out, tuple(chunks), meta=np.empty((0,) * x.ndim, x.dtype))
+    array: Any = da.Array  # dask has no annotations there
+    answer: da.Array = array(whole, out, tuple(chunks), meta=np.empty((0,) * x.ndim, x.dtype))
+    return answer
 
 
 def _check_array(name: str, x: Any) -> None:
@@ -145,7 +147,7 @@ def _check_array(name: str, x: Any) -> None:
         raise TconvError(
             f"{name} is a {type(x).__name__}; a dask array, as dask.array.from_array makes one, would fit"
         )
-    kind = type(da.utils.meta_from_array(x))
+    kind = type(x._meta)
     if kind is not np.ndarray:
         raise TconvError(f"{name} has blocks of {kind.__name__}; NumPy arrays would fit")
     if any(isnan(size) for sizes in x.chunks for size in sizes):
