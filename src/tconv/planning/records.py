@@ -137,6 +137,8 @@ class Col2im:
     copy: float = 0.2  #: of a number of the source, where it is copied first
     add: float = 1.5  #: to add a vector of products at its place
     add_begin: float = 8.0  #: to begin a row of them
+    collect: float = 1.0  #: to add a vector of products in short rows
+    term: float = 2.0  #: ... and to find its place, for up to four channels
     run_begin: float = 10.0  #: ... where lanes are over taps
     share: float = 0.5  #: of a sum that several tasks share
     measured: float = 1.42  #: factor: as measured, relative to the count
@@ -215,14 +217,16 @@ class Record:
     pack_winograd: float = 13.0  #: ... and to transform it
 
 
-#: `col2im` was measured on a Zen 5 alone: with wide vectors it wins from this on.
-_WIDE = Col2im(measured=1.75)
+#: `col2im` was measured on a Zen 5 alone: beside the other numbers of these records, its plans are chosen
+#: best at 1.4 to 1.6 with vectors of 512 bits. In matrix registers products are cheaper.
+_WIDE, _BESIDE_MATRICES = Col2im(measured=1.5), Col2im(measured=1.75)
 
 #: Measured on a Xeon of the Sapphire Rapids family, with AVX-512 and AMX. Narrower vectors differ in
-#: registers, tiles and lanes, which the formulas count. On a Zen 5 with AVX2, fitted numbers were no better.
+#: registers, tiles and lanes, which the formulas count.
 RECORDS: Mapping[str, Record] = MappingProxyType(
     {
-        **{isa: Record(col2im=_WIDE) for isa in ("amx", "avx512")},
+        "amx": Record(col2im=_BESIDE_MATRICES),
+        "avx512": Record(col2im=_WIDE),
         **{isa: Record() for isa in ("avx2", "neon", "baseline")},
     }
 )
@@ -232,24 +236,66 @@ RECORDS: Mapping[str, Record] = MappingProxyType(
 #: Cortex-A76 to A78 with 128 bits.
 KINDS: Mapping[tuple[str, str], Record] = MappingProxyType(
     {
-        # Fitted to 2,200 plans of 155 layers on an EPYC, by `benchmarks/fit_costs.py`'s method.
+        # Fitted to 3,600 plans of 400 random layers on an EPYC, one thread. The chosen plan is 5.8 % slower
+        # than the fastest of a dozen in the mean, some of which is the noise of a dozen times.
         ("zen5", "avx512"): Record(
-            ports=Ports(latency=4.6),
-            stream=Stream(middle=0.075, far=0.09),
+            ports=Ports(latency=4.6, line=2.2),
+            stream=Stream(near=0.024, middle=0.05, far=0.09),
             phases=Phases(
                 fed_by_weights=1.32,
-                call=14.0,
-                pack=1.0,
+                call=45.0,
+                again=0.75,
+                row=54.0,
+                line=26.0,
+                pack=0.54,
                 lone=1.15,
                 crowded=0.23,
-                store=0.9,
-                store_long=1.1,
-                store_short=3.5,
-                store_run=0.5,
-                store_run_begin=2.2,
+                store=1.6,
+                store_long=1.6,
+                store_short=1.8,
+                store_run=0.31,
+                store_run_begin=5.0,
             ),
-            # Of 221 layers 64 get it, which makes all 1.20 times as fast in the mean; two lose.
-            col2im=_WIDE,
+            col2im=Col2im(
+                fed_by_weights=1.04,
+                sum=3.6,
+                read=0.0145,
+                add=1.3,
+                add_begin=8.4,
+                run_begin=33.0,
+                term=2.2,
+                measured=1.21,
+            ),
+        ),
+        # Fitted to 1,800 plans of 220 of these layers: from 8.5 % to 4.2 %.
+        ("zen5", "avx2"): Record(
+            ports=Ports(latency=4.2, line=1.8),
+            stream=Stream(near=0.016, middle=0.078),
+            phases=Phases(
+                fed_by_weights=1.32,
+                call=23.0,
+                again=0.8,
+                row=61.0,
+                line=25.0,
+                pack=0.52,
+                crowded=0.22,
+                store=0.9,
+                store_long=0.9,
+                store_short=3.2,
+                store_run=0.54,
+                store_run_begin=1.6,
+            ),
+            col2im=Col2im(
+                fed=1.23,
+                fed_by_weights=1.24,
+                sum=2.4,
+                read=0.022,
+                add=1.1,
+                collect=0.75,
+                term=1.7,
+                run_begin=16.0,
+                measured=1.0,
+            ),
         ),
         # Not measured. Two pipes multiply 256 bits and two load them, so that 512 take both: LLVM's
         # X86ScheduleZnver4.td, after AMD's "Software Optimization Guide for the AMD Zen4 Microarchitecture".
