@@ -167,7 +167,8 @@ def _of_nifti(path: Path) -> Volume:
     except ImportError:
         raise TconvError(f"{clean(path, 300)}: nibabel is missing: pip install 'tconv[train]'") from None
     try:
-        image = nibabel.nifti1.Nifti1Image.from_filename(path)
+        library: Any = nibabel  # half of its functions have annotations
+        image = library.nifti1.Nifti1Image.from_filename(path)
         data, header = image.dataobj, image.header
         shape = tuple(int(size) for size in data.shape)
         dtype = np.dtype(data.dtype).name if (data.slope, data.inter) == (1.0, 0.0) else "scaled numbers"
@@ -175,7 +176,7 @@ def _of_nifti(path: Path) -> Volume:
         unit = {"mm": "millimeter", "micron": "micrometer", "meter": "meter"}.get(
             header.get_xyzt_units()[0], ""
         )
-        codes = nibabel.aff2axcodes(image.affine)
+        codes = library.aff2axcodes(image.affine)
         kind = np.dtype(data.dtype).kind
     except Exception as fault:  # what damaged headers raise cannot be listed
         raise TconvError(f"{clean(path, 300)}: not a readable NIfTI file: {said(fault)}") from None
