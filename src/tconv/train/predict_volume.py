@@ -109,8 +109,8 @@ def predict_volume(
         raise TconvError(
             f"{clean(volume, 300)}: {count:,} chunks of {chunks}; at most {MOST_CHUNKS:,} would fit"
         )
-    paths = [str(Path(each).absolute()) for each in (checkpoint, volume, out)]
-    work = _Work(*paths, numbers, chunks, whole)
+    net, source, target = (str(Path(each).absolute()) for each in (checkpoint, volume, out))
+    work = _Work(net, source, target, numbers, chunks, whole)
     about = {
         "checkpoint": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
         "volume": [Path(volume).name, *whole, opened.channels, opened.dtype],
@@ -127,7 +127,11 @@ def predict_volume(
             if all(i < n for i, n in zip(index, counts, strict=True))
             and store.holds(work.where(index), value)
         }
-        wanted = (index for index in product(*(range(n) for n in counts)) if index not in found)
+        wanted = (
+            index
+            for index in product(range(counts[0]), range(counts[1]), range(counts[2]))
+            if index not in found
+        )
         made = 0
         finished = (
             _here(segmenter, opened, work, wanted) if scheduler is None else _there(work, wanted, scheduler)
@@ -187,11 +191,12 @@ def _task(work: _Work, indices: Sequence[Index]) -> list[tuple[Index, str]]:
 def _there(work: _Work, wanted: Iterator[Index], scheduler: str) -> Iterator[tuple[Index, str]]:
     """The chunks that workers have finished; those of a worker that died go to another."""
     try:
-        from distributed import Client, as_completed
+        import distributed
     except ImportError:
         raise TconvError("--scheduler: dask.distributed is missing: pip install 'tconv[dask]'") from None
+    library: Any = distributed  # without annotations
     try:
-        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        client = library.Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except Exception as fault:  # which errors a network has cannot be listed
         raise TconvError(f"--scheduler {clean(scheduler)}: not reached: {said(fault)}") from None
     try:
@@ -203,16 +208,16 @@ def _there(work: _Work, wanted: Iterator[Index], scheduler: str) -> Iterator[tup
             return client.submit(_task, work, [index], pure=False)
 
         # A few for each thread, so that none waits, and the list stays short.
-        running = as_completed(
+        running = library.as_completed(
             [submit(index) for index in islice(wanted, 3 * max(1, threads))], loop=client.loop
         )
         for future in running:
             if future.status != "finished":
-                fault = future.exception()
-                if isinstance(fault, TconvError):
-                    raise fault
+                wrong = future.exception()
+                if isinstance(wrong, TconvError):
+                    raise wrong
                 raise TconvError(
-                    f"--scheduler {clean(scheduler)}: a chunk failed: {said(fault or future.status)}"
+                    f"--scheduler {clean(scheduler)}: a chunk failed: {said(wrong or future.status)}"
                 )
             yield from future.result()
             for index in islice(wanted, 1):
