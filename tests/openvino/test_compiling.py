@@ -36,9 +36,11 @@ def test_nothing_is_timed_in_no_seconds() -> None:
     np.testing.assert_array_equal(compiled(x)[0], own(x)[0])
 
 
-@pytest.mark.parametrize(("faster", "left"), [((), 0), ((1,), 2), ((2,), 1), ((2, 3), 2), ((3,), 1)])
+@pytest.mark.parametrize(
+    ("faster", "left"), [((), 0), ((1,), 2), ((2,), 2), ((3,), 1), ((4, 5), 2), ((6,), 1)]
+)
 def test_the_clock_decides(monkeypatch: pytest.MonkeyPatch, faster: tuple[int, ...], left: int) -> None:
-    """Trial 1 is all layers, 2 and 3 are one layer each."""
+    """Trials 1 and 2 are all layers in each layout, 3 to 6 are one layer each."""
     trials = iter(range(1, 9))
     monkeypatch.setattr(compiling, "_faster", lambda *_: next(trials) in faster)
     assert of_engine(tconv.openvino.compile_model(two_layers(), CONFIG)) == left

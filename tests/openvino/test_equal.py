@@ -15,6 +15,7 @@ openvino = pytest.importorskip("openvino", reason="runs inside OpenVINO; install
 from openvino import opset13 as ops  # noqa: E402
 
 import tconv.openvino  # noqa: E402
+from tconv.planning import LAYOUTS  # noqa: E402
 
 CONFIG = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
 RNG = np.random.default_rng(3)
@@ -53,12 +54,14 @@ def run(made: Any, *arrays: np.ndarray) -> list[np.ndarray]:
 
 def same(made: Any, *arrays: np.ndarray) -> Any:
     """The converted model, whose answers are those of the model."""
-    converted = tconv.openvino.convert(made)
-    assert "TconvConvTranspose" in kinds(converted)
-    assert "TconvConvTranspose" not in kinds(made)
-    for one, two in zip(run(made, *arrays), run(converted, *arrays), strict=True):
-        assert one.any()
-        np.testing.assert_array_equal(one, two)
+    expected = run(made, *arrays)
+    assert all(one.any() for one in expected)
+    for layout in LAYOUTS[::-1]:
+        converted = tconv.openvino.convert(made, layout)
+        assert "TconvConvTranspose" in kinds(converted)
+        assert "TconvConvTranspose" not in kinds(made)
+        for one, two in zip(expected, run(converted, *arrays), strict=True):
+            np.testing.assert_array_equal(one, two)
     return converted
 
 
@@ -132,7 +135,7 @@ def test_what_follows(then: Callable[[Any], Any], left: int) -> None:
 )  # fmt: skip
 def test_smooth_activations(then: Callable[[Any], Any]) -> None:
     made = model([1, 2, 3, 3], whole(2, 3, 2, 2) / 4, then=then)
-    converted = tconv.openvino.convert(made)
+    converted = tconv.openvino.convert(made, "channels_first")
     assert kinds(converted).count("Result") + 2 == len(kinds(converted))
     x = whole(1, 2, 3, 3)
     np.testing.assert_allclose(run(made, x)[0], run(converted, x)[0], rtol=2e-4, atol=2e-5)

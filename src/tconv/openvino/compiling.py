@@ -10,8 +10,8 @@ import numpy as np
 from tconv.arguments import checked
 from tconv.errors import TconvError, clean
 from tconv.geometry.normalize import shown
-from tconv.openvino.converting import opened, replaced, told
-from tconv.openvino.layers import find
+from tconv.openvino.converting import convert, names, opened, replaced, told
+from tconv.planning import LAYOUTS, Layout
 from tconv.timing import FASTER, SCREENING, Paired, in_turns
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def compile_model(
 ) -> openvino.CompiledModel:
     """A model compiled for the CPU, in which the engine computes the layers that make it faster.
 
-    The whole model runs in turns with OpenVINO's own: with the engine in all layers, and with one layer more
-    at a time. What is not clearly faster (5 % in the median, in turns that agree) stays OpenVINO's.
+    The whole model runs in turns with OpenVINO's own, with the engine in all layers, in either layout; else
+    in one layer more at a time. What is not clearly faster (5 % in the median, in turns that agree) stays
+    OpenVINO's.
 
     Args:
         model: as `tconv.openvino.convert` takes it.
@@ -51,17 +52,18 @@ def compile_model(
     if config.get("CACHE_DIR"):
         raise TconvError("CACHE_DIR: the engine's nodes call Python and cannot be cached; leave it out")
     given = opened(model)
-    layers = [found for found in find(given) if not found.reason and not found.is_product]
-    names = [found.name for found in layers]
+    layers = names(given)
     if seconds <= 0 or not layers:
-        return _compiled(replaced(given, names) if names else given, config)
+        return _compiled(convert(given) if layers else given, config)
     feeds = list(inputs) if inputs is not None else [_example(value) for value in given.inputs]
     best = _compiled(given, config)
-    kept: frozenset[str] = frozenset()
-    steps = [frozenset(names), *(frozenset([name]) for name in names if len(names) > 1)]
+    kept: dict[str, Layout] = {}
+    steps = [dict.fromkeys(layers, layout) for layout in LAYOUTS]
+    if len(layers) > 1:
+        steps += [{name: layout} for name in layers for layout in LAYOUTS]
     for step in steps:
-        if step <= kept:
-            continue
+        if len(step) == 1 and len(kept) == len(layers):
+            break  # all of them together are faster
         tried = _compiled(replaced(given, kept | step), config)
         if _faster(best, tried, feeds, seconds / len(steps)):
             best, kept = tried, kept | step

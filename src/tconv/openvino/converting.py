@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tconv.arguments import checked
 from tconv.errors import TconvError, clean, printable
 from tconv.geometry.normalize import shown
 from tconv.openvino.layers import find
+from tconv.planning import Layout
 
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["convert", "opened", "replaced", "told"]
+__all__ = ["convert", "names", "opened", "replaced", "told"]
 
 
 @checked
-def convert(model: Any) -> openvino.Model:
+def convert(model: Any, layout: Layout = "channels_last") -> openvino.Model:
     """A copy of a model whose transposed convolutions the engine computes, plain matrix products excepted.
 
     A bias that follows a layer, and an activation that the engine has, become part of it. The result lives in
@@ -26,12 +27,19 @@ def convert(model: Any) -> openvino.Model:
 
     Args:
         model: an `openvino.Model`, or the path of a file that `openvino.Core.read_model` reads.
+        layout: in which the engine's nodes read and write. OpenVINO's own convolutions keep channels last in
+            memory, beside which "channels_first" needs copies; it fits where the neighbours keep it.
 
     Raises:
         TconvError: no model, or a file that OpenVINO cannot read.
     """
     given = opened(model)
-    return replaced(given, [found.name for found in find(given) if not found.reason and not found.is_product])
+    return replaced(given, dict.fromkeys(names(given), layout))
+
+
+def names(model: openvino.Model) -> list[str]:
+    """The names of the layers that the engine can compute, without plain matrix products."""
+    return [found.name for found in find(model) if not found.reason and not found.is_product]
 
 
 def opened(model: Any) -> openvino.Model:
@@ -51,14 +59,15 @@ def opened(model: Any) -> openvino.Model:
         raise TconvError(f"OpenVINO cannot read {clean(path)}: {told(fault)}") from None
 
 
-def replaced(model: openvino.Model, names: Collection[str]) -> openvino.Model:
-    """A copy of a model in which the engine computes the layers with these names."""
-    from tconv.openvino.operator import node_for
+def replaced(model: openvino.Model, layouts: Mapping[str, Layout]) -> openvino.Model:
+    """A copy of a model in which the engine computes the layers with these names, in these layouts."""
+    from tconv.openvino.operator import output_for
 
     made = model.clone()
     for found in find(made):
-        if found.name in names:
-            found.last.output(0).replace(node_for(found).output(0))
+        if found.name in layouts:
+            layout = "channels_first" if found.is_widened else layouts[found.name]
+            found.last.output(0).replace(output_for(found, layout))
     made.validate_nodes_and_infer_types()
     return made
 

@@ -55,6 +55,14 @@ class Found:
         """Whether it is a plain matrix product, for which OpenVINO needs nothing of the engine."""
         return self.call is not None and prod(self.call.kernel) == prod(self.call.stride) == 1
 
+    @property
+    def is_widened(self) -> bool:
+        """Whether what follows has more axes; OpenVINO 2026.4 moves a transposition wrongly across that."""
+        axes = self.node.get_output_partial_shape(0).rank.get_length()
+        users = [use.get_node() for use in self.last.output(0).get_target_inputs()]
+        ranks = [user.get_input_partial_shape(i).rank for user in users for i in range(user.get_input_size())]
+        return any(rank.is_dynamic or rank.get_length() > axes for rank in ranks)
+
 
 def find(model: Any) -> list[Found]:
     """Every transposed convolution of a model in the order of its run; bodies of loops are not entered."""
