@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,14 +59,14 @@ def compile_model(
     feeds = list(inputs) if inputs is not None else [_example(value) for value in given.inputs]
     best = _compiled(given, config)
     kept: dict[str, Layout] = {}
-    steps = [dict.fromkeys(layers, layout) for layout in LAYOUTS]
-    if len(layers) > 1:
-        steps += [{name: layout} for name in layers for layout in LAYOUTS]
-    for step in steps:
+    singles = [{name: layout} for name in layers for layout in LAYOUTS]
+    steps = [(dict.fromkeys(layers, layout), seconds / 4) for layout in LAYOUTS]
+    steps += [(step, seconds / 2 / len(singles)) for step in singles]
+    for step, share in steps:
         if len(step) == 1 and len(kept) == len(layers):
             break  # all of them together are faster
         tried = _compiled(replaced(given, kept | step), config)
-        if _faster(best, tried, feeds, seconds / len(steps)):
+        if _faster(best, tried, feeds, share):
             best, kept = tried, kept | step
     return best
 
@@ -81,10 +82,14 @@ def _compiled(model: Any, config: Mapping[str, Any]) -> openvino.CompiledModel:
         ) from None
 
 
+def _nothing() -> None:
+    pass
+
+
 def _faster(before: Any, after: Any, feeds: list[Any], seconds: float) -> bool:
     requests = [compiled.create_infer_request() for compiled in (before, after)]
     try:
-        times = in_turns([(lambda: None, lambda r=r: r.infer(feeds)) for r in requests], seconds)
+        times = in_turns([(_nothing, partial(request.infer, feeds)) for request in requests], seconds)
     except TconvError:
         raise
     except Exception as fault:

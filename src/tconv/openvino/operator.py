@@ -47,7 +47,7 @@ class _Work:
             conv_transpose(source, weight, self.bias, out=target, **self.options)
 
 
-class TconvConvTranspose(ov.Op):
+class TconvConvTranspose(ov.Op):  # type: ignore[misc]
     """A transposed convolution, its bias and activation, of x and of weights that a model computes."""
 
     def __init__(self, inputs: Any, work: _Work) -> None:
