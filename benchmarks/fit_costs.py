@@ -1,4 +1,4 @@
-"""Measure what work costs on this machine, and print it for `KINDS` in src/tconv/planning/records.py.
+"""Measure what work costs on this machine, and print it for `KINDS` in src/tconv/planning/kinds.py.
 
     python benchmarks/fit_costs.py                          # the best instruction set, two minutes
     python benchmarks/fit_costs.py --isa avx2 --seconds 600
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tconv.planning import isas
-from tconv.planning.records import Record, default_record
+from tconv.planning.kinds import default_record
+from tconv.planning.records import Record
 from tconv.tune.costs import measured
 
 

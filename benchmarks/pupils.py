@@ -1,4 +1,4 @@
-"""Pupils of mice: a net from random weights on 24 real photographs, tested on the sessions it never saw.
+"""Pupils of mice: FCN-8s fine-tuned on about 24 photographs, tested on the sessions it never saw.
 
 32 photographs with masks by hand come with the sources of mouse-pupil-analysis (MIT):
 
@@ -24,18 +24,23 @@ from typing import Any
 from tconv.errors import TconvError
 from tconv.runs.memory import keep_memory
 
+#: From random weights a net learns nothing from 24 pictures whose pupils cover 0.3 to 46 % of them.
 SETTINGS: dict[str, Any] = {
     "net": "fcn8s",
-    "backbone": "small",
+    "backbone": "efficientnet-lite0",
+    "weights": "auto",
     "upsampling": "learned",
-    "epochs": 40,
-    "batch": 1,
-    "lr": 3e-3,
+    "head": 64,
+    "epochs": 60,
+    "batch": 4,
+    "lr": 2e-3,
+    "backbone_lr": 5e-4,
+    "freeze_norm": True,
     "augment": True,
-    "scales": [0.7, 1.5],
+    "crop": [176, 224],
+    "scales": [0.6, 1.5],
     "light": 0.3,
-    "class_weights": "root",
-    "ema": 0.99,
+    "ema": 0.98,
 }
 
 
@@ -78,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sample", type=Path, help="the folder sample_data")
     parser.add_argument("--out", type=Path, default=Path("runs/pupils"))
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"])
+    parser.add_argument("--weights", help="a file of EfficientNet-Lite0's weights; default: an installed one")
     args = parser.parse_args(argv)
     from tconv.train.evaluate import evaluate
     from tconv.train.run import fit
@@ -93,7 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_fold(args.sample, sessions, held, data)
             folder = args.out / f"fold{number}"
             resume = (folder / "last.ckpt").is_file()
-            run = fit(data, folder, resume=resume, **{**SETTINGS, "epochs": args.epochs})
+            settings = {**SETTINGS, "epochs": args.epochs}
+            if args.weights:
+                settings["weights"] = args.weights
+            if resume:
+                settings.pop("weights", None)
+            run = fit(data, folder, resume=resume, **settings)
             # The last epoch: the best one would be chosen by the very pictures that are measured.
             found = evaluate(run.last, data, split="val").as_dict()
             seconds = sum(row["seconds"] for row in run.rows)

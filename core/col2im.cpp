@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "col2im_collect.hpp"
 #include "col2im_task.hpp"
+#include "col2im_walk.hpp"
 #include "memory.hpp"
 #include "threads.hpp"
 #include "workers.hpp"
@@ -77,35 +79,8 @@ Col2imTask<S> task_of(const Col2imRun<S>& run, int64_t group, int64_t chunk, int
 
 // The workspace of one thread: its own sums last.
 template <class S> void give_memory(const Col2im& at, typename Storage<S>::T* memory, Col2imTask<S>& task) {
-  task.products = memory, task.stage = task.products + at.products, task.line = task.stage + at.stage;
+  task.products = memory + at.before, task.stage = memory + at.products, task.line = task.stage + at.stage;
   task.turn = task.line + at.line, task.sums = task.turn + at.turn;
-}
-
-// All pieces of a box.
-template <class Call>
-void each_piece(const Plan& plan, const Col2im& at, const Cells& box, int64_t box_z, int64_t box_y,
-                int64_t cell, int64_t cells, const Call& call) {
-  const Problem& p = plan.problem;
-  const int64_t most = std::get<Col2imPlan>(plan.part).positions;
-  const int64_t height = p.input[1], width = p.input[2];
-  const int64_t z0 = box_z * box[1], z1 = std::min(z0 + box[1], p.input[0]);
-  const int64_t y0 = box_y * box[2], y1 = std::min(y0 + box[2], height);
-  int64_t x0 = 0, x1 = width;
-  if (at.boxes[3] > 1) {
-    x0 = std::clamp<int64_t>(cell - at.farthest, 0, width);
-    x1 = std::clamp<int64_t>(cell + cells - at.nearest, x0, width);
-  }
-  const auto rows = [&](int64_t begin, int64_t end) {
-    if (x1 - x0 == width && width <= most) {
-      for (int64_t row = begin; row < end; row += most / width)
-        call(Piece{row, std::min(most / width, end - row), 0, width});
-      return;
-    }
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t x = x0; x < x1; x += most) call(Piece{row, 1, x, std::min(most, x1 - x)});
-  };
-  if (y1 - y0 == height) return rows(z0 * height, z1 * height);
-  for (int64_t z = z0; z < z1; ++z) rows(z * height + y0, z * height + y1);
 }
 
 // Stores the rows that no other box reaches, as many together as are adjacent.
@@ -182,9 +157,10 @@ template <class S> void run_all(const Setup& setup, const Arrays& arrays) {
     give_memory(at, workers[thread].template memory<T>(static_cast<size_t>(setup.workspace)), task);
     if (shared) task.sums = shared + shared_sums(setup, group, chunk, box, 0);
     std::fill_n(task.sums, task.items * at.sums, T(0));
+    int64_t count = 0;
     each_piece(plan, at, part.box, z, y, task.cell, task.cells, [&](const Piece& piece) {
       multiply_piece(run, task, piece);
-      add_piece(run, task, piece);
+      add_piece(run, task, piece, count++);
     });
     finish_own_rows(run, task);
   });
@@ -236,10 +212,14 @@ Col2im make_col2im(const Plan& plan) {
   out.source_size = p.batch * p.groups * p.in_channels * out.source_plane;
   out.staged = part.staged || narrow || out.source.position > 1;
 
+  const bool collected = collects(plan, out);
   const int64_t rows = part.channels * out.kernel, outputs = part.box[3] * p.stride[2];
+  out.pitch = collected ? round_up(part.box[3], out.lanes) : part.box[3];
   out.columns = padded(taps ? rows : part.positions, out.lanes, size);
-  out.products = part.box[0] * (taps ? part.positions : rows) * out.columns;
-  out.row = part.channels * outputs;
+  // Vectors of products may begin before the first one, and end after the last.
+  out.before = collected ? out.lanes : 0;
+  out.products = part.box[0] * (taps ? part.positions : rows) * out.columns + 2 * out.before;
+  out.row = part.channels * out.pitch * p.stride[2];
   out.rows_y = longest(out.y);
   out.sums = longest(out.z) * out.rows_y * out.row;
   out.packed_chunk = (taps ? round_up(rows, out.lanes) : rows) * p.in_channels;
@@ -247,6 +227,7 @@ Col2im make_col2im(const Plan& plan) {
   else out.stage = part.depth * (out.staged ? out.columns : out.lanes);
   if (narrow) out.line = std::max(outputs, part.channels);
   if (taps || out.target.position > 1) out.turn = 2 * out.row;
+  if (collected) collect(plan, out);
   return out;
 }
 

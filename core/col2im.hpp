@@ -14,6 +14,7 @@
 
 #include <vector>
 
+#include "kernels/kernel_set.hpp"
 #include "plan.hpp"
 
 namespace tconv {
@@ -22,6 +23,19 @@ namespace tconv {
 struct Reach {
   std::vector<int64_t> begin, end;   // of each box, rows of the target
   std::vector<int64_t> first, last;  // of each row of the target, the boxes that it is within
+};
+
+// Positions of the source that are multiplied together: whole rows, or a piece of one. Rows are counted over
+// planes.
+struct Piece {
+  int64_t row, rows, x, width;
+  int64_t count() const { return rows * width; }
+};
+
+// Which sums the products of a piece are added to: vectors of sums and their terms.
+struct Collected {
+  std::vector<CollectVector> vectors;
+  std::vector<CollectTerm> terms;
 };
 
 // Everything that follows from a plan and is the same at every run. Sizes count numbers.
@@ -39,11 +53,17 @@ struct Col2im {
   int64_t source_plane, target_plane;
   int64_t source_size;                  // of the whole array
   bool staged;                          // whether the source is copied before it is multiplied
+  int64_t pitch;                        // of a row of sums, from a phase to the next
   int64_t columns;                      // of a block of products, from a row to the next
   int64_t row;                          // accumulated sums of one row of the target, all channels of a task
   int64_t rows_y, sums;                 // rows of a box's sums along y; all sums of one batch item
   int64_t packed_chunk;                 // packed weights
+  int64_t before;                       // numbers before the products that vectors may read
   int64_t products, stage, line, turn;  // numbers of each part of the workspace
+
+  // Of all pieces of a box, one after the other, by its index along z and y; none where rows are long.
+  std::vector<std::vector<Collected>> collected;
+  std::vector<uint32_t> masks;  // of their terms, `lanes` numbers each
 
   int64_t box_count() const { return boxes[0] * boxes[1] * boxes[2] * boxes[3]; }
 };

@@ -1,64 +1,43 @@
 // The sums of `col2im`: products are added at their places, and complete rows stored.
-#include <algorithm>
-
 #include "col2im_task.hpp"
+#include "col2im_walk.hpp"
 
 namespace tconv {
 namespace {
-
-// Indices i of [0, count) for which 0 <= from + i * stride < extent.
-struct Range {
-  int64_t begin, end;
-};
-Range within(int64_t from, int64_t stride, int64_t count, int64_t extent) {
-  const int64_t begin = std::clamp<int64_t>(ceil_div(std::max<int64_t>(-from, 0), stride), 0, count);
-  return {begin, std::clamp<int64_t>(floor_div(extent - 1 - from, stride) + 1, begin, count)};
-}
-
-// Calls call(first row of the target, first row and rows of the piece, first element of the kernel's row) for
-// each row of the kernel, along z and y, and each plane of the piece.
-template <class S, class Call>
-void each_kernel_row(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece,
-                     const Call& call) {
-  const Problem& p = run.plan.problem;
-  const int64_t height = p.input[1];
-  for (int64_t row = piece.row; row < piece.row + piece.rows;) {
-    const int64_t z = row / height, y = row % height,
-                  rows = std::min(height - y, piece.row + piece.rows - row);
-    for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
-      const int64_t oz = z * p.stride[0] + kz * p.dilation[0] - p.lo[0];
-      if (oz < 0 || oz >= p.output[0]) continue;
-      for (int64_t ky = 0; ky < p.kernel[1]; ++ky) {
-        const int64_t oy = y * p.stride[1] + ky * p.dilation[1] - p.lo[1];
-        const Range own = within(oy, p.stride[1], rows, p.output[1]);
-        if (own.begin == own.end) continue;
-        const int64_t place = (oz - task.out_z) * run.at.rows_y + oy + own.begin * p.stride[1] - task.out_y;
-        call(place, row - piece.row + own.begin, own.end - own.begin, (kz * p.kernel[1] + ky) * p.kernel[2]);
-      }
-    }
-    row += rows;
-  }
-}
 
 template <class S>
 void add_positions(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece,
                    const typename Storage<S>::T* products, typename Storage<S>::T* sums) {
   const Col2im& at = run.at;
   const Problem& p = run.plan.problem;
-  each_kernel_row(run, task, piece, [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
-    for (int64_t k = 0; k < p.kernel[2]; ++k) {
-      const int64_t cell = piece.x + at.shift[static_cast<size_t>(k)] - task.cell;
-      const Range own = within(cell, 1, piece.width, task.cells);
-      if (own.begin == own.end) continue;
-      for (int64_t c = 0; c < task.channels; ++c) {
-        const auto* from =
-            products + (c * at.kernel + element + k) * at.columns + row * piece.width + own.begin;
-        auto* to = sums + place * at.row +
-                   (c * p.stride[2] + at.phase[static_cast<size_t>(k)]) * run.part.box[3] + cell + own.begin;
-        run.kernels.add({from, piece.width, rows, own.end - own.begin, to, p.stride[1] * at.row});
-      }
-    }
-  });
+  each_kernel_row(
+      p, piece, task.out_z, task.out_y, at.rows_y,
+      [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
+        for (int64_t k = 0; k < p.kernel[2]; ++k) {
+          const int64_t cell = piece.x + at.shift[static_cast<size_t>(k)] - task.cell;
+          const Range own = within(cell, 1, piece.width, task.cells);
+          if (own.begin == own.end) continue;
+          for (int64_t c = 0; c < task.channels; ++c) {
+            const auto* from =
+                products + (c * at.kernel + element + k) * at.columns + row * piece.width + own.begin;
+            auto* to = sums + place * at.row +
+                       (c * p.stride[2] + at.phase[static_cast<size_t>(k)]) * at.pitch + cell + own.begin;
+            run.kernels.add({from, piece.width, rows, own.end - own.begin, to, p.stride[1] * at.row});
+          }
+        }
+      });
+}
+
+template <class S>
+void collect(const Col2imRun<S>& run, const Col2imTask<S>& task, int64_t piece,
+             const typename Storage<S>::T* products, typename Storage<S>::T* sums) {
+  const Col2im& at = run.at;
+  const auto& boxes = at.collected[static_cast<size_t>(task.box_z * at.boxes[2] + task.box_y)];
+  const Collected& own = boxes[static_cast<size_t>(piece)];
+  run.kernels.collect({products, at.kernel * at.columns, task.channels, sums,
+                       run.plan.problem.stride[2] * at.pitch, own.vectors.data(),
+                       static_cast<int64_t>(own.vectors.size()), own.terms.data(),
+                       reinterpret_cast<const typename Storage<S>::T*>(at.masks.data())});
 }
 
 template <class S>
@@ -70,34 +49,36 @@ void add_taps(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& p
   // Adjacent elements of a kernel's row reach adjacent outputs.
   const bool joined = p.dilation[2] == 1;
   const int64_t length = joined ? p.kernel[2] : 1, apart = ceil_div(length, stride);
-  each_kernel_row(run, task, piece, [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
-    for (int64_t y = 0; y < rows; ++y) {
-      const auto* from = products + ((row + y) * piece.width) * at.columns;
-      auto* to = sums + (place + y * p.stride[1]) * at.row;
-      for (int64_t k = 0; k < p.kernel[2]; k += length) {
-        const int64_t first = piece.x * stride + k * p.dilation[2] - p.lo[2] - task.cell * stride;
-        const auto* own = from + (element + k) * channels;
-        // Positions all of whose elements are outputs of this box, and the others beside them.
-        const Range some = within(first + length - 1, stride, piece.width, outputs + length - 1),
-                    whole = within(first, stride, piece.width, outputs - length + 1);
-        const auto clipped = [&](int64_t x) {
-          const int64_t at_x = first + x * stride, begin = std::max<int64_t>(0, -at_x),
-                        end = std::min(length, outputs - at_x);
-          run.kernels.add({own + x * at.columns + begin * channels, 0, 1, (end - begin) * channels,
-                           to + (at_x + begin) * channels, 0});
-        };
-        const int64_t begin = std::clamp(whole.begin, some.begin, some.end),
-                      end = std::clamp(whole.end, begin, some.end);
-        for (int64_t x = some.begin; x < begin; ++x) clipped(x);
-        for (int64_t x = end; x < some.end; ++x) clipped(x);
-        // Positions that reach no common output are added together.
-        for (int64_t x = begin; x < std::min(begin + apart, end); ++x)
-          run.kernels.add({own + x * at.columns, apart * at.columns, ceil_div(end - x, apart),
-                           length * channels, to + (first + x * stride) * channels,
-                           apart * stride * channels});
-      }
-    }
-  });
+  each_kernel_row(
+      p, piece, task.out_z, task.out_y, at.rows_y,
+      [&](int64_t place, int64_t row, int64_t rows, int64_t element) {
+        for (int64_t y = 0; y < rows; ++y) {
+          const auto* from = products + ((row + y) * piece.width) * at.columns;
+          auto* to = sums + (place + y * p.stride[1]) * at.row;
+          for (int64_t k = 0; k < p.kernel[2]; k += length) {
+            const int64_t first = piece.x * stride + k * p.dilation[2] - p.lo[2] - task.cell * stride;
+            const auto* own = from + (element + k) * channels;
+            // Positions all of whose elements are outputs of this box, and the others beside them.
+            const Range some = within(first + length - 1, stride, piece.width, outputs + length - 1),
+                        whole = within(first, stride, piece.width, outputs - length + 1);
+            const auto clipped = [&](int64_t x) {
+              const int64_t at_x = first + x * stride, begin = std::max<int64_t>(0, -at_x),
+                            end = std::min(length, outputs - at_x);
+              run.kernels.add({own + x * at.columns + begin * channels, 0, 1, (end - begin) * channels,
+                               to + (at_x + begin) * channels, 0});
+            };
+            const int64_t begin = std::clamp(whole.begin, some.begin, some.end),
+                          end = std::clamp(whole.end, begin, some.end);
+            for (int64_t x = some.begin; x < begin; ++x) clipped(x);
+            for (int64_t x = end; x < some.end; ++x) clipped(x);
+            // Positions that reach no common output are added together.
+            for (int64_t x = begin; x < std::min(begin + apart, end); ++x)
+              run.kernels.add({own + x * at.columns, apart * at.columns, ceil_div(end - x, apart),
+                               length * channels, to + (first + x * stride) * channels,
+                               apart * stride * channels});
+          }
+        }
+      });
 }
 
 // The number of outputs of a row that the task's cells hold.
@@ -129,7 +110,8 @@ void store_rows(const Col2imRun<S>& run, const Col2imTask<S>& task,
 
 }  // namespace
 
-template <class S> void add_piece(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece) {
+template <class S>
+void add_piece(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece, int64_t index) {
   const Col2im& at = run.at;
   const bool taps = run.part.lanes == Col2imLanes::taps;
   const int64_t item_size =
@@ -137,7 +119,8 @@ template <class S> void add_piece(const Col2imRun<S>& run, const Col2imTask<S>& 
   for (int64_t item = 0; item < task.items; ++item) {
     const auto* products = task.products + item * item_size;
     auto* sums = task.sums + item * at.sums;
-    if (taps) add_taps(run, task, piece, products, sums);
+    if (!at.collected.empty()) collect(run, task, index, products, sums);
+    else if (taps) add_taps(run, task, piece, products, sums);
     else add_positions(run, task, piece, products, sums);
   }
 }
@@ -160,7 +143,7 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
   if (!taps && !last) {
     for (int64_t c = 0; c < channels; ++c) {
       InterleaveArgs<T> args{};
-      args.sums = sums + c * stride * run.part.box[3], args.phase_stride = run.part.box[3];
+      args.sums = sums + c * stride * at.pitch, args.phase_stride = at.pitch;
       args.phases = stride, args.cells = task.cells;
       args.rows = rows, args.sums_step = at.row, args.activation = run.activation.of(first + c);
       store_rows(run, task, args, length, out + c * at.target.channel, row_step, bias_of(c));
@@ -182,7 +165,7 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
     if (!taps) {  // [channel][phase][cell] becomes [output][channel]
       for (int64_t c = 0; c < channels; ++c) {
         InterleaveArgs<T> args{};
-        args.sums = sums + c * stride * run.part.box[3], args.phase_stride = run.part.box[3];
+        args.sums = sums + c * stride * at.pitch, args.phase_stride = at.pitch;
         args.phases = stride, args.cells = task.cells, args.length = length;
         args.out = task.turn + c * length;
         run.kernels.interleave(args);
@@ -197,7 +180,7 @@ void finish_rows(const Col2imRun<S>& run, const Col2imTask<S>& task, const typen
 }
 
 #define TCONV_COL2IM(S)                                                                               \
-  template void add_piece(const Col2imRun<S>&, const Col2imTask<S>&, const Piece&);                   \
+  template void add_piece(const Col2imRun<S>&, const Col2imTask<S>&, const Piece&, int64_t);          \
   template void finish_rows(const Col2imRun<S>&, const Col2imTask<S>&, const Storage<S>::T*, int64_t, \
                             int64_t, int64_t, int64_t);
 TCONV_COL2IM(float)

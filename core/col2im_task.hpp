@@ -20,13 +20,6 @@ template <class S> struct Col2imRun {
   S* target;
 };
 
-// Positions of the source that are multiplied together: whole rows, or a piece of one. Rows are counted over
-// planes.
-struct Piece {
-  int64_t row, rows, x, width;
-  int64_t count() const { return rows * width; }
-};
-
 // One task: channels of a group, a box, and where its sums are.
 template <class S> struct Col2imTask {
   using T = typename Storage<S>::T;
@@ -43,8 +36,9 @@ template <class S> struct Col2imTask {
 template <class S>
 void multiply_piece(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece);
 
-// Adds the products of a piece to the sums of the task.
-template <class S> void add_piece(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece);
+// Adds the products of a piece, the `index`-th of its box, to the sums of the task.
+template <class S>
+void add_piece(const Col2imRun<S>& run, const Col2imTask<S>& task, const Piece& piece, int64_t index);
 
 // Stores rows [y, y + rows) of the target, from their complete sums.
 template <class S>

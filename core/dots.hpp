@@ -23,8 +23,8 @@ void run_tiles(const DotsPlan& part, const KernelSet<T>& kernels, DotArgs<T> arg
     }
 }
 
-// Adds the bias of `count` channels, which may be null, and applies their activation to their sums at `places`,
-// rows of `row` adjacent positions.
+// Adds the bias of `count` channels, which may be null, and applies their activation to their sums at
+// `places`, rows of `row` adjacent positions.
 template <class T>
 void finish_positions(const Setup& setup, const KernelSet<T>& kernels, const ActivationOf<T>& activation,
                       const T* bias, int64_t count, const std::vector<int64_t>& places, int64_t row,

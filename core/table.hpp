@@ -17,8 +17,7 @@ namespace tconv {
 template <class T> ActivationOf<T> activation_of(const Plan& plan) {
   const Epilogue& e = plan.epilogue;
   const auto number = [&](size_t i) { return i < e.numbers.size() ? static_cast<T>(e.numbers[i]) : T(0); };
-  return {e.activation, number(0), number(1),
-          e.activation == Activation::prelu ? e.numbers.data() : nullptr};
+  return {e.activation, number(0), number(1), e.activation == Activation::prelu ? e.numbers.data() : nullptr};
 }
 
 // Configures the matrix registers for a task and releases them after it, so that other code need not save

@@ -170,8 +170,8 @@ void lay_phase(const Walk<S>& walk, const Task<S>& task, int64_t phase, int64_t 
   const TargetRows<S> rows{at};
   rows.each_row_of(phase, task.box, [&](int64_t cell, int64_t position, int64_t count) {
     S* out = walk.target + cell * at.target.position + task.group * at.target.group + c;
-    walk.storage.finish_cells(walk.kernels, walk.activation.from(first), from + position * pitch, pitch, count,
-                              channels, walk.bias ? walk.bias + first : nullptr, out, step, task.line,
+    walk.storage.finish_cells(walk.kernels, walk.activation.from(first), from + position * pitch, pitch,
+                              count, channels, walk.bias ? walk.bias + first : nullptr, out, step, task.line,
                               at.line);
   });
 }

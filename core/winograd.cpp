@@ -291,8 +291,7 @@ void run(const Setup& setup, const S* source, const void* packed, const S* given
             S* out = plane + oy * p.output[2] + left + skip;
             T* row = storage.row(out, made);
             kernels.interleave({stored + h * wide * at.pitch + (n * rows + ty) * width, at.pitch, wide, width,
-                                skip, length, bias ? bias[channel] : T(0), row,
-                                activation.of(channel)});
+                                skip, length, bias ? bias[channel] : T(0), row, activation.of(channel)});
             storage.store(row, length, out);
           }
       }

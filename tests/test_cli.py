@@ -106,6 +106,7 @@ WRONG = [
     ("train x --out y --batch many", "argument --batch: invalid int value: 'many'"),
     ("train brian --out y", "is unknown as a folder or a built-in data set; did you mean 'brain'?"),
     ("train brain --out y --batch 0", "batch=0: must be at least 1"),
+    ("train brain --out y --recipe street", "is unknown as a file or a recipe; did you mean 'streets'?"),
     ("train brain --out y --epochs 0", "epochs=0: must be at least 1"),
     ("train brain --out y --devices 0", "devices=0: must be at least 1"),
     ("train brain --out y --init-from nowhere.ckpt", "checkpoint nowhere.ckpt: no such file"),

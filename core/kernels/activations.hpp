@@ -7,6 +7,9 @@
 #include "kernel_set.hpp"
 #include "simd.hpp"
 
+// A call for each vector would load all constants again.
+#define TCONV_INLINE [[gnu::always_inline]] inline
+
 namespace tconv {
 namespace {
 
@@ -84,49 +87,50 @@ template <class T> struct Exponential {
 };
 
 template <class T> using VectorOf = typename Simd<T>::Vector;
-template <class T> VectorOf<T> magnitude(VectorOf<T> x) { return x < 0 ? -x : x; }
+template <class T> TCONV_INLINE VectorOf<T> magnitude(VectorOf<T> x) { return x < 0 ? -x : x; }
+// Numbers above `most` become it. NaN stays NaN.
+template <class T> TCONV_INLINE VectorOf<T> at_most(VectorOf<T> x, T most) {
+  return x > most ? most + VectorOf<T>{} : x;
+}
 
-// exp(-(x + rest)) for x >= 0, as a product of two numbers, since a result may be normal where this is not.
-// `rest` is small, or absent. Past kMost it is the value there.
+// exp(-(x + rest)) for x >= 0, as a product of two numbers, since a result may be normal where this is not:
+// exp(r) 2^-kShift, and 2^(n + kShift), which is normal up to kMost. `rest` is small, or absent.
 template <class T> struct Decay {
   using Vector = VectorOf<T>;
   static constexpr bool single = sizeof(T) == 4;
-  static constexpr T kMost = single ? T(110) : T(760);  // kMost exp(-kMost) rounds to 0
-  Vector most, rest;
+  // kMost exp(-kMost) rounds to 0, or to the least number.
+  static constexpr T kMost = single ? T(109) : T(760);
+  Vector mantissa, power;
 
   explicit Decay(Vector x) {
     Vector shifted;
-    const Vector r = Exponential<T>::reduced(-(x > kMost ? kMost + Vector{} : x), shifted);
+    const Vector r = Exponential<T>::reduced(-at_most<T>(x, kMost), shifted);
     set(r, shifted);
   }
-  Decay(Vector x, Vector small) {
+  Decay(Vector x, Vector rest) {
     Vector shifted;
     const Vector r = Exponential<T>::reduced(-x, shifted);
-    set(r - small, shifted);
+    set(r - rest, shifted);
   }
-  Vector value() const { return most * rest; }
-  Vector times(Vector x) const { return x * most * rest; }
+  Vector value() const { return mantissa * power; }
+  // In this order, so that a small number keeps its digits.
+  Vector times(Vector x) const { return x * power * mantissa; }
 
  private:
-  typedef uint64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-  typedef uint32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  typedef int64_t Long __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  typedef int32_t Short __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+  static constexpr int kShift = single ? 32 : 80;
 
   void set(Vector r, Vector shifted) {
-    most = Exponential<T>::series(r) + T(1);
-    // The halves of n as exponents. What is subtracted are the bits of 1.5 * 2^23 (2^52).
-    if constexpr (single) {
-      const Short n = reinterpret_cast<Short>(shifted) - 0x4b400000u + 256u, half = n >> 1;
-      most *= reinterpret_cast<Vector>((half - 1u) << 23);
-      rest = reinterpret_cast<Vector>((n - half - 1u) << 23);
-    } else {
-      const Long n = reinterpret_cast<Long>(shifted) - 0x4338000000000000u + 2048u, half = n >> 1;
-      most *= reinterpret_cast<Vector>((half - 1u) << 52);
-      rest = reinterpret_cast<Vector>((n - half - 1u) << 52);
-    }
+    constexpr T scale = single ? T(0x1p-32) : T(0x1p-80);
+    mantissa = Exponential<T>::series(r) * scale + scale;
+    if constexpr (single)
+      power = reinterpret_cast<Vector>((reinterpret_cast<Short>(shifted) + (127 + kShift)) << 23);
+    else power = reinterpret_cast<Vector>((reinterpret_cast<Long>(shifted) + (1023 + kShift)) << 52);
   }
 };
 
-template <class T> VectorOf<T> logistic(VectorOf<T> x) {
+template <class T> TCONV_INLINE VectorOf<T> logistic(VectorOf<T> x) {
   const Exponential<T> e(-x);
   return T(1) / (T(1) + e.power * (T(1) + e.p));
 }
@@ -134,7 +138,7 @@ template <class T> VectorOf<T> logistic(VectorOf<T> x) {
 // f64: tanh |x| = -m / (2 + m) with m = exp(-2 |x|) - 1, which is exact to the last digits near 0, too. f32:
 // x P(x^2) / Q(x^2), fitted to the least maximal relative error up to 9.02, past which tanh rounds to 1:
 // 2^-25.5 before rounding.
-template <class T> VectorOf<T> hyperbolic_tangent(VectorOf<T> x) {
+template <class T> TCONV_INLINE VectorOf<T> hyperbolic_tangent(VectorOf<T> x) {
   using Vector = VectorOf<T>;
   if constexpr (sizeof(T) == 4) {
     const Vector u = x * x;
@@ -152,21 +156,27 @@ template <class T> VectorOf<T> hyperbolic_tangent(VectorOf<T> x) {
 }
 
 // alpha (exp(x) - 1) below 0
-template <class T> VectorOf<T> elu(VectorOf<T> x, T alpha) {
+template <class T> TCONV_INLINE VectorOf<T> elu(VectorOf<T> x, T alpha) {
   const Exponential<T> e(x > 0 ? -x : x);
   return x >= 0 ? x : alpha * (e.power * e.p + (e.power - T(1)));
 }
 
-// x / (1 + exp(-w)); w has the sign of x. Minus infinity times 0 is NaN, as in the definition.
-template <class T> VectorOf<T> gated(VectorOf<T> x, VectorOf<T> w) {
+// x from 0 on, and 0 below; minus infinity times 0 is NaN, as it is where a gate multiplies x.
+template <class T> TCONV_INLINE VectorOf<T> upper(VectorOf<T> x) { return x < 0 ? x * T(0) : x; }
+
+// x / (1 + exp(-w)) as max(x, 0) - |x| t / (1 + t), t = exp(-|w|); w has the sign of x, and |w| is at least
+// Decay's kMost where |x| is `most`.
+template <class T> TCONV_INLINE VectorOf<T> gated(VectorOf<T> x, VectorOf<T> w, T most) {
   const Decay<T> t(magnitude<T>(w));
-  const VectorOf<T> y = (x < 0 ? t.times(x) : x) / (T(1) + t.value());
-  return w < -Decay<T>::kMost ? x * T(0) : y;
+  return upper<T>(x) - t.times(at_most<T>(magnitude<T>(x), most)) / (T(1) + t.value());
 }
 
+template <class T> TCONV_INLINE VectorOf<T> silu(VectorOf<T> x) { return gated<T>(x, x, Decay<T>::kMost); }
+
 // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
-template <class T> VectorOf<T> gelu_tanh(VectorOf<T> x) {
-  return gated<T>(x, x * (T(1.59576912160573071176) + T(0.0713548162726002453) * (x * x)));
+template <class T> TCONV_INLINE VectorOf<T> gelu_tanh(VectorOf<T> x) {
+  const VectorOf<T> w = x * (T(1.59576912160573071176) + T(0.0713548162726002453) * (x * x));
+  return gated<T>(x, w, T(sizeof(T) == 4 ? 11 : 22));
 }
 
 template <class T> struct Normal;  // of P below: the highest coefficient first; the largest |x|
@@ -180,38 +190,35 @@ template <> struct Normal<float> {
 template <> struct Normal<double> {
   static constexpr double kMost = 39;
   static constexpr double kSeries[] = {
-      -0.0010122350213441524, -3.811335460107945e-05,  0.003650099345752512,   -0.0019108453871827628,
-      -0.005005693454575502,  0.005054896713489146,    0.004320173846758625,   -0.008354241346056333,
-      -0.0025605410981800673, 0.012121892314651108,    0.0007321657302237285,  -0.01799382075277362,
-      -0.0004884138321053076, 0.029580136744880154,    0.008534032257219144,   -0.05218619014049151,
-      -0.05567507779588053,   0.060321511724744474,    0.24158629956279787,    0.37304371591938834,
-      0.38713740074221886,    0.3039483209859459,      0.18882128260393788};
+      -0.0010122350213441524, -3.811335460107945e-05, 0.003650099345752512,  -0.0019108453871827628,
+      -0.005005693454575502,  0.005054896713489146,   0.004320173846758625,  -0.008354241346056333,
+      -0.0025605410981800673, 0.012121892314651108,   0.0007321657302237285, -0.01799382075277362,
+      -0.0004884138321053076, 0.029580136744880154,   0.008534032257219144,  -0.05218619014049151,
+      -0.05567507779588053,   0.060321511724744474,   0.24158629956279787,   0.37304371591938834,
+      0.38713740074221886,    0.3039483209859459,     0.18882128260393788};
   static constexpr uint64_t kHigh = 0xfffffffff8000000u;
 };
 
-// x Phi(x), Phi the distribution function of the normal distribution. Phi(-|x|) = exp(-x^2 / 2) t P(t - 1/2),
-// t = 1 / (1 + |x| / 4), where P interpolates Phi / (exp t) in the zeros of a Chebyshev polynomial. The square
-// is a sum of two numbers: its rounding would be as large as its last digit times the exponent.
-template <class T> VectorOf<T> gelu(VectorOf<T> x) {
+// x Phi(x) = max(x, 0) - |x| Phi(-|x|), Phi the distribution function of the normal distribution. Phi(-|x|) =
+// exp(-x^2 / 2) t P(t - 1/2), t = 1 / (1 + |x| / 4), where P interpolates Phi / (exp t) in the zeros of a
+// Chebyshev polynomial. The square is a sum of two numbers: its rounding would be as large as its last digit
+// times the exponent.
+template <class T> TCONV_INLINE VectorOf<T> gelu(VectorOf<T> x) {
   using Vector = VectorOf<T>;
   typedef decltype(Normal<T>::kHigh + 0) Bits;
   typedef Bits Word __attribute__((vector_size(TCONV_VECTOR_BYTES)));
-  constexpr T kMost = Normal<T>::kMost;
-  Vector a = magnitude<T>(x);
-  a = a > kMost ? kMost + Vector{} : a;
+  const Vector a = at_most<T>(magnitude<T>(x), Normal<T>::kMost);
   const Vector high = reinterpret_cast<Vector>(reinterpret_cast<Word>(a) & Normal<T>::kHigh);
   const Decay<T> e(high * high * T(0.5), (a + high) * (a - high) * T(0.5));
   const Vector t = T(1) / (T(1) + a * T(0.25)), u = t - T(0.5);
   Vector p = Vector{} + Normal<T>::kSeries[0];
 #pragma GCC unroll 22
   for (unsigned k = 1; k < sizeof Normal<T>::kSeries / sizeof(T); ++k) p = p * u + Normal<T>::kSeries[k];
-  p *= t;
-  const Vector y = x < 0 ? e.times(x * p) : x * (T(1) - e.times(p));
-  return x < -kMost ? x * T(0) : y;
+  return upper<T>(x) - e.times(a * (p * t));
 }
 
 // log(1 + t) = 2 atanh(s), s = t / (2 + t), for t in [0, 1], as t times a number that is 1 at 0.
-template <class T> VectorOf<T> log_of_one_and(VectorOf<T> t) {
+template <class T> TCONV_INLINE VectorOf<T> log_of_one_and(VectorOf<T> t) {
   using Vector = VectorOf<T>;
   const Vector h = T(1) / (T(2) + t), s = t * h, u = s * s;
   Vector p;
@@ -230,14 +237,14 @@ template <class T> VectorOf<T> log_of_one_and(VectorOf<T> t) {
 }
 
 // log(1 + exp(beta x)) / beta, and x itself where beta x exceeds the threshold
-template <class T> VectorOf<T> softplus(VectorOf<T> x, T beta, T threshold) {
+template <class T> TCONV_INLINE VectorOf<T> softplus(VectorOf<T> x, T beta, T threshold) {
   const VectorOf<T> w = x * beta;
   const VectorOf<T> log = log_of_one_and<T>(Decay<T>(magnitude<T>(w)).value());
   return w > threshold ? x : ((w > 0 ? w : VectorOf<T>{}) + log) * (T(1) / beta);
 }
 
 // x tanh(softplus(x)) = x n / (n + 2) with n = e^x (e^x + 2)
-template <class T> VectorOf<T> mish(VectorOf<T> x) {
+template <class T> TCONV_INLINE VectorOf<T> mish(VectorOf<T> x) {
   const Decay<T> e(magnitude<T>(x));
   const VectorOf<T> t = e.value();
   const VectorOf<T> above = x * ((T(1) + T(2) * t) / (T(1) + T(2) * t * (T(1) + t)));
@@ -286,10 +293,9 @@ template <class T> void activate(T* row, int64_t count, const ActivationOf<T>& l
     case Activation::sigmoid: return each_vector(row, count, [](auto x) { return logistic<T>(x); });
     case Activation::gelu: return each_vector(row, count, [](auto x) { return gelu<T>(x); });
     case Activation::gelu_tanh: return each_vector(row, count, [](auto x) { return gelu_tanh<T>(x); });
-    case Activation::silu: return each_vector(row, count, [](auto x) { return gated<T>(x, x); });
+    case Activation::silu: return each_vector(row, count, [](auto x) { return silu<T>(x); });
     case Activation::elu: return each_vector(row, count, [=](auto x) { return elu<T>(x, a); });
-    case Activation::softplus:
-      return each_vector(row, count, [=](auto x) { return softplus<T>(x, a, b); });
+    case Activation::softplus: return each_vector(row, count, [=](auto x) { return softplus<T>(x, a, b); });
     case Activation::mish: return each_vector(row, count, [](auto x) { return mish<T>(x); });
     case Activation::prelu:  // a row of channels
       for (int64_t i = 0; i < count; ++i) row[i] = row[i] < 0 ? row[i] * T(last.slopes[i]) : row[i];

@@ -1,5 +1,5 @@
-// Rows of sums, added at their places. This file is compiled once per instruction set; kernels/phases.cpp
-// states the rules for that.
+// Products of `col2im`, added at their places. This file is compiled once per instruction set;
+// kernels/phases.cpp states the rules for that.
 #include <cstdint>
 
 #include "kernel_set.hpp"
@@ -39,6 +39,45 @@ template <class T> void add(const AddArgs<T>& args) {
   }
 }
 
+template <class T> struct MaskOf;
+template <> struct MaskOf<float> {
+  typedef uint32_t Vector __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+};
+template <> struct MaskOf<double> {
+  typedef uint64_t Vector __attribute__((vector_size(TCONV_VECTOR_BYTES)));
+};
+
+// `together` channels share the loads of terms and masks, and their sums do not wait for each other.
+template <class T, int together> void collect_some(const CollectArgs<T>& args, const T* from, T* to) {
+  using Vector = typename Simd<T>::Vector;
+  using Mask = typename MaskOf<T>::Vector;
+  for (int64_t i = 0; i < args.count; ++i) {
+    const CollectVector vector = args.vectors[i];
+    T* own = to + vector.to;
+    Vector sums[together];
+#pragma GCC unroll 4
+    for (int c = 0; c < together; ++c) sums[c] = Simd<T>::load(own + c * args.to_step);
+    for (int32_t t = vector.begin; t < vector.end; ++t) {
+      const Mask mask = (Mask)Simd<T>::load(args.masks + args.terms[t].mask);
+      const T* products = from + args.terms[t].from;
+#pragma GCC unroll 4
+      for (int c = 0; c < together; ++c)
+        sums[c] += (Vector)((Mask)Simd<T>::load(products + c * args.from_step) & mask);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < together; ++c) Simd<T>::store(own + c * args.to_step, sums[c]);
+  }
+}
+
+template <class T> void collect(const CollectArgs<T>& args) {
+  constexpr int together = 4;
+  int64_t c = 0;
+  for (; c + together <= args.channels; c += together)
+    collect_some<T, together>(args, args.from + c * args.from_step, args.to + c * args.to_step);
+  for (; c < args.channels; ++c)
+    collect_some<T, 1>(args, args.from + c * args.from_step, args.to + c * args.to_step);
+}
+
 }  // namespace
 
 #define TCONV_JOIN_(a, b) a##b
@@ -47,6 +86,8 @@ template <class T> void add(const AddArgs<T>& args) {
 void TCONV_JOIN(fill_col2im_, TCONV_ISA)(KernelSet<float>& f32, KernelSet<double>& f64) {
   f32.add = add<float>;
   f64.add = add<double>;
+  f32.collect = collect<float>;
+  f64.collect = collect<double>;
 }
 
 }  // namespace tconv

@@ -58,8 +58,8 @@ template <class T> struct MatrixArgs {
 // The activation after the layer, with parameters of the type in which the layer is computed.
 template <class T> struct ActivationOf {
   Activation what = Activation::none;
-  T first = 0, second = 0;           // its numbers, as `Activation` lists them
-  const double* slopes = nullptr;    // of prelu, by channel
+  T first = 0, second = 0;         // its numbers, as `Activation` lists them
+  const double* slopes = nullptr;  // of prelu, by channel
 
   // For a row of one channel of the target, counted over all groups.
   ActivationOf of(int64_t channel) const {
@@ -112,6 +112,26 @@ template <class T> struct AddArgs {
   int64_t from_step, count, length;
   T* to;
   int64_t to_step;
+};
+
+// Vectors of sums, each with its terms in order: to[v.to + lane] += from[term.from + lane], where the term's
+// mask is not zero, for each channel. Numbers that are masked are read, so there must be some.
+struct CollectVector {
+  int64_t to;
+  int32_t begin, end;  // its terms
+};
+struct CollectTerm {
+  int32_t from, mask;
+};
+template <class T> struct CollectArgs {
+  const T* from;
+  int64_t from_step, channels;
+  T* to;
+  int64_t to_step;
+  const CollectVector* vectors;
+  int64_t count;
+  const CollectTerm* terms;
+  const T* masks;  // ones or zeros in all bits
 };
 
 // The transforms of F(3, 2); see kernels/winograd.cpp.
@@ -177,6 +197,7 @@ template <class T> struct KernelSet {
   // Whether all are finite and no more than half of the largest.
   bool (*bounded)(const T* numbers, int64_t count);
   void (*add)(const AddArgs<T>&);
+  void (*collect)(const CollectArgs<T>&);
   WinogradSet<T> winograd;
   MatrixSet<T> matrix;  // empty but for float32 where the CPU has matrix registers
 

@@ -302,10 +302,10 @@ template <class T> void interleave(const InterleaveArgs<T>& args) {
 }
 
 // Sums, a row of columns and one broadcast must fit into the register file, which has 4 registers more than
-// may hold sums; where TCONV_BROADCASTS is set, the multiplication broadcasts from memory.
+// may hold sums: GCC keeps a broadcast in a register even where a multiplication could read it from memory,
+// and a sum that has no register then waits for its own store in every step.
 constexpr bool fits(int rows, int vectors) {
-  return rows * vectors <= TCONV_ACCUMULATORS &&
-         (rows + 1) * vectors + !TCONV_BROADCASTS <= TCONV_ACCUMULATORS + 4;
+  return rows * vectors <= TCONV_ACCUMULATORS && (rows + 1) * vectors + 1 <= TCONV_ACCUMULATORS + 4;
 }
 
 // Widths at which every tile is wider than high are left out: they would load more than they multiply.

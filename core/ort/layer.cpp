@@ -91,8 +91,7 @@ void read_activation(const Attributes& attributes, Layer& layer) {
   const std::vector<double>& given = layer.numbers;
   if (layer.activation == Activation::clamp && !(given[0] <= given[1]))
     refuse("activation_params: the lower bound must not exceed the upper one");
-  if (layer.activation == Activation::softplus)
-    layer.numbers = {1, std::numeric_limits<double>::infinity()};
+  if (layer.activation == Activation::softplus) layer.numbers = {1, std::numeric_limits<double>::infinity()};
   // One slope for all channels.
   if (layer.activation == Activation::prelu && count == 1) layer.activation = Activation::leaky_relu;
 }
@@ -175,8 +174,7 @@ Sized sized(const Layer& layer, const Sizes& x, const Sizes& weight) {
             {},
             {}};
   if (weight[1] > kMostSize / layer.groups) refuse("too many channels");
-  if (layer.activation == Activation::prelu &&
-      static_cast<int64_t>(layer.numbers.size()) != out.out_channels)
+  if (layer.activation == Activation::prelu && static_cast<int64_t>(layer.numbers.size()) != out.out_channels)
     refuse("activation_params has " + std::to_string(layer.numbers.size()) +
            " numbers; 1, or one for each channel of the output, would fit");
   int64_t all = std::max<int64_t>(out.batch, 1) * out.out_channels;

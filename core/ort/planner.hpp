@@ -11,7 +11,7 @@ struct Question {
   Triple input, output, kernel, stride, dilation, lo, hi;
   const double* numbers;  // of the activation
   int64_t count;          // of them
-  char refusal[512];  // an answer: why there is no plan
+  char refusal[512];      // an answer: why there is no plan
 };
 
 // The plan to compute a layer; `prepared`: its weights are packed once.

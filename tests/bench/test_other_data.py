@@ -68,6 +68,7 @@ def test_each_fold_is_trained_on_the_other_sessions(
 ) -> None:
     module = script("pupils")
     monkeypatch.setattr(module, "keep_memory", lambda: True)
+    monkeypatch.setattr(module, "SETTINGS", {"epochs": 1})
     words = [str(sample(tmp_path / "sample")), "--out", str(tmp_path / "out"), "--epochs", "1"]
     assert module.main(words) == 0
     said = capsys.readouterr().out

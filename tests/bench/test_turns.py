@@ -46,11 +46,31 @@ class Stub:
     ids=["number", "shape", "nan", "count"],
 )
 def test_a_wrong_answer_is_never_timed(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layer's other engines are."""
+
+    class Mistaken(Stub):
+        def ask(self, **request: Any) -> dict[str, Any]:
+            assert (self.name, request["do"]) != ("torch", "time")
+            self.wrong = wrong if self.name == "torch" else [np.full(3, 2, np.float32)]
+            return super().ask(**request)
+
+    monkeypatch.setattr(turns, "Engine", Mistaken)
+    with Turns(["tconv", "torch", "jax"], 1) as three:
+        result = three.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 3, 0.001)
+    assert result.errors == {"torch": "its output is not that of tconv"}
+    assert set(result.seconds) == set(result.notes) == {"tconv", "jax"}
+    facts = {"cpu": "c", "instruction_set": "i", "threads": 2, "dtype": "float32", "versions": {}}
+    record = Record(facts, ["tconv", "torch", "jax"], [result])
+    assert "torch has no time for up: its output is not that of tconv" in table(record)
+    assert record.as_json()["layers"][0]["errors"] == result.errors
+
+
+def test_another_way_of_ours_that_is_wrong_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "Engine", Stub)
-    monkeypatch.setattr(Stub, "wrong", wrong, raising=False)
+    monkeypatch.setattr(Stub, "wrong", [np.full(3, 2.1, np.float32)], raising=False)
     with (
-        Turns(["tconv", "torch"], 1) as both,
-        pytest.raises(TconvError, match="the output of torch is not that of tconv"),
+        Turns(["tconv", "tconv-unprepared"], 1) as both,
+        pytest.raises(TconvError, match="tconv-unprepared: its output is not that of tconv"),
     ):
         both.measure("up", Task(Geometry.parse("c1>1 i3 k2 s2")), 1, 0.001)
 

@@ -74,6 +74,28 @@ def test_any_problem_in_any_division_is_the_definition(seed: int) -> None:
                     assert_same(values(code, run(chosen, arrays)), expected)
 
 
+@pytest.mark.parametrize("isa", isas())
+@pytest.mark.parametrize("code", DTYPES)
+def test_rows_around_vectors(isa: str, code: str) -> None:
+    """Vectors of sums collect their terms from rows of up to four vectors, four channels at a time."""
+    draw = random.Random(code)
+    width = _core.instruction_sets()[isa]["f64" if code == "f64" else "f32"]["lanes"]
+    for size in (1, width - 1, width, width + 1, 2 * width + 1, 4 * width, 4 * width + 1):
+        stride, channels = draw.randint(1, 3), draw.randint(1, 9)
+        geometry = Geometry.parse(f"c5>{channels} i3x{size} k3x{draw.randint(1, 5)} s{stride} p1x0")
+        whole = whole_numbers(geometry, code)
+        expected = rounded(code, DEFINITIONS["conv_transpose"](whole, geometry))
+        arrays = Arrays(*(stored(code, array) for array in whole))
+        found = [
+            one for one in plans(geometry, isa, code, "channels_first") if one.part.lanes.name == "positions"
+        ]
+        for one in draw.sample(found, 3):
+            cut = one._replace(part=one.part.replace(positions=draw.randint(1, 2) * size))
+            for each in (one, cut):
+                chosen = made(geometry, "conv_transpose", isa, each, code, "channels_first")
+                assert_same(values(code, run(chosen, arrays)), expected)
+
+
 @pytest.fixture
 def own_threads() -> Iterator[None]:
     before = _core.get_num_threads()

@@ -11,11 +11,12 @@ import pytest
 
 from tconv import TconvError, _core
 from tconv.geometry import Geometry
-from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, plan, records
+from tconv.planning import ALGORITHMS, LAYOUTS, Plan, isas, kinds, plan
 from tconv.planning.cost import Machine, machine
 from tconv.planning.hardware import Cpu, kind_of
+from tconv.planning.kinds import KINDS, RECORDS, default_record
 from tconv.planning.problem import MAPS, problem_of
-from tconv.planning.records import KINDS, RECORDS, Record, default_record
+from tconv.planning.records import Record
 from tconv.testing import integer_arrays
 from tests.core.helpers import candidates, run
 
@@ -182,7 +183,7 @@ KINDS_OF = {
 def test_the_default_record_is_that_of_the_kind_of_core(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan is a function of the problem, the instruction set, the kind of core and its caches."""
     assert kind_of(KINDS_OF[kind]) == kind
-    monkeypatch.setattr(records, "cpu", lambda: KINDS_OF[kind])
+    monkeypatch.setattr(kinds, "cpu", lambda: KINDS_OF[kind])
     default_record.cache_clear()
     try:
         for isa, usual in RECORDS.items():

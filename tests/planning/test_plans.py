@@ -14,8 +14,8 @@ from tconv import TconvError
 from tconv.geometry import Geometry
 from tconv.ops.call_cache import Options, planned_call
 from tconv.planning import LAYOUTS, MapName, isas, plan
+from tconv.planning.kinds import default_record
 from tconv.planning.problem import MAPS
-from tconv.planning.records import default_record
 from tests.core.helpers import CASES, candidates, made
 
 

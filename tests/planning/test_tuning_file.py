@@ -17,7 +17,7 @@ from tconv import TconvError, planning
 from tconv.geometry import Geometry
 from tconv.planning import tuning_file
 from tconv.planning.cost import machine
-from tconv.planning.records import default_record
+from tconv.planning.kinds import default_record
 from tconv.planning.tuning_file import MOST, clear, keep, leaves, moved, place, tuned, value_of
 from tests.planning.helpers import GEOMETRY, ISA, another, kept
 

@@ -39,6 +39,19 @@ def changed(content: dict[str, Any], path: Path, **settings: Any) -> Path:
     return path
 
 
+def test_a_checkpoint_of_an_older_version_is_read(content: dict[str, Any], tmp_path: Path) -> None:
+    """It lacks the settings that came later."""
+    first = ("net", "backbone", "upsampling", "classes", "in_channels", "mean", "deviation")
+    first += ("epochs", "batch", "lr", "crop", "augment", "seed")
+    old = {name: content["hyper_parameters"][name] for name in first}
+    torch.save({**content, "hyper_parameters": old}, tmp_path / "old.ckpt")
+    segmenter = load_segmenter(tmp_path / "old.ckpt")
+    assert dict(segmenter.hparams) == content["hyper_parameters"]
+    picture = torch.rand(1, 3, 20, 30)
+    with torch.no_grad():
+        assert torch.equal(segmenter(picture), Segmenter(**old).eval()(picture))
+
+
 ODD: tuple[Any, ...] = (
     None, True, -1, 0, 4, 2**70, 1.5, float("nan"), float("inf"), "x", "", b"x", [], [1, 2, 3], [[]], {}, (),
     {"a": 1}, [None] * 3, ["a"] * 300, torch.ones(3), [0.5], [float("nan")] * 3, "a\nb", 1j,

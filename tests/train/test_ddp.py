@@ -51,7 +51,7 @@ class Witness(Callback):
 def test_two_processes_share_the_work_and_agree(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {**SETTINGS, "epochs": 2, "batch": 4}
+    settings = {**SETTINGS, "epochs": 2, "batch": 4, "ema": 0.9, "class_weights": "root"}
     run = fit(folder, tmp_path / "run", devices=2, callbacks=[Witness(tmp_path)], **settings)
     told = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert len({os.getpid(), *(t["process"] for t in told)}) == 3

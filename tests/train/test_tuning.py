@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tconv.cli import main
 from tconv.nets.efficientnet_lite import EfficientNetLite0
 from tconv.train.checkpoint import load_segmenter, read_checkpoint
 from tconv.train.profiling import PARTS, Profiler
@@ -89,3 +91,20 @@ def test_a_profile_has_all_parts(folder: Path, tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().err
     assert "part of a step (5 steps)" in said
     assert all(f"\n{part}" in said for part in PARTS)
+
+
+def test_a_recipe_is_printed_and_options_take_precedence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "r.toml").write_text('net = "fcn16s"\nepochs = 9\nbatch = 2\ncrop = [32, 24]\n')
+    words = ["train", str(folder), "--out", str(tmp_path / "x"), "--recipe", str(tmp_path / "r.toml")]
+    assert main([*words, "--epochs", "1", "--profile", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[:4] == ['net = "fcn16s"', "epochs = 1", "batch = 2", "crop = [32, 24]"]
+    kept = read_recipe(tmp_path / "x/recipe.toml").settings
+    assert (kept["net"], kept["epochs"], kept["crop"]) == ("fcn16s", 1, [32, 24])
+    assert json.loads(printed.out)["profile"]["steps"] == 1
+    # Other settings than the run's are refused, the recipe's as well as those of options.
+    (tmp_path / "r.toml").write_text('net = "fcn8s"\n')
+    assert main([*words, "--resume"]) == 2
+    assert "it was started with net=fcn16s, not fcn8s" in capsys.readouterr().err

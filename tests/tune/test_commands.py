@@ -16,7 +16,7 @@ from tconv.cli import main
 from tconv.geometry import Geometry
 from tconv.ops.call_cache import planned_call
 from tconv.planning import Plan
-from tconv.planning.records import default_record
+from tconv.planning.kinds import default_record
 from tconv.planning.tuning_file import moved, tuned
 from tconv.tune import competition
 from tconv.tune import costs as costs_of

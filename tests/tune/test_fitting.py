@@ -8,8 +8,9 @@ import pytest
 import tconv
 from tconv import planning
 from tconv.planning.cost import Machine, machine
+from tconv.planning.kinds import caches_of, default_record
 from tconv.planning.problem import MAPS
-from tconv.planning.records import Caches, Record, caches_of, default_record
+from tconv.planning.records import Caches, Record
 from tconv.planning.tuning_file import FAR, leaves, moved, value_of
 from tconv.tune import costs
 from tconv.tune.fitting import error, estimates, fit

@@ -224,7 +224,8 @@ def of_plan(layer: ModelLayer) -> Iterator[Finding]:
         return
     chosen = plan(g, dtype=CODES[dtype])
     needed = max(1, g.macs_exact)
-    if chosen.algorithm == "reference":
+    # Loops with alternatives are the fastest for so few numbers: nothing that the caller could change.
+    if chosen.algorithm == "reference" and not chosen.alternatives:
         text = f"{dtype} is computed by plain loops (algorithm 'reference')"
         fix = "float32, float16 or bfloat16, which have their own kernels"
     elif chosen.computed_macs > _WASTE * needed > _WASTE * _SMALL and layer.sized:

@@ -21,9 +21,9 @@ from tconv.planning.activations import Activation
 from tconv.planning.algorithms import ALGORITHMS, Algorithm
 from tconv.planning.choice import Question, automatic, isas, plans, question, winograd_allowed
 from tconv.planning.cost import machine
+from tconv.planning.kinds import default_record
 from tconv.planning.plans import Candidate, Plan
 from tconv.planning.problem import LAYOUTS, Layout, MapName
-from tconv.planning.records import default_record
 from tconv.planning.tuning_file import Key, record_of, tuned
 
 __all__ = [

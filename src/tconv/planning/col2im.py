@@ -20,6 +20,9 @@ __all__ = ["applies", "candidates"]
 #: Positions that are multiplied at a time.
 _MOST_POSITIONS = 4096
 
+#: Vectors of sums collect their terms up to so many vectors of a row of the source, and terms of a channel.
+_SHORT, _MOST_TERMS = 4, 1 << 15
+
 #: Cycles of a block of products, how many blocks a box has, computed products of a box, and the plan.
 _Weighed = tuple[float, float, int, Col2imPlan]
 
@@ -93,7 +96,8 @@ class _Layer:
 
     def sums(self, box: Box, channels: int) -> int:
         """Bytes."""
-        return box[0] * self.rows(box) * channels * box[3] * self.problem.stride[2] * self.size
+        row = -(-box[3] // self.machine.lanes) * self.machine.lanes if self.short(box) else box[3]
+        return box[0] * self.rows(box) * channels * row * self.problem.stride[2] * self.size
 
     def shares(self, box: Box) -> bool:
         """Whether rows of the target are reached by several boxes."""
@@ -138,10 +142,27 @@ class _Layer:
             busy += rows * count * passes * own.sum
             busy += -(-rows // height) * -(-count // vectors) * passes * machine.record.phases.call
             busy += depth * positions * self.size * self.read
-            busy += rows * positions / width * (own.add_begin + -(-width // lanes) * own.add)
+            busy += rows * positions / width * self.added(box, channels, width, positions)
             part = self.part(Col2imLanes.positions, height, vectors, box, channels, positions, step)
             made.append((busy, pieces, rows * (positions // width) * width, part))
         return made
+
+    def short(self, box: Box) -> bool:
+        """Whether vectors of sums collect their terms, where positions are whole rows.
+
+        As core/col2im_collect.cpp decides.
+        """
+        p, lanes = self.problem, self.machine.lanes
+        terms = p.input[0] * p.input[1] * self.kernel * (-(-p.input[2] // lanes) + 1)
+        return box[3] == self.cells and p.input[2] <= _SHORT * lanes and terms <= _MOST_TERMS
+
+    def added(self, box: Box, channels: int, width: int, positions: int) -> float:
+        """Cycles to add a row of products at its place."""
+        own, lanes = self.machine.record.col2im, self.machine.lanes
+        if width > positions or not self.short(box):
+            return own.add_begin + -(-width // lanes) * own.add
+        reached = min(-(-self.cells // lanes), 1 + (width - 1) / lanes)  # on average
+        return reached * (own.collect + own.term * (channels // 4 + channels % 4) / channels)
 
     def by_taps(self, box: Box, channels: int) -> list[_Weighed]:
         """All tiles whose lanes are kernel elements with their channels."""
@@ -204,6 +225,8 @@ class _Layer:
         if part.lanes == Col2imLanes.positions:
             passes *= box[0]
         cycles = self.machine.stream_cycles(self.held, 1) * packed / self.held
+        if part.lanes == Col2imLanes.taps and self.held > self.machine.record.caches.far:
+            cycles *= own.far
         cycles += self.machine.stream_cycles(packed, max(0, passes - 1))
         cycles += busy * pieces * box[0] + rows * channels * (phases.row + row * store)
         if self.shares(box):

@@ -1,19 +1,13 @@
-"""The costs of work, by instruction set: the numbers of planning's formulas.
+"""The costs of work: the numbers of planning's formulas. Those of each kind of CPU are in `kinds`.
 
-Cycles are those of one core; only their ratios matter. `tconv tune` measures a record on the machine at hand,
-and `benchmarks/fit_costs.py` prints one as source.
+Cycles are those of one core; only their ratios matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
-from tconv.planning.hardware import cpu, kind_of
-
-__all__ = ["KINDS", "RECORDS", "Caches", "Record", "Tasks", "caches_of", "default_record"]
+__all__ = ["Caches", "Col2im", "Phases", "Ports", "Record", "Stream", "Tasks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +131,10 @@ class Col2im:
     copy: float = 0.2  #: of a number of the source, where it is copied first
     add: float = 1.5  #: to add a vector of products at its place
     add_begin: float = 8.0  #: to begin a row of them
+    collect: float = 1.0  #: to add a vector of products in short rows
+    term: float = 2.0  #: ... and to find its place, for up to four channels
     run_begin: float = 10.0  #: ... where lanes are over taps
+    far: float = 1.6  #: factor: weights from memory, where lanes are over taps, have no prefetch
     share: float = 0.5  #: of a sum that several tasks share
     measured: float = 1.42  #: factor: as measured, relative to the count
 
@@ -213,76 +210,3 @@ class Record:
     pack_phases: float = 2.5  #: cycles to pack a weight, where that is done at every call
     pack_col2im: float = 2.0  #: ... for `col2im`
     pack_winograd: float = 13.0  #: ... and to transform it
-
-
-#: `col2im` was measured on a Zen 5 alone: with wide vectors it wins from this on.
-_WIDE = Col2im(measured=1.75)
-
-#: Measured on a Xeon of the Sapphire Rapids family, with AVX-512 and AMX. Narrower vectors differ in
-#: registers, tiles and lanes, which the formulas count. On a Zen 5 with AVX2, fitted numbers were no better.
-RECORDS: Mapping[str, Record] = MappingProxyType(
-    {
-        **{isa: Record(col2im=_WIDE) for isa in ("amx", "avx512")},
-        **{isa: Record() for isa in ("avx2", "neon", "baseline")},
-    }
-)
-
-#: (kind of core, instruction set) -> what differs from that. Two multiplies and two loads of a vector per
-#: cycle are also those of Zen 2 to 5 and of Intel's cores since Haswell with 256 bits, and of Neoverse N1 and
-#: Cortex-A76 to A78 with 128 bits.
-KINDS: Mapping[tuple[str, str], Record] = MappingProxyType(
-    {
-        # Fitted to 2,200 plans of 155 layers on an EPYC, by `benchmarks/fit_costs.py`'s method.
-        ("zen5", "avx512"): Record(
-            ports=Ports(latency=4.6),
-            stream=Stream(middle=0.075, far=0.09),
-            phases=Phases(
-                fed_by_weights=1.32,
-                call=14.0,
-                pack=1.0,
-                lone=1.15,
-                crowded=0.23,
-                store=0.9,
-                store_long=1.1,
-                store_short=3.5,
-                store_run=0.5,
-                store_run_begin=2.2,
-            ),
-            # Of 221 layers 64 get it, which makes all 1.20 times as fast in the mean; two lose.
-            col2im=_WIDE,
-        ),
-        # Not measured. Two pipes multiply 256 bits and two load them, so that 512 take both: LLVM's
-        # X86ScheduleZnver4.td, after AMD's "Software Optimization Guide for the AMD Zen4 Microarchitecture".
-        ("zen4", "avx512"): Record(ports=Ports(multiply=1.0, load=1.0), col2im=_WIDE),
-        # Not measured. Four pipes multiply 128 bits and three load them: LLVM's
-        # AArch64SchedNeoverseV1.td, after the "Arm Neoverse V1 Software Optimization Guide".
-        ("four_pipes", "neon"): Record(ports=Ports(multiply=4.0, load=3.0)),
-    }
-)
-
-
-@cache
-def default_record(isa: str) -> Record:
-    """The record of this CPU's kind, for its caches."""
-    record = KINDS.get((kind_of(cpu()), isa), RECORDS[isa])
-    return replace(record, caches=caches_of(record.caches, cpu().second, cpu().third))
-
-
-def caches_of(usual: Caches, second: int, third: int) -> Caches:
-    """A record's sizes where the second and the third level have so many bytes; 0 where one is not known.
-
-    Measured with 1 and 2 MiB in the second level, the same sizes were best. Below that they follow the
-    cache. A third level of more than twice `far` is shared by many cores.
-
-    >>> caches_of(Caches(), 1 << 19, 8 << 20).panels
-    (196608, 393216, 786432)
-    """
-    part = min(second, _SECOND) or _SECOND
-    names = ("sums", "task_sums", "near", "plane", "matrix")
-    scaled = {name: getattr(usual, name) * part // _SECOND for name in names}
-    small, middle, large = (panel * part // _SECOND for panel in usual.panels)
-    far = min(usual.far, third // 2) if third else usual.far
-    return replace(usual, **scaled, panels=(small, middle, large), far=max(far, scaled["near"]))
-
-
-_SECOND = 1 << 20  #: bytes of the smallest second-level cache for which `Caches` was measured

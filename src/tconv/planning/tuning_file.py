@@ -23,7 +23,8 @@ from tconv import _core
 from tconv.errors import TconvError, clean, said
 from tconv.files import alone, make_folder, write_aside
 from tconv.planning.hardware import cpu
-from tconv.planning.records import Caches, Record, Tasks, default_record
+from tconv.planning.kinds import default_record
+from tconv.planning.records import Caches, Record, Tasks
 
 __all__ = [
     "Key",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -19,16 +20,18 @@ class Averaging(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def update(averages: Any, weights: Any, count: Any) -> None:
-            n = int(count)
-            share = 1 - min(decay, (1 + n) / (10 + n))
-            for average, weight in zip(averages, weights, strict=True):
-                if average.is_floating_point():
-                    average.lerp_(weight.to(average.dtype), share)
-                else:
-                    average.copy_(weight)
+        # Not a function of a function: several processes get the callback by pickle.
+        super().__init__(use_buffers=True, multi_avg_fn=partial(_update, decay))
 
-        super().__init__(use_buffers=True, multi_avg_fn=update)
+
+def _update(decay: float, averages: Any, weights: Any, count: Any) -> None:
+    n = int(count)
+    share = 1 - min(decay, (1 + n) / (10 + n))
+    for average, weight in zip(averages, weights, strict=True):
+        if average.is_floating_point():
+            average.lerp_(weight.to(average.dtype), share)
+        else:
+            average.copy_(weight)
 
 
 def averaged(trainer: lightning.Trainer, module: lightning.LightningModule, content: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from tconv.documents import terminal
 from tconv.errors import printable
 from tconv.nets import BACKBONES, NETS, UPSAMPLINGS
 from tconv.runs.processes import is_first
+from tconv.train.predict_command import add_predict
 from tconv.train.recipe import RECIPES, Recipe, read_recipe, written
 from tconv.train.settings import DEFAULTS, LEARNING_RATES, Settings
 
@@ -69,15 +70,6 @@ example:
 Prints pixel accuracy, mean accuracy, mean IoU, frequency-weighted IoU, the IoU of each class and the
 confusion matrix (rows: the truth; columns: the prediction), over all pixels of a split that are not
 ignored. The formulas are those of Long, Shelhamer, Darrell (2015), section 5."""
-
-PREDICT = """\
-example:
-  tconv predict runs/street/best.ckpt photo.jpg other.png --out predicted
-
-Writes for each picture NAME-label.png (class indices, with a palette), NAME-overlay.png (the picture under
-its labels, and a legend below) and on request NAME-probabilities.npy (float32, classes x height x width).
-Pictures may have any size; large ones are processed in overlapping tiles, with the result of the whole
-picture. Photos are read upright, as their EXIF orientation says."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -172,22 +164,6 @@ def add_evaluate(subparsers: Any) -> None:
     parser.set_defaults(func=_evaluate)
 
 
-def add_predict(subparsers: Any) -> None:
-    """Register ``tconv predict``."""
-    parser = subparsers.add_parser("predict", help="label pictures with a trained net", description=PREDICT)
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", help="pictures (PNG or JPEG)")
-    parser.add_argument("--out", required=True, type=Path, help="the folder to write to")
-    parser.add_argument(
-        "--probabilities", action="store_true", help="also write the probability of each class"
-    )
-    parser.add_argument(
-        "--tile", type=int, metavar="N", help="label N x N pixels at a time; default: 1024, 0: whole"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.set_defaults(func=_predict)
-
-
 def _train(args: argparse.Namespace) -> int:
     recipe = read_recipe(args.recipe) if args.recipe is not None else Recipe({}, None)
     from tconv.runs.memory import keep_memory
@@ -224,7 +200,7 @@ def _train(args: argparse.Namespace) -> int:
     }
     result["val_mean_iou"] = best["val_mean_iou"]
     result["val_classes_without_pixels"] = list(run.absent)
-    if profiler is not None:
+    if profiler is not None and profiler.times.steps:  # with several processes it is theirs
         result["profile"] = profiler.times.as_dict()
     if args.json:
         print(json.dumps(result))
@@ -242,25 +218,4 @@ def _evaluate(args: argparse.Namespace) -> int:
         print(json.dumps(found.as_dict()))
     else:
         terminal.show(found.document())
-    return 0
-
-
-def _predict(args: argparse.Namespace) -> int:
-    from tconv.train.predict import predict
-
-    results = []
-    for found in predict(
-        args.checkpoint, args.images, args.out, probabilities=args.probabilities, tile=args.tile
-    ):
-        files = {
-            kind: str(path)
-            for kind in ("label", "overlay", "probabilities")
-            if (path := getattr(found, kind))
-        }
-        results.append({"image": str(found.image), **files, "shares": list(found.shares)})
-        if not args.json:
-            only = f"  only {found.classes[0]} is predicted" if len(found.classes) == 1 else ""
-            print(printable(f"{found.image}  {'  '.join(files.values())}{only}"), flush=True)
-    if args.json:
-        print(json.dumps(results))
     return 0

@@ -19,7 +19,7 @@ from tconv.train.module import Segmenter
 from tconv.train.palette import BLANK, palette
 from tconv.train.pictures import Picture, read_picture, to_channels
 
-__all__ = ["TILE", "Predicted", "overlay", "predict", "scores"]
+__all__ = ["TILE", "Predicted", "overlay", "predict", "scores", "window"]
 
 TILE = 1024
 
@@ -102,11 +102,16 @@ def scores(segmenter: Segmenter, picture: Picture, *, tile: int | None = None) -
 
 def _windows(segmenter: Segmenter, size: int, tile: int) -> Iterator[tuple[slice, slice]]:
     """Along one axis: the range that each tile computes, and the range that it reads."""
-    margin, stride = segmenter.network.receptive_field, segmenter.network.total_stride
     for start in range(0, size, tile):
-        stop = min(start + tile, size)
-        # A window that starts at a multiple of the stride is pooled in the same cells as the whole picture.
-        yield slice(start, stop), slice(max(0, start - margin) // stride * stride, min(size, stop + margin))
+        part = slice(start, min(start + tile, size))
+        yield part, window(segmenter, part, size)
+
+
+def window(segmenter: Segmenter, part: slice, size: int) -> slice:
+    """What the scores of a part of an axis are computed from, with the result of the whole axis."""
+    margin, stride = segmenter.network.receptive_field, segmenter.network.total_stride
+    # A window that starts at a multiple of the stride is pooled in the same cells as the whole picture.
+    return slice(max(0, part.start - margin) // stride * stride, min(size, part.stop + margin))
 
 
 def _within(part: slice, window: slice) -> slice:

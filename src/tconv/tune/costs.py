@@ -15,8 +15,9 @@ from tconv.geometry import Geometry
 from tconv.ops.measuring import arrays_of, caller, quick
 from tconv.planning import MapName, Plan
 from tconv.planning.cost import Machine, machine
+from tconv.planning.kinds import default_record
 from tconv.planning.problem import MAPS
-from tconv.planning.records import Record, default_record
+from tconv.planning.records import Record
 from tconv.tune.fitting import error, fit
 from tconv.tune.samples import CHECKED, FITTED, Sample, cheapest, parsed, plan_of, samples
 

@@ -178,6 +178,15 @@ def test_floats_that_no_integer_stands_for(far: float) -> None:
     assert mine(model(nodes, arrays, "FLOAT")) is None
 
 
+@pytest.mark.parametrize(
+    ("scale", "zero"),
+    [(np.complex64(0.5), np.int8(0)), (np.int8(1), np.int8(0)), (np.float32(0.5), np.uint8(0))],
+)
+def test_types_that_do_not_go_together(scale: Any, zero: Any) -> None:
+    arrays = {"x": np.ones(4, np.int8), "s": np.asarray(scale), "z": np.asarray(zero)}
+    assert mine(model([helper.make_node("DequantizeLinear", [*arrays], ["y"])], arrays, "FLOAT")) is None
+
+
 def test_floats_are_not_dequantized_and_integers_not_quantized() -> None:
     for op_type, kind in (("DequantizeLinear", np.float32), ("QuantizeLinear", np.int8)):
         arrays = {"x": np.ones(4, kind), "s": np.float32(0.5)}

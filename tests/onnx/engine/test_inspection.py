@@ -13,8 +13,9 @@ from onnx import helper
 import tconv.onnx
 from tconv import TconvError
 from tconv.diagnosis import diagnose
+from tconv.models.onnx.engine_nodes import ACTIVATIONS
 from tconv.models.onnx.reader import read
-from tests.onnx.engine.helpers import answer
+from tests.onnx.engine.helpers import answer, one_layer, opened
 from tests.onnx.helpers import model_proto, refused, saved
 from tests.onnx.rules.helpers import built, problem
 
@@ -81,7 +82,17 @@ def two_layers(activation: str, x: list[Any], **attributes: Any) -> onnx.ModelPr
 
 @pytest.mark.parametrize(
     ("activation", "attributes"),
-    [("Relu", {}), ("LeakyRelu", {"alpha": 0.2}), ("Clip", {}), ("Tanh", {}), ("Sigmoid", {})],
+    [
+        ("Relu", {}),
+        ("LeakyRelu", {"alpha": 0.2}),
+        ("Clip", {}),
+        ("Tanh", {}),
+        ("Sigmoid", {}),
+        ("Elu", {"alpha": 0.5}),
+        ("HardSwish", {}),
+        ("Softplus", {}),
+        ("Mish", {}),
+    ],
 )
 def test_sizes_are_inferred_through_it_and_its_activation(
     activation: str, attributes: dict[str, float], tmp_path: Path
@@ -109,10 +120,16 @@ def test_a_fix_of_the_engines_weights(tmp_path: Path) -> None:
     assert np.abs(one - answer(str(path), x)).max() > 0.1
 
 
+def test_the_activations_are_those_of_the_library() -> None:
+    proto = one_layer(np.ones((1, 1, 2), np.float32), [1, 1, 4], activation="Rot13")
+    with pytest.raises(Exception, match=f"one of {', '.join(ACTIVATIONS)} would fit"):
+        opened(proto)
+
+
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
-        ({"activation": "Mish"}, "activation Mish; Relu, LeakyRelu, Clip, Tanh, Sigmoid would fit"),
+        ({"activation": "Rot13"}, "activation Rot13; Relu, LeakyRelu, PRelu"),
         ({"activation": 3}, "activation 3; Relu"),
         ({"fused": 1}, "unknown attribute fused"),
     ],

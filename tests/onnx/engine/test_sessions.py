@@ -50,6 +50,7 @@ def _child(queue: Any, x: np.ndarray) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if an earlier test has imported it
 def test_a_session_after_a_fork() -> None:
     x = whole((1, 16, 6, 7), 3)
     first = answer(DYNAMIC, {"x": x})  # the parent has used the library

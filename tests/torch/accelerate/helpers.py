@@ -21,6 +21,16 @@ FUSED: list[Callable[[], nn.Module]] = [
     lambda: nn.LeakyReLU(0.3),
     nn.ReLU6,
     lambda: nn.Hardtanh(-0.5, 0.7),
+    nn.GELU,
+    lambda: nn.GELU("tanh"),
+    nn.SiLU,
+    lambda: nn.SiLU(inplace=True),
+    lambda: nn.ELU(0.7),
+    lambda: nn.PReLU(init=-0.2),
+    nn.Hardswish,
+    nn.Softplus,
+    lambda: nn.Softplus(2.0, 5.0),
+    nn.Mish,
 ]
 
 

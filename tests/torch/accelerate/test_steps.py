@@ -94,14 +94,17 @@ class Program(nn.Module):
         lambda self, y: F.dropout(y, 0.5, False),
         lambda self, y: self.drop(y),
         lambda self, y: y if y.sum() > 0 else -y,
+        lambda self, y: F.silu(y, inplace=True),
+        lambda self, y: self.prelu(y),
     )
 
     def __init__(self, rng: np.random.Generator) -> None:
         super().__init__()
         self.up, self.bn = nn.ConvTranspose2d(4, 4, 4, 2), norm(2, 4)
         self.act, self.drop = nn.LeakyReLU(0.3, inplace=bool(rng.integers(2))), nn.Dropout2d()
+        self.prelu = nn.PReLU(4)
         self.kept: list[Tensor] = []
-        first = list(rng.integers(0, 7, 5))
+        first = list(rng.choice([*range(7), 13, 14], 5))
         self.programs = [
             [*first[: rng.integers(0, 5)], *rng.integers(0, len(self.STEPS), 3)] for _ in range(self.WAYS)
         ]

@@ -187,13 +187,17 @@ def _linear(node: ir.Node, shape: Sequence[int], dtype: np.dtype[Any] | None = N
         return None
     scale, zero = _parameters(node)
     wants_zero = len(node.inputs) > 2 and node.inputs[2] is not None
-    if scale is None or scale_of(node, shape, tuple(scale.shape.numpy())) is None:
+    if scale is None or not scale.dtype.is_floating_point():
+        return None
+    if scale_of(node, shape, tuple(scale.shape.numpy())) is None:
         return None
     if wants_zero and (zero is None or _sizes(zero) != _sizes(scale)):
         return None
     named = node.attributes.get_int("output_dtype", 0)
     if node.op_type == "DequantizeLinear":
         if dtype is not None and not _small(dtype):
+            return None
+        if dtype is not None and zero is not None and np.dtype(zero.dtype.numpy()) != dtype:
             return None
         found = ir.DataType(named) if named else scale.dtype
         return np.dtype(found.numpy()) if found.is_floating_point() else None

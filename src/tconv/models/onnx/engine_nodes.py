@@ -10,11 +10,15 @@ from tconv.models.onnx.nodes import ENGINE_DOMAIN, name_of, walk
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-__all__ = ["as_onnx", "operator"]
+__all__ = ["ACTIVATIONS", "as_onnx", "operator"]
 
 #: The key of a node's metadata that holds what `operator` says of the engine's node before `as_onnx`.
 _OPERATOR = "tconv.operator"
-_ACTIVATIONS = ("Relu", "LeakyRelu", "Clip", "Tanh", "Sigmoid")
+#: Those of core/ort/layer.cpp.
+ACTIVATIONS = (
+    "Relu", "LeakyRelu", "PRelu", "Clip", "Tanh", "Sigmoid", "Gelu", "GeluTanh", "Silu", "Elu", "HardSwish",
+    "Softplus", "Mish",
+)  # fmt: skip
 
 
 def operator(node: ir.Node) -> str:
@@ -33,16 +37,15 @@ def _activation(node: ir.Node) -> str:
     attribute = node.attributes.get("activation")
     if attribute is None or attribute.is_ref():
         return ""
-    if attribute.type.name != "STRING" or attribute.value not in ("", *_ACTIVATIONS):
-        raise TconvError(f"activation {clean(attribute.value)}; {', '.join(_ACTIVATIONS)} would fit")
+    if attribute.type.name != "STRING" or attribute.value not in ("", *ACTIVATIONS):
+        raise TconvError(f"activation {clean(attribute.value)}; {', '.join(ACTIVATIONS)} would fit")
     return str(attribute.value)
 
 
 def as_onnx(model: ir.Model) -> None:
     """Turn the engine's layers into ONNX's, in place, so that shapes are inferred through them.
 
-    An activation becomes a node after the layer, without its numbers: it is there for what is known of shapes
-    and neighbours, not to be run.
+    An activation becomes an Identity after the layer, as which it counts for shapes and neighbours.
     """
     import onnx_ir as ir
 
@@ -62,7 +65,7 @@ def as_onnx(model: ir.Model) -> None:
         while not name or name in taken:
             name, number = f"{name_of(node)} before {activation} {number}", number + 1
         taken.add(name)
-        made = ir.node(activation, [output], name=name)
+        made = ir.node("Identity", [output], name=name)
         made.outputs[0].name, output.name = output.name, name
         made.outputs[0].type, made.outputs[0].shape = output.type, output.shape
         ir.convenience.replace_all_uses_with(output, made.outputs[0], replace_graph_outputs=True)

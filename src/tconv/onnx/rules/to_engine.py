@@ -74,7 +74,10 @@ def _spread(node: ir.Node, context: Context) -> Spread | str | None:
     if shapes[0] not in ((), (1,)):
         return None
     channels = next(iter(context.sizes(node.inputs[1])), None)
-    parts = [context.constant(value) for value in before.inputs[1:] if value is not None]
+    parts = [
+        context.constant(value) if shape in ((), (1,)) else None
+        for value, shape in zip(filter(None, before.inputs[1:]), shapes, strict=True)
+    ]
     if channels is None or channels < 2 or any(part is None for part in parts):
         return "its input is quantized, and ONNX Runtime would quantize the engine's weights"
     return Spread(before, tuple(np.repeat(part.reshape(1), channels) for part in parts if part is not None))
