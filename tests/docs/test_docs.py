@@ -44,6 +44,7 @@ PUBLIC = (
     "tconv.geometry",
     "tconv.jax",
     "tconv.nets",
+    "tconv.openvino",
     "tconv.page",
     "tconv.scipy",
     "tconv.testing",
@@ -56,6 +57,7 @@ NEEDS = (
     ("torch", "torch", "torch"),
     ("tconv.train", "nilearn", "train"),
     ("jax", "jax", "jax"),
+    ("openvino", "openvino", "openvino"),
     ("tconv.scipy", "scipy", "scipy"),
 )
 
