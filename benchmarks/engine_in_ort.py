@@ -26,6 +26,7 @@ from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,15 @@ from tconv.timing import Paired  # noqa: E402
 FOLDER = Path(tempfile.gettempdir()) / "tconv-models"
 
 
+def scored(net: Any) -> Any:
+    """An FCN whose score layers are random: they start at zero, and every output would be 0."""
+    import torch
+
+    for weight in net.score.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    return net
+
+
 def network(name: str) -> object:
     """A network of PyTorch, with random weights."""
     import torch
@@ -56,7 +66,7 @@ def network(name: str) -> object:
         "hifigan": HiFiGAN,
         "encodec": Encodec,
         "unet": lambda: with_pytorch_layers(UNet()),
-        "fcn8s": lambda: with_pytorch_layers(FCN(21, backbone="small", in_channels=3)),
+        "fcn8s": lambda: with_pytorch_layers(scored(FCN(21, backbone="small", in_channels=3))),
     }
     return made[name]()
 

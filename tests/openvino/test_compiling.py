@@ -46,6 +46,13 @@ def test_the_clock_decides(monkeypatch: pytest.MonkeyPatch, faster: tuple[int, .
     assert of_engine(tconv.openvino.compile_model(two_layers(), CONFIG)) == left
 
 
+def test_too_few_seconds_are_said() -> None:
+    """Nothing is timed in a microsecond, so nothing is known of the engine."""
+    with pytest.warns(RuntimeWarning, match="seconds=1e-06 are too few to time"):
+        compiled = tconv.openvino.compile_model(two_layers(), CONFIG, seconds=1e-6)
+    assert of_engine(compiled) == 0
+
+
 def test_a_slower_engine_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the clock itself: OpenVINO's answer, behind a node that sleeps."""
     from time import sleep

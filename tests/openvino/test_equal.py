@@ -215,3 +215,21 @@ def test_an_ir_file(tmp_path: Path) -> None:
     openvino.save_model(made, tmp_path / "m.xml")
     x = whole(1, 2, 3, 3)
     np.testing.assert_array_equal(run(tconv.openvino.convert(tmp_path / "m.xml"), x)[0], run(made, x)[0])
+
+
+def test_an_onnx_file(tmp_path: Path) -> None:
+    """SAME_UPPER in ONNX is cropped padding in OpenVINO."""
+    onnx = pytest.importorskip("onnx", reason="writes the file; install tconv[onnx]")
+    from onnx import helper, numpy_helper
+
+    ends = [helper.make_tensor_value_info(name, 1, [1, c, None, None]) for name, c in (("x", 2), ("y", 3))]
+    given = {"strides": [2, 2], "auto_pad": "SAME_UPPER"}
+    nodes = [helper.make_node("ConvTranspose", ["x", "w", "b"], ["t"], **given)]
+    nodes.append(helper.make_node("LeakyRelu", ["t"], ["y"], alpha=0.5))
+    weights = [numpy_helper.from_array(a, n) for a, n in ((whole(2, 3, 3, 3), "w"), (whole(3), "b"))]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, tmp_path / "m.onnx")
+    read = openvino.Core().read_model(tmp_path / "m.onnx")
+    converted = same(read, whole(1, 2, 5, 4))
+    assert {value.get_any_name() for value in converted.outputs} == {"y"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def compile_model(
 
     The whole model runs in turns with OpenVINO's own, with the engine in all layers, in either layout; else
     in one layer more at a time. What is not clearly faster (5 % in the median, in turns that agree) stays
-    OpenVINO's.
+    OpenVINO's. A warning says which layers stay so because the seconds were too few to time the model.
 
     Args:
         model: as `tconv.openvino.convert` takes it.
@@ -58,6 +59,7 @@ def compile_model(
         return _compiled(convert(given) if layers else given, config)
     feeds = list(inputs) if inputs is not None else [_example(value) for value in given.inputs]
     best = _compiled(given, config)
+    untimed: set[str] = set(layers)
     kept: dict[str, Layout] = {}
     singles = [{name: layout} for name in layers for layout in LAYOUTS]
     steps = [(dict.fromkeys(layers, layout), seconds / 4) for layout in LAYOUTS]
@@ -66,8 +68,18 @@ def compile_model(
         if len(step) == 1 and len(kept) == len(layers):
             break  # all of them together are faster
         tried = _compiled(replaced(given, kept | step), config)
-        if _faster(best, tried, feeds, share):
+        faster = _faster(best, tried, feeds, share)
+        untimed -= set() if faster is None else set(step)
+        if faster:
             best, kept = tried, kept | step
+    if untimed:
+        said = ", ".join(sorted(map(clean, untimed)))
+        warnings.warn(
+            f"seconds={seconds:g} are too few to time the model with the engine in {said}: OpenVINO's layers "
+            "stay there; more seconds would fit",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return best
 
 
@@ -86,7 +98,8 @@ def _nothing() -> None:
     pass
 
 
-def _faster(before: Any, after: Any, feeds: list[Any], seconds: float) -> bool:
+def _faster(before: Any, after: Any, feeds: list[Any], seconds: float) -> bool | None:
+    """Whether the second is clearly faster; None if the seconds do not suffice for a verdict."""
     requests = [compiled.create_infer_request() for compiled in (before, after)]
     try:
         times = in_turns([(_nothing, partial(request.infer, feeds)) for request in requests], seconds)
@@ -94,7 +107,7 @@ def _faster(before: Any, after: Any, feeds: list[Any], seconds: float) -> bool:
         raise
     except Exception as fault:
         raise TconvError(f"OpenVINO cannot run the model with these inputs: {told(fault)}") from None
-    return bool(times[0]) and Paired(*times).verdict(SCREENING) == FASTER
+    return Paired(*times).verdict(SCREENING) == FASTER if times[0] else None
 
 
 def _example(value: Any) -> np.ndarray[Any, Any]:
