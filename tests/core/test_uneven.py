@@ -197,9 +197,11 @@ def test_the_estimate_counts_what_is_multiplied(text: str) -> None:
 
 
 def test_few_outputs_are_stacked() -> None:
-    """FSRCNN's last layer: 1 row otherwise, in tiles limited by loads."""
+    """FSRCNN's last layer: 1 row otherwise, in tiles limited by loads. `col2im` may be as cheap."""
     for isa in isas():
         if machine(isa, "f32").lanes > 4:
             geometry = Geometry.parse("n1 c56>1 i180x180 k9 s2 p4 o1")
-            cheapest = min(candidates(geometry, "conv_transpose", isa), key=lambda one: one.cost)
+            found = candidates(geometry, "conv_transpose", isa)
+            phases = [one for one in found if isinstance(one.part, _core.PhasesPlan)]
+            cheapest = min(phases, key=lambda one: one.cost)
             assert lanes(made(geometry, "conv_transpose", isa, cheapest)) == "stacked"
