@@ -26,8 +26,8 @@ namespace tconv {
 namespace {
 
 // About 20 to 50 microseconds: long enough to catch the next layer of a network, too short to show in a
-// profile. Now and then the core is offered to others: a virtual machine may leave two of these threads on one
-// core for long, and then the one that is waited for could not run.
+// profile. Now and then the core is offered to others: a virtual machine may leave two of these threads on
+// one core for long, and then the one that is waited for could not run.
 constexpr int kSpins = 2000, kYield = 128;
 
 void wait_for_change(std::atomic<uint32_t>& value, uint32_t old) {
