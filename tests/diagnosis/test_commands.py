@@ -133,7 +133,7 @@ BAD = [
     (["@header.npy", "--problem", EVEN], "not a complete .npy file"),
     (["@letters.npy", "--problem", EVEN, "--how", "merge"], "weight has dtype <U1; numbers would fit"),
     (["@large.npy", "--problem", EVEN], "weights of up to 1e+300; up to 1e+100 would fit"),
-    (["@half.npy", "--problem", EVEN, "--html", "@r.html"], "beyond float16"),
+    (["@half.npy", "--problem", EVEN, "--fix", "@fixed.npz"], "beyond float16"),
     (["@w.npy", "--problem", EVEN, "--html", "/"], "cannot write /: it is a folder"),
     (["@w.txt"], "unknown suffix '.txt'"),
     (["@cut.pt", "--layer", f"up={EVEN}"], "not a complete, safely readable state dict"),

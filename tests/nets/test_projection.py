@@ -218,9 +218,9 @@ def test_a_crop_on_the_grid_of_the_pools_has_the_projection_of_the_whole() -> No
     crop = picture[:, top : rows.stop, left : columns.stop]
     part = project(backbone, crop, "stage3.conv2", 5, (19 - top // 4, 21 - left // 4))
     assert part.activation == pytest.approx(whole.activation, rel=1e-5)
-    torch.testing.assert_close(
-        part.picture, whole.picture[:, top : rows.stop, left : columns.stop], rtol=1e-4, atol=1e-6
-    )
+    # In float32 a sum near 0 may be rounded to either side of a ReLU: relative to the largest number.
+    expected = whole.picture[:, top : rows.stop, left : columns.stop]
+    torch.testing.assert_close(part.picture, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
     inside = torch.zeros_like(whole.picture)
     inside[:, rows, columns] = whole.picture[:, rows, columns]
     assert torch.equal(inside, whole.picture)

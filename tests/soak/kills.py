@@ -60,7 +60,7 @@ class Training:
             AssertionError: a file is not whole, or the run ends otherwise.
         """
         from tconv.train.checkpoint import read_checkpoint
-        from tests.train.test_run import equal
+        from tests.train.helpers import equal
 
         out = Path(tempfile.mkdtemp(dir=self._folder)) / "run"
         count = 0
@@ -77,7 +77,7 @@ class Training:
         for part in ("state_dict", "optimizer_states", "epoch", "global_step"):
             assert equal(one[part], two[part]), f"after {count} kills, {part} differs"
         left = sorted(path.name for path in out.iterdir())
-        assert left == ["best.ckpt", "last.ckpt", "log.csv"], left
+        assert left == ["best.ckpt", "last.ckpt", "log.csv", "recipe.toml"], left
         return count
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+import numpy as np
+
 from tconv import algebra
 from tconv.diagnosis.data import DiagnosisData, Examined
 from tconv.diagnosis.measures import stepped
@@ -43,7 +45,9 @@ def _of_weights(entry: Examined, title: str) -> Iterator[Item]:
     layer, measures = entry.layer, entry.measures
     after = None
     if layer.weight is not None and measures.taps.all() and not one_tap(layer):
-        after = algebra.equal_phase_gains(layer.weight, stepped(layer), layer.known.dilation)
+        # In half precision they may be out of range, which only --fix has to refuse.
+        wide = layer.weight.astype(np.result_type(layer.weight.dtype, np.float32))
+        after = algebra.equal_phase_gains(wide, stepped(layer), layer.known.dilation)
     yield drawn(lambda: [("The response to a constant", answers(layer, measures, after))], title)
     yield drawn(lambda: responses(layer, after), folded="Filters and frequency response")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from tconv import algebra
 from tconv.diagnosis.findings import Finding
 from tconv.errors import clean
@@ -94,7 +96,9 @@ def _merge(graph: Graph, node: Node) -> Iterator[Finding]:
     if set(stride) != {1} or layer.weight is None or len(stride) != len(node.options["factor"]):
         return
     g = layer.known
-    merged = algebra.merge_nearest(layer.weight, node.options["factor"], padding, dilation, g.groups)
+    # The shape alone is needed: in half precision the sums might be out of range.
+    wide = layer.weight.astype(np.result_type(layer.weight.dtype, np.float32))
+    merged = algebra.merge_nearest(wide, node.options["factor"], padding, dilation, g.groups)
     small = tuple(max(1, size // f) for size, f in zip(g.output, merged.stride, strict=True))
     one = Geometry.make(
         in_channels=g.out_channels, out_channels=g.in_channels, input=small, groups=g.groups,

@@ -46,9 +46,11 @@ def of_weights(layer: ModelLayer, measures: Measures, tolerance: float) -> Itera
 
 def _evidence(layer: ModelLayer, found: WeightMeasures, weight: Array) -> tuple[dict[str, object], float]:
     g = layer.known
-    flat = algebra.equal_phase_gains(weight, stepped(layer), g.dilation)
+    # In half precision the corrected weights may be out of range, which only --fix has to refuse.
+    wide = weight.astype(np.result_type(weight.dtype, np.float32))
+    flat = algebra.equal_phase_gains(wide, stepped(layer), g.dilation)
     size = float(np.linalg.norm(weight.ravel().astype(complex)))
-    moved = float(np.linalg.norm((np.asarray(flat) - weight).ravel().astype(complex))) / size if size else 0.0
+    moved = float(np.linalg.norm((np.asarray(flat) - wide).ravel().astype(complex))) / size if size else 0.0
     gains = np.abs(found.channels[found.worst])
     evidence: dict[str, object] = {
         "ripple": found.ripple,

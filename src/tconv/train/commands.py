@@ -174,7 +174,7 @@ def _train(args: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(args).items() if name in Settings.__annotations__}
     settings = {**recipe.settings, **given}
     weights = recipe.weights if args.weights is None and not args.resume else args.weights
-    if args.recipe is not None and is_first():
+    if settings and args.recipe is not None and is_first():
         print(written(settings, weights), file=sys.stderr)
     keep_memory()
     profiler = Profiler() if args.profile else None
