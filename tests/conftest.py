@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -34,6 +35,9 @@ def _share_threads() -> None:
 
 
 _share_threads()
+
+# OpenVINO would fork processes that report its use, of which JAX warns. Without the package it goes on.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 # What a developer's `tconv tune` keeps changes no test.
 os.environ["TCONV_CACHE"] = "off"

@@ -93,7 +93,7 @@ def _found(node: Any) -> Found:
     source = node.input_value(1).get_node()
     weight = constant(source)
     if weight is None and not _computed(source):
-        return Found(node, "its weights are quantized, for which OpenVINO has kernels of its own")
+        return Found(node, "its weights are quantized, or else computed from constants, which OpenVINO folds")
     if weight is not None:
         weight = weight.reshape(int(sizes[0]) * groups, *map(int, sizes[1:]))
     last, bias = node, None
