@@ -6,7 +6,7 @@ SiLU is x Sigmoid(x), which ONNX lacks as an operator; GELU, HardSwish and Mish 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -125,15 +125,19 @@ _NODES: Mapping[str, Callable[[ir.Node, _Place], _Read | None]] = MappingProxyTy
 # Several nodes: a gate, computed from x, that multiplies x.
 
 
+def _two_readers(place: _Place) -> Iterator[list[ir.Node]]:
+    """The two nodes that alone read the output of a layer, in both orders; nothing if there are others."""
+    x = place.layer.outputs[0]
+    readers = [] if x.is_graph_output() else list(dict.fromkeys(use.node for use in x.uses()))
+    if len(readers) == 2 and all(reader.graph is place.layer.graph for reader in readers):
+        yield readers
+        yield readers[::-1]
+
+
 def _gated(place: _Place) -> Applied | None:
     """x gate(x), and for GELU its half."""
     x = place.layer.outputs[0]
-    if x.is_graph_output():
-        return None
-    readers = list(dict.fromkeys(use.node for use in x.uses()))
-    if len(readers) != 2 or any(reader.graph is not place.layer.graph for reader in readers):
-        return None
-    for first, product in (readers, readers[::-1]):
+    for first, product in _two_readers(place):
         if product.op_type == "Mul" and not product.domain:
             gate = _gate(first, x, place)
             if gate is not None and other_input(product, x) is gate.nodes[-1].outputs[0]:
@@ -148,12 +152,7 @@ def _gated(place: _Place) -> Applied | None:
 def _halved_first(place: _Place) -> Applied | None:
     """(x / 2) (1 + Erf(x / sqrt 2))"""
     x = place.layer.outputs[0]
-    if x.is_graph_output():
-        return None
-    readers = list(dict.fromkeys(use.node for use in x.uses()))
-    if len(readers) != 2 or any(reader.graph is not place.layer.graph for reader in readers):
-        return None
-    for first, half in (readers, readers[::-1]):
+    for first, half in _two_readers(place):
         if _factor(half, x, place) != 0.5:
             continue
         gate, product = _gate(first, x, place), place.context.user(half.outputs[0], "Mul")
