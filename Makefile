@@ -18,10 +18,11 @@ CXX_SOURCE := $(wildcard core/*.?pp core/kernels/*.?pp core/ort/*.?pp)
 demo: $(VENV)/.demo
 	$(BIN)/tconv demo --out runs/demo
 
-# Two processes share the test files; tests/conftest.py divides the processors between them.
+# Two processes share the test files; tests/conftest.py divides the processors between them. If one dies, the run
+# ends and says in which test: pytest-xdist 3.8 may wait without end for the one that would replace it.
 WORKERS ?= 2
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # Random problems, broken files and kills, others with every SEED.
 MINUTES ?= 30

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._inductor import config as inductor
+from torch._inductor.lowering import lowerings
 from torch.nn import functional
 
 from tconv.torch import ConvTranspose2d, conv_transpose1d, conv_transpose2d
@@ -69,8 +70,11 @@ def test_nothing_breaks_the_graph() -> None:
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="Inductor needs a C++ compiler")
-def test_the_usual_backend() -> None:
+@pytest.mark.parametrize("ci", ["", "true"])  # under CI it checks that nothing with a decomposition is called
+def test_the_usual_backend(ci: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inductor, which fuses what stands around the layers; with channels last in memory."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.delitem(lowerings, torch.ops.tconv.conv_transpose.default, raising=False)
     torch.manual_seed(4)
     model = nn.Sequential(
         ConvTranspose2d(4, 6, 3, stride=2, groups=2),
@@ -79,7 +83,8 @@ def test_the_usual_backend() -> None:
     )
     compiled = torch.compile(model, fullgraph=True)
     x = torch.randn(SIZES[0]).to(memory_format=torch.channels_last)
-    with inductor.patch(compile_threads=1):  # no pool of processes that outlives the test
+    # No pool of processes that outlives the test, and nothing that an earlier run has compiled.
+    with inductor.patch(compile_threads=1, fx_graph_cache=False):
         made = steps(compiled, x, model)
     close(made, steps(model, x, model))
     assert all(t.is_contiguous(memory_format=torch.channels_last) for t in made[:2])

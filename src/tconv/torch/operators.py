@@ -19,6 +19,7 @@ from tconv.torch import eager
 from tconv.torch.call_cache import channels_last
 from tconv.torch.composed import composed
 from tconv.torch.errors import raising_runtime_errors
+from tconv.torch.inductor import call_as_it_is
 from tconv.torch.maps import Conv, ConvTranspose, Map, WeightGradient
 
 __all__: list[str] = []
@@ -120,6 +121,7 @@ def _register(operator: Operator) -> None:
 
     @raising_runtime_errors
     def fake(*args: Any) -> Tensor:
+        call_as_it_is(packet.default)
         if all(isinstance(size, int) for size in _sizes(args)):
             operator.job(*_hashable(args))  # checks all arguments, as a real run would
         shape = tuple(operator.shape(*args))
@@ -135,12 +137,12 @@ def _register(operator: Operator) -> None:
         return 2 * operator.multiplications(first, second, out_shape)
 
     _LIBRARY.define(f"{name}{operator.schema} -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+    packet = getattr(torch.ops.tconv, name)
     _LIBRARY.impl(name, compute, "CPU")
     # Not torch.library.register_autograd, whose kernel silently drops tangents and refuses torch.func.
     _LIBRARY.impl(name, differentiable, "Autograd")
     torch.library.register_fake(f"tconv::{name}", fake, lib=_LIBRARY)
     torch.library.register_vmap(f"tconv::{name}", map.vmap, lib=_LIBRARY)
-    packet = getattr(torch.ops.tconv, name)
     register_decomposition(packet.default, type="meta")(fake)  # fake tensors prefer it to a decomposition
     register_flop_formula(packet)(flops)
 
