@@ -17,13 +17,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 import tconv.openvino
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.engine_in_ort import FEEDS, FILES
+from tconv.models.openvino import core
 from tconv.openvino.converting import names
 from tconv.timing import Paired, in_turns
 
@@ -41,8 +41,8 @@ def properties(threads: int, precision: str) -> dict[str, str | int]:
 def row(name: str, threads: int, precision: str, seconds: float) -> str:
     """One line of the table."""
     tconv.set_num_threads(threads)
-    core, feeds = openvino.Core(), FEEDS[name]()
-    model = core.read_model(FILES[name](name))
+    feeds = FEEDS[name]()
+    model = core().read_model(FILES[name](name))
     model.reshape({key: list(array.shape) for key, array in feeds.items()})
     sides = {
         "as it is": model,
@@ -50,7 +50,7 @@ def row(name: str, threads: int, precision: str, seconds: float) -> str:
         "last": tconv.openvino.convert(model, "channels_last"),
     }
     config = properties(threads, precision)
-    requests = [core.compile_model(made, "CPU", config).create_infer_request() for made in sides.values()]
+    requests = [core().compile_model(made, "CPU", config).create_infer_request() for made in sides.values()]
     answers = []
     for request in requests:
         request.infer(feeds)
@@ -70,12 +70,12 @@ def chosen(name: str, threads: int, precision: str, seconds: float) -> str:
     """One line: OpenVINO's own against what `compile_model` makes in these seconds."""
     tconv.set_num_threads(threads)
     feeds, config = FEEDS[name](), properties(threads, precision)
-    model = openvino.Core().read_model(FILES[name](name))
+    model = core().read_model(FILES[name](name))
     model.reshape({key: list(array.shape) for key, array in feeds.items()})
     made = tconv.openvino.compile_model(model, config, inputs=list(feeds.values()), seconds=seconds)
     nodes = made.get_runtime_model().get_ordered_ops()
     count = sum(str(node.get_rt_info()["layerType"].value) == "Reference" for node in nodes)
-    sides = [openvino.Core().compile_model(model, "CPU", config), made]
+    sides = [core().compile_model(model, "CPU", config), made]
     requests = [compiled.create_infer_request() for compiled in sides]
     for request in requests:
         request.infer(feeds)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tconv.geometry import Geometry
+from tconv.models.openvino import core
 from tconv.onnx.runtimes import columns, of_layer
 from tests.onnx.helpers import layer, run
 
@@ -104,15 +105,14 @@ def test_onnx_runtime_has_no_kernel_of_float64() -> None:
     ],
 )
 def test_openvino_names_the_kernel(problem: str, gemm: bool) -> None:
-    openvino = pytest.importorskip("openvino", reason="OpenVINO's kernel is OpenVINO's to say")
+    pytest.importorskip("openvino", reason="OpenVINO's kernel is OpenVINO's to say")
     g = Geometry.parse(problem)
     proto = layer(
         g.input_shape, g.weight_shape, strides=list(g.stride), dilations=list(g.dilation), group=g.groups,
         pads=[lo for lo, _ in g.padding] + [hi for _, hi in g.padding],
     )  # fmt: skip
-    core = openvino.Core()
-    model = core.read_model(proto.SerializeToString())
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core().read_model(proto.SerializeToString())
+    compiled = core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     kernels = [
         op.get_rt_info()["primitiveType"].astype(str)
         for op in compiled.get_runtime_model().get_ops()

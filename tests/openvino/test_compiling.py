@@ -13,6 +13,7 @@ from openvino import opset13 as ops  # noqa: E402
 
 import tconv.openvino  # noqa: E402
 from tconv import TconvError  # noqa: E402
+from tconv.models.openvino import core  # noqa: E402
 from tconv.openvino import compiling  # noqa: E402
 from tests.openvino.test_equal import CONFIG, kinds, layer, model, whole  # noqa: E402
 
@@ -31,7 +32,7 @@ def test_nothing_is_timed_in_no_seconds() -> None:
     made, x = two_layers(), whole(1, 2, 5, 5)
     compiled = tconv.openvino.compile_model(made, CONFIG, seconds=0)
     assert of_engine(compiled) == 2
-    own = openvino.Core().compile_model(made, "CPU", CONFIG)
+    own = core().compile_model(made, "CPU", CONFIG)
     assert of_engine(own) == 0
     np.testing.assert_array_equal(compiled(x)[0], own(x)[0])
 
@@ -133,6 +134,6 @@ def test_a_cache_gives_no_wrong_answer(tmp_path: Path) -> None:
     config = {**CONFIG, "CACHE_DIR": str(tmp_path)}
     for weight in (w, w + 1, w):
         made = model([1, 2, 5, 5], weight)
-        own = openvino.Core().compile_model(made, "CPU", CONFIG)(x)[0]
-        ours = openvino.Core().compile_model(tconv.openvino.convert(made), "CPU", config)(x)[0]
+        own = core().compile_model(made, "CPU", CONFIG)(x)[0]
+        ours = core().compile_model(tconv.openvino.convert(made), "CPU", config)(x)[0]
         np.testing.assert_array_equal(own, ours)

@@ -15,6 +15,7 @@ openvino = pytest.importorskip("openvino", reason="runs inside OpenVINO; install
 from openvino import opset13 as ops  # noqa: E402
 
 import tconv.openvino  # noqa: E402
+from tconv.models.openvino import core  # noqa: E402
 from tconv.planning import LAYOUTS  # noqa: E402
 
 CONFIG = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 2}
@@ -48,7 +49,7 @@ def kinds(made: Any) -> list[str]:
 
 
 def run(made: Any, *arrays: np.ndarray) -> list[np.ndarray]:
-    answer = openvino.Core().compile_model(made, "CPU", CONFIG)(list(arrays))
+    answer = core().compile_model(made, "CPU", CONFIG)(list(arrays))
     return [np.array(answer[i]) for i in range(len(made.outputs))]
 
 
@@ -95,7 +96,7 @@ def test_sizes_that_change() -> None:
     made = model([1, 2, openvino.Dimension(3, 9), -1], whole(2, 3, 4, 4), pads_begin=[1, 1], pads_end=[1, 1])
     converted = tconv.openvino.convert(made)
     assert converted.output(0).get_partial_shape() == made.output(0).get_partial_shape()
-    ours, theirs = (openvino.Core().compile_model(m, "CPU", CONFIG) for m in (converted, made))
+    ours, theirs = (core().compile_model(m, "CPU", CONFIG) for m in (converted, made))
     for size in (3, 9, 4):
         x = whole(1, 2, size, size + 1)
         np.testing.assert_array_equal(ours(x)[0], theirs(x)[0])
@@ -174,9 +175,7 @@ def test_names_stay() -> None:
 def test_requests_in_threads() -> None:
     made = model([1, 2, -1, -1], whole(2, 3, 4, 4), whole(3, 2, 4, 4))
     feeds = [whole(1, 2, 3 + i % 4, 5) for i in range(16)]
-    ours, theirs = (
-        openvino.Core().compile_model(m, "CPU", CONFIG) for m in (tconv.openvino.convert(made), made)
-    )
+    ours, theirs = (core().compile_model(m, "CPU", CONFIG) for m in (tconv.openvino.convert(made), made))
     expected = [np.array(theirs(x)[0]) for x in feeds]
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda x: np.array(ours.create_infer_request().infer([x])[0]), feeds * 4))
@@ -194,7 +193,7 @@ def test_the_default_precision() -> None:
     """It may be bfloat16 around the layer; whole numbers up to 256 are exact in it."""
     made = model([1, 2, 3, 3], whole(2, 3, 2, 2))
     x = whole(1, 2, 3, 3)
-    ours, theirs = (openvino.Core().compile_model(m, "CPU") for m in (tconv.openvino.convert(made), made))
+    ours, theirs = (core().compile_model(m, "CPU") for m in (tconv.openvino.convert(made), made))
     np.testing.assert_array_equal(ours(x)[0], theirs(x)[0])
 
 
@@ -231,6 +230,6 @@ def test_an_onnx_file(tmp_path: Path) -> None:
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(made, tmp_path / "m.onnx")
-    read = openvino.Core().read_model(tmp_path / "m.onnx")
+    read = core().read_model(tmp_path / "m.onnx")
     converted = same(read, whole(1, 2, 5, 4))
     assert {value.get_any_name() for value in converted.outputs} == {"y"}

@@ -10,6 +10,7 @@ import numpy as np
 
 from tconv.bench.task import Task, Work, name_and_numbers
 from tconv.errors import TconvError
+from tconv.models.openvino import core
 from tconv.testing import Array, Arrays
 
 __all__ = ["jax", "onnx_model", "onnxruntime", "openvino", "torch", "torch_work"]
@@ -177,13 +178,12 @@ def openvino(task: Task, arrays: Arrays) -> Work:
     if task.dtype not in precisions:
         raise TconvError(f"OpenVINO's CPU plugin does not compute in {task.dtype}")
     precision, capability = precisions[task.dtype]
-    core = openvino.Core()
-    if capability not in core.get_property("CPU", properties.device.capabilities):
+    if capability not in core().get_property("CPU", properties.device.capabilities):
         raise TconvError(f"OpenVINO does not compute in {task.dtype} on this CPU")
     if task.dtype == "bfloat16":  # its tensors are float32 at the interface and bfloat16 inside
         task, arrays = replace(task, dtype="float32"), Arrays(*(a.astype(np.float32) for a in arrays))
-    compiled = core.compile_model(
-        core.read_model(onnx_model(task, arrays.weight, arrays.bias)),
+    compiled = core().compile_model(
+        core().read_model(onnx_model(task, arrays.weight, arrays.bias)),
         "CPU",
         {
             "INFERENCE_NUM_THREADS": task.threads,

@@ -12,6 +12,7 @@ import numpy as np
 from tconv.arguments import checked
 from tconv.errors import TconvError, clean
 from tconv.geometry.normalize import shown
+from tconv.models.openvino import core
 from tconv.openvino.converting import convert, names, opened, replaced, told
 from tconv.planning import LAYOUTS, Layout
 from tconv.timing import FASTER, SCREENING, Paired, in_turns
@@ -84,10 +85,8 @@ def compile_model(
 
 
 def _compiled(model: Any, config: Mapping[str, Any]) -> openvino.CompiledModel:
-    import openvino
-
     try:
-        return openvino.Core().compile_model(model, "CPU", dict(config))
+        return core().compile_model(model, "CPU", dict(config))
     except Exception as fault:  # OpenVINO's exceptions have no common base
         raise TconvError(
             f"OpenVINO cannot compile {clean(model.get_friendly_name())}: {told(fault)}"

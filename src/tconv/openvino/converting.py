@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tconv.arguments import checked
 from tconv.errors import TconvError, clean, printable
 from tconv.geometry.normalize import shown
+from tconv.models.openvino import core
 from tconv.openvino.layers import find
 from tconv.planning import Layout
 
@@ -54,7 +55,7 @@ def opened(model: Any) -> openvino.Model:
     if not os.path.isfile(path):
         raise TconvError(f"{clean(path)}: there is no such file")
     try:
-        return openvino.Core().read_model(path)
+        return core().read_model(path)
     except Exception as fault:  # OpenVINO's exceptions have no common base
         raise TconvError(f"OpenVINO cannot read {clean(path)}: {told(fault)}") from None
 

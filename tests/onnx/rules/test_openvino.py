@@ -12,16 +12,16 @@ openvino = pytest.importorskip("openvino", reason="the second reading is OpenVIN
 
 from onnx import helper  # noqa: E402
 
+from tconv.models.openvino import core  # noqa: E402
 from tconv.onnx.rewriting.walker import apply_rules  # noqa: E402
 from tconv.onnx.rules import RULES  # noqa: E402
 from tests.onnx.helpers import answers, model, whole  # noqa: E402
 
 
 def by_openvino(made: ir.Model, x: np.ndarray) -> np.ndarray:
-    core = openvino.Core()
-    read = core.read_model(ir.to_proto(made).SerializeToString())
+    read = core().read_model(ir.to_proto(made).SerializeToString())
     # Exact products, and no cutting of float32 to half precision.
-    compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return compiled([x])[0]
 
 
