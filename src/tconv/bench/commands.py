@@ -69,8 +69,9 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--activation",
         metavar="NAME",
-        help="fused in tconv and ncnn, separate in the others: relu, tanh, sigmoid, leaky_relu:SLOPE, "
-        "clamp:LO:HI; adds tconv-plain (no activation) and tconv-separate (a separate pass by NumPy)",
+        help="any of tconv's, with its numbers: gelu, leaky_relu:SLOPE, clamp:LO:HI, prelu:SLOPE:SLOPE...; "
+        "fused in tconv and in part in ncnn, an operator of its own in the others; adds tconv-plain (no "
+        "activation) and tconv-separate (a separate pass by NumPy)",
     )
     add("--isa", metavar="NAME", help="the best instruction set that tconv may use, such as avx2")
     add("--unprepared", action="store_true", help="tconv packs its weights at every call; the others do not")
@@ -147,7 +148,7 @@ def _suite(path: Path | None) -> list[tuple[str, Geometry]]:
 
 def _check(args: argparse.Namespace) -> list[str]:
     """The engines of a run, tconv first."""
-    from tconv.bench.task import activation_of
+    from tconv.bench.activations import activation_of
     from tconv.bench.worker import ENGINES, NEEDS
     from tconv.planning import isas
 

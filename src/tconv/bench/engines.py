@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 import tconv
+from tconv.bench.activations import activate
 from tconv.bench.peers import torch_work
-from tconv.bench.task import Task, Work, activate
+from tconv.bench.task import Task, Work
 from tconv.errors import TconvError
 from tconv.planning import MapName, plan
 from tconv.testing import Array, Arrays
@@ -75,7 +76,7 @@ def separate(task: Task, arrays: Arrays) -> Work:
     layer = _layer(task, arrays, None)
 
     def call(x: Array) -> Array:
-        return activate(layer(x), task.activation)
+        return activate(layer(x), task.activation, -1 if task.layout == "channels_last" else 1)
 
     return _work(task, _kernel(task, layer), call)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tconv.bench.activations import name_and_numbers
 from tconv.bench.quiet import quiet
-from tconv.bench.task import Task, Work, name_and_numbers
+from tconv.bench.task import Task, Work
 from tconv.conventions.tensorflow import closest, window
 from tconv.conventions.windows import bridge, crops, pads, wanted
 from tconv.errors import TconvError
@@ -25,6 +26,8 @@ _OPERATORS = {
     "sigmoid": ("LOGISTIC",),
     "leaky_relu": ("LEAKY_RELU",),
     "clamp": ("MAXIMUM", "MINIMUM"),
+    "hardswish": ("HARD_SWISH",),
+    "prelu": ("PRELU",),
 }
 
 
@@ -36,6 +39,8 @@ def litert(task: Task, arrays: Arrays) -> Work:
     if task.dtype != "float32":
         raise TconvError(f"LiteRT is compared in float32, not {task.dtype}")
     _check(task.geometry)
+    if task.activation is not None and name_and_numbers(task.activation)[0] not in _OPERATORS:
+        raise TconvError(f"--activation {task.activation} is not compared in LiteRT")
     with quiet():  # it reports its delegate
         from ai_edge_litert.interpreter import Interpreter
 
@@ -163,6 +168,9 @@ def _model(task: Task, arrays: Arrays) -> bytes:
     for place, operator in enumerate(_OPERATORS.get(name, ())):
         if name == "leaky_relu":
             y = graph.add(operator, [y], shape, alpha=numbers[0])
+        elif name == "prelu":
+            slopes = np.resize(np.asarray(numbers, np.float32), g.out_channels)
+            y = graph.add(operator, [y, graph.constant(slopes.reshape(1, 1, -1))], shape)
         else:
             y = graph.add(operator, [y, *map(graph.constant, numbers[place : place + 1])], shape)
     return graph.packed(source, y)

@@ -38,7 +38,8 @@ def mnn(task: Task, arrays: Arrays) -> Work:
             words = ["-f", "ONNX", "--modelFile", source, "--MNNModel", target, "--bizCode", "tconv"]
             converter.mnnconvert(["mnnconvert", *map(str, words)])
             if not target.exists():
-                raise TconvError(f"{geometry}: MNN's converter refuses the layer")
+                after = f", then {task.activation}" if task.activation else ""
+                raise TconvError(f"{geometry}{after}: MNN's converter refuses the layer")
             runtime = nn.create_runtime_manager(
                 ({"backend": 0, "numThread": task.threads, "precision": "high"},)
             )

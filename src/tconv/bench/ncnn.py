@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tconv.bench.task import Task, Work, name_and_numbers
+from tconv.bench.activations import name_and_numbers
+from tconv.bench.task import Task, Work
 from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.testing import Array, Arrays
@@ -22,13 +23,18 @@ _SUFFIX = {1: "1D", 2: "", 3: "3D"}
 _AXES = ((1, 2, 3, 4, 15, 18), (11, 12, 13, 14, 16, 19), (21, 22, 23, 24, 17, 20))
 
 #: Activations that are part of a layer there: their numbers. Its optimizer fuses them, as pnnx does.
-_FUSED = {"relu": 1, "leaky_relu": 2, "clamp": 3, "sigmoid": 4}
+_FUSED = {"relu": 1, "leaky_relu": 2, "clamp": 3, "sigmoid": 4, "mish": 5}
+#: Activations that are layers of their own.
+_OPERATORS = {"tanh": "TanH", "silu": "Swish"}
 
 
 def ncnn(task: Task, arrays: Arrays) -> Work:
     """A net of one layer, which packs its weights when they are loaded."""
     if task.dtype != "float32":
         raise TconvError(f"ncnn is compared in float32, not {task.dtype}")
+    name, _ = name_and_numbers(task.activation)
+    if name and name not in (*_FUSED, *_OPERATORS):
+        raise TconvError(f"--activation {task.activation} is not compared in ncnn")
     if task.geometry.batch == 0 or any(min(pair) < 0 for pair in task.geometry.padding):
         raise TconvError(f"{task.geometry}: ncnn has no negative padding and no empty batch")
     import ncnn
@@ -73,7 +79,7 @@ def _graph(task: Task) -> str:
         words.append(f"9={_FUSED[name]}")
         words += [f"-23310={','.join([str(len(values)), *map(repr, values)])}"] * bool(values)
     kind = f"Deconvolution{'DepthWise' * (g.groups > 1)}{_SUFFIX[g.axes]}"
-    after = ["TanH after 1 1 z y"] * (name == "tanh")
+    after = [f"{_OPERATORS[name]} after 1 1 z y"] if name in _OPERATORS else []
     layer = f"{kind} layer 1 1 x {'z' if after else 'y'} {' '.join(words)}"
     lines = ["Input x 0 1 x", layer, *after]
     return "\n".join(["7767517", f"{len(lines)} {len(lines)}", *lines, ""])

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tconv.bench.task import Task, Work, name_and_numbers
+from tconv.bench.activations import in_jax, onnx_nodes
+from tconv.bench.task import Task, Work
 from tconv.errors import TconvError
 from tconv.models.openvino import core
 from tconv.testing import Array, Arrays
@@ -28,7 +29,8 @@ def torch(task: Task, arrays: Arrays) -> Work:
 def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
     """A function with the signature of PyTorch's as a layer."""
     import torch
-    from torch.nn import functional
+
+    from tconv.torch.activations import activate
 
     geometry, dtype = task.geometry, getattr(torch, task.dtype)
     if any(min(pair) < 0 for pair in geometry.padding) or any(
@@ -62,15 +64,9 @@ def torch_work(task: Task, arrays: Arrays, function: Any, note: str) -> Work:
         y = function(x, weight, bias, *options)
         return y if whole else y[(..., *view)]
 
-    name, numbers = name_and_numbers(task.activation)
-    after: Any = None
-    if name:
-        after = getattr(functional if name == "leaky_relu" else torch, name)
-
     def infer(x: Any) -> Any:
         with torch.inference_mode():
-            y = forward(x)
-            return after(y, *numbers) if after else y
+            return activate(task.activation, forward(x), geometry.axes)
 
     def train(x: Any) -> Any:
         x.grad = weight.grad = None
@@ -115,16 +111,9 @@ def onnx_model(task: Task, weight: Array, bias: Array, *, bias_apart: bool = Fal
         nodes.append(helper.make_node("Add", ["sums", "bias"], ["y"]))
         bias = bias.reshape(-1, *(1,) * geometry.axes)
     weights = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")]
-    name, numbers = name_and_numbers(task.activation)
-    if name:
-        operators = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "leaky_relu": "LeakyRelu"}
-        limits = ["lo", "hi"] if name == "clamp" else []
-        for limit, value in zip(limits, numbers, strict=False):
-            weights.append(numpy_helper.from_array(np.asarray(value, weight.dtype), limit))
-        node = helper.make_node(operators.get(name, "Clip"), ["y", *limits], ["z"])
-        if name == "leaky_relu":
-            node.attribute.append(helper.make_attribute("alpha", numbers[0]))
-        nodes.append(node)
+    after, numbers, opset = onnx_nodes(task.activation, weight.dtype, geometry.axes)
+    nodes += after
+    weights += numbers
     last = nodes[-1].output[0]
     graph = helper.make_graph(
         nodes,
@@ -133,7 +122,7 @@ def onnx_model(task: Task, weight: Array, bias: Array, *, bias_apart: bool = Fal
         [helper.make_tensor_value_info(last, number, geometry.output_shape)],
         weights,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     serialized: bytes = model.SerializeToString()
     return serialized
 
@@ -231,7 +220,7 @@ def jax(task: Task, arrays: Arrays) -> Work:
             rhs_dilation=geometry.dilation,
             feature_group_count=geometry.groups,
         ) + bias.reshape(-1, *(1,) * geometry.axes)
-        return _jax_activation(y, task.activation)
+        return in_jax(y, task.activation)
 
     def turned(weight: Any) -> Any:
         """(in, out/groups, *kernel) to (out, in/groups, *kernel), turned by 180 degrees."""
@@ -263,18 +252,3 @@ def jax(task: Task, arrays: Arrays) -> Work:
         numpy.asarray,
         lambda y: [np.asarray(a) for a in (y if task.grad else (y,))],
     )
-
-
-def _jax_activation(y: Any, activation: Any) -> Any:
-    from jax import nn, numpy
-
-    name, numbers = name_and_numbers(activation)
-    if not name:
-        return y
-    return {
-        "relu": nn.relu,
-        "tanh": numpy.tanh,
-        "sigmoid": nn.sigmoid,
-        "leaky_relu": nn.leaky_relu,
-        "clamp": numpy.clip,
-    }[name](y, *numbers)

@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
-from tconv.errors import TconvError
 from tconv.geometry import Geometry
 from tconv.planning import Activation
 from tconv.testing import Array, Arrays, integer_arrays
 
-__all__ = ["DTYPES", "TOLERANCE", "Builder", "Task", "Work", "activate", "activation_of", "name_and_numbers"]
+__all__ = ["DTYPES", "TOLERANCE", "Builder", "Task", "Work"]
 
 #: How far an output may differ from tconv's, as a share of the largest magnitude, where it is not equal.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12, "complex64": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
@@ -64,55 +61,3 @@ class Work(NamedTuple):
 
 
 Builder: TypeAlias = Callable[[Task, Arrays], Work]
-
-
-def activation_of(text: str) -> Activation:
-    """An activation from its spelling on the command line: relu, leaky_relu:0.2, clamp:0:6.
-
-    >>> activation_of("clamp:0:6")
-    ('clamp', 0.0, 6.0)
-    """
-    name, *numbers = text.split(":")
-    try:
-        values = tuple(float(number) for number in numbers)
-    except ValueError:
-        values = (0.0,) * 9
-    known = {"relu": 0, "tanh": 0, "sigmoid": 0, "leaky_relu": 1, "clamp": 2}
-    if known.get(name) != len(values):
-        raise TconvError(
-            f"--activation {text!r} is unknown; "
-            "relu, tanh, sigmoid, leaky_relu:SLOPE or clamp:LO:HI would fit"
-        )
-    result: Any = (name, *values) if values else name
-    return result  # type: ignore[no-any-return]
-
-
-def name_and_numbers(activation: Activation) -> tuple[str, list[float]]:
-    """The name and the numbers of an activation; the name is "" where there is none.
-
-    >>> name_and_numbers(("leaky_relu", 0.2))
-    ('leaky_relu', [0.2])
-    """
-    if isinstance(activation, tuple):
-        name, *numbers = activation
-        return str(name), [float(number) for number in numbers]
-    return activation or "", []
-
-
-def activate(y: Array, activation: Activation) -> Array:
-    """A separate pass over `y`, in place."""
-    name, numbers = name_and_numbers(activation)
-    if name == "relu":
-        np.maximum(y, 0, out=y)
-    elif name == "tanh":
-        np.tanh(y, out=y)
-    elif name == "sigmoid":
-        np.negative(y, out=y)
-        np.exp(y, out=y)
-        np.add(y, 1, out=y)
-        np.reciprocal(y, out=y)
-    elif name == "leaky_relu":
-        np.multiply(y, numbers[0], out=y, where=y < 0)
-    elif name == "clamp":
-        np.clip(y, *numbers, out=y)
-    return y
