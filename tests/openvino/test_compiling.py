@@ -47,6 +47,23 @@ def test_the_clock_decides(monkeypatch: pytest.MonkeyPatch, faster: tuple[int, .
     assert of_engine(tconv.openvino.compile_model(two_layers(), CONFIG)) == left
 
 
+def test_inputs_by_name_are_those_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = (ops.parameter([1, 2, n, n], np.float32, name=f"in{n}") for n in (4, 5))
+    one.output(0).set_names({"small"})
+    made = openvino.Model([layer(x, whole(2, 3, 4, 4)) for x in (one, two)], [one, two])
+    fed: list[Any] = []
+    monkeypatch.setattr(compiling, "_faster", lambda before, after, feeds, share: fed.append(feeds))
+    arrays = whole(1, 2, 4, 4), whole(1, 2, 5, 5)
+    for names in (("small", "in5"), ("in4", "in5")):
+        with pytest.warns(RuntimeWarning, match="too few"):
+            tconv.openvino.compile_model(
+                made, CONFIG, inputs=dict(zip(names[::-1], arrays[::-1], strict=True))
+            )
+        assert all(given is array for given, array in zip(fed[-1], arrays, strict=True))
+    with pytest.raises(TconvError, match="inputs: several are called 'in4' or 'small'; one would fit"):
+        tconv.openvino.compile_model(made, CONFIG, inputs={"small": arrays[0], "in4": arrays[0]})
+
+
 def test_too_few_seconds_are_said() -> None:
     """Nothing is timed in a microsecond, so nothing is known of the engine."""
     with pytest.warns(RuntimeWarning, match="seconds=1e-06 are too few to time"):
@@ -114,6 +131,15 @@ def test_refusals(tmp_path: Path) -> None:
         ),
         (lambda: tconv.openvino.compile_model(two_layers(), seconds="x"), "seconds="),
         (lambda: tconv.openvino.compile_model(two_layers(), inputs=3), "inputs=3; "),
+        (
+            lambda: tconv.openvino.compile_model(two_layers(), inputs={}),
+            "inputs: none is called 'x'; one would",
+        ),
+        (
+            lambda: tconv.openvino.compile_model(two_layers(), inputs={"x": whole(1, 2, 5, 5), "z": 1}),
+            "inputs: the model has no input 'z'; 'x' would fit",
+        ),
+        (lambda: tconv.openvino.reasons(3), "model=3; an openvino.Model or the path of a file would fit"),
     ):
         with pytest.raises(TconvError) as refused:
             call()

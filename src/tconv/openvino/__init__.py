@@ -14,6 +14,6 @@ array([[[1., 1., 2., 2., 3., 3.]]], dtype=float32)
 from __future__ import annotations
 
 from tconv.openvino.compiling import compile_model
-from tconv.openvino.converting import convert
+from tconv.openvino.converting import convert, reasons
 
-__all__ = ["compile_model", "convert"]
+__all__ = ["compile_model", "convert", "reasons"]

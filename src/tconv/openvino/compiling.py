@@ -40,7 +40,8 @@ def compile_model(
     Args:
         model: as `tconv.openvino.convert` takes it.
         config: properties of the CPU plugin, as `openvino.compile_model` takes them.
-        inputs: arrays of an example to time with; random ones by default, where the sizes are known.
+        inputs: arrays of an example to time with, in the model's order or by the names of its inputs; random
+            ones by default, where the sizes are known.
         seconds: about how long timing may take; with 0 nothing is timed and the engine computes every layer
             but plain matrix products.
 
@@ -49,8 +50,10 @@ def compile_model(
     """
     if not isinstance(config, Mapping | None):
         raise TconvError(f"config={shown(config)}; a mapping of properties would fit")
-    if not isinstance(inputs, list | tuple | None):
-        raise TconvError(f"inputs={shown(inputs)}; a list of arrays, one for each input, would fit")
+    if not isinstance(inputs, list | tuple | Mapping | None):
+        raise TconvError(
+            f"inputs={shown(inputs)}; a list of arrays, or a mapping of names to them, would fit"
+        )
     config = dict(config or {})
     if config.get("CACHE_DIR"):
         raise TconvError("CACHE_DIR: the engine's nodes call Python and cannot be cached; leave it out")
@@ -58,7 +61,7 @@ def compile_model(
     layers = names(given)
     if seconds <= 0 or not layers:
         return _compiled(convert(given) if layers else given, config)
-    feeds = list(inputs) if inputs is not None else [_example(value) for value in given.inputs]
+    feeds = _feeds(given, inputs)
     best = _compiled(given, config)
     untimed: set[str] = set(layers)
     kept: dict[str, Layout] = {}
@@ -107,6 +110,27 @@ def _faster(before: Any, after: Any, feeds: list[Any], seconds: float) -> bool |
     except Exception as fault:
         raise TconvError(f"OpenVINO cannot run the model with these inputs: {told(fault)}") from None
     return Paired(*times).verdict(SCREENING) == FASTER if times[0] else None
+
+
+def _feeds(model: Any, inputs: Any) -> list[Any]:
+    """An array for each input of a model, in its order."""
+    if inputs is None:
+        return [_example(value) for value in model.inputs]
+    if not isinstance(inputs, Mapping):
+        return list(inputs)
+    left, feeds, known = dict(inputs), [], []
+    for value in model.inputs:
+        called = sorted({value.get_node().get_friendly_name(), *value.get_names()})
+        known.append(" or ".join(map(shown, called)))
+        given = [left.pop(name) for name in called if name in left]
+        if len(given) != 1:
+            many = "several are" if given else "none is"
+            raise TconvError(f"inputs: {many} called {known[-1]}; one would fit")
+        feeds += given
+    if left:
+        asked, fit = ", ".join(map(shown, left)), ", ".join(known)
+        raise TconvError(f"inputs: the model has no input {asked}; {fit} would fit")
+    return feeds
 
 
 def _example(value: Any) -> np.ndarray[Any, Any]:

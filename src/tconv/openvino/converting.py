@@ -10,13 +10,13 @@ from tconv.arguments import checked
 from tconv.errors import TconvError, clean, printable
 from tconv.geometry.normalize import shown
 from tconv.models.openvino import core
-from tconv.openvino.layers import find
+from tconv.openvino.layers import find, in_bodies
 from tconv.planning import Layout
 
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["convert", "names", "opened", "replaced", "told"]
+__all__ = ["convert", "names", "opened", "reasons", "replaced", "told"]
 
 
 @checked
@@ -36,6 +36,28 @@ def convert(model: Any, layout: Layout = "channels_last") -> openvino.Model:
     """
     given = opened(model)
     return replaced(given, dict.fromkeys(names(given), layout))
+
+
+@checked
+def reasons(model: Any) -> dict[str, str]:
+    """Why layers stay OpenVINO's: every transposed convolution by name, "" for those that `convert` replaces.
+
+    Layers inside branches and loops are named with the operators around them: "If_1/up".
+
+    Args:
+        model: as `convert` takes it.
+
+    Raises:
+        TconvError: as `convert` raises it.
+    """
+    given = opened(model)
+    said = {}
+    for found in find(given):
+        product = "it is a plain matrix product, which OpenVINO computes as fast"
+        said[found.name] = found.reason or (product if found.is_product else "")
+    for name, kind in in_bodies(given):
+        said[name] = f"it is inside the operator {kind}, which is not entered; a model without that would fit"
+    return said
 
 
 def names(model: openvino.Model) -> list[str]:

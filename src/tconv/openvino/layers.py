@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,7 +13,7 @@ from tconv.geometry.axis import reach
 from tconv.geometry.normalize import Sides
 from tconv.planning import Activation
 
-__all__ = ["Call", "Found", "find"]
+__all__ = ["Call", "Found", "find", "in_bodies"]
 
 _NAMES = ("ConvolutionBackpropData", "GroupConvolutionBackpropData")
 
@@ -65,8 +66,23 @@ class Found:
 
 
 def find(model: Any) -> list[Found]:
-    """Every transposed convolution of a model in the order of its run; bodies of loops are not entered."""
+    """Every transposed convolution of a model in the order of its run, but those that `in_bodies` finds."""
     return [_found(node) for node in model.get_ordered_ops() if node.get_type_name() in _NAMES]
+
+
+def in_bodies(model: Any) -> Iterator[tuple[str, str]]:
+    """The names of the layers inside branches and loops, and the operators that they are in.
+
+    A name begins with those of the operators around it: "If_1/up".
+    """
+    for node in model.get_ordered_ops():
+        kind, name = str(node.get_type_name()), node.get_friendly_name()
+        bodies = {"If": (0, 1), "Loop": (0,), "TensorIterator": (0,)}.get(kind, ())
+        for body in (node.get_function(i) if kind == "If" else node.get_function() for i in bodies):
+            for inner in body.get_ordered_ops():
+                if inner.get_type_name() in _NAMES:
+                    yield f"{name}/{inner.get_friendly_name()}", kind
+            yield from ((f"{name}/{deeper}", within) for deeper, within in in_bodies(body))
 
 
 def _found(node: Any) -> Found:
