@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+import tconv.onnx
 from tconv.onnx.engine import register
 from tconv.onnx.engine.planner import install
-from tests.onnx.helpers import info
+from tests.onnx.helpers import info, model_proto
 
+OPTIONS = {"strides": [2, 2], "pads": [1, 1, 1, 1], "name": "up"}
 KINDS = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
@@ -66,6 +69,27 @@ def opened(model: onnx.ModelProto | str, threads: int = 2) -> onnxruntime.Infere
 
 def answer(model: onnx.ModelProto | str, feeds: Mapping[str, Any], threads: int = 2) -> np.ndarray:
     return opened(model, threads).run(["y"], dict(feeds))[0]
+
+
+def rewritten(tmp_path: Path, proto: onnx.ModelProto, x: np.ndarray, **more: Any) -> onnx.ModelProto:
+    """The file that is written, after its outputs were compared with ONNX Runtime's own."""
+    path, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
+    path.write_bytes(proto.SerializeToString())
+    tconv.onnx.rewrite(path, out, goal="engine", seconds=0, check=False, **more)
+    plain = onnxruntime.InferenceSession(str(path)).run(["y"], {"x": x})[0]
+    np.testing.assert_allclose(answer(str(out), {"x": x}), plain, rtol=1e-5, atol=1e-5)
+    return onnx.load(str(out))
+
+
+def followed(*nodes: onnx.NodeProto, opset: int = 18, **weights: np.ndarray) -> onnx.ModelProto:
+    """x -> layer -> t -> nodes -> y."""
+    layer = helper.make_node("ConvTranspose", ["x", "w"], ["t"], **OPTIONS)
+    held = {"w": whole((3, 4, 4, 4)), **weights}
+    return model_proto([layer, *nodes], {"x": [1, 3, 5, 6]}, weights=held, opset=opset)
+
+
+def ops(proto: onnx.ModelProto) -> list[str]:
+    return [f"{node.domain}::{node.op_type}".lstrip(":") for node in proto.graph.node]
 
 
 @contextmanager

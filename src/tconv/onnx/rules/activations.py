@@ -1,20 +1,19 @@
-"""Activations after a node: in one node, or in the nodes of which exporters compose them.
+"""Activations after a node: in one node, or in the nodes of which exporters compose them (`gates.py`).
 
-SiLU is x Sigmoid(x), which ONNX lacks as an operator; GELU, HardSwish and Mish are operators only since opset
-20, 14 and 18. PyTorch's exporters write GELU as x (1 + Erf(x / sqrt 2)) / 2.
+ONNX lacks SiLU as an operator; GELU, HardSwish and Mish are operators only since opset 20, 14 and 18.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from math import sqrt
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tconv.onnx.rules.context import Context, refers
-from tconv.onnx.rules.layer import is_per_channel, other_input
+from tconv.onnx.rules.context import Context
+from tconv.onnx.rules.gates import composed
+from tconv.onnx.rules.layer import is_per_channel
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -47,7 +46,8 @@ def applied_to(layer: ir.Node, context: Context, dtype: np.dtype[Any] | None) ->
             return None
         read = _NODES[found.op_type](found, place)
         return None if read is None else Applied(*read, (found,))
-    return _gated(place) or _halved_first(place)
+    gate = composed(layer.outputs[0], context, dtype is not None and dtype.itemsize == 2)
+    return None if gate is None else Applied(gate[0], (), gate[1])
 
 
 # Single nodes: the name and the numbers, or None where these are not known or not exact.
@@ -120,96 +120,3 @@ _NODES: Mapping[str, Callable[[ir.Node, _Place], _Read | None]] = MappingProxyTy
     "Softplus": _plain,
     "Mish": _plain,
 })  # fmt: skip
-
-
-# Several nodes: a gate, computed from x, that multiplies x.
-
-
-def _two_readers(place: _Place) -> Iterator[list[ir.Node]]:
-    """The two nodes that alone read the output of a layer, in both orders; nothing if there are others."""
-    x = place.layer.outputs[0]
-    readers = [] if x.is_graph_output() else list(dict.fromkeys(use.node for use in x.uses()))
-    if len(readers) == 2 and all(reader.graph is place.layer.graph for reader in readers):
-        yield readers
-        yield readers[::-1]
-
-
-def _gated(place: _Place) -> Applied | None:
-    """x gate(x), and for GELU its half."""
-    x = place.layer.outputs[0]
-    for first, product in _two_readers(place):
-        if product.op_type == "Mul" and not product.domain:
-            gate = _gate(first, x, place)
-            if gate is not None and other_input(product, x) is gate.nodes[-1].outputs[0]:
-                if gate.name != "Gelu":
-                    return gate._replace(nodes=(*gate.nodes, product))
-                half = place.context.user(product.outputs[0], "Mul", "Div")
-                if not isinstance(half, str) and _factor(half, product.outputs[0], place) == 0.5:
-                    return gate._replace(nodes=(*gate.nodes, product, half))
-    return None
-
-
-def _halved_first(place: _Place) -> Applied | None:
-    """(x / 2) (1 + Erf(x / sqrt 2))"""
-    x = place.layer.outputs[0]
-    for first, half in _two_readers(place):
-        if _factor(half, x, place) != 0.5:
-            continue
-        gate, product = _gate(first, x, place), place.context.user(half.outputs[0], "Mul")
-        if gate is None or gate.name != "Gelu" or isinstance(product, str):
-            continue
-        if other_input(product, half.outputs[0]) is gate.nodes[-1].outputs[0]:
-            return gate._replace(nodes=(*gate.nodes, half, product))
-    return None
-
-
-def _gate(first: ir.Node, x: ir.Value, place: _Place) -> Applied | None:
-    """The gate that begins with the node `first`, whose output only the product reads."""
-    context = place.context
-    if first.domain or refers(first) or len(first.outputs) != 1 or not _read_once(first.outputs[0]):
-        return None
-    if first.op_type == "Sigmoid":
-        return Applied("Silu", (), (first,))
-    if first.op_type == "HardSigmoid":
-        said = first.attributes.get_float("alpha", 0.2), first.attributes.get_float("beta", 0.5)
-        return Applied("HardSwish", (), (first,)) if _near(said[0], 1 / 6, place) and said[1] == 0.5 else None
-    if first.op_type == "Softplus":
-        second = context.user(first.outputs[0], "Tanh")
-        return None if isinstance(second, str) else Applied("Mish", (), (first, second))
-    factor = _factor(first, x, place)
-    if factor is None or not _near(factor, sqrt(0.5), place):
-        return None
-    erf = context.user(first.outputs[0], "Erf")
-    sum = erf if isinstance(erf, str) else context.user(erf.outputs[0], "Add")
-    if isinstance(erf, str) or isinstance(sum, str):
-        return None
-    one = _number(other_input(sum, erf.outputs[0]), place)
-    return Applied("Gelu", (), (first, erf, sum)) if one == 1 and _read_once(sum.outputs[0]) else None
-
-
-def _read_once(value: ir.Value) -> bool:
-    return not value.is_graph_output() and len({use.node for use in value.uses()}) == 1
-
-
-def _near(number: float, exact: float, place: _Place) -> bool:
-    """Equal, as far as the model's dtype holds the number; attributes are float32."""
-    short = place.dtype is not None and place.dtype.itemsize == 2
-    return abs(number - exact) <= exact * (2.0**-8 if short else 2.0**-22)
-
-
-def _factor(node: ir.Node, x: ir.Value, place: _Place) -> float | None:
-    """By which number a node multiplies `x`; None if it does not."""
-    if node.domain or len(node.inputs) != 2 or refers(node):
-        return None
-    if node.op_type == "Mul":
-        return _number(other_input(node, x), place)
-    if node.op_type == "Div" and node.inputs[0] is x:
-        divisor = _number(node.inputs[1], place)
-        return 1 / divisor if divisor else None
-    return None
-
-
-def _number(value: ir.Value | None, place: _Place) -> float | None:
-    """The value of a constant of one element without axes that would broadcast the other operand."""
-    one = place.context.constant_shape(value) in ((), (1,))
-    return float(place.context.numbers(value).reshape(-1)[0]) if one else None
