@@ -2,6 +2,7 @@
 
     python benchmarks/volumes.py whole FOLDER       9 GB of float32 under RLIMIT_AS of 2 GB
     python benchmarks/volumes.py check FOLDER       compares them by blocks
+    python benchmarks/volumes.py picture FOLDER     slices.png: a slice across each axis, before and after
     python benchmarks/volumes.py grow FOLDER        a quarter, a half, three quarters, all of the slices
     python benchmarks/volumes.py machines FOLDER    as root: workers in network namespaces, one killed
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import resource
 import shutil
@@ -82,8 +84,6 @@ def upsample(path: Path, out: Path, part: float = 1.0, client=None) -> tuple[flo
 
 def check(path: Path, out: Path, part: float = 1.0) -> int:
     """Compare every block with a direct computation from a piece of the head; how many there are."""
-    import itertools
-
     import numpy as np
     import zarr
 
@@ -108,6 +108,44 @@ def check(path: Path, out: Path, part: float = 1.0) -> int:
             sys.exit(f"{out}: the block from voxel {start} differs")
         count += 1
     return count
+
+
+def picture(path: Path, out: Path, target: Path) -> None:
+    """Draw a slice across each axis, whole and enlarged, of the head and of the finer one."""
+    import matplotlib
+    import zarr
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    finer = zarr.open_array(str(out), mode="r")
+    voxels = _voxels(path, 1)[: finer.shape[0] // SCALE]
+    figure, shown = pyplot.subplots(3, 3, figsize=(11, 11.6), layout="constrained")
+    for row, axis in zip(shown, range(3), strict=True):
+        at = voxels.shape[axis] // 2
+        rows, columns = (size for i, size in enumerate(voxels.shape) if i != axis)
+        before, edge = voxels.take(at, axis), min(40, rows, columns)
+        corners = itertools.product(*(range(0, size - edge + 1, edge // 2) for size in (rows, columns)))
+        corner = max(corners, key=lambda c: before[c[0] : c[0] + edge, c[1] : c[1] + edge].std())
+        after = finer[tuple(SCALE * at + SCALE // 2 if i == axis else slice(None) for i in range(3))]
+        part, finer_part = (
+            image[tuple(slice(scale * c, scale * (c + edge)) for c in corner)]
+            for image, scale in ((before, 1), (after, SCALE))
+        )
+        titles = (
+            f"slice {at} across axis {axis}: {rows} x {columns}",
+            f"the part of {edge} x {edge} voxels that varies most",
+            f"the same {SCALE} times as fine: {SCALE * edge} x {SCALE * edge}",
+        )
+        for place, image, title in zip(row, (before, part, finer_part), titles, strict=True):
+            place.imshow(image, "gray", vmin=0, vmax=before.max(), origin="lower", interpolation="nearest")
+            place.set_title(title, fontsize=10)
+            place.axis("off")
+        square = ((corner[1] - 0.5, corner[0] - 0.5), edge, edge)
+        row[0].add_patch(pyplot.Rectangle(*square, fill=False, edgecolor="tab:orange"))
+    figure.savefig(target, dpi=110)
+    pyplot.close(figure)
+    print(target)
 
 
 def _peak() -> str:
@@ -194,5 +232,7 @@ if __name__ == "__main__":
     place.mkdir(parents=True, exist_ok=True)
     if what == "check":
         print(f"{check(head(place), place / 'fine.zarr')} blocks equal")
+    elif what == "picture":
+        picture(head(place), place / "fine.zarr", place / "slices.png")
     else:
         {"whole": whole, "grow": grow, "machines": machines}[what](place)
