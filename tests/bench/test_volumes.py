@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.bench.test_scripts import script
+
 for _name in ("dask", "zarr", "matplotlib"):
     pytest.importorskip(_name, reason="finer volumes are written by Dask and drawn; install tconv[dask,plot]")
-
-from tests.bench.test_scripts import script
 
 
 def test_a_finer_head_is_equal_by_blocks_and_drawn(
@@ -28,7 +28,8 @@ def test_a_finer_head_is_equal_by_blocks_and_drawn(
     assert volumes.check(tmp_path, out) == 1
     volumes.picture(tmp_path, out, tmp_path / "slices.png")
     assert capsys.readouterr().out == f"{tmp_path / 'slices.png'}\n"
-    assert Image.open(tmp_path / "slices.png").size == (1210, 1276)
+    with Image.open(tmp_path / "slices.png") as drawn:
+        assert drawn.size == (1210, 1276)
     zarr.open_array(str(out), mode="r+")[5, 7, 9] += 1
     with pytest.raises(SystemExit, match="the block from voxel"):
         volumes.check(tmp_path, out)
