@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", default="streets")
     parser.add_argument("--weights", help="a file of EfficientNet-Lite0's weights; default: the recipe's")
     parser.add_argument("--epochs", type=int, help="of the main run; default: the recipe's")
-    parser.add_argument("--compare-epochs", type=int, default=20, help="of each other run; default: 20")
+    parser.add_argument("--compare-epochs", type=int, default=12, help="of each other run; default: 12")
     parser.add_argument("--split", default="val")
     parser.add_argument("--cases", type=int, default=CASES)
     parser.add_argument("--page", type=Path, default=ROOT / "benchmarks/camvid.md")
