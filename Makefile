@@ -75,8 +75,9 @@ sanitize: $(VENV)/.dev
 	$(BIN)/cmake --install build/sanitize --prefix $(SANITIZED) > /dev/null
 	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=$(SANITIZED) TCONV_EXPECT_SANITIZED=1 \
-		$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 -p no:cacheprovider tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py \
-		tests/core/test_matrix.py tests/core/test_col2im.py tests/core/test_range.py tests/core/test_uneven.py tests/core/test_activations.py \
+		$(BIN)/python -m pytest -n $(WORKERS) --max-worker-restart 0 -p no:cacheprovider \
+		tests/core/test_kernels.py tests/planning/test_plans.py tests/core/test_halves.py tests/core/test_matrix.py \
+		tests/core/test_col2im.py tests/core/test_range.py tests/core/test_uneven.py tests/core/test_activations.py \
 		tests/planning/test_choice.py
 
 # Wheels for Linux and macOS on x86-64 and ARM, in dist/, cross-compiled by zig; for each Python and target named. The second

@@ -43,10 +43,12 @@ def test_explain(run: Run) -> None:
 
 
 def test_draw_and_bench(run: Run, tmp_path: Path) -> None:
-    run("draw", "c1>1 i3x3 k3", "--weights", FILE, "--out", tmp_path / "x.svg", status=2)
+    words = ["--weights", FILE, "--out", tmp_path / "x.svg"]
+    assert run("draw", "c1>1 i3x3 k3", *words, status=2).count("\n") == 1
     run("draw", "c1>1 i3x3 k3", "--out", tmp_path / FILE, status=0)
-    run("bench", "--from", tmp_path / FILE, status=2)
-    run("bench", "c1>1 i3 k3", "--peers", HOSTILE, status=2)
+    assert (tmp_path / FILE).is_file()
+    assert run("bench", "--from", tmp_path / FILE, status=2).count("\n") == 1
+    assert run("bench", "c1>1 i3 k3", "--peers", HOSTILE, status=2).count("\n") == 1
 
 
 def test_diagnose(run: Run, tmp_path: Path) -> None:

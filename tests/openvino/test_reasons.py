@@ -54,9 +54,18 @@ CONDITION = info("c", [], TensorProto.BOOL)
 def test_layers_inside_branches_and_loops_are_told() -> None:
     made = read([branches(loop())], [CONDITION, info("m", [], TensorProto.INT64)], "y")
     assert {name: reason.split(",")[0] for name, reason in tconv.openvino.reasons(made).items()} == {
-        "y/a/z": "it is inside the operator Loop",
-        "y/b": "it is inside the operator If",
+        "y/then/a/body/z": "it is inside the operator Loop",
+        "y/else/b": "it is inside the operator If",
     }
+
+
+def test_layers_of_one_name_in_both_branches_are_two() -> None:
+    made = read([branches()], [CONDITION], "y")
+    (choice,) = (node for node in made.get_ordered_ops() if node.get_type_name() == "If")
+    for body in (choice.get_then_body(), choice.get_else_body()):
+        (one,) = find(body)
+        one.node.set_friendly_name("up")
+    assert set(tconv.openvino.reasons(made)) == {"y/then/up", "y/else/up"}
 
 
 def test_a_branch_runs_as_before() -> None:
@@ -79,7 +88,7 @@ def test_each_layer_has_its_reason() -> None:
     for name, node in {"product": product, "sized": sized, "fine": fine}.items():
         node.set_friendly_name(name)
     assert tconv.openvino.reasons(openvino.Model([fine], [x])) == {
-        "product": "it is a plain matrix product, which OpenVINO computes as fast",
+        "product": "it is a plain matrix product, which is left to OpenVINO",
         "sized": "it is told its output's sizes",
         "fine": "",
     }

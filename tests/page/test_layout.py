@@ -88,3 +88,4 @@ def test_a_frame_is_told_its_theme(page: Any) -> None:
         page.evaluate("theme => window.postMessage({ theme }, '*')", theme)
         page.wait_for_function(f"shown => ({scheme})() === shown", arg=shown)
     page.evaluate("window.postMessage(null, '*')")
+    assert page.evaluate(scheme) == "light dark"

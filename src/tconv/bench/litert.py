@@ -169,7 +169,7 @@ def _model(task: Task, arrays: Arrays) -> bytes:
         if name == "leaky_relu":
             y = graph.add(operator, [y], shape, alpha=numbers[0])
         elif name == "prelu":
-            slopes = np.resize(np.asarray(numbers, np.float32), g.out_channels)
+            slopes = np.broadcast_to(np.asarray(numbers, np.float32), g.out_channels)
             y = graph.add(operator, [y, graph.constant(slopes.reshape(1, 1, -1))], shape)
         else:
             y = graph.add(operator, [y, *map(graph.constant, numbers[place : place + 1])], shape)

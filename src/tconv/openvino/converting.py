@@ -42,7 +42,7 @@ def convert(model: Any, layout: Layout = "channels_last") -> openvino.Model:
 def reasons(model: Any) -> dict[str, str]:
     """Why layers stay OpenVINO's: every transposed convolution by name, "" for those that `convert` replaces.
 
-    Layers inside branches and loops are named with the operators around them: "If_1/up".
+    Layers inside branches and loops are named with what is around them: "If_1/then/up", "Loop_2/body/up".
 
     Args:
         model: as `convert` takes it.
@@ -51,10 +51,8 @@ def reasons(model: Any) -> dict[str, str]:
         TconvError: as `convert` raises it.
     """
     given = opened(model)
-    said = {}
-    for found in find(given):
-        product = "it is a plain matrix product, which OpenVINO computes as fast"
-        said[found.name] = found.reason or (product if found.is_product else "")
+    product = "it is a plain matrix product, which is left to OpenVINO"
+    said = {found.name: found.reason or product * found.is_product for found in find(given)}
     for name, kind in in_bodies(given):
         said[name] = f"it is inside the operator {kind}, which is not entered; a model without that would fit"
     return said

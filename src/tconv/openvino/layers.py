@@ -67,22 +67,28 @@ class Found:
 
 def find(model: Any) -> list[Found]:
     """Every transposed convolution of a model in the order of its run, but those that `in_bodies` finds."""
-    return [_found(node) for node in model.get_ordered_ops() if node.get_type_name() in _NAMES]
+    return [_found(node) for node in _layers(model)]
+
+
+def _layers(model: Any) -> list[Any]:
+    return [node for node in model.get_ordered_ops() if node.get_type_name() in _NAMES]
 
 
 def in_bodies(model: Any) -> Iterator[tuple[str, str]]:
     """The names of the layers inside branches and loops, and the operators that they are in.
 
-    A name begins with those of the operators around it: "If_1/up".
+    A name begins with those of the operators around it: "If_1/then/up", "Loop_2/body/up".
     """
     for node in model.get_ordered_ops():
-        kind, name = str(node.get_type_name()), node.get_friendly_name()
-        bodies = {"If": (0, 1), "Loop": (0,), "TensorIterator": (0,)}.get(kind, ())
-        for body in (node.get_function(i) if kind == "If" else node.get_function() for i in bodies):
-            for inner in body.get_ordered_ops():
-                if inner.get_type_name() in _NAMES:
-                    yield f"{name}/{inner.get_friendly_name()}", kind
-            yield from ((f"{name}/{deeper}", within) for deeper, within in in_bodies(body))
+        kind = str(node.get_type_name())
+        if kind == "If":
+            bodies = {"then": node.get_then_body(), "else": node.get_else_body()}
+        else:
+            bodies = {"body": node.get_function()} if kind in ("Loop", "TensorIterator") else {}
+        for which, body in bodies.items():
+            inside = [(found.get_friendly_name(), kind) for found in _layers(body)]
+            for name, within in (*inside, *in_bodies(body)):
+                yield f"{node.get_friendly_name()}/{which}/{name}", within
 
 
 def _found(node: Any) -> Found:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 
+import tconv.onnx
 from tests.onnx.engine.helpers import followed, ops, rewritten, whole
 
 X = whole((1, 3, 5, 6), 1)
@@ -126,6 +127,32 @@ def test_what_something_else_reads_of_a_composed_curve_stays(tmp_path: Path, out
     assert ops(rewritten(tmp_path, made, X)) == [
         "tconv::ConvTranspose", "Pow", "Mul", "Add", "Mul", "Tanh", "Add", "Mul", "Mul",
     ]  # fmt: skip
+
+
+ODD = [
+    helper.make_tensor("complex", onnx.TensorProto.COMPLEX64, [], [0.5 + 2j]),
+    helper.make_tensor("text", onnx.TensorProto.STRING, [], [b"half"]),
+    *(helper.make_tensor(str(v), onnx.TensorProto.FLOAT, [], [v]) for v in (np.nan, np.inf, 3e38, 1e-45, 0)),
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "factor"),
+    [
+        pytest.param(operator, factor, id=f"{operator}-{factor.name}")
+        for operator in ("Mul", "Div", "Pow", "Add")
+        for factor in ODD
+        if (operator, factor.name) != ("Add", "0")  # which changes nothing
+    ],
+)
+def test_odd_constants_make_no_activation(tmp_path: Path, operator: str, factor: Any) -> None:
+    made = followed(*nodes(f"{operator} t odd; Sigmoid 0; Mul t 1; {operator} 2 odd"))
+    made.graph.initializer.append(factor)
+    made.graph.initializer[-1].name = "odd"
+    path, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
+    path.write_bytes(made.SerializeToString())
+    tconv.onnx.rewrite(path, out, goal="engine", seconds=0, check=False)
+    assert ops(onnx.load(out)) == ["tconv::ConvTranspose", operator, "Sigmoid", "Mul", operator]
 
 
 @pytest.mark.parametrize("dynamo", [False, True])

@@ -7,11 +7,11 @@ factors are distributed. GELU by tanh is from Hendrycks & Gimpel (2016), section
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import pi, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from math import isfinite, pi, sqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
+from numpy.polynomial.polynomial import polyadd, polymul
 
 from tconv.onnx.rules.context import Context, refers
 
@@ -23,7 +23,8 @@ __all__ = ["composed"]
 _MOST = 16  #: nodes that are followed; the longest known activation has 9
 _DEGREE = 3
 
-_Poly = tuple[float, ...]  #: coefficients from the constant on, without zeros at the end
+_Poly = tuple[float, ...]  #: coefficients from the constant on, without zeros at the end; of zero one
+_ZERO: _Poly = (0.0,)
 _X: _Poly = (0.0, 1.0)
 _HALF: _Poly = (0.0, 0.5)
 _TANH = sqrt(2 / pi)
@@ -33,15 +34,15 @@ class _Formula(NamedTuple):
     """a(x) + b(x) t(p(x)); without a function b is zero."""
 
     a: _Poly
-    b: _Poly = ()
+    b: _Poly = _ZERO
     function: str = ""
-    p: _Poly = ()
+    p: _Poly = _ZERO
 
 
 _KNOWN = {
-    "Silu": _Formula((), _X, "Sigmoid", _X),
-    "HardSwish": _Formula((), _X, "HardSigmoid", _X),
-    "Mish": _Formula((), _X, "Tanh of Softplus", _X),
+    "Silu": _Formula(_ZERO, _X, "Sigmoid", _X),
+    "HardSwish": _Formula(_ZERO, _X, "HardSigmoid", _X),
+    "Mish": _Formula(_ZERO, _X, "Tanh of Softplus", _X),
     "Gelu": _Formula(_HALF, _HALF, "Erf", (0.0, sqrt(0.5))),
     "GeluTanh": _Formula(_HALF, _HALF, "Tanh", (0.0, _TANH, 0.0, _TANH * 0.044715)),
 }
@@ -111,7 +112,7 @@ def _formula(
     if node.op_type == "Mul":
         return _product(one, two)
     number = two.a[0] if len(two.a) == 1 and not two.function else None
-    if node.op_type == "Div" and number:
+    if node.op_type == "Div" and number and isfinite(1 / number):
         return _product(one, _Formula((1 / number,)))
     if node.op_type == "Pow" and number in (2, 3):
         square = _product(one, one)
@@ -127,13 +128,17 @@ def _operand(
         return formulas[value]  # type: ignore[index]
     if context.constant_shape(value) not in ((), (1,)):
         return None
-    return _Formula(_trimmed([float(context.numbers(value).reshape(-1)[0])]))
+    numbers = context.numbers(value)
+    if numbers.dtype.kind in "cOSU":  # complex numbers and text, of which no activation is made
+        return None
+    number = float(numbers.reshape(-1)[0])
+    return _Formula((number,)) if isfinite(number) else None
 
 
 def _applied(node: ir.Node, of: _Formula, short: bool) -> _Formula | None:
     """A function of one value."""
     name = node.op_type
-    if name == "Tanh" and (of.a, of.b, of.function) == ((), (1.0,), "Softplus"):
+    if name == "Tanh" and (of.a, of.b, of.function) == (_ZERO, (1.0,), "Softplus"):
         return of._replace(function="Tanh of Softplus")
     if of.function:
         return None
@@ -143,37 +148,26 @@ def _applied(node: ir.Node, of: _Formula, short: bool) -> _Formula | None:
             return None
     elif name not in ("Erf", "Sigmoid", "Softplus", "Tanh"):
         return None
-    return _Formula((), (1.0,), name, of.a)
+    return _Formula(_ZERO, (1.0,), name, of.a)
 
 
 def _sum(one: _Formula, two: _Formula | None) -> _Formula | None:
     if two is None or (one.function and two.function and one[2:] != two[2:]):
         return None
-    a, b = (_trimmed(list(_added(*parts))) for parts in ((one.a, two.a), (one.b, two.b)))
     gate = one if one.function else two
-    return _Formula(a, b, gate.function, gate.p)
-
-
-def _added(one: _Poly, two: _Poly) -> Iterator[float]:
-    for i in range(max(len(one), len(two))):
-        yield sum(poly[i] for poly in (one, two) if i < len(poly))
+    return _Formula(_poly(polyadd(one.a, two.a)), _poly(polyadd(one.b, two.b)), gate.function, gate.p)
 
 
 def _product(one: _Formula | None, two: _Formula | None) -> _Formula | None:
     if one is None or two is None or (one.function and two.function):
         return None
-    if two.function:
-        one, two = two, one
-    if not two.a:
-        return _Formula(())
-    a, b = (_trimmed(np.convolve(part, two.a).tolist()) if part else () for part in (one.a, one.b))
-    return None if max(len(a), len(b)) > _DEGREE + 1 else _Formula(a, b, one.function, one.p)
+    gate, factor = (one, two) if one.function else (two, one)
+    a, b = (_poly(polymul(part, factor.a)) for part in (gate.a, gate.b))
+    return None if max(len(a), len(b)) > _DEGREE + 1 else _Formula(a, b, gate.function, gate.p)
 
 
-def _trimmed(poly: list[float]) -> _Poly:
-    while poly and not poly[-1]:
-        poly = poly[:-1]
-    return tuple(poly)
+def _poly(coefficients: Any) -> _Poly:
+    return tuple(map(float, coefficients))
 
 
 def _same(one: _Formula, two: _Formula, short: bool) -> bool:
